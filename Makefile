@@ -1,0 +1,88 @@
+# Every target works from a fresh clone by itself: the environment is made in .venv on first use.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+MEMBERS := kernel $(patsubst %/pyproject.toml,%,$(sort $(wildcard \
+	drivers/*/pyproject.toml primitives/*/pyproject.toml frontends/*/pyproject.toml plugins/*/pyproject.toml)))
+READY := $(VENV)/.ready
+CLIS := .clis/.ready
+KINDS := driver primitive frontend plugin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs clis new-plugin constraints format ready clean $(KINDS)
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+demo: $(READY) ## three scripted agents hand work to one another; type to them
+	@$(BIN)/aegis demo $(ARGS)
+
+test: check clis ## everything: the checks, the tests, and the drivers against the real CLIs
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## style, types, imports, line budgets, generated pages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python .make/budgets.py
+	$(BIN)/python .make/reference.py --check
+
+format: $(READY) ## put the sources into the one style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## the figures, each beside its floor
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+docs: $(READY) ## write docs/reference and the README's package table anew
+	@$(BIN)/python .make/reference.py
+
+clis: $(CLIS) ## the real agent CLIs, in the versions the tests know, into .clis
+
+new-plugin: $(READY) ## make new-plugin primitive dice (or KIND=primitive NAME=dice)
+	@$(BIN)/python .make/scaffold.py $(or $(KIND),$(filter $(KINDS),$(MAKECMDGOALS))) $(or $(NAME),$(filter-out new-plugin $(KINDS),$(MAKECMDGOALS)))
+	@$(MAKE) --no-print-directory ready
+
+constraints: $(READY) ## choose new versions of everything that gets installed
+	$(BIN)/uv pip compile -q --universal --upgrade --no-annotate --no-header --python $(BIN)/python \
+		$(MEMBERS:%=%/pyproject.toml) --all-extras --group dev \
+		$(foreach name,$(shell sed -n 's/^name = "\(aegis-.*\)"$$/\1/p' pyproject.toml $(MEMBERS:%=%/pyproject.toml)),--no-emit-package $(name)) \
+		-o constraints.txt
+
+ready: $(READY)
+
+clean: ## forget the environment, the CLIs and every cache
+	rm -rf $(VENV) .clis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(BIN)/uv:
+	@test -n "$(PYTHON)" || { echo "aegis needs Python 3.11 or newer and found none; install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) could not make an environment in $(VENV); on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt uv
+
+# Members are installed by their paths, never by name: some names belong to strangers on the package index.
+$(READY): $(BIN)/uv constraints.txt pyproject.toml $(MEMBERS:%=%/pyproject.toml)
+	@echo "making the environment in $(VENV) (once, and again when a pyproject.toml changes)"
+	@$(BIN)/uv pip install -q --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt \
+		$(foreach member,$(MEMBERS),-e $(member)) --group dev
+	@touch $@
+
+$(CLIS): .make/clis.json
+	@mkdir -p .clis
+	@if command -v npm >/dev/null; then \
+		cp .make/clis.json .clis/package.json \
+		&& npm install --prefix .clis --no-audit --no-fund --no-package-lock --loglevel=error \
+		&& touch $@; \
+	else \
+		echo "npm is not here, so the real agent CLIs are not installed and their tests are skipped"; \
+	fi
+
+# Words that are arguments of `make new-plugin primitive dice`, not targets.
+ifneq ($(filter new-plugin,$(MAKECMDGOALS)),)
+$(KINDS):
+	@:
+$(filter-out new-plugin $(KINDS),$(MAKECMDGOALS)):
+	@:
+endif

@@ -1,0 +1,1 @@
+"""Agents reach every verb as an MCP tool, each with its own secret."""

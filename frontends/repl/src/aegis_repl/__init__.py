@@ -1,0 +1,1 @@
+"""A prompt at the bottom, the agents' transcripts above it."""

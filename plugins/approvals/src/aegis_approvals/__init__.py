@@ -1,0 +1,1 @@
+"""A person answers the permission requests of agents."""

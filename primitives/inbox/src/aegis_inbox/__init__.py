@@ -1,0 +1,1 @@
+"""Agents hand work to one another, and can ask what became of it."""
