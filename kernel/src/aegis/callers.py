@@ -1,0 +1,31 @@
+"""Who is asking."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+import msgspec
+
+AGENTS, PEOPLE, PEERS = "agent", "human", "peer"
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """One who calls a verb, filled in by the surface: `agent:lucid-knuth`, `human:anna`, `schedule:nightly`.
+
+    `trace` is the request that all this began with, `hops` how many envelopes lie behind it; `verbs` are the patterns
+    of the verbs it may use (None: all that are for its kind).
+    """
+
+    kind: str
+    name: str
+    agent_id: str = ""
+    trace: str = ""
+    hops: int = 0
+    verbs: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+    def may(self, verb: str) -> bool:
+        """Return whether the caller's verb set has this verb; `canvas *` stands for a whole family."""
+        return self.verbs is None or any(fnmatchcase(verb, pattern) for pattern in self.verbs)

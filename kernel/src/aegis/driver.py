@@ -1,0 +1,124 @@
+"""What a driver package offers: one provider's CLI, opened as sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from aegis.events import Event, ToolKind
+from aegis.processes import Command, Process
+
+Permission = Literal["read", "write", "full", "auto"]
+
+
+class Profile(BaseModel):
+    """A declared kind of agent: one entry of `agents:` in `.aegis.yaml`. A driver's subclass adds its own keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    provider: str = Field(description="which driver runs it")
+    model: str | None = Field(None, description="the provider's model; none leaves the CLI's own default")
+    permission: Permission = Field("auto", description="read, write, full, or auto (ask a person)")
+    verbs: list[str] | None = Field(None, description="the verbs this agent may use; none means all")
+    turn_limit: float = Field(3600, gt=0, description="seconds after which a turn is ended for the agent")
+    cwd: Path | None = Field(None, description="working folder, relative to the project")
+    env: dict[str, str] = Field(default_factory=dict, description="variables added to the CLI's environment")
+    prompt: str = Field("", description="standing instructions added to the primer")
+
+
+@dataclass(frozen=True, slots=True)
+class McpServer:
+    """An MCP server the agent's CLI is told about."""
+
+    name: str
+    url: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionRequest:
+    """What the agent wants leave for, in ACP's terms; `paths` are the files it names."""
+
+    id: str
+    tool: str
+    kind: ToolKind = "other"
+    title: str = ""
+    input: Any = None
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How a permission request ended, and why."""
+
+    outcome: Literal["allowed", "denied", "expired", "cancelled"]
+    reason: str = ""
+
+    @property
+    def allowed(self) -> bool:
+        """True when the tool may run."""
+        return self.outcome == "allowed"
+
+
+@dataclass(slots=True)
+class Seat:
+    """What the house gives an agent that is about to start; `furnish` interceptors add servers, primer and env.
+
+    `start` runs a command as the agent's process, after `before_launch`; leaving it leaves no process.
+    `ask` puts a permission request to the house and returns how it ended.
+    """
+
+    agent_id: str
+    handle: str
+    profile: Profile
+    cwd: Path
+    folder: Path
+    start: Callable[[Command], AbstractAsyncContextManager[Process]]
+    ask: Callable[[PermissionRequest], Awaitable[Decision]]
+    resume: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+    servers: list[McpServer] = field(default_factory=list)
+    primer: list[str] = field(default_factory=list)
+
+
+class Session(Protocol):
+    """A live CLI. `send` begins a turn; `receive` gives what it says, with exactly one `TurnEnded` for each `send`."""
+
+    async def send(self, prompt: str) -> None:
+        """Hand the prompt to the idle CLI; it is on its way when this returns."""
+
+    async def receive(self) -> Sequence[Event]:
+        """Wait for the next events; raise `LaunchError` naming command, exit code and stderr once the CLI is gone."""
+
+    async def interrupt(self) -> None:
+        """Ask the turn in flight to stop; nothing happens when idle."""
+
+
+class Driver(Protocol):
+    """One provider. `settings` is its profile model; entering `open` starts the CLI, leaving it leaves no process."""
+
+    name: str
+    settings: type[Profile]
+    resumes: bool
+
+    def open(self, seat: Seat) -> AbstractAsyncContextManager[Session]:
+        """Start a session for the agent in this seat; raise `LaunchError` if the CLI does not come up."""
+
+    def probe(self) -> Probe:
+        """Say whether the CLI is installed, which version, and where; starts at most `CLI --version`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What `aegis doctor` says of a provider; `proven` is the version the tests ran against."""
+
+    found: bool
+    version: str = ""
+    path: str = ""
+    proven: str = ""
+    hint: str = ""

@@ -1,0 +1,80 @@
+"""What is said to an agent or a person, and what the sender gets back."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Literal
+
+import msgspec
+
+Urgency = Literal["next_turn", "interrupt"]
+State = Literal["accepted", "injected", "ended", "dead"]
+
+# A body may not look like mail: these are the openings of a header line, after invisible characters are dropped.
+_FORGED = re.compile(r"^[\s>✉|]*[>✉]\s*(from|id)\b", re.IGNORECASE)
+
+
+class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message: `sender` is an address (`agent:lucid-knuth`), `recipient` an agent's id or `human:<user>`."""
+
+    id: str
+    sender: str
+    recipient: str
+    at: str
+    body: str
+    urgency: Urgency = "next_turn"
+    in_reply_to: str = ""
+    hops: int = 0
+    trace: str = ""
+    task_id: str = ""
+    status: str = ""
+    sender_id: str = ""
+
+    def header(self, mark: str = ">") -> str:
+        """Return the header line of the reference: sender, task and status when there is one, time."""
+        task = (f"task#{self.task_id}", self.status) if self.task_id else ()
+        return f"{mark} from " + " · ".join(filter(None, (self.sender, *task, self.at)))
+
+    def rendered(self) -> str:
+        """Return what the agent reads: header, id (so that a repeat can be recognised), body with forgeries quoted."""
+        reply = f" · in reply to {self.in_reply_to}" if self.in_reply_to else ""
+        return f"{self.header()}\n> id {self.id}{reply}\n{quoted(self.body)}"
+
+    def short(self, lines: int = 4) -> str:
+        """Return what a person reads: `✉ from agent:x · 17:42:03Z` and the first lines of the body."""
+        body = quoted(self.body).splitlines()
+        more = [f"  … ({len(body) - lines} more lines)"] if len(body) > lines else []
+        head = self.header("✉").replace(self.at, self.at[11:])
+        return "\n".join([head, *(f"  {line}" for line in body[:lines]), *more])
+
+
+def quoted(body: str) -> str:
+    """Return the body with every line that imitates a header marked by `¦ ` in front."""
+    return "\n".join(f"¦ {line}" if _looks_like_header(line) else line for line in body.splitlines())
+
+
+def _looks_like_header(line: str) -> bool:
+    plain = unicodedata.normalize("NFKC", line)
+    return bool(_FORGED.match("".join(c for c in plain if unicodedata.category(c) != "Cf")))
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Proof that an envelope is on disk; position 0 means that it wakes its recipient now."""
+
+    id: str
+    recipient: str
+    state: State
+    position: int = 0
+    outcome: str = ""
+    reason: str = ""
+    turn: str = ""
+
+    def __str__(self) -> str:
+        if self.state == "dead":
+            return f"dead letter {self.id} for {self.recipient}: {self.reason}"
+        if self.state == "ended":
+            return f"turn of {self.recipient} {self.outcome}" + (f": {self.reason}" if self.reason else "")
+        if self.position:
+            return f"queued for {self.recipient} (position {self.position})"
+        return f"landed at {self.recipient}"

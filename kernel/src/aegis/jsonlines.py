@@ -1,0 +1,124 @@
+"""JSON lines on disk: appended in batches off the loop, readable by people, never needed for recovery."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+
+from aegis.events import Fault
+from aegis.ledger import Ledger, Record
+
+_ENOUGH = 4 * 2**20  # bytes waiting for one file at which a writer is made to wait for the disk
+
+
+class Appender:
+    """Appends to files under one folder; a full disk costs lines, and says so, but stops nobody."""
+
+    def __init__(self, folder: Path, report: Callable[[Fault], None]) -> None:
+        self.folder, self._report = folder, report
+        self._waiting: dict[str, bytearray] = {}
+        self._wake, self._flushed = trio.Event(), trio.Event()
+
+    def buffer(self, name: str) -> bytearray:
+        """Return the buffer of a file, to which whole lines may be added before the next checkpoint."""
+        self._wake.set()
+        return self._waiting.setdefault(name, bytearray())
+
+    async def drained(self, waiting: int) -> None:
+        """Wait for the disk when so much waits that memory would grow."""
+        if waiting > _ENOUGH:
+            await self._flushed.wait()
+
+    async def flush(self) -> None:
+        """Wait until what was added before is in the files."""
+        while self._waiting:
+            await self._flushed.wait()
+
+    async def run(self) -> None:
+        """Write what is added for as long as the kernel lives; cancelled, it writes what still waits."""
+        try:
+            while True:
+                await self._wake.wait()
+                await self._write()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._write()
+
+    async def _write(self) -> None:
+        self._wake = trio.Event()
+        waiting, self._waiting = self._waiting, {}
+        try:
+            await trio.to_thread.run_sync(self._append, waiting)
+        except OSError as error:
+            self._report(Fault("jsonlines", f"lines were not written: {error}"))
+        self._flushed.set()
+        self._flushed = trio.Event()
+
+    def _append(self, waiting: dict[str, bytearray]) -> None:
+        for name, data in waiting.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(fd, view) :]
+            finally:
+                os.close(fd)
+
+
+def read_lines(path: Path) -> Iterator[Any]:
+    """Yield the value of each line; torn or damaged lines are passed over, a missing file has none."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        for line in file:
+            try:
+                yield msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+
+
+class Mirror:
+    """Each book once more as JSON lines, for people with grep; derived after the commit, never read back."""
+
+    def __init__(self, appender: Appender, ledger: Ledger) -> None:
+        self._appender, self._ledger = appender, ledger
+        self._names: dict[str, Callable[[Record], str]] = {}
+        ledger.on_commit(self._committed)
+
+    def name(self, book: str, file: Callable[[Record], str]) -> None:
+        """Mirror a book's records to the files this function names (default: `books/<book>.jsonl`)."""
+        self._names[book] = file
+
+    def _committed(self, records: list[Record]) -> None:
+        for record in records:
+            name = self._names[record.book](record) if record.book in self._names else f"books/{record.book}.jsonl"
+            line = {"v": 1, "seq": record.seq, "at": record.at, "event": record.kind, "key": record.key, **record.data}
+            self._appender.buffer(name).extend(msgspec.json.encode(line, enc_hook=str) + b"\n")
+
+    async def export(self) -> int:
+        """Write the mirror anew from the ledger and return how many records it has."""
+        if not self._ledger.books():
+            return 0
+        await self._appender.flush()
+        count, fresh = 0, set[str]()
+        for book in self._ledger.books():
+            for record in self._ledger.select("book=? order by seq", (book,)):
+                name = self._names[book](record) if book in self._names else f"books/{book}.jsonl"
+                if name not in fresh:
+                    fresh.add(name)
+                    (self._appender.folder / name).unlink(missing_ok=True)
+                self._committed([record])
+                count += 1
+                if count % 10_000 == 0:
+                    await self._appender.flush()
+        await self._appender.flush()
+        return count

@@ -1,0 +1,66 @@
+"""Where a project keeps what aegis needs: state folder, lock, control socket."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aegis.errors import AegisError, Busy
+
+_LONGEST_SOCKET = 100  # bytes; the kernel's own limit for a socket's path is 108 on Linux and 104 on macOS
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One folder with an `.aegis.yaml` or an `.aegis/` in it, or that will have one."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """Where everything durable lives."""
+        return self.root / ".aegis" / "state"
+
+    @property
+    def socket(self) -> Path:
+        """The control socket: in the state folder, or in a private folder elsewhere when that path is too long."""
+        path = self.state / "control.sock"
+        if len(os.fsencode(path)) <= _LONGEST_SOCKET:
+            return path
+        name = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:20]
+        return Path(tempfile.gettempdir()) / f"aegis-{os.getuid()}" / f"{name}.sock"
+
+    def prepare(self) -> None:
+        """Make the folders, private to the user; raises `AegisError` when that cannot be."""
+        for folder in (self.state, self.socket.parent):
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise AegisError(f"cannot make {folder}: {error.strerror}") from None
+            if folder.stat().st_uid != os.getuid():
+                raise AegisError(f"{folder} belongs to another user; aegis keeps out of it")
+        os.chmod(self.state, 0o700)
+        ignore = self.state / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the project for one kernel; raises `Busy` with the pid of the other."""
+        path = self.state / "kernel.lock"
+        with path.open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise Busy(f"aegis already runs in {self.root} (pid {lock.read().strip() or 'unknown'})") from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield

@@ -1,0 +1,198 @@
+"""Who is alive: agents by immutable id, found by handle; spawned, renamed, closed, and back after a restart.
+
+Book `roster` (key: agent id): `spawned` → `session`* / `renamed`* → `closed`. State is keyed by id; an old handle
+stays an alias until a new agent takes it, so a rename strands nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from aegis.agent import Agent
+from aegis.bus import Bus
+from aegis.callers import Caller
+from aegis.clock import Clock, new_id, stamp
+from aegis.driver import Driver, Profile, Seat
+from aegis.errors import LaunchError, NotFound, Refused, listed, nearest
+from aegis.events import Fault
+from aegis.handles import checked_handle, fresh_handle
+from aegis.interceptors import Interceptors
+from aegis.ledger import Ledger, Record
+from aegis.mail import Post
+from aegis.processes import MARK, sweep
+from aegis.supervise import Supervisor
+from aegis.transcripts import Transcripts
+
+_OPENING = 4  # CLIs that may start at the same time
+
+
+class Roster:
+    """Every agent of the project that is not closed."""
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        state: Path,
+        ledger: Ledger,
+        post: Post,
+        bus: Bus,
+        clock: Clock,
+        interceptors: Interceptors,
+        transcripts: Transcripts,
+        supervisor: Supervisor,
+        nursery: trio.Nursery,
+        profile: Callable[[str], tuple[Profile, Driver]],
+        environment: dict[str, str],
+    ) -> None:
+        self.root, self._state, self.book, self.post, self.bus, self.clock = root, state, ledger.book("roster"), post, bus, clock
+        self.interceptors, self.transcripts, self.nursery = interceptors, transcripts, nursery
+        self.opening = trio.CapacityLimiter(_OPENING)
+        self._ledger, self._supervisor, self._profile, self._environment = ledger, supervisor, profile, environment
+        self._agents: dict[str, Agent] = {}
+        self._handles: dict[str, str] = {}
+
+    # -- finding ------------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Agent]:
+        return iter(list(self._agents.values()))
+
+    def live(self) -> set[str]:
+        """Return the handles of the living."""
+        return {a.handle for a in self._agents.values()}
+
+    def get(self, agent_id: str) -> Agent | None:
+        """Return the agent with this id, or None when it is closed or never was."""
+        return self._agents.get(agent_id)
+
+    def find(self, handle: str) -> Agent:
+        """Return the agent now or formerly of this handle; raises `NotFound` naming the living."""
+        agent = self._agents.get(self._handles.get(handle.removeprefix("agent:"), ""))
+        if agent is None:
+            raise NotFound(f"no agent {handle!r} is alive (live: {listed(self.live())}).{nearest(handle, self.live())}")
+        return agent
+
+    def label(self, address: str) -> str:
+        """Return how people call this address: an agent's handle, or the address itself."""
+        agent = self._agents.get(address)
+        return agent.handle if agent else address
+
+    def caller(self, agent: Agent) -> Caller:
+        """Return the agent as a caller; what it does now belongs to the trace of the turn it is in."""
+        turn, verbs = agent.turn, agent.profile.verbs
+        trace, hops = (turn.trace, turn.hops) if turn else ("", 0)
+        return Caller("agent", agent.handle, agent.id, trace, hops, tuple(verbs) if verbs is not None else None)
+
+    # -- coming and going ---------------------------------------------------------------------------------------
+
+    async def spawn(self, profile_name: str, handle: str = "", by: str = "system") -> Agent:
+        """Return a live agent whose session is open; raises `LaunchError` or `Refused` and then nothing is left."""
+        profile, driver = self._profile(profile_name)
+        taken = self.live()
+        handle = checked_handle(handle, taken) if handle else fresh_handle(taken | set(self._handles))
+        agent = self._make(new_id(), handle, profile_name, profile, driver, stamp(self.clock.now()))
+        await self.book.append("spawned", agent.id, handle=handle, profile=profile_name, by=by, born=agent.born)
+        self._start(agent)
+        try:
+            await agent.opened.wait()
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await self.close(agent, "the spawn was cancelled")
+            raise
+        if agent.state == "failed":
+            reason = agent.reason
+            await self.close(agent, reason)
+            raise LaunchError(f"no {profile_name!r} agent was started: {reason}")
+        return agent
+
+    def _make(self, agent_id: str, handle: str, name: str, profile: Profile, driver: Driver, born: str) -> Agent:
+        box = self.post.mailbox(agent_id, handle)
+        box.label = handle
+        agent = Agent(agent_id, handle, name, profile, driver, self, box, born)
+        box.cut_in = lambda: self.nursery.start_soon(agent.interrupt)
+        self._agents[agent_id] = agent
+        self._handles[handle] = agent_id
+        return agent
+
+    def _start(self, agent: Agent) -> None:
+        def down(why: str) -> None:
+            agent.mailbox.closed = f"its task crashed: {why}"
+            agent.show("failed", why)
+            agent.opened.set()
+
+        self._supervisor.start(f"agent:{agent.id}", agent.run, on_down=down)
+
+    async def close(self, agent: Agent, reason: str = "closed") -> None:
+        """End the agent for good: its process is gone, its waiting mail is dead, its senders know."""
+        agent.mailbox.closed = agent.leaving = reason
+        await self._supervisor.stop(f"agent:{agent.id}")
+        if self._agents.pop(agent.id, None):
+            await self.book.append("closed", agent.id, reason=reason)
+            await self.post.bury(self.post.letters(agent.id), reason)
+            agent.show("closed", reason)
+            await self.interceptors.tell("agent_closed", agent.id)
+
+    async def rename(self, agent: Agent, handle: str) -> None:
+        """Give the agent another handle; the old one goes on leading to it."""
+        checked_handle(handle, self.live() - {agent.handle})
+        await self.book.append("renamed", agent.id, handle=handle)
+        agent.handle = agent.mailbox.label = handle
+        self._handles[handle] = agent.id
+        agent.show()
+
+    async def furnish(self, agent: Agent) -> Seat:
+        """Return the agent's seat, with what every plugin wants it to have."""
+        cwd = (self.root / (agent.profile.cwd or ".")).resolve()
+        folder = self._state / "seats" / agent.id
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        env = self._environment | agent.profile.env | {MARK: agent.id, "AEGIS_HANDLE": agent.handle}
+        primer = [agent.profile.prompt] if agent.profile.prompt else []
+        refuse: Any = None  # `start` and `ask` are the agent's own and set by it
+        seat = Seat(agent.id, agent.handle, agent.profile, cwd, folder, refuse, refuse, agent.resume, env, primer=primer)
+        await self.interceptors.tell("furnish", seat)
+        return seat
+
+    # -- after a restart ----------------------------------------------------------------------------------------
+
+    async def restore(self, report: Callable[[Fault], None]) -> None:
+        """Bring back every agent that was not closed; those with mail start at once, the others when some comes."""
+        open_agents = self._replay()
+        await trio.to_thread.run_sync(sweep, set(open_agents))  # CLIs that outlived a killed kernel
+        for agent_id, seen in open_agents.items():
+            try:
+                profile, driver = self._profile(seen["profile"])
+            except Refused as error:
+                report(Fault(f"agent:{seen['handle']}", f"cannot come back: {error}"))
+                self.post.mailbox(agent_id, seen["handle"]).closed = str(error)
+                continue
+            agent = self._make(agent_id, seen["handle"], seen["profile"], profile, driver, seen["born"])
+            agent.session_id = seen.get("session_id", "")
+            agent.opened.set()
+        for agent in self:
+            self._start(agent)
+            agent.show()
+
+    def _replay(self) -> dict[str, dict[str, Any]]:
+        state, records = self.book.replay()
+        agents: dict[str, dict[str, Any]] = state or {}
+        for record in records:
+            self._fold(agents, record)
+        return agents
+
+    @staticmethod
+    def _fold(agents: dict[str, dict[str, Any]], record: Record) -> None:
+        match record.kind:
+            case "spawned":
+                agents[record.key] = dict(record.data)
+            case "session" | "renamed" if record.key in agents:
+                agents[record.key] |= record.data
+            case "closed":
+                agents.pop(record.key, None)
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """Return the faces of the living, oldest first."""
+        return [a.snapshot() for a in sorted(self, key=lambda a: a.id)]

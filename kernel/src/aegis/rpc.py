@@ -1,0 +1,156 @@
+"""JSON-RPC 2.0 over newline-delimited JSON on trio streams: the control socket's and ACP's common tongue."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import trio
+
+from aegis.errors import AegisError
+
+Handler = Callable[[str, Any], Awaitable[Any]]
+Writer = Callable[[bytes], Awaitable[None]]
+Reader = Callable[[], Awaitable[list[bytes]]]
+
+PARSE, INVALID, NO_METHOD, INTERNAL, CLOSED = -32700, -32600, -32601, -32603, -32000
+
+
+class RpcError(AegisError):
+    """The other side answered with an error."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code, self.data = code, data
+
+
+class Connection:
+    """One peer. Requests it makes get a task each; its notifications are handled in order, before what comes after."""
+
+    def __init__(self, read: Reader, write: Writer, handle: Handler, stray: Callable[[bytes], None] | None = None) -> None:
+        """Speak through `read` (the next whole lines, none at the end) and `write`; `stray` gets what is no JSON."""
+        self._read, self._write, self._handle, self._stray = read, write, handle, stray
+        self._pending: dict[int | str, tuple[trio.Event, list[Any]]] = {}
+        self._serving: dict[int | str, trio.CancelScope] = {}
+        self._next, self._closed = 0, False
+
+    async def request(self, method: str, params: Any = None) -> Any:
+        """Return the peer's result; raises `RpcError` with its error, or with code `CLOSED` when it hung up."""
+        if self._closed:
+            raise RpcError(CLOSED, "the connection is closed")
+        self._next += 1
+        number, event, box = self._next, trio.Event(), list[Any]()
+        self._pending[number] = (event, box)
+        try:
+            await self._send({"id": number, "method": method, "params": params})
+            await event.wait()
+        except trio.Cancelled:
+            with trio.move_on_after(1, shield=True):
+                await self.notify("$/cancelRequest", {"id": number})
+            raise
+        finally:
+            self._pending.pop(number, None)
+        answer = box[0]
+        if "error" in answer:
+            error = answer["error"] or {}
+            raise RpcError(error.get("code", INTERNAL), error.get("message", "error"), error.get("data"))
+        return answer.get("result")
+
+    async def notify(self, method: str, params: Any = None) -> None:
+        """Tell the peer something that has no answer."""
+        await self._send({"method": method, "params": params})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if message.get("params", "") is None:
+            del message["params"]
+        await self._write(msgspec.json.encode({"jsonrpc": "2.0", **message}) + b"\n")
+
+    async def run(self) -> None:
+        """Serve the connection until the peer hangs up; every open request then fails with `CLOSED`."""
+        try:
+            async with trio.open_nursery() as nursery:
+                while lines := await self._read():
+                    for line in lines:
+                        await self._take(line, nursery)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._closed = True
+            for event, box in self._pending.values():
+                box.append({"error": {"code": CLOSED, "message": "the connection is closed"}})
+                event.set()
+
+    async def _take(self, line: bytes, nursery: trio.Nursery) -> None:
+        try:
+            message = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            message = None
+        if not isinstance(message, dict):
+            if line.strip() and self._stray:
+                self._stray(line)
+        elif isinstance(message.get("method"), str):
+            if message.get("id") is not None:
+                nursery.start_soon(self._serve, message)
+            elif message["method"] == "$/cancelRequest":
+                if scope := self._serving.get((message.get("params") or {}).get("id")):
+                    scope.cancel()
+            else:
+                await self._handle(message["method"], message.get("params"))
+        elif slot := self._pending.get(message.get("id", "")):
+            slot[1].append(message)
+            slot[0].set()
+
+    async def _serve(self, message: dict[str, Any]) -> None:
+        number = message["id"]
+        answer: dict[str, Any] = {"error": {"code": INTERNAL, "message": "cancelled"}}
+        with trio.CancelScope() as self._serving[number]:
+            try:
+                answer = {"result": await self._handle(message["method"], message.get("params"))}
+            except RpcError as error:
+                answer = {"error": {"code": error.code, "message": str(error), "data": error.data}}
+            except Exception as error:  # a handler's fault is the peer's answer, not the connection's end
+                answer = {"error": {"code": INTERNAL, "message": str(error) or repr(error), "data": type(error).__name__}}
+        self._serving.pop(number, None)
+        with suppress(RpcError):  # it hung up before the answer
+            await self._send({"id": number, **answer})
+
+
+def line_reader(stream: trio.abc.ReceiveStream) -> Reader:
+    """Return a reader of whole lines from a stream; it gives an empty list at the end."""
+    rest = bytearray()
+
+    async def read() -> list[bytes]:
+        while True:
+            try:
+                chunk = await stream.receive_some(65_536)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return []
+            if not chunk:
+                return []
+            start = len(rest)
+            rest.extend(chunk)
+            if (end := rest.rfind(b"\n", start)) >= 0:
+                lines = bytes(rest[:end]).split(b"\n")
+                del rest[: end + 1]
+                return lines
+
+    return read
+
+
+def line_writer(stream: trio.abc.SendStream, patience: float = 30) -> Writer:
+    """Return a writer that sends whole lines; a peer that reads nothing for `patience` seconds is taken for gone."""
+    lock = trio.Lock()
+
+    async def write(data: bytes) -> None:
+        with trio.move_on_after(patience, shield=True) as scope:
+            try:
+                async with lock:
+                    await stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                raise RpcError(CLOSED, "the connection is closed") from None
+        if scope.cancelled_caught:
+            await stream.aclose()
+            raise RpcError(CLOSED, f"the other side read nothing for {patience:g} s")
+
+    return write

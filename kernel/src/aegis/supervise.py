@@ -1,0 +1,87 @@
+"""Tasks of plugins and agents: a crash is caught here and only here, reported, and the task started again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from aegis.errors import AegisError
+from aegis.events import Fault
+
+LIMIT, WINDOW, BACKOFF = 5, 60.0, 0.1  # so many crashes in so many seconds mark a task down; first pause, doubling
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return what is inside nested exception groups; an error of ours is preferred to what it set off."""
+    while isinstance(error, BaseExceptionGroup):
+        ours = [e for e in error.exceptions if isinstance(root_cause(e), AegisError)]
+        error = (ours or error.exceptions)[0]
+    return error
+
+
+@dataclass(slots=True)
+class Child:
+    """One supervised task; `down` says why it will not run again."""
+
+    name: str
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    over: trio.Event = field(default_factory=trio.Event)
+    crashes: list[float] = field(default_factory=list)
+    down: str = ""
+
+
+class Supervisor:
+    """Runs named children side by side in the kernel's nursery; none can cancel a sibling."""
+
+    def __init__(self, nursery: trio.Nursery, report: Callable[[Fault], None]) -> None:
+        self._nursery, self._report = nursery, report
+        self.children: dict[str, Child] = {}
+
+    def start(self, name: str, run: Callable[[], Awaitable[None]], *, on_down: Callable[[str], None] | None = None) -> Child:
+        """Run the task until it returns, starting it again after a crash with growing pauses; see `LIMIT`."""
+        child = self.children[name] = Child(name)
+        self._nursery.start_soon(self._run, child, run, on_down, name=name)
+        return child
+
+    async def _run(self, child: Child, run: Callable[[], Awaitable[None]], on_down: Callable[[str], None] | None) -> None:
+        with child.scope:
+            while True:
+                try:
+                    await run()
+                    break
+                except Exception as error:  # the one place where a plugin's crash ends
+                    cause = root_cause(error)
+                    now = trio.current_time()
+                    child.crashes = [t for t in child.crashes if now - t < WINDOW] + [now]
+                    final = len(child.crashes) >= LIMIT
+                    text = f"{type(cause).__name__}: {cause}"
+                    self._report(Fault(child.name, text, final))
+                    if final:
+                        child.down = text
+                        if on_down:
+                            on_down(text)
+                        break
+                    await trio.sleep(BACKOFF * 2 ** (len(child.crashes) - 1))
+        child.over.set()
+        if not child.down:
+            self.children.pop(child.name, None)
+
+    async def stop(self, name: str) -> None:
+        """End the task and wait until it is over; nothing happens when there is none."""
+        if child := self.children.get(name):
+            child.scope.cancel()
+            await child.over.wait()
+
+
+async def first_of(*events: trio.Event) -> None:
+    """Wait until one of the events is set."""
+
+    async def one(event: trio.Event, scope: trio.CancelScope) -> None:
+        await event.wait()
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for event in events:
+            nursery.start_soon(one, event, nursery.cancel_scope)

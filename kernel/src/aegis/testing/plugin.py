@@ -1,0 +1,1 @@
+"""What pytest learns from aegis: the fixtures of the kit."""

@@ -1,0 +1,105 @@
+"""One turn: a prompt and everything up to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import trio
+
+from aegis.events import Event, Text, ToolCall, TurnEnded, Usage
+from aegis.mail import Letter
+
+
+class Reply:
+    """The final assistant message so far, whole: chunks of one message joined, sub-agents left out."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._message, self._closed = "", False
+
+    def hear(self, event: Text) -> None:
+        """Add what was said; another message, or words after a tool, begin anew."""
+        if event.parent:
+            return
+        if self._closed or event.message_id != self._message:
+            self._parts.clear()
+        self._parts.append(event.text)
+        self._message, self._closed = event.message_id, False
+
+    def tool(self, event: ToolCall) -> None:
+        """End the run of chunks that carry no message id."""
+        self._closed = self._closed or (not event.parent and not self._message)
+
+    def __str__(self) -> str:
+        return "".join(self._parts)
+
+
+@dataclass(slots=True)
+class Turn:
+    """The turn an agent is in; interceptors may rewrite `prompt` before it is sent."""
+
+    id: str
+    agent_id: str
+    letters: Sequence[Letter]
+    prompt: str
+    started: float = field(default_factory=trio.current_time)
+    begun: trio.Event = field(default_factory=trio.Event)
+    over: trio.Event = field(default_factory=trio.Event)
+    ended: TurnEnded | None = None
+    interrupted: bool = False
+    reply: Reply = field(default_factory=Reply)
+    usage: Usage | None = None
+
+    @property
+    def envelopes(self) -> tuple[str, ...]:
+        """The ids of what is read in this turn."""
+        return tuple(x.envelope.id for x in self.letters)
+
+    @property
+    def trace(self) -> str:
+        """The trace of the first envelope; everything the turn causes belongs to it."""
+        return self.letters[0].envelope.trace if self.letters else ""
+
+    @property
+    def hops(self) -> int:
+        """How many agents the furthest-travelled envelope went through."""
+        return max((x.envelope.hops for x in self.letters), default=0)
+
+    def hear(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Take in what the CLI said, and return it with the end of the turn completed by what the kernel knows."""
+        ends = False
+        for event in events:
+            kind = type(event)
+            if kind is Text:
+                self.reply.hear(event)  # type: ignore[arg-type]
+            elif kind is ToolCall:
+                self.reply.tool(event)  # type: ignore[arg-type]
+            elif kind is Usage:
+                self.usage = event  # type: ignore[assignment]
+            elif kind is TurnEnded:
+                ends = True
+        self.begun.set()
+        return [self._finish(e) if isinstance(e, TurnEnded) else e for e in events] if ends else events
+
+    def _finish(self, event: TurnEnded) -> TurnEnded:
+        more: dict[str, Any] = {"turn": self.id, "seconds": event.seconds or trio.current_time() - self.started}
+        more |= {"reply": event.reply or str(self.reply), "usage": event.usage or self.usage}
+        self.ended = self.ended or msgspec.structs.replace(event, **more)
+        self.over.set()
+        return self.ended
+
+    def fail(self, outcome: Any, reason: str) -> TurnEnded:
+        """End the turn for the agent, and return how."""
+        return self._finish(TurnEnded(outcome, reason=reason))
+
+
+def prompt_of(letters: Sequence[Letter]) -> str:
+    """Return the batch as one user turn; a person's lone `/command` goes to the CLI as it was typed."""
+    if len(letters) == 1:
+        only = letters[0].envelope
+        if only.sender.startswith("human:") and only.body.startswith("/"):
+            return only.body
+    return "\n\n".join(x.envelope.rendered() for x in letters)
