@@ -25,7 +25,6 @@ from aegis.events import (
     TurnStarted,
 )
 from aegis.mail import Letter, Mailbox
-from aegis.permissions import by_mode
 from aegis.processes import Command, Process, running
 from aegis.supervise import root_cause
 from aegis.turn import Turn, prompt_of
@@ -193,17 +192,14 @@ class Agent:
             yield process
 
     async def _ask(self, seat: Seat, request: PermissionRequest) -> Decision:
-        decision = by_mode(seat, request)
-        if decision is None:
-            asked = PermissionAsked(request.id, request.tool, request.kind, request.title, request.input)
-            self.asking[request.id] = asked
-            self.say(asked)
-            decision = Decision("cancelled", "the turn ended first")
-            try:
-                decision = await self.house.interceptors.permission(seat, request)
-            finally:
-                del self.asking[request.id]
-                self.say(PermissionAnswered(request.id, decision.outcome, decision.reason))
+        self.asking[request.id] = PermissionAsked(request.id, request.tool, request.kind, request.title, request.input)
+        self.say(self.asking[request.id])
+        decision = Decision("cancelled", "the turn ended first")
+        try:
+            decision = await self.house.interceptors.permission(seat, request)
+        finally:
+            del self.asking[request.id]
+            self.say(PermissionAnswered(request.id, decision.outcome, decision.reason))
         return decision
 
     async def _read(self, session: Session) -> None:
@@ -256,7 +252,9 @@ class Agent:
             with trio.move_on_after(_OBEY):
                 await turn.over.wait()
         if turn.ended is None:
-            raise LaunchError(f"the CLI did not obey an interrupt within {_OBEY:g} s" + ("" if turn.interrupted else f"; {why}"))
+            raise LaunchError(
+                f"the CLI did not obey an interrupt within {_OBEY:g} s" + ("" if turn.interrupted else f"; {why}")
+            )
         turn.ended = msgspec.structs.replace(turn.ended, outcome="failed", reason=why)
 
     async def interrupt(self) -> bool:

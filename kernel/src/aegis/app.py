@@ -15,13 +15,11 @@ import trio
 from aegis.bus import Bus
 from aegis.clock import Clock, WallClock, stamp
 from aegis.config import FILE, Config
-from aegis.control import Control
 from aegis.driver import Driver
 from aegis.errors import AegisError
 from aegis.events import Event, Fault, TurnEnded
-from aegis.frontend import Service
 from aegis.interceptors import Interceptors
-from aegis.jsonlines import Appender, Mirror
+from aegis.jsonlines import Appender
 from aegis.ledger import Ledger
 from aegis.mail import Letter, Post
 from aegis.plugins import Plugins
@@ -48,12 +46,12 @@ class Kernel:
     clock: Clock
     bus: Bus
     ledger: Ledger
-    mirror: Mirror
     post: Post
     roster: Roster
     verbs: Verbs
     interceptors: Interceptors
     transcripts: Transcripts
+    appender: Appender
     supervisor: Supervisor
     drivers: Mapping[str, Driver]
     reducers: dict[str, Reducer] = field(default_factory=dict)
@@ -110,7 +108,6 @@ async def open_kernel(
     with project.locked():
         ledger = Ledger(project.state / "ledger.db", now)
         appender = Appender(project.state, report)
-        mirror = Mirror(appender, ledger)
         async with trio.open_nursery() as base:
             base.start_soon(ledger.run)
             base.start_soon(appender.run)
@@ -128,10 +125,9 @@ async def open_kernel(
                     verbs = Verbs(interceptors, publish)
                     verbs.complete_with("handle", lambda: sorted(roster.live()))
                     verbs.complete_with("profile", config.names)
-                    mirror.name("mail", lambda r: f"inboxes/{roster.label(r.data.get('recipient', 'turns'))}.jsonl")
                     kernel = Kernel(
-                        project, found, config, clock, bus, ledger, mirror, post, roster, verbs, interceptors,
-                        transcripts, supervisor, drivers, faults=faults,
+                        project, found, config, clock, bus, ledger, post, roster, verbs, interceptors,
+                        transcripts, appender, supervisor, drivers, faults=faults,
                     )  # fmt: skip
                     await _furnish(kernel, declared, report)
                     await _revive(kernel, report, clean=clean)
@@ -164,8 +160,7 @@ async def _furnish(kernel: Kernel, declared: Mapping[str, Mapping[str, Any]], re
             continue
         if isinstance(primitive, Runs):
             kernel.supervisor.start(name, primitive.run, on_down=lambda why, name=name: kernel.verbs.remove(name, why))
-    services: list[tuple[str, Service]] = [("control", Control(kernel)), *asked("aegis_frontends")]  # type: ignore[list-item]
-    for name, service in services:
+    for name, service in list(asked("aegis_frontends")):
         started = trio.Event()
         child = kernel.supervisor.start(name, lambda service=service, started=started: service.run(started))
         with trio.move_on_after(_START) as scope:

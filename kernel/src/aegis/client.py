@@ -1,4 +1,4 @@
-"""Clients: what frontends hold, in the kernel's own process or across its control socket."""
+"""The client in the kernel's own process; one across the control socket speaks the same (`frontend.Client`)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import trio
-
-from aegis.bus import Batch, Bus
+from aegis.bus import Batch
 from aegis.callers import Caller
-from aegis.errors import AegisError, Busy, ConfigError, LaunchError, LedgerError, NotFound, Refused
-from aegis.events import decode
-from aegis.rpc import Connection, RpcError, line_reader, line_writer
 from aegis.verbs import plain
 
 if TYPE_CHECKING:
     from aegis.app import Kernel
-
-_ERRORS: dict[str, type[AegisError]] = {
-    cls.__name__: cls for cls in (AegisError, ConfigError, Refused, NotFound, LaunchError, LedgerError, Busy)
-}
 
 
 class LocalClient:
@@ -50,76 +41,3 @@ class LocalClient:
         """Enter to see everything that happens from then on."""
         with self._kernel.bus.subscribe() as news:
             yield news
-
-
-class SocketClient:
-    """A caller in another process, speaking to the kernel's control socket."""
-
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self._connection = Connection(line_reader(stream), line_writer(stream), self._heard)
-        self._bus = Bus()
-        self.run = self._connection.run
-        self.report = lambda text: None
-
-    async def _heard(self, method: str, params: Any) -> None:
-        if method == "events":
-            for agent_id, events in params:
-                self._bus.publish(agent_id, *map(decode, events))
-        elif method == "progress":
-            self.report(params["text"])
-
-    async def _request(self, method: str, **params: Any) -> Any:
-        try:
-            return await self._connection.request(method, params)
-        except RpcError as error:
-            kind = _ERRORS.get((error.data or {}).get("type", "") if isinstance(error.data, dict) else "", AegisError)
-            raise kind(str(error)) from None
-
-    async def hello(self) -> dict[str, Any]:
-        """Return the kernel's protocol version, pid and project."""
-        answer: dict[str, Any] = await self._request("hello")
-        return answer
-
-    async def call(self, verb: str, args: Mapping[str, Any] | None = None) -> Any:
-        """Return what the verb returns, as JSON; raises `AegisError`."""
-        return await self._request("call", verb=verb, args=dict(args or {}))
-
-    async def verbs(self) -> list[dict[str, Any]]:
-        """Return the verbs this caller may use."""
-        answer: list[dict[str, Any]] = await self._request("verbs")
-        return answer
-
-    async def complete(self, what: str) -> list[str]:
-        """Return the values a completer knows now."""
-        answer: list[str] = await self._request("complete", what=what)
-        return answer
-
-    async def snapshot(self) -> dict[str, Any]:
-        """Return the whole kernel's public face."""
-        answer: dict[str, Any] = await self._request("snapshot")
-        return answer
-
-    async def quit(self) -> None:
-        """Ask the kernel to stop."""
-        await self._request("quit")
-
-    @asynccontextmanager
-    async def watch(self) -> AsyncIterator[AsyncIterator[list[Batch]]]:
-        """Enter to see everything that happens from then on."""
-        with self._bus.subscribe() as news:
-            await self._request("watch")
-            yield news
-
-
-@asynccontextmanager
-async def connected(path: str) -> AsyncIterator[SocketClient]:
-    """Enter a client of the kernel whose control socket this is; raises `AegisError` when nobody listens."""
-    try:
-        stream = await trio.open_unix_socket(path)
-    except OSError as error:
-        raise AegisError(f"no aegis answers at {path}: {error.strerror or error}") from None
-    async with stream, trio.open_nursery() as nursery:
-        client = SocketClient(stream)
-        nursery.start_soon(client.run)
-        yield client
-        nursery.cancel_scope.cancel()

@@ -38,7 +38,9 @@ def find_project_root(start: Path | None = None) -> Path:
 class Config:
     """The configuration in force; plugins read their own sections of it."""
 
-    def __init__(self, root: Path, sections: Mapping[str, Any], drivers: Mapping[str, Driver], plugins: Sequence[str]) -> None:
+    def __init__(
+        self, root: Path, sections: Mapping[str, Any], drivers: Mapping[str, Driver], plugins: Sequence[str]
+    ) -> None:
         self.root, self.file = root, root / FILE
         self._models = {name: TypeAdapter(model) for name, model in sections.items()}
         self._drivers, self._plugins = dict(drivers), tuple(plugins)
@@ -67,7 +69,9 @@ class Config:
         if found is None and name in self._drivers:
             found = self._drivers[name].settings(provider=name)
         if found is None:
-            raise NotFound(f"there is no profile {name!r} (profiles: {listed(self.names())}).{nearest(name, self.names())}")
+            raise NotFound(
+                f"there is no profile {name!r} (profiles: {listed(self.names())}).{nearest(name, self.names())}"
+            )
         return found, self._drivers[found.provider]
 
     def names(self) -> list[str]:
@@ -92,7 +96,9 @@ class Config:
         names = {s.split(".", 1)[1] for s in self._models if s.startswith("plugins.")} | {"disabled", *self._plugins}
         for name in plain.get("plugins") or {}:
             if name not in names:
-                self._fail(document, ("plugins", name), f"{name!r} is configured but not installed.{nearest(name, names)}")
+                self._fail(
+                    document, ("plugins", name), f"{name!r} is configured but not installed.{nearest(name, names)}"
+                )
         sections = {name: self._section(document, plain, name) for name in self._models}
         profiles = self._agents(document, self._overlaid(document, plain, "agents"))
         default = plain.get("default_agent") or ""
@@ -119,7 +125,11 @@ class Config:
             if driver is None:
                 known = listed(self._drivers)
                 what = f"there is no provider {provider!r}" if provider else "`provider:` is missing"
-                self._fail(document, [*where, "provider"], f"{what} (installed: {known}).{nearest(str(provider), self._drivers)}")
+                self._fail(
+                    document,
+                    [*where, "provider"],
+                    f"{what} (installed: {known}).{nearest(str(provider), self._drivers)}",
+                )
             body = {k: v for k, v in body.items() if k != "harness"} | {"provider": driver.name}
             profiles[name] = self._validate(document, where, TypeAdapter(driver.settings), body)
         return profiles
@@ -156,7 +166,12 @@ class Config:
             while "$ref" in node or "anyOf" in node:
                 node = schema["$defs"][node["$ref"].split("/")[-1]] if "$ref" in node else node["anyOf"][0]
             if step is not None:
-                node = (node.get("properties") or {}).get(step) or node.get("additionalProperties") or node.get("items") or {}
+                node = (
+                    (node.get("properties") or {}).get(step)
+                    or node.get("additionalProperties")
+                    or node.get("items")
+                    or {}
+                )
         return list(node.get("properties", {}))
 
     def _fail(self, document: CommentedMap, where: Sequence[str], what: str) -> Any:

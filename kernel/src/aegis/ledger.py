@@ -74,7 +74,9 @@ class Ledger:
             self._db.executescript(_SCHEMA)
             self._read = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)  # sees only what is committed
         except sqlite3.Error as error:
-            raise LedgerError(f"cannot open the ledger {path}: {error}; is the disk full, read-only or damaged?") from error
+            raise LedgerError(
+                f"cannot open the ledger {path}: {error}; is the disk full, read-only or damaged?"
+            ) from error
 
     def book(self, name: str) -> Book:
         """Return the book of this name; books need no creation."""
@@ -155,7 +157,9 @@ class Ledger:
 
     def select(self, where: str, args: tuple[Any, ...]) -> Iterator[Record]:
         """Yield the stored records for which an SQL condition holds, oldest first."""
-        with closing(self._read.execute(f"select seq, book, kind, key, at, data from records where {where}", args)) as rows:
+        with closing(
+            self._read.execute(f"select seq, book, kind, key, at, data from records where {where}", args)
+        ) as rows:
             for *fields, data in rows:
                 yield Record(*fields, msgspec.json.decode(data))
 

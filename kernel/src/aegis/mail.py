@@ -191,11 +191,6 @@ class Post:
         """Return what became of an envelope; raises `NotFound`."""
         return self.find(envelope_id)[1]
 
-    def history(self, count: int) -> list[Envelope]:
-        """Return the newest envelopes, newest first."""
-        rows = self._book.select_kind("accepted", count)
-        return [msgspec.convert(r.data, Envelope) for r in rows]
-
     async def wait_turn(self, envelope_id: str) -> TurnEnded:
         """Wait for the turn that carried this envelope and return how it ended; a dead letter counts as failed."""
         if envelope_id in self._letters:

@@ -49,7 +49,9 @@ class Plugins:
     def _load(self, disabled: frozenset[str]) -> None:
         points = list(entry_points(group=GROUP))
         self._points = {p.name: p for p in points}
-        doubled = {p.name for p in points if len({(q.value, q.dist and q.dist.name) for q in points if q.name == p.name}) > 1}
+        doubled = {
+            p.name for p in points if len({(q.value, q.dist and q.dist.name) for q in points if q.name == p.name}) > 1
+        }
         only = os.environ.get(ONLY)
         wanted = set(self._points) if only is None else {n for n in only.split(",") if n}
         # stevedore's own disk cache goes by mtimes rounded to 128 s and can be stale: it is given the exact list
@@ -58,7 +60,9 @@ class Plugins:
             GROUP,
             sorted(wanted - disabled),
             on_load_failure_callback=self._failed,
-            on_missing_entrypoints_callback=lambda missing: self._errors.update(dict.fromkeys(missing, "it is not installed")),
+            on_missing_entrypoints_callback=lambda missing: self._errors.update(
+                dict.fromkeys(missing, "it is not installed")
+            ),
         )
         for name in doubled:
             self._errors[name] = "two distributions install a plugin of this name; the second was not loaded"
@@ -126,5 +130,14 @@ class Plugins:
             plugin = self._manager.get_plugin(name)
             callers = self._manager.get_hookcallers(plugin) if plugin else None
             hooks = tuple(sorted(h.name for h in callers or ()))
-            rows.append(Found(name, dist.name if dist else "", dist.version if dist else "", state, self._errors.get(name, ""), hooks))
+            rows.append(
+                Found(
+                    name,
+                    dist.name if dist else "",
+                    dist.version if dist else "",
+                    state,
+                    self._errors.get(name, ""),
+                    hooks,
+                )
+            )
         return rows

@@ -6,6 +6,7 @@ stays an alias until a new agent takes it, so a rename strands nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from aegis.clock import Clock, new_id, stamp
 from aegis.driver import Driver, Profile, Seat
 from aegis.errors import LaunchError, NotFound, Refused, listed, nearest
 from aegis.events import Fault
-from aegis.handles import checked_handle, fresh_handle
 from aegis.interceptors import Interceptors
 from aegis.ledger import Ledger, Record
 from aegis.mail import Post
@@ -27,6 +27,7 @@ from aegis.processes import MARK, sweep
 from aegis.supervise import Supervisor
 from aegis.transcripts import Transcripts
 
+_HANDLE, _LONGEST = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){0,2}\Z"), 40
 _OPENING = 4  # CLIs that may start at the same time
 
 
@@ -49,7 +50,14 @@ class Roster:
         profile: Callable[[str], tuple[Profile, Driver]],
         environment: dict[str, str],
     ) -> None:
-        self.root, self._state, self.book, self.post, self.bus, self.clock = root, state, ledger.book("roster"), post, bus, clock
+        self.root, self._state, self.book, self.post, self.bus, self.clock = (
+            root,
+            state,
+            ledger.book("roster"),
+            post,
+            bus,
+            clock,
+        )
         self.interceptors, self.transcripts, self.nursery = interceptors, transcripts, nursery
         self.opening = trio.CapacityLimiter(_OPENING)
         self._ledger, self._supervisor, self._profile, self._environment = ledger, supervisor, profile, environment
@@ -60,6 +68,10 @@ class Roster:
 
     def __iter__(self) -> Iterator[Agent]:
         return iter(list(self._agents.values()))
+
+    def known(self) -> set[str]:
+        """Return every handle that leads to an agent, those of renamed ones too."""
+        return set(self._handles)
 
     def live(self) -> set[str]:
         """Return the handles of the living."""
@@ -89,11 +101,10 @@ class Roster:
 
     # -- coming and going ---------------------------------------------------------------------------------------
 
-    async def spawn(self, profile_name: str, handle: str = "", by: str = "system") -> Agent:
+    async def spawn(self, profile_name: str, handle: str, by: str = "system") -> Agent:
         """Return a live agent whose session is open; raises `LaunchError` or `Refused` and then nothing is left."""
         profile, driver = self._profile(profile_name)
-        taken = self.live()
-        handle = checked_handle(handle, taken) if handle else fresh_handle(taken | set(self._handles))
+        self._check(handle, self.live())
         agent = self._make(new_id(), handle, profile_name, profile, driver, stamp(self.clock.now()))
         await self.book.append("spawned", agent.id, handle=handle, profile=profile_name, by=by, born=agent.born)
         self._start(agent)
@@ -108,6 +119,15 @@ class Roster:
             await self.close(agent, reason)
             raise LaunchError(f"no {profile_name!r} agent was started: {reason}")
         return agent
+
+    @staticmethod
+    def _check(handle: str, taken: set[str]) -> None:
+        if not _HANDLE.match(handle) or len(handle) > _LONGEST:
+            raise Refused(
+                f"{handle!r} is not a handle: one to three words of a-z and 0-9, joined by '-', at most {_LONGEST}"
+            )
+        if handle in taken:
+            raise Refused(f"the handle {handle!r} is taken (live: {listed(taken)})")
 
     def _make(self, agent_id: str, handle: str, name: str, profile: Profile, driver: Driver, born: str) -> Agent:
         box = self.post.mailbox(agent_id, handle)
@@ -138,7 +158,7 @@ class Roster:
 
     async def rename(self, agent: Agent, handle: str) -> None:
         """Give the agent another handle; the old one goes on leading to it."""
-        checked_handle(handle, self.live() - {agent.handle})
+        self._check(handle, self.live() - {agent.handle})
         await self.book.append("renamed", agent.id, handle=handle)
         agent.handle = agent.mailbox.label = handle
         self._handles[handle] = agent.id
@@ -152,7 +172,9 @@ class Roster:
         env = self._environment | agent.profile.env | {MARK: agent.id, "AEGIS_HANDLE": agent.handle}
         primer = [agent.profile.prompt] if agent.profile.prompt else []
         refuse: Any = None  # `start` and `ask` are the agent's own and set by it
-        seat = Seat(agent.id, agent.handle, agent.profile, cwd, folder, refuse, refuse, agent.resume, env, primer=primer)
+        seat = Seat(
+            agent.id, agent.handle, agent.profile, cwd, folder, refuse, refuse, agent.resume, env, primer=primer
+        )
         await self.interceptors.tell("furnish", seat)
         return seat
 

@@ -29,7 +29,9 @@ class RpcError(AegisError):
 class Connection:
     """One peer. Requests it makes get a task each; its notifications are handled in order, before what comes after."""
 
-    def __init__(self, read: Reader, write: Writer, handle: Handler, stray: Callable[[bytes], None] | None = None) -> None:
+    def __init__(
+        self, read: Reader, write: Writer, handle: Handler, stray: Callable[[bytes], None] | None = None
+    ) -> None:
         """Speak through `read` (the next whole lines, none at the end) and `write`; `stray` gets what is no JSON."""
         self._read, self._write, self._handle, self._stray = read, write, handle, stray
         self._pending: dict[int | str, tuple[trio.Event, list[Any]]] = {}
@@ -110,7 +112,9 @@ class Connection:
             except RpcError as error:
                 answer = {"error": {"code": error.code, "message": str(error), "data": error.data}}
             except Exception as error:  # a handler's fault is the peer's answer, not the connection's end
-                answer = {"error": {"code": INTERNAL, "message": str(error) or repr(error), "data": type(error).__name__}}
+                answer = {
+                    "error": {"code": INTERNAL, "message": str(error) or repr(error), "data": type(error).__name__}
+                }
         self._serving.pop(number, None)
         with suppress(RpcError):  # it hung up before the answer
             await self._send({"id": number, **answer})

@@ -39,13 +39,17 @@ class Supervisor:
         self._nursery, self._report = nursery, report
         self.children: dict[str, Child] = {}
 
-    def start(self, name: str, run: Callable[[], Awaitable[None]], *, on_down: Callable[[str], None] | None = None) -> Child:
+    def start(
+        self, name: str, run: Callable[[], Awaitable[None]], *, on_down: Callable[[str], None] | None = None
+    ) -> Child:
         """Run the task until it returns, starting it again after a crash with growing pauses; see `LIMIT`."""
         child = self.children[name] = Child(name)
         self._nursery.start_soon(self._run, child, run, on_down, name=name)
         return child
 
-    async def _run(self, child: Child, run: Callable[[], Awaitable[None]], on_down: Callable[[str], None] | None) -> None:
+    async def _run(
+        self, child: Child, run: Callable[[], Awaitable[None]], on_down: Callable[[str], None] | None
+    ) -> None:
         with child.scope:
             while True:
                 try:

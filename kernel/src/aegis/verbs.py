@@ -88,7 +88,9 @@ class Verb:
     def model(self) -> type[BaseModel]:
         """The arguments as a pydantic model, made when first needed."""
         parameters = list(inspect.signature(self._method, eval_str=True).parameters.values())[1:]
-        fields: dict[str, Any] = {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in parameters}
+        fields: dict[str, Any] = {
+            p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in parameters
+        }
         return create_model(self.name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields)
 
     @cached_property
@@ -242,6 +244,6 @@ class Verbs:
 
 def plain(value: Any) -> Any:
     """Return a verb's value as JSON: structs, dataclasses and models become objects."""
-    return msgspec.to_builtins(value, enc_hook=lambda v: v.model_dump(mode="json") if isinstance(v, BaseModel) else str(v))
-
-
+    return msgspec.to_builtins(
+        value, enc_hook=lambda v: v.model_dump(mode="json") if isinstance(v, BaseModel) else str(v)
+    )

@@ -64,7 +64,9 @@ class YamlFile:
             values: dict[str, Any] = _plain(document, [_MOST_NODES], 0)
             return values
         except OverflowError:
-            raise ConfigError(f"{self.path}: aliases make it larger than {_MOST_NODES} values or deeper than {_DEEPEST}") from None
+            raise ConfigError(
+                f"{self.path}: aliases make it larger than {_MOST_NODES} values or deeper than {_DEEPEST}"
+            ) from None
 
     def line(self, document: Any, where: Sequence[str | int]) -> int:
         """Return the line (from 1) of the key at this path, or of the closest key above it."""

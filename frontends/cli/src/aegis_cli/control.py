@@ -44,6 +44,7 @@ class Control:
     """Serves every shell, REPL and script of the user who runs the kernel."""
 
     def __init__(self, kernel: Kernel) -> None:
+        self.name = "control"
         self._kernel = kernel
         self.refused = 0
 

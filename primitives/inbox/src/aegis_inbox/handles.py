@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import random
-import re
 from collections import Counter
 from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 
-from aegis.errors import Refused, listed
-
-_FORMAT = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+){0,2}$")
-
 
 @cache
 def _words() -> tuple[tuple[str, str], ...]:
     pairs = []
-    for line in files("aegis").joinpath("handles.txt").read_text().splitlines():
+    for line in files("aegis_inbox").joinpath("handles.txt").read_text().splitlines():
         adjectives, names = line[2:].split("|")
         pairs += [(a, n) for a in adjectives.split() for n in names.split()]
     return tuple(pairs)
@@ -38,12 +33,3 @@ def fresh_handle(taken: Collection[str]) -> str:
     while f"{base}-{n}" in taken:
         n += 1
     return f"{base}-{n}"
-
-
-def checked_handle(handle: str, taken: Collection[str]) -> str:
-    """Return the handle if it is well formed and free; raises `Refused` with what would be."""
-    if not _FORMAT.match(handle) or len(handle) > 40:
-        raise Refused(f"{handle!r} is not a handle: lower-case letters and digits in one to three parts joined by '-'")
-    if handle in taken:
-        raise Refused(f"the handle {handle!r} is taken (live: {listed(taken)})")
-    return handle
