@@ -47,10 +47,9 @@ new-plugin: $(READY) ## make new-plugin primitive dice (or KIND=primitive NAME=d
 	@$(MAKE) --no-print-directory ready
 
 constraints: $(READY) ## choose new versions of everything that gets installed
-	$(BIN)/uv pip compile -q --universal --upgrade --no-annotate --no-header --python $(BIN)/python \
-		$(MEMBERS:%=%/pyproject.toml) --all-extras --group dev \
-		$(foreach name,$(shell sed -n 's/^name = "\(aegis-.*\)"$$/\1/p' pyproject.toml $(MEMBERS:%=%/pyproject.toml)),--no-emit-package $(name)) \
-		-o constraints.txt
+	@printf -- '-e ./%s\n' kernel[testing] $(filter-out kernel,$(MEMBERS)) | $(BIN)/uv pip compile -q - --group dev \
+		--no-sources --universal --upgrade --no-annotate --no-header --python $(BIN)/python -o $(VENV)/constraints.txt
+	@grep -v '^-e ' $(VENV)/constraints.txt > constraints.txt
 
 ready: $(READY)
 
@@ -65,7 +64,7 @@ $(BIN)/uv:
 # Members are installed by their paths, never by name: some names belong to strangers on the package index.
 $(READY): $(BIN)/uv constraints.txt pyproject.toml $(MEMBERS:%=%/pyproject.toml)
 	@echo "making the environment in $(VENV) (once, and again when a pyproject.toml changes)"
-	@$(BIN)/uv pip install -q --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt \
+	@$(BIN)/uv pip install -q --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt --no-sources \
 		$(foreach member,$(MEMBERS),-e $(member)) --group dev
 	@touch $@
 

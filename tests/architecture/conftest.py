@@ -1,0 +1,11 @@
+"""Tests that ask for `member` run once for each; those that ask for `plugin`, once for each but the kernel."""
+
+from house import members
+
+
+def pytest_generate_tests(metafunc):
+    """Hand every member to the tests that name one."""
+    if "member" in metafunc.fixturenames:
+        metafunc.parametrize("member", members(), ids=lambda m: m.path)
+    if "plugin" in metafunc.fixturenames:
+        metafunc.parametrize("plugin", members()[1:], ids=lambda m: m.path)

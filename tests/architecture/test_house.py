@@ -1,0 +1,79 @@
+"""A visitor who has seen one member has seen all."""
+
+import ast
+import subprocess
+import tomllib
+
+import pytest
+from house import ROOMS, ROOT, folders, members
+
+WORKSPACE = tomllib.loads((ROOT / "pyproject.toml").read_text())
+TOP = {
+    "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "changelog.d", "constraints.txt", "docs", "pyproject.toml", "tests",
+    *ROOMS,
+}  # fmt: skip
+
+
+def tracked() -> list[str]:
+    git = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if git.returncode:
+        pytest.skip("this is no git checkout, so what is tracked cannot be told")
+    return git.stdout.splitlines()
+
+
+def test_the_top_level_is_the_prescribed_one():
+    top = {path.split("/")[0] for path in tracked()}
+    assert {name for name in top if not name.startswith(".")} <= TOP
+
+
+def test_no_lock_file_is_tracked():
+    assert not [path for path in tracked() if path.endswith(("uv.lock", "package-lock.json"))]
+
+
+def test_every_folder_in_a_room_is_a_member():
+    assert [f.relative_to(ROOT).as_posix() for _, f in folders() if not (f / "pyproject.toml").exists()] == []
+
+
+def test_every_member_is_resolved_from_the_workspace():
+    sources = WORKSPACE["tool"]["uv"]["sources"]
+    assert sources == {m.distribution: {"workspace": True} for m in members()}
+
+
+def test_the_default_set_is_made_of_members():
+    names = {m.distribution for m in members()}
+    assert set(WORKSPACE["project"]["dependencies"]) <= names
+
+
+def test_layout(plugin):
+    wanted = ["README.md", "pyproject.toml", f"src/{plugin.package}/plugin.py", "tests/test_contract.py"]
+    assert [name for name in wanted if not (plugin.folder / name).is_file()] == []
+
+
+def test_the_package_module_is_a_docstring(plugin):
+    body = ast.parse((plugin.source / "__init__.py").read_text()).body
+    assert len(body) == 1
+    assert ast.get_docstring(ast.Module(body, []))
+
+
+def test_project_metadata(member):
+    project = member.toml["project"]
+    assert "Private :: Do Not Upload" in project["classifiers"]
+    assert project["license"] == "MIT"
+    assert project["requires-python"] == ">=3.11"
+    assert project["version"] == WORKSPACE["project"]["version"], "one version number for all members"
+    assert project["description"].endswith("."), "the description is a sentence: it stands in the package table"
+    assert member.toml["build-system"]["build-backend"] == "hatchling.build"
+    assert member.toml["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == [f"src/{member.package}"]
+
+
+def test_plugin_metadata(plugin):
+    project = plugin.toml["project"]
+    name = plugin.folder.name
+    assert project["name"] == f"aegis-{name}"
+    assert project["entry-points"]["aegis.plugins"] == {name: f"aegis_{name}.plugin"}
+    ours = [d for d in project["dependencies"] if d.startswith("aegis-")]
+    assert ours == ["aegis-microkernel"], "members depend on nothing of ours but the kernel"
+
+
+def test_the_readme_names_its_distribution(member):
+    assert (member.folder / "README.md").read_text().startswith(f"# {member.distribution}")
