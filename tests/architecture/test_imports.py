@@ -1,12 +1,16 @@
 """Who may import whom, and what an entry module may not bring along."""
 
+import ast
 import json
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 
 import pytest
 from house import ROOT, members
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
 CONTRACTS = {c["id"]: c for c in LINTER["contracts"]}
@@ -74,3 +78,22 @@ def test_an_entry_module_imports_nothing_heavy(plugin):
 
 def test_the_kernel_imports_nothing_heavy():
     assert loaded_by("aegis.app") & HEAVY == set()
+
+
+def imported_by(member) -> set[str]:
+    trees = [ast.parse(path.read_text()) for path in member.modules()]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - set(PACKAGES)
+
+
+def test_what_a_member_imports_it_declares(member):
+    project = member.toml["project"]
+    extras = [line for lines in project.get("optional-dependencies", {}).values() for line in lines]
+    declared = {canonicalize_name(Requirement(line).name) for line in [*project["dependencies"], *extras]}
+    provides = packages_distributions()
+    missing = {
+        name for name in imported_by(member) if not {canonicalize_name(d) for d in provides.get(name, [name])} & declared
+    }
+    assert missing == set(), "imported but not among its dependencies"
