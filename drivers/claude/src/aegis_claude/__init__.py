@@ -1,0 +1,1 @@
+"""Drives Claude Code over its stream-json protocol."""

@@ -1,0 +1,182 @@
+"""Claude Code as sessions: a process, its pipes, and the requests that pass over them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+import trio
+
+from aegis.driver import Decision, Permission, PermissionRequest, Probe, Profile, Seat
+from aegis.errors import LaunchError
+from aegis.events import Event, ToolKind
+from aegis.processes import Process
+from aegis_claude import tools, wire
+from aegis_claude.profile import PLANE, ClaudeProfile, command
+from aegis_claude.translate import Translator
+from aegis_claude.values import items, mapping, text
+
+PROVEN = "2.1.329"
+_START = 60.0  # seconds to answer the first request; 20 of them at once on two cores need about eight
+_CHANGES: frozenset[ToolKind] = frozenset({"edit", "delete", "move", "execute", "switch_mode"})
+
+
+class ClaudeDriver:
+    """The provider `claude-code`."""
+
+    name = "claude-code"
+    aliases = ("claude",)
+    settings: type[Profile] = ClaudeProfile
+    resumes = True
+
+    @asynccontextmanager
+    async def open(self, seat: Seat) -> AsyncIterator[ClaudeSession]:
+        """Start Claude Code in the seat; raise `LaunchError` if it does not answer or cannot resume."""
+        gone: LaunchError | None = None
+        async with seat.start(command(seat)) as process:
+            session = ClaudeSession(seat, process)
+            await session.handshake()
+            async with trio.open_nursery() as session.asking:
+                try:
+                    yield session
+                except LaunchError as error:  # raised outside the nursery, which would wrap it in a group
+                    gone = error
+                session.asking.cancel_scope.cancel()
+        if gone:
+            raise gone
+
+    def probe(self) -> Probe:
+        """Say whether `claude` is on PATH and which version it is."""
+        path = shutil.which("claude")
+        if path is None:
+            return Probe(False, proven=PROVEN, hint="install Claude Code: npm install -g @anthropic-ai/claude-code")
+        try:
+            said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return Probe(False, path=path, proven=PROVEN, hint=f"`claude --version` did not work: {error}")
+        found = re.search(r"\d+\.\d+\.\d+", said)
+        return Probe(True, found[0] if found else "", path, PROVEN)
+
+
+class ClaudeSession:
+    """A live Claude Code."""
+
+    asking: trio.Nursery  # the permission requests that are being answered
+
+    def __init__(self, seat: Seat, process: Process) -> None:
+        self._seat, self._process = seat, process
+        self._permission: Permission = seat.profile.permission
+        self._translator = Translator()
+        self._numbers = count(1)
+        self._asked: dict[str, trio.CancelScope] = {}
+        self._early: list[Event] = []
+
+    # ---------------------------------------------------------------------------------------------------- starting
+
+    async def handshake(self) -> None:
+        """Wait until the CLI answers and holds the permission `read` even against what its settings allow."""
+        await self._request("initialize")
+        if self._permission == "read":
+            effective = mapping((await self._request("get_settings")).get("effective"))
+            allowed = items(mapping(effective.get("permissions")).get("allow"))
+            stricter = {"permissions": {"ask": allowed}, "sandbox": {"autoAllowBashIfSandboxed": False}}
+            await self._request("apply_flag_settings", settings=stricter)
+
+    async def _request(self, subtype: str, **fields: Any) -> dict[str, Any]:
+        number = self._number()
+        await self._process.write(wire.request(number, subtype, **fields))
+        with trio.move_on_after(_START):
+            return await self._answer(subtype, number)
+        raise LaunchError(f"{self._process.command} has not answered {subtype!r} within {_START:.0f} s")
+
+    async def _answer(self, subtype: str, number: str) -> dict[str, Any]:
+        while True:
+            answer: dict[str, Any] | None = None
+            for line in await self._process.lines():
+                message = mapping(value := wire.decode(line))
+                response = mapping(message.get("response"))
+                if message.get("type") == "control_response" and response.get("request_id") == number:
+                    answer = response
+                elif message.get("type") == "result":  # before any turn: it says why there will be none
+                    errors = [text(error) for error in items(message.get("errors"))]
+                    raise LaunchError(f"Claude Code did not start: {'; '.join(errors) or text(message.get('result'))}")
+                elif line:
+                    self._early += self._translator.events(value)
+            if answer is not None:
+                if answer.get("subtype") != "success":
+                    why = text(answer.get("error")) or "no reason given"
+                    raise LaunchError(f"this Claude Code refuses {subtype!r}: {why}; release {PROVEN} is known to work")
+                return mapping(answer.get("response"))
+
+    def _number(self) -> str:
+        return f"aegis-{next(self._numbers)}"
+
+    # ----------------------------------------------------------------------------------------------------- talking
+
+    async def send(self, prompt: str) -> None:
+        """Hand the prompt to the CLI."""
+        uuid = str(uuid4())
+        self._translator.begin(uuid)
+        await self._process.write(wire.prompt(prompt, uuid))
+
+    async def receive(self) -> Sequence[Event]:
+        """Wait for the next events; raise `LaunchError` once the CLI is gone."""
+        events, self._early = self._early, []
+        while not events:
+            for line in await self._process.lines():
+                if line:
+                    self._hear(wire.decode(line), events)
+        return events
+
+    async def interrupt(self) -> None:
+        """Ask the turn in flight to stop; one that has not begun is taken back."""
+        if self._translator.busy:
+            self._translator.interrupt()
+            await self._process.write(wire.request(self._number(), "interrupt", cancel_queued=True))
+
+    def _hear(self, message: Any, events: list[Event]) -> None:
+        said = self._translator.events(message)
+        events += said
+        if said:
+            return
+        kind = mapping(message).get("type")
+        if kind == "control_request":  # answered beside the reading, which must go on
+            number, request = text(message.get("request_id")), mapping(message.get("request"))
+            self._asked[number] = scope = trio.CancelScope()
+            self.asking.start_soon(self._asked_for, number, request, scope)
+        elif kind == "control_cancel_request" and (taken_back := self._asked.get(text(message.get("request_id")))):
+            taken_back.cancel()
+
+    # ------------------------------------------------------------------------------------------------- permissions
+
+    async def _asked_for(self, number: str, request: dict[str, Any], scope: trio.CancelScope) -> None:
+        answer = wire.unsupported(number, f"aegis does not know the request {request.get('subtype')!r}")
+        with scope:
+            if request.get("subtype") == "can_use_tool":
+                decision = await self._decide(number, text(request.get("tool_name")), request)
+                why = decision.reason or f"the request to use this tool ended {decision.outcome}"
+                answer = wire.allow(number, request.get("input")) if decision.allowed else wire.deny(number, why)
+        del self._asked[number]
+        if not scope.cancelled_caught:
+            with suppress(LaunchError):  # the CLI is gone; `receive` says so with its last words
+                await self._process.write(answer)
+
+    async def _decide(self, number: str, tool: str, request: dict[str, Any]) -> Decision:
+        kind, given = tools.kind(tool), request.get("input")
+        if self._permission == "full":
+            return Decision("allowed", "the profile's permission is full")
+        if tool.startswith(f"mcp__{PLANE}__"):  # in plan mode the CLI asks although we said that they are allowed
+            return Decision("allowed", "the verbs of aegis are governed by aegis")
+        if self._permission == "read" and kind in _CHANGES:
+            return Decision("denied", f"this agent's permission is read: it may look, and {tool} does more than that")
+        paths = tools.paths(given)
+        if (blocked := text(request.get("blocked_path"))) and blocked not in paths:
+            paths += (blocked,)
+        call = text(request.get("tool_use_id")) or number
+        return await self._seat.ask(PermissionRequest(call, tool, kind, tools.title(tool, given), given, paths))

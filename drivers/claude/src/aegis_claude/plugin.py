@@ -1,0 +1,15 @@
+"""What aegis finds: the driver of the provider `claude-code`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aegis.driver import Driver
+from aegis.hookspecs import hookimpl
+from aegis_claude.driver import ClaudeDriver
+
+
+@hookimpl
+def aegis_drivers() -> Iterable[Driver]:
+    """Offer Claude Code."""
+    return [ClaudeDriver()]

@@ -1,0 +1,268 @@
+"""A model that follows a script: `POST /v1/messages` as Anthropic's, streamed, for CLIs that must not reach a network.
+
+Run as `python model_server.py [SCRIPT.json]`: it prints its port on one line and serves until its stdin closes.
+A script is a list of rules; the first one that fits what the model last heard, and is not used up, answers:
+
+    {"when": "regular expression", "on": "user" | "tool_result", "times": 1,     all optional
+     "say": "text" | [blocks],                                                  blocks as the Messages API has them
+     "stop": "end_turn", "usage": {...}, "pause": seconds before every block,
+     "error": 529, "message": "overloaded",                                     instead of an answer
+     "hang": true}                                                              after `say`, never end
+
+Without a rule that fits the model says "ok". `POST /script` replaces the script and forgets the log, `GET /requests`
+gives the bodies of all model requests so far.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import select
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+
+Rule = dict[str, Any]
+Block = dict[str, Any]
+
+_ERRORS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    529: "overloaded_error",
+}
+
+
+def tool_use(name: str, /, **input: Any) -> Block:
+    """Return the block by which the model calls a tool."""
+    return {"type": "tool_use", "name": name, "input": input}
+
+
+def text(words: str) -> Block:
+    """Return the block by which the model says something."""
+    return {"type": "text", "text": words}
+
+
+def thinking(words: str) -> Block:
+    """Return the block by which the model thinks."""
+    return {"type": "thinking", "thinking": words, "signature": "c2NyaXB0ZWQ="}
+
+
+def heard(body: dict[str, Any]) -> tuple[str, str]:
+    """Return who spoke last, `user` or `tool_result`, and the words; what the CLI itself puts in is passed over."""
+    messages = body.get("messages", [])
+    for message in reversed(messages):
+        if message.get("role") != "user":
+            continue
+        content = message["content"]
+        blocks = [text(content)] if isinstance(content, str) else content
+        spoken = [block for block in blocks if not _reminder(block)]
+        if not spoken:
+            continue
+        if spoken[-1]["type"] != "tool_result":
+            return "user", _words(spoken[-1])
+        results = itertools.takewhile(lambda block: block["type"] == "tool_result", reversed(spoken))
+        return "tool_result", "\n".join(reversed([_words(block) for block in results]))
+    return "user", ""
+
+
+def _reminder(block: Block) -> bool:
+    return block["type"] == "text" and block["text"].lstrip().startswith("<system-reminder>")
+
+
+def _words(block: Block) -> str:
+    content = block.get("text", block.get("content", ""))
+    return content if isinstance(content, str) else "\n".join(_words(part) for part in content)
+
+
+class Script:
+    """The rules and how often each has answered; may be used from several threads."""
+
+    def __init__(self, rules: Sequence[Rule] = ()) -> None:
+        self._lock = Lock()
+        self.replace(rules)
+
+    def replace(self, rules: Sequence[Rule]) -> None:
+        """Answer by these rules from now on; the log is empty."""
+        with self._lock:
+            self._rules = list(rules)
+            self._left = [rule.get("times", sys.maxsize) for rule in rules]
+            self.log: list[dict[str, Any]] = []
+
+    def answer(self, body: dict[str, Any]) -> Rule:
+        """Return the rule that answers this request, and log the request."""
+        who, words = heard(body)
+        with self._lock:
+            self.log.append(body)
+            for number, rule in enumerate(self._rules):
+                if self._left[number] and rule.get("on", "user") == who and re.search(rule.get("when", ""), words):
+                    self._left[number] -= 1
+                    return rule
+        return {"say": "ok"}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request of a CLI, or of the test that holds the script."""
+
+    server: ModelServer
+
+    def do_GET(self) -> None:
+        self._reply(200, self.server.script.log if self.path == "/requests" else {})
+
+    do_HEAD = do_GET
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"null")
+        if self.path == "/script":
+            self.server.script.replace(body)
+            return self._reply(200, {})
+        if not self.path.startswith("/v1/messages") or "count_tokens" in self.path:
+            return self._reply(404, _error(404, f"there is no {self.path} here"))
+        rule = self.server.script.answer(body)
+        if status := rule.get("error"):
+            return self._reply(status, _error(status, rule.get("message", "as the script wants")))
+        self._stream(rule, body)
+
+    def _stream(self, rule: Rule, body: dict[str, Any]) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        try:
+            for event in stream(rule, body.get("model", "scripted"), f"msg_{next(self.server.numbers):06d}"):
+                time.sleep(rule.get("pause", 0) if event["type"] == "content_block_start" else 0)
+                if rule.get("hang") and event["type"] == "message_delta":
+                    break
+                self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+            else:
+                return
+            self._hang()
+        except ConnectionError:
+            pass  # the CLI hung up, as it does when its turn is interrupted
+
+    def _hang(self) -> None:
+        while not self.server.stopping.is_set():
+            readable, _, _ = select.select([self.connection], [], [], 0.2)
+            if readable and not self.connection.recv(1, socket.MSG_PEEK):
+                return
+
+    def _reply(self, status: int, value: Any) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the log is `GET /requests`."""
+
+
+def _error(status: int, message: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": _ERRORS.get(status, "api_error"), "message": message}}
+
+
+def stream(rule: Rule, model: str, message_id: str) -> Iterator[dict[str, Any]]:
+    """Yield the events of one streamed answer."""
+    say = rule.get("say", [])
+    blocks: list[Block] = [text(say)] if isinstance(say, str) else say
+    usage = {"input_tokens": 100, "output_tokens": 10} | rule.get("usage", {})
+    start = {"id": message_id, "type": "message", "role": "assistant", "model": model, "content": []}
+    yield {"type": "message_start", "message": start | {"stop_reason": None, "usage": usage | {"output_tokens": 1}}}
+    for index, block in enumerate(blocks):
+        yield from _block(index, block, f"toolu_{message_id}_{index}")
+    called = any(block["type"] == "tool_use" for block in blocks)
+    stop = rule.get("stop", "tool_use" if called else "end_turn")
+    yield {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": usage}
+    yield {"type": "message_stop"}
+
+
+def _block(index: int, block: Block, tool_id: str) -> Iterator[dict[str, Any]]:
+    if block["type"] == "tool_use":
+        opened = {"type": "tool_use", "id": tool_id, "name": block["name"], "input": {}}
+        deltas = [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}]
+    elif block["type"] == "thinking":
+        opened = {"type": "thinking", "thinking": "", "signature": ""}
+        deltas = [
+            {"type": "thinking_delta", "thinking": block["thinking"]},
+            {"type": "signature_delta", "signature": block["signature"]},
+        ]
+    else:
+        opened = {"type": "text", "text": ""}
+        deltas = [{"type": "text_delta", "text": block["text"]}]
+    yield {"type": "content_block_start", "index": index, "content_block": opened}
+    for delta in deltas:
+        yield {"type": "content_block_delta", "index": index, "delta": delta}
+    yield {"type": "content_block_stop", "index": index}
+
+
+class ModelServer(ThreadingHTTPServer):
+    """The scripted model on a free port of the loopback."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, rules: Sequence[Rule] = ()) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script = Script(rules)
+        self.stopping = Event()
+        self.numbers = itertools.count(1)
+
+
+class Model:
+    """A test's hold on a model server that runs as its own process."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def follow(self, *rules: Rule) -> None:
+        """Answer by these rules from now on; the log is empty."""
+        self._call("/script", json.dumps(rules).encode())
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the bodies of all model requests since the script was set."""
+        return self._call("/requests")
+
+    def _call(self, path: str, data: bytes | None = None) -> Any:
+        with urllib.request.urlopen(self.url + path, data=data, timeout=10) as answer:
+            return json.load(answer)
+
+
+@contextmanager
+def running(*rules: Rule) -> Iterator[Model]:
+    """Run the server as its own process; leaving ends it."""
+    argv = [sys.executable, "-I", __file__]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin and process.stdout
+        model = Model(int(process.stdout.readline()))
+        model.follow(*rules)
+        yield model
+        process.stdin.close()
+
+
+def main() -> None:
+    """Serve until stdin closes."""
+    rules = json.loads(Path(sys.argv[1]).read_text()) if len(sys.argv) > 1 else []
+    server = ModelServer(rules)
+    Thread(target=server.serve_forever, daemon=True).start()
+    print(server.server_port, flush=True)
+    sys.stdin.read()
+    server.stopping.set()
+    server.shutdown()
+
+
+if __name__ == "__main__":
+    main()
