@@ -48,6 +48,7 @@ class Agent:
     house: Roster
     mailbox: Mailbox
     born: str
+    by: str = ""
     state: AgentState = "stopped"
     reason: str = ""
     session_id: str = ""
@@ -79,7 +80,7 @@ class Agent:
             "id": self.id, "handle": self.handle, "profile": self.profile_name, "provider": self.profile.provider,
             "model": self.profile.model or "", "permission": self.profile.permission, "state": self.state,
             "reason": self.reason, "session_id": self.session_id, "queued": len(self.mailbox.waiting),
-            "turns": self.turns, "cost_usd": round(self.cost_usd, 6), "born": self.born,
+            "by": self.by, "turns": self.turns, "cost_usd": round(self.cost_usd, 6), "born": self.born,
             "notes": dict(self.notes), "asking": [msgspec.to_builtins(a) for a in self.asking.values()],
         }  # fmt: skip
 

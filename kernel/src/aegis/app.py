@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ from aegis.bus import Bus
 from aegis.clock import Clock, WallClock, stamp
 from aegis.config import FILE, Config
 from aegis.driver import Driver
-from aegis.errors import AegisError
-from aegis.events import Event, Fault, TurnEnded
+from aegis.events import Fault, TurnEnded
 from aegis.interceptors import Interceptors
 from aegis.jsonlines import Appender
 from aegis.ledger import Ledger
@@ -27,7 +27,7 @@ from aegis.primitive import Restores, Runs
 from aegis.project import Project
 from aegis.reducer import Reducer
 from aegis.roster import Roster
-from aegis.supervise import Supervisor, first_of
+from aegis.supervise import Supervisor, first_of, root_cause
 from aegis.transcripts import Transcripts
 from aegis.verbs import Verbs
 from aegis.yamlfile import YamlFile
@@ -36,7 +36,21 @@ INTERRUPTED = "aegis stopped while this turn ran"
 _START = 15.0  # seconds a surface has to let callers in
 
 
-@dataclass(frozen=True, slots=True)
+class Faults(list[Fault]):
+    """The last hundred faults; each is published when it is reported."""
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__()
+        self._bus = bus
+
+    def report(self, fault: Fault) -> None:
+        """Keep the fault and show it."""
+        self.append(fault)
+        del self[:-100]
+        self._bus.publish("", fault)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
     """What plugins are handed: the mechanisms, each whole."""
 
@@ -54,8 +68,8 @@ class Kernel:
     appender: Appender
     supervisor: Supervisor
     drivers: Mapping[str, Driver]
+    faults: Faults
     reducers: dict[str, Reducer] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
     quit: trio.Event = field(default_factory=trio.Event)
 
     def snapshot(self) -> dict[str, Any]:
@@ -87,57 +101,66 @@ async def open_kernel(
     drivers: dict[str, Driver] = found.unique("aegis_drivers", "driver", settings={})
     drivers |= {alias: d for d in drivers.values() for alias in getattr(d, "aliases", ())}
     declared = {name: dict(sections) for name, sections in found.ask("aegis_settings")}
-    sections = {section: model for owned in declared.values() for section, model in owned.items()}
-    config = Config(project.root, sections, drivers, found.names)
-    clock = clock or WallClock()
-    bus = Bus()
-    faults: list[Fault] = []
+    config = Config(project.root, {k: v for owned in declared.values() for k, v in owned.items()}, drivers, found.names)
+    project.prepare()
+    with project.locked():
+        try:
+            async with trio.open_nursery() as base:  # outlives the agents: the ledger takes what they say as they end
+                try:
+                    async with trio.open_nursery() as work:
+                        parts = project, found, config, drivers, clock or WallClock(), environment
+                        kernel = _compose(*parts, base, work)
+                        await _furnish(kernel, declared)
+                        await _revive(kernel, clean=clean)
+                        yield kernel
+                        work.cancel_scope.cancel()
+                finally:
+                    base.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            failure = group.split(trio.Cancelled)[1]
+            if failure is None:
+                raise
+            cause = root_cause(failure)
+            raise cause from cause.__cause__
 
-    def report(fault: Fault) -> None:
-        faults.append(fault)
-        del faults[:-100]
-        bus.publish("", fault)
 
-    def publish(event: Event) -> None:
-        bus.publish("", event)
-
+def _compose(
+    project: Project,
+    plugins: Plugins,
+    config: Config,
+    drivers: dict[str, Driver],
+    clock: Clock,
+    environment: Mapping[str, str] | None,
+    base: trio.Nursery,
+    work: trio.Nursery,
+) -> Kernel:
     def now() -> str:
         return stamp(clock.now())
 
-    project.prepare()
-    with project.locked():
-        ledger = Ledger(project.state / "ledger.db", now)
-        appender = Appender(project.state, report)
-        async with trio.open_nursery() as base:
-            base.start_soon(ledger.run)
-            base.start_soon(appender.run)
-            try:
-                async with trio.open_nursery() as work:
-                    post = Post(ledger, bus, clock)
-                    interceptors = Interceptors(report)
-                    transcripts = Transcripts(appender, now)
-                    supervisor = Supervisor(work, report)
-                    roster = Roster(
-                        root=project.root, state=project.state, ledger=ledger, post=post, bus=bus, clock=clock,
-                        interceptors=interceptors, transcripts=transcripts, supervisor=supervisor, nursery=base,
-                        profile=config.profile, environment=dict(os.environ if environment is None else environment),
-                    )  # fmt: skip
-                    verbs = Verbs(interceptors, publish)
-                    verbs.complete_with("handle", lambda: sorted(roster.live()))
-                    verbs.complete_with("profile", config.names)
-                    kernel = Kernel(
-                        project, found, config, clock, bus, ledger, post, roster, verbs, interceptors,
-                        transcripts, appender, supervisor, drivers, faults=faults,
-                    )  # fmt: skip
-                    await _furnish(kernel, declared, report)
-                    await _revive(kernel, report, clean=clean)
-                    yield kernel
-                    work.cancel_scope.cancel()
-            finally:
-                base.cancel_scope.cancel()
+    faults = Faults(bus := Bus())
+    ledger = Ledger(project.state / "ledger.db", now)
+    appender = Appender(project.state, faults.report)
+    post = Post(ledger, bus, clock)
+    interceptors = Interceptors(faults.report)
+    transcripts = Transcripts(appender, now)
+    supervisor = Supervisor(work, faults.report)
+    roster = Roster(
+        root=project.root, state=project.state, ledger=ledger, post=post, bus=bus, clock=clock, supervisor=supervisor,
+        interceptors=interceptors, transcripts=transcripts, nursery=base, profile=config.profile,
+        environment=dict(os.environ if environment is None else environment),
+    )  # fmt: skip
+    verbs = Verbs(interceptors, lambda event: bus.publish("", event))
+    verbs.complete_with("handle", lambda: sorted(roster.live()))
+    verbs.complete_with("profile", config.names)
+    base.start_soon(ledger.run)
+    base.start_soon(appender.run)
+    return Kernel(
+        project, plugins, config, clock, bus, ledger, post, roster, verbs, interceptors, transcripts, appender,
+        supervisor, drivers, faults,
+    )  # fmt: skip
 
 
-async def _furnish(kernel: Kernel, declared: Mapping[str, Mapping[str, Any]], report: Any) -> None:
+async def _furnish(kernel: Kernel, declared: Mapping[str, Mapping[str, Any]]) -> None:
     """Ask each plugin for what it offers and start it; a plugin that fails is reported and left out."""
 
     def asked(hook: str) -> Any:
@@ -146,33 +169,40 @@ async def _furnish(kernel: Kernel, declared: Mapping[str, Mapping[str, Any]], re
             yield from kernel.plugins.offers(hook, only=name, kernel=kernel, settings=settings)
 
     kernel.reducers.update(kernel.plugins.unique("aegis_reducers", "reducer"))
-    for _, interceptor in asked("aegis_interceptors"):
-        kernel.interceptors.add(interceptor)
+    for name, interceptor in asked("aegis_interceptors"):
+        if _welcome(kernel, name, interceptor):
+            kernel.interceptors.add(interceptor)
     for name, primitive in asked("aegis_primitives"):
-        try:
-            kernel.verbs.add(name, primitive)
-            if isinstance(primitive, Restores):
-                primitive.restore()
-        except Exception as error:  # a plugin's fault is that plugin's end, and is said
-            kernel.verbs.remove(name, str(error))
-            kernel.plugins.fail(name, error)
-            report(Fault(name, str(error), final=True))
-            continue
-        if isinstance(primitive, Runs):
-            kernel.supervisor.start(name, primitive.run, on_down=lambda why, name=name: kernel.verbs.remove(name, why))
-    for name, service in list(asked("aegis_frontends")):
+        if _welcome(kernel, name, primitive) and isinstance(primitive, Runs):
+            kernel.supervisor.start(name, primitive.run, on_down=partial(kernel.verbs.remove, name))
+    for name, service in asked("aegis_frontends"):
         started = trio.Event()
-        child = kernel.supervisor.start(name, lambda service=service, started=started: service.run(started))
+        _welcome(kernel, name, service)
+        child = kernel.supervisor.start(name, partial(service.run, started), on_down=partial(kernel.verbs.remove, name))
         with trio.move_on_after(_START) as scope:
             await first_of(started, child.over)
-        if scope.cancelled_caught or child.down:
-            report(Fault(name, child.down or f"did not come up within {_START:g} s", final=True))
+        if scope.cancelled_caught:
+            kernel.faults.report(Fault(name, f"did not come up within {_START:g} s", final=True))
 
 
-async def _revive(kernel: Kernel, report: Any, *, clean: bool) -> None:
+def _welcome(kernel: Kernel, plugin: str, thing: object) -> bool:
+    """Offer the verbs of what a plugin offers and rebuild its state; a failure is that plugin's end, and is said."""
+    try:
+        kernel.verbs.add(plugin, thing)
+        if isinstance(thing, Restores):
+            thing.restore()
+    except Exception as error:  # whatever a plugin raises must not stop the others
+        kernel.verbs.remove(plugin, str(error))
+        kernel.plugins.fail(plugin, error)
+        kernel.faults.report(Fault(plugin, str(error), final=True))
+        return False
+    return True
+
+
+async def _revive(kernel: Kernel, *, clean: bool) -> None:
     """Bring agents and mail back, and tell those who waited for a turn that the last kernel's end cut off."""
     flying = kernel.post.restore()
-    await kernel.roster.restore(report)
+    await kernel.roster.restore(kernel.faults.report)
     turns: dict[str, list[Letter]] = {}
     for letter in flying:
         turns.setdefault(letter.turn, []).append(letter)
@@ -188,6 +218,3 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-__all__ = ["AegisError", "Kernel", "open_kernel", "settle_memory"]

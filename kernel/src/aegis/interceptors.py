@@ -13,9 +13,10 @@ from aegis.errors import AegisError, Refused
 from aegis.events import Fault, TurnEnded
 from aegis.processes import Command
 
-POINTS = frozenset(
-    "furnish before_launch before_turn after_turn before_verb after_verb permission agent_started interrupted agent_closed".split()
-)
+POINTS = frozenset({
+    "furnish", "before_launch", "before_turn", "after_turn", "before_verb", "after_verb", "permission",
+    "agent_started", "interrupted", "agent_closed",
+})  # fmt: skip
 
 
 class Turn(Protocol):

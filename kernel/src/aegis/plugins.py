@@ -1,4 +1,4 @@
-"""Plugins: stevedore finds them by entry point, before import; pluggy calls them; what is broken is reported by name."""
+"""Plugins: stevedore finds them, by name and before import; pluggy calls them; a broken one is named, the rest run."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Plugins:
                 self._manager.unregister(name=name)
 
     def ask(self, hook: str, only: str = "", **arguments: Any) -> Iterator[tuple[str, Any]]:
-        """Yield (plugin, what it returned), each plugin asked by itself; one that raises is reported and passed over."""
+        """Yield (plugin, what it returned), each asked by itself; one that raises is reported and passed over."""
         for name in [only] if only else self.names:
             plugin = self._manager.get_plugin(name)
             others = [p for n, p in self._manager.list_name_plugin() if n != name]

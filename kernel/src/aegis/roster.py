@@ -105,7 +105,7 @@ class Roster:
         """Return a live agent whose session is open; raises `LaunchError` or `Refused` and then nothing is left."""
         profile, driver = self._profile(profile_name)
         self._check(handle, self.live())
-        agent = self._make(new_id(), handle, profile_name, profile, driver, stamp(self.clock.now()))
+        agent = self._make(new_id(), handle, profile_name, profile, driver, stamp(self.clock.now()), by)
         await self.book.append("spawned", agent.id, handle=handle, profile=profile_name, by=by, born=agent.born)
         self._start(agent)
         try:
@@ -129,10 +129,12 @@ class Roster:
         if handle in taken:
             raise Refused(f"the handle {handle!r} is taken (live: {listed(taken)})")
 
-    def _make(self, agent_id: str, handle: str, name: str, profile: Profile, driver: Driver, born: str) -> Agent:
+    def _make(
+        self, agent_id: str, handle: str, name: str, profile: Profile, driver: Driver, born: str, by: str
+    ) -> Agent:
         box = self.post.mailbox(agent_id, handle)
         box.label = handle
-        agent = Agent(agent_id, handle, name, profile, driver, self, box, born)
+        agent = Agent(agent_id, handle, name, profile, driver, self, box, born, by)
         box.cut_in = lambda: self.nursery.start_soon(agent.interrupt)
         self._agents[agent_id] = agent
         self._handles[handle] = agent_id
@@ -191,7 +193,7 @@ class Roster:
                 report(Fault(f"agent:{seen['handle']}", f"cannot come back: {error}"))
                 self.post.mailbox(agent_id, seen["handle"]).closed = str(error)
                 continue
-            agent = self._make(agent_id, seen["handle"], seen["profile"], profile, driver, seen["born"])
+            agent = self._make(agent_id, seen["handle"], seen["profile"], profile, driver, seen["born"], seen["by"])
             agent.session_id = seen.get("session_id", "")
             agent.opened.set()
         for agent in self:

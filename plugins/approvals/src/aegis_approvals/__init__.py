@@ -1,1 +1,1 @@
-"""A person answers the permission requests of agents."""
+"""Permission requests of agents: answered by the profile's mode where it can, else by a person."""

@@ -1,48 +1,58 @@
-"""Each book once more as JSON lines."""
+"""Each book once more as JSON lines: derived after the commit, rebuilt on request, never read back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import msgspec
 
-from aegis.jsonlines import Appender
-from aegis.ledger import Ledger, Record
+from aegis import Caller, Kernel, verb
+from aegis.ledger import Record
+
+PEOPLE = frozenset({"human", "telegram"})
+_FLUSH_EVERY = 10_000
+
+# Books whose mirror is one file for each value of a field, as the reference fixes the names: folder and field.
+_SPLIT = {"mail": ("inboxes", "recipient"), "queue": ("queues", "queue"), "schedule": ("schedules", "schedule")}
 
 
 class Mirror:
-    """Each book once more as JSON lines, for people with grep; derived after the commit, never read back."""
+    """Writes each committed record to `books/<book>.jsonl`, or to the file the reference names for its book."""
 
-    def __init__(self, appender: Appender, ledger: Ledger) -> None:
-        self._appender, self._ledger = appender, ledger
-        self._names: dict[str, Callable[[Record], str]] = {}
-        ledger.on_commit(self._committed)
+    name = "mirror"
 
-    def name(self, book: str, file: Callable[[Record], str]) -> None:
-        """Mirror a book's records to the files this function names (default: `books/<book>.jsonl`)."""
-        self._names[book] = file
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel, self._appender = kernel, kernel.appender
+        kernel.ledger.on_commit(self._committed)
+
+    @verb("ledger export", callers=PEOPLE)
+    async def export(self, caller: Caller) -> str:
+        """Write the JSON lines of every book anew from the ledger."""
+        await self._appender.flush()
+        files: set[str] = set()
+        count = 0
+        for record in self._records():
+            name = self._file(record)
+            if name not in files:
+                files.add(name)
+                (self._appender.folder / name).unlink(missing_ok=True)
+            self._committed([record])
+            count += 1
+            if count % _FLUSH_EVERY == 0:
+                await self._appender.flush()
+        await self._appender.flush()
+        return f"{count} records in {len(files)} files under {self._appender.folder}"
+
+    def _records(self) -> Iterator[Record]:
+        for book in self._kernel.ledger.books():
+            yield from self._kernel.ledger.select("book=? order by seq", (book,))
 
     def _committed(self, records: list[Record]) -> None:
         for record in records:
-            name = self._names[record.book](record) if record.book in self._names else f"books/{record.book}.jsonl"
             line = {"v": 1, "seq": record.seq, "at": record.at, "event": record.kind, "key": record.key, **record.data}
-            self._appender.buffer(name).extend(msgspec.json.encode(line, enc_hook=str) + b"\n")
+            self._appender.buffer(self._file(record)).extend(msgspec.json.encode(line, enc_hook=str) + b"\n")
 
-    async def export(self) -> int:
-        """Write the mirror anew from the ledger and return how many records it has."""
-        if not self._ledger.books():
-            return 0
-        await self._appender.flush()
-        count, fresh = 0, set[str]()
-        for book in self._ledger.books():
-            for record in self._ledger.select("book=? order by seq", (book,)):
-                name = self._names[book](record) if book in self._names else f"books/{book}.jsonl"
-                if name not in fresh:
-                    fresh.add(name)
-                    (self._appender.folder / name).unlink(missing_ok=True)
-                self._committed([record])
-                count += 1
-                if count % 10_000 == 0:
-                    await self._appender.flush()
-        await self._appender.flush()
-        return count
+    def _file(self, record: Record) -> str:
+        folder, field = _SPLIT.get(record.book, ("books", ""))
+        name = str(record.data.get(field) or "turns") if field else record.book
+        return f"{folder}/{name.replace('/', '_').replace(':', '-')}.jsonl"

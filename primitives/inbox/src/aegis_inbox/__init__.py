@@ -1,1 +1,1 @@
-"""Agents hand work to one another, and can ask what became of it."""
+"""The inbox: agents and people hand one another context, and see what became of it."""
