@@ -50,7 +50,9 @@ def installed() -> dict[str, str]:
 
 def test_what_is_installed_is_what_is_pinned():
     pinned = pins()
-    differing = {name: (version, pinned.get(name)) for name, version in installed().items() if pinned.get(name) != version}
+    differing = {
+        name: (version, pinned.get(name)) for name, version in installed().items() if pinned.get(name) != version
+    }
     assert differing == {}, "(installed, pinned): run `make constraints` after adding a dependency"
 
 

@@ -9,8 +9,8 @@ from house import ROOMS, ROOT, folders, members
 
 WORKSPACE = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TOP = {
-    "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "changelog.d", "constraints.txt", "docs", "pyproject.toml", "tests",
-    *ROOMS,
+    "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "changelog.d", "constraints.txt", "docs", "pyproject.toml",
+    "tests", *ROOMS,
 }  # fmt: skip
 
 

@@ -16,8 +16,8 @@ LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlin
 CONTRACTS = {c["id"]: c for c in LINTER["contracts"]}
 PACKAGES = [m.package for m in members()]
 HEAVY = {
-    "acp", "fastmcp", "httpx", "hypercorn", "hypothesis", "mcp", "prompt_toolkit", "pygments", "pytest", "rich", "starlette",
-    "watchfiles",
+    "acp", "fastmcp", "httpx", "hypercorn", "hypothesis", "mcp", "prompt_toolkit", "pygments", "pytest", "rich",
+    "starlette", "watchfiles",
 }  # fmt: skip
 
 
@@ -94,6 +94,8 @@ def test_what_a_member_imports_it_declares(member):
     declared = {canonicalize_name(Requirement(line).name) for line in [*project["dependencies"], *extras]}
     provides = packages_distributions()
     missing = {
-        name for name in imported_by(member) if not {canonicalize_name(d) for d in provides.get(name, [name])} & declared
+        name
+        for name in imported_by(member)
+        if not {canonicalize_name(d) for d in provides.get(name, [name])} & declared
     }
     assert missing == set(), "imported but not among its dependencies"

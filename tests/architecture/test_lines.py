@@ -8,7 +8,8 @@ from house import members
 
 KERNEL, KERNEL_MODULE, MODULE = 1800, 200, 300
 FREE = {
-    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER,
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING,
+    tokenize.ENDMARKER,
 }  # fmt: skip
 
 

@@ -8,7 +8,14 @@ import pytest
 from house import ROOT
 
 # written in pieces, so that this file passes its own test
-HOSTS = ["py" + "pi.org", "python" + "hosted.org", "registry." + "npmjs", "npm" + "js.org", "npm" + "js.com", "deb." + "debian"]
+HOSTS = [
+    "py" + "pi.org",
+    "python" + "hosted.org",
+    "registry." + "npmjs",
+    "npm" + "js.org",
+    "npm" + "js.com",
+    "deb." + "debian",
+]
 PATHS = ["/" + "work/", "/" + "root/", "/" + "home/[a-z]", "/" + "Users/[A-Za-z]", "/" + "tmp/brief", "/" + "opt/py"]
 BANNED = re.compile("|".join([*map(re.escape, HOSTS), *(rf"(?<![\w.-]){path}" for path in PATHS)]))
 FRAGMENT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.(\w+)\.md")

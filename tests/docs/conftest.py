@@ -1,0 +1,11 @@
+"""Tests that ask for `page` run once for each page of the documentation and each README."""
+
+from house import ROOT, members
+
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(m.folder / "README.md" for m in members())])
+
+
+def pytest_generate_tests(metafunc):
+    """Hand every page to the tests that name one."""
+    if "page" in metafunc.fixturenames:
+        metafunc.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())

@@ -1,0 +1,62 @@
+"""What the pages show is true: links lead somewhere, YAML loads, Python runs."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from ruamel.yaml import YAML
+
+FENCE = re.compile(r"^(?P<indent> *)```(?P<lang>[\w-]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
+
+
+def fenced(page, language):
+    found = [m for m in FENCE.finditer(page.read_text()) if m["lang"] == language]
+    return [re.sub(rf"^{m['indent']}", "", m["body"], flags=re.MULTILINE) for m in found]
+
+
+def anchors(page):
+    titles = HEADING.findall(FENCE.sub("", page.read_text()))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def test_links_lead_somewhere(page):
+    broken = []
+    for target in LINK.findall(FENCE.sub("", page.read_text())):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        there = (page.parent / path).resolve() if path else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            broken.append(target)
+    assert broken == []
+
+
+def test_yaml_loads(page):
+    for text in fenced(page, "yaml"):
+        assert YAML(typ="safe").load(text) is not None, text
+
+
+def test_python_runs(page, tmp_path):
+    """Each block runs by itself; a block that is not meant to run says ```text."""
+    for number, code in enumerate(fenced(page, "python")):
+        script = tmp_path / f"block_{number}.py"
+        script.write_text(code)
+        environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
+        run = [sys.executable, "-W", "error", str(script)]
+        answer = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, f"{code}\n{answer.stderr}"
+
+
+def test_the_sieve_finds_what_it_looks_for(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# A Page: one\n\n[x](y.md#z)\n\n```python\nprint(1)\n```\n\n- item\n  ```yaml\n  a: 1\n  ```\n")
+    assert fenced(page, "python") == ["print(1)\n"]
+    assert fenced(page, "yaml") == ["a: 1\n"]
+    assert LINK.findall(page.read_text()) == ["y.md#z"]
+    assert anchors(page) == {"a-page-one"}
+    with pytest.raises(AssertionError):
+        test_links_lead_somewhere(page)
