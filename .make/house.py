@@ -10,13 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = {
-    "kernel": "mechanisms and hook specs; what plugin authors import",
-    "drivers": "one provider's CLI each",
-    "primitives": "one way of working together each",
-    "frontends": "where callers sit",
-    "plugins": "what cuts across",
-}
+ROOMS = ("kernel", "drivers", "primitives", "frontends", "plugins")
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,7 @@ class Member:
 def folders() -> Iterator[tuple[str, Path]]:
     """Yield (room, folder) of everything that stands in a room, a member or not yet."""
     yield "kernel", ROOT / "kernel"
-    for room in list(ROOMS)[1:]:
+    for room in ROOMS[1:]:
         for folder in sorted((ROOT / room).glob("*/")):
             if any(folder.rglob("*.py")) or (folder / "pyproject.toml").exists():
                 yield room, folder
