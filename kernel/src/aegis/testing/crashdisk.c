@@ -1,0 +1,140 @@
+/* A disk that dies on command, put under a process by LD_PRELOAD (Linux; built and driven by aegis.testing.crash).
+
+   It watches fsync and fdatasync of files under CRASHDISK_FOLDER and numbers them from 1. What a sync made durable is
+   copied to the same place under CRASHDISK_SHADOW: after a power loss the shadow is the disk, everything that was
+   written and not synced is gone. (Names are taken as durable with the first sync of their file; a removed file may
+   come back, as it may on a real disk.)
+
+   CRASHDISK_KILL=N:before|after   end the process (SIGKILL) just before or just after the N-th sync
+   CRASHDISK_SKIP=PATTERN|N        answer 0 to these syncs and do nothing: PATTERN as in fnmatch(3), on the path
+   CRASHDISK_LOG=FILE              one line for each sync: its number and its path
+*/
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+static int (*real_fsync)(int), (*real_fdatasync)(int);
+static char folder[PATH_MAX], shadow[PATH_MAX], skip[PATH_MAX], when[16];
+static long count, kill_at, skip_at;
+static int log_fd = -1;
+
+static void setting(const char *name, char *into, size_t size)
+{
+    const char *value = getenv(name);
+    snprintf(into, size, "%s", value ? value : "");
+}
+
+__attribute__((constructor)) static void start(void)
+{
+    char log[PATH_MAX];
+    real_fsync = dlsym(RTLD_NEXT, "fsync");
+    real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
+    setting("CRASHDISK_FOLDER", folder, sizeof folder);
+    setting("CRASHDISK_SHADOW", shadow, sizeof shadow);
+    setting("CRASHDISK_SKIP", skip, sizeof skip);
+    setting("CRASHDISK_LOG", log, sizeof log);
+    skip_at = atol(skip);
+    if (getenv("CRASHDISK_KILL"))
+        sscanf(getenv("CRASHDISK_KILL"), "%ld:%15s", &kill_at, when);
+    if (*log)
+        log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    unsetenv("LD_PRELOAD"); /* what the process starts has a disk of its own */
+}
+
+/* The path below the folder, or NULL when the descriptor is not a file in it. */
+static const char *watched(int fd, char *path)
+{
+    char link[64];
+    size_t root = strlen(folder);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, PATH_MAX - 1);
+    if (!root || size < 0)
+        return NULL;
+    path[size] = 0;
+    struct stat seen;
+    if (strncmp(path, folder, root) || path[root] != '/' || fstat(fd, &seen) || !S_ISREG(seen.st_mode))
+        return NULL;
+    return path + root + 1;
+}
+
+static void give_up(const char *what)
+{
+    fprintf(stderr, "crashdisk: %s: %s\n", what, strerror(errno));
+    abort();
+}
+
+/* The file is read through the descriptor it was synced by: to open and close it once more would drop SQLite's locks. */
+static void keep(int fd, const char *name)
+{
+    char to[2 * PATH_MAX], temporary[2 * PATH_MAX + 8], block[65536];
+    snprintf(to, sizeof to, "%s/%s", shadow, name);
+    for (char *at = to + strlen(shadow) + 1; (at = strchr(at, '/')); at++) {
+        *at = 0;
+        mkdir(to, 0700);
+        *at = '/';
+    }
+    snprintf(temporary, sizeof temporary, "%s.new", to);
+    int from = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY ? -1 : fd;
+    if (from < 0) {
+        char path[PATH_MAX + 64];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        from = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    int out = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (from < 0 || out < 0)
+        give_up(to);
+    ssize_t got;
+    for (off_t at = 0; (got = pread(from, block, sizeof block, at)) > 0; at += got)
+        if (write(out, block, got) != got)
+            give_up(to);
+    if (got < 0 || close(out) || rename(temporary, to))
+        give_up(to);
+    if (from != fd)
+        close(from);
+}
+
+static void die(void)
+{
+    kill(getpid(), SIGKILL);
+    for (;;)
+        pause();
+}
+
+static int synced(int fd, int (*real)(int))
+{
+    char path[PATH_MAX], line[PATH_MAX + 32];
+    const char *name = watched(fd, path);
+    if (!name)
+        return real(fd);
+    pthread_mutex_lock(&one_at_a_time);
+    int result = 0;
+    long now = ++count;
+    if (log_fd >= 0 && write(log_fd, line, snprintf(line, sizeof line, "%ld %s\n", now, name)) < 0)
+        give_up("log");
+    if (now == kill_at && !strcmp(when, "before"))
+        die();
+    if (now != skip_at && (!*skip || skip_at || fnmatch(skip, name, 0))) {
+        result = real(fd);
+        if (!result)
+            keep(fd, name);
+    }
+    if (now == kill_at)
+        die();
+    pthread_mutex_unlock(&one_at_a_time);
+    return result;
+}
+
+int fsync(int fd) { return synced(fd, real_fsync); }
+
+int fdatasync(int fd) { return synced(fd, real_fdatasync); }

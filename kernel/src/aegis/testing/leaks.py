@@ -1,0 +1,67 @@
+"""What a test left behind: child processes and open descriptors. Looks in /proc; where there is none it sees nothing."""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+_PROC = Path("/proc/self")
+
+
+class Held(NamedTuple):
+    """What this process holds at one moment."""
+
+    children: frozenset[int]
+    descriptors: frozenset[tuple[str, str]]
+
+    @classmethod
+    def now(cls) -> Held:
+        """Look."""
+        return cls(frozenset(_children()), frozenset(_descriptors()))
+
+
+def left(before: Held) -> list[str]:
+    """Return what is held now and was not before, as sentences; what the collector would close does not count."""
+    if not _differences(before):
+        return []
+    gc.collect()
+    return _differences(before)
+
+
+def _differences(before: Held) -> list[str]:
+    now = Held.now()
+    found = [f"process {pid} ({_command(pid)}) still runs" for pid in sorted(now.children - before.children)]
+    return found + [
+        f"descriptor {fd} ({what}) is still open" for fd, what in sorted(now.descriptors - before.descriptors)
+    ]
+
+
+def _children() -> list[int]:
+    try:
+        tasks = list((_PROC / "task").iterdir())
+        return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _descriptors() -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    try:
+        names = os.listdir(_PROC / "fd")
+    except OSError:
+        return []
+    for name in names:
+        try:
+            found.append((name, os.readlink(_PROC / "fd" / name)))
+        except OSError:  # the descriptor by which the folder itself was read
+            continue
+    return found
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return "gone"
