@@ -34,6 +34,7 @@ from typing import Any
 Rule = dict[str, Any]
 Block = dict[str, Any]
 
+_REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 _ERRORS = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -63,29 +64,23 @@ def thinking(words: str) -> Block:
 
 def heard(body: dict[str, Any]) -> tuple[str, str]:
     """Return who spoke last, `user` or `tool_result`, and the words; what the CLI itself puts in is passed over."""
-    messages = body.get("messages", [])
-    for message in reversed(messages):
-        if message.get("role") != "user":
-            continue
+    for message in reversed(body.get("messages", [])):
         content = message["content"]
         blocks = [text(content)] if isinstance(content, str) else content
-        spoken = [block for block in blocks if not _reminder(block)]
-        if not spoken:
-            continue
-        if spoken[-1]["type"] != "tool_result":
-            return "user", _words(spoken[-1])
-        results = itertools.takewhile(lambda block: block["type"] == "tool_result", reversed(spoken))
-        return "tool_result", "\n".join(reversed([_words(block) for block in results]))
+        spoken = [(block["type"], _words(block)) for block in blocks if message["role"] == "user"]
+        spoken = [(kind, words) for kind, words in spoken if words or kind == "tool_result"]
+        if spoken and spoken[-1][0] == "tool_result":
+            results = itertools.takewhile(lambda said: said[0] == "tool_result", reversed(spoken))
+            return "tool_result", "\n".join(reversed([words for _, words in results]))
+        if spoken:
+            return "user", spoken[-1][1]
     return "user", ""
 
 
-def _reminder(block: Block) -> bool:
-    return block["type"] == "text" and block["text"].lstrip().startswith("<system-reminder>")
-
-
 def _words(block: Block) -> str:
-    content = block.get("text", block.get("content", ""))
-    return content if isinstance(content, str) else "\n".join(_words(part) for part in content)
+    content = block.get("text", block.get("content")) or ""
+    words = content if isinstance(content, str) else "\n".join(map(_words, content))
+    return _REMINDER.sub("", words).strip()
 
 
 class Script:
@@ -108,7 +103,7 @@ class Script:
         with self._lock:
             self.log.append(body)
             for number, rule in enumerate(self._rules):
-                if self._left[number] and rule.get("on", "user") == who and re.search(rule.get("when", ""), words):
+                if self._left[number] and rule.get("on", who) == who and re.search(rule.get("when", ""), words):
                     self._left[number] -= 1
                     return rule
         return {"say": "ok"}
@@ -234,7 +229,8 @@ class Model:
 
     def requests(self) -> list[dict[str, Any]]:
         """Return the bodies of all model requests since the script was set."""
-        return self._call("/requests")
+        log: list[dict[str, Any]] = self._call("/requests")
+        return log
 
     def _call(self, path: str, data: bytes | None = None) -> Any:
         with urllib.request.urlopen(self.url + path, data=data, timeout=10) as answer:

@@ -38,18 +38,18 @@ class ClaudeDriver:
     @asynccontextmanager
     async def open(self, seat: Seat) -> AsyncIterator[ClaudeSession]:
         """Start Claude Code in the seat; raise `LaunchError` if it does not answer or cannot resume."""
-        gone: LaunchError | None = None
+        failure: Exception | None = None
         async with seat.start(command(seat)) as process:
             session = ClaudeSession(seat, process)
             await session.handshake()
             async with trio.open_nursery() as session.asking:
                 try:
                     yield session
-                except LaunchError as error:  # raised outside the nursery, which would wrap it in a group
-                    gone = error
+                except Exception as error:  # noqa: BLE001  # raised below: the nursery would wrap it in a group
+                    failure = error
                 session.asking.cancel_scope.cancel()
-        if gone:
-            raise gone
+        if failure:
+            raise failure
 
     def probe(self) -> Probe:
         """Say whether `claude` is on PATH and which version it is."""
