@@ -11,13 +11,13 @@ from typing import Any
 
 __version__ = "0.1.0"
 _HOMES = {
-    "app": "Kernel open_kernel", "bus": "Batch", "callers": "Caller", "config": "Settings find_project_root",
+    "app": "Kernel open_kernel", "bus": "Batch", "callers": "Caller", "config": "Settings",
     "driver": "Decision Driver McpServer PermissionRequest Probe Profile Seat Session",
     "envelope": "Envelope Receipt",
     "errors": "AegisError Busy ConfigError LaunchError LedgerError NotFound Refused",
     "frontend": "Client Console Service", "hookspecs": "hookimpl", "interceptors": "Interceptor",
-    "primitive": "Primitive", "processes": "Command Process", "reducer": "Answer Reducer",
-    "verbs": "Completes report verb",
+    "primitive": "Primitive", "processes": "Command Process", "project": "find_project_root",
+    "reducer": "Answer Reducer", "verbs": "Completes report verb",
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

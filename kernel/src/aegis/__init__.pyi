@@ -3,7 +3,6 @@ from aegis.app import open_kernel as open_kernel
 from aegis.bus import Batch as Batch
 from aegis.callers import Caller as Caller
 from aegis.config import Settings as Settings
-from aegis.config import find_project_root as find_project_root
 from aegis.driver import Decision as Decision
 from aegis.driver import Driver as Driver
 from aegis.driver import McpServer as McpServer
@@ -29,6 +28,7 @@ from aegis.interceptors import Interceptor as Interceptor
 from aegis.primitive import Primitive as Primitive
 from aegis.processes import Command as Command
 from aegis.processes import Process as Process
+from aegis.project import find_project_root as find_project_root
 from aegis.reducer import Answer as Answer
 from aegis.reducer import Reducer as Reducer
 from aegis.verbs import Completes as Completes

@@ -14,9 +14,9 @@ from ruamel.yaml.comments import CommentedMap
 
 from aegis.driver import Driver, Profile
 from aegis.errors import ConfigError, NotFound, listed, nearest
+from aegis.project import FILE
 from aegis.yamlfile import YamlFile
 
-FILE = ".aegis.yaml"
 _OVERLAYS = frozenset({"agents", "queues", "schedules", "remotes", "groups"})
 
 
@@ -24,15 +24,6 @@ class Settings(BaseModel):
     """What plugins derive their section's model from: unknown keys are errors, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def find_project_root(start: Path | None = None) -> Path:
-    """Return the closest ancestor of `start` (default: the current folder) that is a project, else `start` itself."""
-    here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        if (folder / FILE).exists() or (folder / ".aegis" / "state").is_dir():
-            return folder
-    return here
 
 
 class Config:

@@ -13,7 +13,17 @@ from pathlib import Path
 
 from aegis.errors import AegisError, Busy
 
+FILE = ".aegis.yaml"
 _LONGEST_SOCKET = 100  # bytes; the kernel's own limit for a socket's path is 108 on Linux and 104 on macOS
+
+
+def find_project_root(start: Path | None = None) -> Path:
+    """Return the closest ancestor of `start` (default: the current folder) that is a project, else `start` itself."""
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / FILE).exists() or (folder / ".aegis" / "state").is_dir():
+            return folder
+    return here
 
 
 @dataclass(frozen=True, slots=True)
