@@ -64,6 +64,8 @@ $(BIN)/uv:
 # Members are installed by their paths, never by name: some names belong to strangers on the package index.
 $(READY): $(BIN)/uv constraints.txt pyproject.toml $(MEMBERS:%=%/pyproject.toml)
 	@echo "making the environment in $(VENV) (once, and again when a pyproject.toml changes)"
+	@$(BIN)/uv pip list -q --python $(BIN)/python --editable | awk 'NR > 2' | while read -r name version folder; do \
+		test -e "$$folder/pyproject.toml" || $(BIN)/uv pip uninstall -q --python $(BIN)/python "$$name"; done
 	@$(BIN)/uv pip install -q --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt --no-sources \
 		$(foreach member,$(MEMBERS),-e $(member)) --group dev
 	@touch $@

@@ -77,9 +77,8 @@ def hooks() -> str:
     """Return the page of hooks, each with its exact arguments."""
     parts = [paragraphs(hookspecs.__doc__)]
     for name, spec in inspect.getmembers(hookspecs, lambda thing: hasattr(thing, "aegis_spec")):
-        parts.append(
-            f"## {name}\n\n```text\n{name}{str(inspect.signature(spec)).replace(chr(39), '')}\n```\n\n{paragraphs(spec.__doc__)}"
-        )
+        signature = f"{name}{inspect.signature(spec)}".replace("'", "")
+        parts.append(f"## {name}\n\n```text\n{signature}\n```\n\n{paragraphs(spec.__doc__)}")
     return page("Hooks", *parts)
 
 
