@@ -16,7 +16,6 @@ from aegis.driver import Decision, Driver, PermissionRequest, Profile, Seat, Ses
 from aegis.errors import AegisError, LaunchError, Refused
 from aegis.events import (
     AgentChanged,
-    Delivered,
     Event,
     Notice,
     PermissionAnswered,
@@ -70,8 +69,7 @@ class Agent:
         return self.session_id if self._failures < _TRIES - 1 else ""
 
     def say(self, *events: Event) -> None:
-        """Publish events of the kernel's own about this agent and keep them in its transcript."""
-        self.house.transcripts.write(self.id, events)
+        """Publish events of the kernel's own about this agent."""
         self.house.bus.publish(self.id, *events)
 
     def snapshot(self) -> dict[str, Any]:
@@ -204,7 +202,7 @@ class Agent:
         return decision
 
     async def _read(self, session: Session) -> None:
-        bus, transcripts = self.house.bus, self.house.transcripts
+        bus = self.house.bus
         while True:
             events = await session.receive()
             if self.turn:
@@ -212,9 +210,8 @@ class Agent:
             for event in events:
                 if type(event) is SessionStarted and event.session_id != self.session_id:
                     await self._remember(event.session_id)
-            waiting = transcripts.write(self.id, events)
             bus.publish_batch(Batch(self.id, events))
-            await transcripts.drained(waiting)
+            await bus.room()
 
     async def _remember(self, session_id: str) -> None:
         if session_id and session_id != self.session_id:
@@ -224,8 +221,6 @@ class Agent:
     async def _turn(self, session: Session, letters: list[Letter]) -> None:
         turn = self.turn = Turn(new_id(), self.id, letters, prompt_of(letters))
         self.show("working")
-        read = [Delivered(msgspec.to_builtins(x.envelope)) for x in letters]
-        self.house.transcripts.write(self.id, read)
         self.say(TurnStarted(turn.id, turn.envelopes, turn.trace))
         try:
             await self.house.interceptors.tell("before_turn", turn)

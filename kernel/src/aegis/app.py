@@ -15,20 +15,18 @@ import trio
 
 from aegis.bus import Bus
 from aegis.clock import Clock, WallClock, stamp
-from aegis.config import FILE, Config
+from aegis.config import Config
 from aegis.driver import Driver
 from aegis.events import Fault, TurnEnded
 from aegis.interceptors import Interceptors
-from aegis.jsonlines import Appender
 from aegis.ledger import Ledger
 from aegis.mail import Letter, Post
 from aegis.plugins import Plugins
 from aegis.primitive import Restores, Runs
-from aegis.project import Project
+from aegis.project import FILE, Project
 from aegis.reducer import Reducer
 from aegis.roster import Roster
 from aegis.supervise import Supervisor, first_of, root_cause
-from aegis.transcripts import Transcripts
 from aegis.verbs import Verbs
 from aegis.yamlfile import YamlFile
 
@@ -64,8 +62,6 @@ class Kernel:
     roster: Roster
     verbs: Verbs
     interceptors: Interceptors
-    transcripts: Transcripts
-    appender: Appender
     supervisor: Supervisor
     drivers: Mapping[str, Driver]
     faults: Faults
@@ -113,6 +109,7 @@ async def open_kernel(
                         await _furnish(kernel, declared)
                         await _revive(kernel, clean=clean)
                         yield kernel
+                        await kernel.roster.leave()  # agents first: surfaces and records see their end
                         work.cancel_scope.cancel()
                 finally:
                     base.cancel_scope.cancel()
@@ -139,24 +136,20 @@ def _compose(
 
     faults = Faults(bus := Bus())
     ledger = Ledger(project.state / "ledger.db", now)
-    appender = Appender(project.state, faults.report)
     post = Post(ledger, bus, clock)
     interceptors = Interceptors(faults.report)
-    transcripts = Transcripts(appender, now)
     supervisor = Supervisor(work, faults.report)
     roster = Roster(
         root=project.root, state=project.state, ledger=ledger, post=post, bus=bus, clock=clock, supervisor=supervisor,
-        interceptors=interceptors, transcripts=transcripts, nursery=base, profile=config.profile,
+        interceptors=interceptors, nursery=base, profile=config.profile,
         environment=dict(os.environ if environment is None else environment),
     )  # fmt: skip
     verbs = Verbs(interceptors, lambda event: bus.publish("", event))
     verbs.complete_with("handle", lambda: sorted(roster.live()))
     verbs.complete_with("profile", config.names)
     base.start_soon(ledger.run)
-    base.start_soon(appender.run)
     return Kernel(
-        project, plugins, config, clock, bus, ledger, post, roster, verbs, interceptors, transcripts, appender,
-        supervisor, drivers, faults,
+        project, plugins, config, clock, bus, ledger, post, roster, verbs, interceptors, supervisor, drivers, faults,
     )  # fmt: skip
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from types import TracebackType
 from typing import NamedTuple
 
 import trio
@@ -22,19 +21,19 @@ class Batch(NamedTuple):
 class Subscription:
     """A view of the bus from the moment it was made; iterating gives lists of batches, several per wake."""
 
-    def __init__(self, bus: Bus, capacity: int) -> None:
-        self._bus, self._capacity = bus, capacity
+    def __init__(self, bus: Bus, capacity: int, lossless: bool) -> None:
+        self._bus, self.capacity, self.lossless = bus, capacity, lossless
         self._queue: deque[Batch] = deque()
-        self._size = self._missed = 0
+        self.size = self._missed = 0
         self._wake = trio.Event()
 
     def push(self, batch: Batch) -> None:
-        """Take a batch now or, when full, lose the oldest and count them: the publisher never waits."""
+        """Take a batch now; when full, lose the oldest and count them, unless lossless."""
         self._queue.append(batch)
-        self._size += len(batch.events)
-        while self._size > self._capacity and len(self._queue) > 1:
+        self.size += len(batch.events)
+        while self.size > self.capacity and len(self._queue) > 1 and not self.lossless:
             lost = len(self._queue.popleft().events)
-            self._size -= lost
+            self.size -= lost
             self._missed += lost
         self._wake.set()
 
@@ -43,19 +42,25 @@ class Subscription:
 
     async def __anext__(self) -> list[Batch]:
         await self._wake.wait()
+        return self.take()
+
+    def take(self) -> list[Batch]:
+        """Return what waits now."""
         self._wake = trio.Event()
-        batches, self._queue, self._size = list(self._queue), deque(), 0
+        batches, self._queue, self.size = list(self._queue), deque(), 0
         if self._missed:
             batches.insert(0, Batch("", (Gap(self._missed),)))
             self._missed = 0
+        self._bus.drained.set()
         return batches
 
     def __enter__(self) -> Subscription:
         self._bus.subscriptions.add(self)
         return self
 
-    def __exit__(self, *exc: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._bus.subscriptions.discard(self)
+        self._bus.drained.set()
 
 
 class Bus:
@@ -63,6 +68,7 @@ class Bus:
 
     def __init__(self) -> None:
         self.subscriptions: set[Subscription] = set()
+        self.drained = trio.Event()
 
     def publish(self, agent_id: str, *events: Event) -> None:
         """Show the events to every subscriber."""
@@ -73,6 +79,12 @@ class Bus:
         for subscription in self.subscriptions:
             subscription.push(batch)
 
-    def subscribe(self, capacity: int = 50_000) -> Subscription:
+    async def room(self) -> None:
+        """Wait while a lossless subscriber is full: the one who feeds the bus a stream asks before reading on."""
+        while any(s.lossless and s.size > s.capacity for s in self.subscriptions):
+            self.drained = trio.Event()
+            await self.drained.wait()
+
+    def subscribe(self, capacity: int = 50_000, *, lossless: bool = False) -> Subscription:
         """Return a subscription to enter (`with bus.subscribe() as news: async for batches in news`)."""
-        return Subscription(self, capacity)
+        return Subscription(self, capacity, lossless)

@@ -25,7 +25,6 @@ from aegis.ledger import Ledger, Record
 from aegis.mail import Post
 from aegis.processes import MARK, sweep
 from aegis.supervise import Supervisor
-from aegis.transcripts import Transcripts
 
 _HANDLE, _LONGEST = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){0,2}\Z"), 40
 _OPENING = 4  # CLIs that may start at the same time
@@ -44,7 +43,6 @@ class Roster:
         bus: Bus,
         clock: Clock,
         interceptors: Interceptors,
-        transcripts: Transcripts,
         supervisor: Supervisor,
         nursery: trio.Nursery,
         profile: Callable[[str], tuple[Profile, Driver]],
@@ -58,7 +56,7 @@ class Roster:
             bus,
             clock,
         )
-        self.interceptors, self.transcripts, self.nursery = interceptors, transcripts, nursery
+        self.interceptors, self.nursery = interceptors, nursery
         self.opening = trio.CapacityLimiter(_OPENING)
         self._ledger, self._supervisor, self._profile, self._environment = ledger, supervisor, profile, environment
         self._agents: dict[str, Agent] = {}
@@ -157,6 +155,12 @@ class Roster:
             await self.post.bury(self.post.letters(agent.id), reason)
             agent.show("closed", reason)
             await self.interceptors.tell("agent_closed", agent.id)
+
+    async def leave(self) -> None:
+        """End every agent's session, all at once; the agents come back with the next kernel."""
+        async with trio.open_nursery() as nursery:
+            for agent in self:
+                nursery.start_soon(self._supervisor.stop, f"agent:{agent.id}")
 
     async def rename(self, agent: Agent, handle: str) -> None:
         """Give the agent another handle; the old one goes on leading to it."""

@@ -12,7 +12,7 @@ import trio
 
 from aegis.events import Fault
 
-_ENOUGH = 4 * 2**20  # bytes waiting for one file at which a writer is made to wait for the disk
+_ENOUGH = 4 * 2**20  # bytes waiting at which a writer is made to wait for the disk
 
 
 class Appender:
@@ -22,39 +22,38 @@ class Appender:
         self.folder, self._report = folder, report
         self._waiting: dict[str, bytearray] = {}
         self._wake, self._flushed = trio.Event(), trio.Event()
+        self._writing = False
 
     def buffer(self, name: str) -> bytearray:
         """Return the buffer of a file, to which whole lines may be added before the next checkpoint."""
         self._wake.set()
         return self._waiting.setdefault(name, bytearray())
 
-    async def drained(self, waiting: int) -> None:
+    async def room(self) -> None:
         """Wait for the disk when so much waits that memory would grow."""
-        if waiting > _ENOUGH:
+        if sum(map(len, self._waiting.values())) > _ENOUGH:
             await self._flushed.wait()
 
     async def flush(self) -> None:
         """Wait until what was added before is in the files."""
-        while self._waiting:
+        while self._waiting or self._writing:
             await self._flushed.wait()
 
     async def run(self) -> None:
-        """Write what is added for as long as the kernel lives; cancelled, it writes what still waits."""
-        try:
-            while True:
-                await self._wake.wait()
-                await self._write()
-        finally:
-            with trio.CancelScope(shield=True):
-                await self._write()
+        """Write what is added until cancelled; `write` then takes what is left."""
+        while True:
+            await self._wake.wait()
+            await self.write()
 
-    async def _write(self) -> None:
+    async def write(self) -> None:
+        """Put what waits into the files now."""
         self._wake = trio.Event()
-        waiting, self._waiting = self._waiting, {}
+        waiting, self._waiting, self._writing = self._waiting, {}, True
         try:
             await trio.to_thread.run_sync(self._append, waiting)
         except OSError as error:
-            self._report(Fault("jsonlines", f"lines were not written: {error}"))
+            self._report(Fault("records", f"lines were not written: {error}"))
+        self._writing = False
         self._flushed.set()
         self._flushed = trio.Event()
 

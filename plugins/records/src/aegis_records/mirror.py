@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
 from aegis import Caller, Kernel, verb
 from aegis.ledger import Record
+from aegis_records.jsonlines import Appender
 
 PEOPLE = frozenset({"human", "telegram"})
 _FLUSH_EVERY = 10_000
@@ -21,8 +20,9 @@ class Mirror:
 
     name = "mirror"
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel, self._appender = kernel, kernel.appender
+    def __init__(self, kernel: Kernel, appender: Appender) -> None:
+        self._kernel, self._appender = kernel, appender
+        self._handles: dict[str, str] = {}
         kernel.ledger.on_commit(self._committed)
 
     @verb("ledger export", callers=PEOPLE)
@@ -31,7 +31,7 @@ class Mirror:
         await self._appender.flush()
         files: set[str] = set()
         count = 0
-        for record in self._records():
+        for record in self._kernel.ledger.select("1 order by seq", ()):
             name = self._file(record)
             if name not in files:
                 files.add(name)
@@ -43,16 +43,15 @@ class Mirror:
         await self._appender.flush()
         return f"{count} records in {len(files)} files under {self._appender.folder}"
 
-    def _records(self) -> Iterator[Record]:
-        for book in self._kernel.ledger.books():
-            yield from self._kernel.ledger.select("book=? order by seq", (book,))
-
     def _committed(self, records: list[Record]) -> None:
         for record in records:
             line = {"v": 1, "seq": record.seq, "at": record.at, "event": record.kind, "key": record.key, **record.data}
             self._appender.buffer(self._file(record)).extend(msgspec.json.encode(line, enc_hook=str) + b"\n")
 
     def _file(self, record: Record) -> str:
+        if record.book == "roster" and "handle" in record.data:
+            self._handles[record.key] = record.data["handle"]
         folder, field = _SPLIT.get(record.book, ("books", ""))
         name = str(record.data.get(field) or "turns") if field else record.book
+        name = self._handles.get(name) or self._kernel.roster.label(name)
         return f"{folder}/{name.replace('/', '_').replace(':', '-')}.jsonl"

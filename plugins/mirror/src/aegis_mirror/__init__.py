@@ -1,1 +1,0 @@
-"""The mirror: what the ledger holds, as JSON lines that people can grep and tail."""

@@ -1,0 +1,22 @@
+"""What aegis-records offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aegis import hookimpl
+
+if TYPE_CHECKING:
+    from aegis import Kernel, Service
+
+
+@hookimpl
+def aegis_frontends(kernel: Kernel) -> list[Service]:
+    """Write down what happens, from before the first agent speaks until after the last."""
+    from aegis_records.jsonlines import Appender  # noqa: PLC0415 - entry modules stay light
+    from aegis_records.mirror import Mirror  # noqa: PLC0415
+    from aegis_records.transcripts import Transcripts  # noqa: PLC0415
+
+    appender = Appender(kernel.project.state, kernel.faults.report)
+    kernel.verbs.add("records", Mirror(kernel, appender))
+    return [Transcripts(kernel, appender)]

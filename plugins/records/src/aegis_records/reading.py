@@ -1,0 +1,45 @@
+"""A transcript as text: what was read, said and done in the last turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from aegis import Envelope
+from aegis.events import Event, Text, ToolCall, ToolResult, TurnEnded, TurnStarted
+
+_LONGEST_RESULT = 200
+
+
+def recent_turns(events: Sequence[Event], turns: int, envelope: Callable[[str], Envelope]) -> str:
+    """Return the last `turns` turns as text; chunks of one message are joined, sub-agents left out."""
+    starts = [i for i, event in enumerate(events) if isinstance(event, TurnStarted)]
+    blocks: list[str] = []
+    message: str | None = None
+    for event in events[starts[-turns:][0] :] if starts else ():
+        if isinstance(event, Text):
+            if event.parent:
+                continue
+            if blocks and event.message_id == message:
+                blocks[-1] += event.text
+            else:
+                blocks.append(event.text)
+            message = event.message_id
+        elif shown := _block(event, envelope):
+            blocks.append(shown)
+            message = None
+    return "\n\n".join(blocks)
+
+
+def _block(event: Event, envelope: Callable[[str], Envelope]) -> str:
+    match event:
+        case TurnStarted():
+            return "\n\n".join(envelope(e).rendered() for e in event.envelopes)
+        case ToolCall(parent=""):
+            return f"[{event.kind}] {event.title or event.name}"
+        case ToolResult(parent="", is_error=True):
+            return f"[error] {event.text[:_LONGEST_RESULT]}"
+        case TurnEnded():
+            cost = f", ${event.cost_usd:.4f}" if event.cost_usd else ""
+            why = f": {event.reason}" if event.reason else ""
+            return f"-- turn {event.outcome} in {event.seconds:.1f} s{cost}{why}"
+    return ""

@@ -1,0 +1,86 @@
+"""What agents said, in order: one file an agent, `sessions/<agent id>.jsonl`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import trio
+from pydantic import Field
+
+from aegis import Caller, Completes, Envelope, Kernel, verb
+from aegis.bus import Batch
+from aegis.clock import stamp
+from aegis.events import AgentChanged, Delivered, Event, decode
+from aegis_records.jsonlines import Appender, read_lines
+from aegis_records.reading import recent_turns
+
+PEOPLE = frozenset({"human", "telegram", "system"})
+_encode_into = msgspec.json.Encoder().encode_into
+_NOT_SAID = (AgentChanged, Delivered)  # faces change all the time; mail is recorded where it is read
+_BEHIND = 20_000  # events that may wait for the disk before a CLI is made to
+
+
+class Transcripts:
+    """The transcripts of a project; a line is `{"v":1,"aegis_ts":…,"event":{…}}`."""
+
+    name = "transcripts"
+
+    def __init__(self, kernel: Kernel, appender: Appender) -> None:
+        self._kernel, self._appender = kernel, appender
+
+    async def run(self, started: trio.Event) -> None:
+        """Write every event of every agent until cancelled, and then what is left."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._appender.run)
+                with self._kernel.bus.subscribe(_BEHIND, lossless=True) as news:
+                    started.set()
+                    try:
+                        async for batches in news:
+                            self._take(batches)
+                            await self._appender.room()
+                    finally:
+                        self._take(news.take())
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._appender.write()
+
+    def _take(self, batches: Iterable[Batch]) -> None:
+        prefix = b'{"v":1,"aegis_ts":"%s","event":' % stamp(self._kernel.clock.now()).encode()
+        for agent_id, events in batches:
+            if not agent_id or ":" in agent_id:  # the kernel's own, or a person's mail
+                continue
+            buffer = self._appender.buffer(f"sessions/{agent_id}.jsonl")
+            for event in events:
+                if type(event) not in _NOT_SAID:
+                    buffer += prefix
+                    _encode_into(event, buffer, -1)
+                    buffer += b"}\n"
+
+    def path(self, agent_id: str) -> Path:
+        """Return where the agent's transcript is."""
+        return self._appender.folder / "sessions" / f"{agent_id}.jsonl"
+
+    @verb("transcript", read_only=True, callers=PEOPLE)
+    async def transcript(
+        self,
+        caller: Caller,
+        handle: Annotated[str, Completes("handle")],
+        turns: Annotated[int, Field(ge=1, le=100)] = 1,
+    ) -> str:
+        """Return what an agent read, said and did in its last turns, oldest first."""
+        agent = self._kernel.roster.find(handle)
+        await self._appender.flush()
+        text = recent_turns(list(self._events(agent.id)), turns, self._envelope)
+        return text or f"{agent.handle} has not had a turn yet"
+
+    def _events(self, agent_id: str) -> Iterator[Event]:
+        for line in read_lines(self.path(agent_id)):
+            if isinstance(line, dict) and "event" in line:
+                yield decode(line["event"])
+
+    def _envelope(self, envelope_id: str) -> Envelope:
+        return self._kernel.post.find(envelope_id)[0]
