@@ -7,7 +7,7 @@ import tomllib
 import pytest
 from house import ROOT
 
-# written in pieces, so that this file passes its own test
+# written in pieces, so that this file passes its own test; `ada` is the home of nobody, in recordings
 HOSTS = [
     "py" + "pi.org",
     "python" + "hosted.org",
@@ -16,7 +16,14 @@ HOSTS = [
     "npm" + "js.com",
     "deb." + "debian",
 ]
-PATHS = ["/" + "work/", "/" + "root/", "/" + "home/[a-z]", "/" + "Users/[A-Za-z]", "/" + "tmp/brief", "/" + "opt/py"]
+PATHS = [
+    "/" + "work/",
+    "/" + "root/",
+    "/" + r"home/(?!ada\b)[a-z]",
+    "/" + "Users/[A-Za-z]",
+    "/" + "tmp/brief",
+    "/" + "opt/py",
+]
 BANNED = re.compile("|".join([*map(re.escape, HOSTS), *(rf"(?<![\w.-]){path}" for path in PATHS)]))
 FRAGMENT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.(\w+)\.md")
 
