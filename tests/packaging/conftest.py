@@ -1,0 +1,88 @@
+"""Clean environments, made from wheel files and nothing else of ours."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from house import ROOT, members
+from uv import find_uv_bin
+
+STRANGER = Path(__file__).parent / "acme-aegis-dice"
+
+
+def done(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+    """Run a command to its end and return what it printed; fail with all it said."""
+    answer = subprocess.run(
+        [str(c) for c in command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, f"{' '.join(map(str, command))}\n{answer.stdout}\n{answer.stderr}"
+    return answer.stdout
+
+
+class Environment:
+    """A virtual environment with nothing of the one these tests run in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bin = folder / "venv" / "bin"
+        self.home = folder / "home"
+        self.home.mkdir(parents=True)
+        done(find_uv_bin(), "venv", "-q", "--python", sys.executable, folder / "venv")
+
+    def install(self, *wheels: Path) -> None:
+        """Install wheel files; what they need of others comes from the cache, else from the index."""
+        command = [find_uv_bin(), "pip", "install", "-q", "--python", self.bin / "python"]
+        command += ["--constraint", ROOT / "constraints.txt", *wheels]
+        offline = subprocess.run([*map(str, command), "--offline"], capture_output=True, check=False)
+        if offline.returncode:
+            done(*command)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What its programs inherit."""
+        return {
+            "PATH": f"{self.bin}{os.pathsep}{os.defpath}", "HOME": str(self.home), "TERM": "xterm-256color",
+            "LANG": "C.UTF-8",
+        }  # fmt: skip
+
+    def run(self, *command: str, cwd: Path | None = None) -> str:
+        """Run one of its programs and return what it printed."""
+        return done(self.bin / command[0], *command[1:], cwd=cwd or self.home, env=self.variables)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The wheel file of a distribution, built once; without a network, with the hatchling that is here."""
+    folders = {m.distribution: m.folder for m in members()} | {"aegis-meta-harness": ROOT, STRANGER.name: STRANGER}
+    built: dict[str, Path] = {}
+
+    def build(distribution: str) -> Path:
+        if distribution not in built:
+            out = tmp_path_factory.mktemp(distribution)
+            done(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out, cwd=folders[distribution])
+            built[distribution] = next(out.glob("*.whl"))
+        return built[distribution]
+
+    return build
+
+
+@pytest.fixture
+def clean(tmp_path: Path, wheel: Callable[[str], Path]) -> Callable[..., Environment]:
+    """A clean environment with these distributions, installed from their wheel files."""
+
+    def make(*distributions: str) -> Environment:
+        environment = Environment(tmp_path / "clean")
+        environment.install(*(wheel(name) for name in distributions))
+        return environment
+
+    return make

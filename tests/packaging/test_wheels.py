@@ -1,0 +1,51 @@
+"""Each distribution stands alone: its wheel and the kernel's, in an environment with nothing else of ours."""
+
+import json
+import zipfile
+
+import pytest
+from house import members
+
+pytestmark = pytest.mark.packaging
+
+LOADED = """
+import json, sys
+from importlib.metadata import distributions
+from aegis.plugins import Plugins
+found = Plugins().report()
+ours = sorted(d.name for d in distributions() if "aegis" in d.name)
+print(json.dumps({"ours": ours, "states": {p.name: [p.state, p.error, p.distribution] for p in found}}))
+"""
+
+
+def test_the_kernel_alone(clean):
+    environment = clean("aegis-microkernel")
+    seen = json.loads(environment.run("python", "-c", LOADED))
+    assert seen == {"ours": ["aegis-microkernel"], "states": {}}
+
+
+@pytest.mark.parametrize("member", members()[1:], ids=lambda m: m.path)
+def test_a_member_and_the_kernel(clean, member):
+    environment = clean("aegis-microkernel", member.distribution)
+    seen = json.loads(environment.run("python", "-c", LOADED))
+    assert seen["ours"] == sorted(["aegis-microkernel", member.distribution])
+    assert seen["states"] == {member.folder.name: ["loaded", "", member.distribution]}
+
+
+def test_the_root_is_a_list_and_no_code(wheel):
+    names = zipfile.ZipFile(wheel("aegis-meta-harness")).namelist()
+    assert {name.split("/")[0].rpartition(".")[2] for name in names} == {"dist-info"}
+
+
+def test_a_wheel_holds_its_package_and_nothing_else(wheel):
+    for member in members():
+        tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel(member.distribution)).namelist()}
+        assert {top for top in tops if not top.endswith(".dist-info")} == {member.package}, member.path
+
+
+def test_every_data_file_is_in_the_wheel(wheel):
+    """A list of names or a C source beside the modules is installed with them."""
+    for member in members():
+        packed = set(zipfile.ZipFile(wheel(member.distribution)).namelist())
+        files = {p for p in member.source.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+        assert {p.relative_to(member.source.parent).as_posix() for p in files} <= packed, member.path
