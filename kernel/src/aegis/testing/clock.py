@@ -12,7 +12,7 @@ _IDLE = 0.05  # real seconds without a runnable task; a commit in the ledger's t
 
 
 class TestClock:
-    """A wall clock that starts at `BEGINNING` and moves with trio's own: at life's pace, by `jump`, or by `autojump`."""
+    """A wall clock that starts at `BEGINNING` and moves with trio's own: at life's pace, by `jump` or `autojump`."""
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
 

@@ -1,9 +1,8 @@
-"""What a test left behind: child processes and open descriptors. Looks in /proc; where there is none it sees nothing."""
+"""What a test left behind: child processes and open descriptors; seen in /proc, so only where there is one."""
 
 from __future__ import annotations
 
 import gc
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,9 +32,8 @@ def left(before: Held) -> list[str]:
 def _differences(before: Held) -> list[str]:
     now = Held.now()
     found = [f"process {pid} ({_command(pid)}) still runs" for pid in sorted(now.children - before.children)]
-    return found + [
-        f"descriptor {fd} ({what}) is still open" for fd, what in sorted(now.descriptors - before.descriptors)
-    ]
+    opened = sorted(now.descriptors - before.descriptors)
+    return found + [f"descriptor {fd} ({what}) is still open" for fd, what in opened]
 
 
 def _children() -> list[int]:
@@ -49,12 +47,12 @@ def _children() -> list[int]:
 def _descriptors() -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     try:
-        names = os.listdir(_PROC / "fd")
+        links = list((_PROC / "fd").iterdir())
     except OSError:
         return []
-    for name in names:
+    for link in links:
         try:
-            found.append((name, os.readlink(_PROC / "fd" / name)))
+            found.append((link.name, str(link.readlink())))
         except OSError:  # the descriptor by which the folder itself was read
             continue
     return found
