@@ -45,7 +45,7 @@ class Process:
         self._process, self._stdin, self._stdout, self._stderr = process, process.stdin, process.stdout, process.stderr
         self._partial: list[bytes] = []
         self._partial_size = 0
-        self._words = bytearray()
+        self._words, self._silent = bytearray(), trio.Event()
         self._writing = trio.Lock()
 
     async def lines(self) -> list[bytes]:
@@ -97,6 +97,7 @@ class Process:
                 self._words += chunk
                 if len(self._words) > 2 * _STDERR_KEPT:
                     del self._words[:-_STDERR_KEPT]
+        self._silent.set()
 
     def last_words(self, lines: int = 5) -> str:
         """Return the last lines of stderr."""
@@ -105,6 +106,7 @@ class Process:
     async def _epitaph(self) -> str:
         with trio.move_on_after(0.5):
             await self._process.wait()
+            await self._silent.wait()  # its last words may still be in the pipe
         code = self._process.returncode
         how = "closed its output" if code is None else f"exited with code {code}" if code >= 0 else _signalled(code)
         words = self.last_words()
