@@ -1,0 +1,102 @@
+"""The keys, and what each asks of the trio side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from prompt_toolkit.application import get_app
+from prompt_toolkit.filters import Condition, has_completions
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+
+if TYPE_CHECKING:
+    from aegis_repl.screen import Screen
+
+HELP = (
+    ("Enter", "say the line to the agent of this tab"),
+    ("Alt+Enter", "begin another line of the same message"),
+    ("Alt+1 … 9, Ctrl+← →", "switch tabs"),
+    ("Ctrl+T, Ctrl+N", "new agent: of the default profile, of one you pick"),
+    ("Ctrl+W", "close this agent (asks; the last one leaves aegis)"),
+    ("Esc", "dismiss the menu or question, else stop the agent's turn"),
+    ("Ctrl+C", "clear the line; on an empty one, twice leaves"),
+    ("Ctrl+Q, Ctrl+D", "leave"),
+)
+
+
+class Act(NamedTuple):
+    """Something the person did; `line` carries the text, `go` and `step` a number, `values` a completer's question."""
+
+    what: Literal["line", "go", "step", "new", "close", "interrupt", "yes", "no", "hint", "quit", "values"]
+    value: Any = None
+
+
+def bindings(screen: Screen, act: Callable[[Act], None]) -> KeyBindings:
+    """Return the key bindings of the prompt."""
+    keys = KeyBindings()
+    confirming = Condition(lambda: bool(screen.view.confirm))
+    empty = Condition(lambda: not get_app().current_buffer.text)
+
+    for number in range(1, 10):
+
+        @keys.add("escape", str(number))
+        def _(event: KeyPressEvent, number: int = number) -> None:
+            act(Act("go", number))
+
+    @keys.add("c-left", eager=True)
+    def _(event: KeyPressEvent) -> None:
+        act(Act("step", -1))
+
+    @keys.add("c-right", eager=True)
+    def _(event: KeyPressEvent) -> None:
+        act(Act("step", 1))
+
+    @keys.add("c-t", eager=True)
+    def _(event: KeyPressEvent) -> None:
+        act(Act("new"))
+
+    @keys.add("c-n", eager=True)
+    def _(event: KeyPressEvent) -> None:
+        screen.stash()
+        event.current_buffer.text = "/spawn "
+        event.current_buffer.cursor_position = len("/spawn ")
+        event.current_buffer.start_completion(select_first=False)
+
+    @keys.add("c-w", eager=True)
+    def _(event: KeyPressEvent) -> None:
+        act(Act("close"))
+
+    @keys.add("c-q", eager=True)
+    def _(event: KeyPressEvent) -> None:
+        act(Act("quit"))
+
+    @keys.add("c-d", filter=empty, eager=True)
+    def _(event: KeyPressEvent) -> None:
+        act(Act("quit"))
+
+    @keys.add("c-c", eager=True)
+    def _(event: KeyPressEvent) -> None:
+        screen.interrupted()
+
+    @keys.add("escape", "enter")
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    @keys.add("escape", filter=has_completions)
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.cancel_completion()
+
+    @keys.add("escape", filter=~has_completions)
+    def _(event: KeyPressEvent) -> None:
+        act(Act("no" if screen.view.confirm else "interrupt"))
+
+    @keys.add("y", filter=confirming, eager=True)
+    def _(event: KeyPressEvent) -> None:
+        act(Act("yes"))
+
+    @keys.add(Keys.Any, filter=confirming)
+    def _(event: KeyPressEvent) -> None:
+        act(Act("no"))  # any other key is no answer to take for a yes, and no letter of a message either
+
+    return keys

@@ -1,0 +1,228 @@
+"""An event, an envelope or a verb's answer as styled lines: pure, and deaf to control sequences in what agents say.
+
+A line is a list of (style, text); the styles are the class names of `palette`.
+"""
+
+from __future__ import annotations
+
+import json
+import os.path
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from aegis import events as e
+from aegis.envelope import Envelope, Receipt, quoted
+from aegis.errors import AegisError
+
+Line = list[tuple[str, str]]
+
+LONGEST = 4_000  # characters of one line; more is broken into several
+DIFF_ROWS = 6
+GLYPHS = {
+    "read": "📖", "edit": "✏️", "execute": "⌬", "search": "🔎", "think": "✻", "fetch": "🌐", "move": "➡️", "delete": "🗑",
+    "switch_mode": "🔄",
+}  # fmt: skip
+_PLAN = {"completed": "●", "in_progress": "◐", "pending": "○"}
+_SEQUENCES = re.compile(
+    r"\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?"  # OSC: titles, links, clipboard
+    r"|\x1b[PX^_][^\x1b\n]*(?:\x1b\\)?"  # DCS, SOS, PM, APC
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor, modes
+    r"|\x1b[ -/]*[0-~]?"
+)
+# Controls but newline and tab, and what turns the direction of writing: both show something that was not written.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean(text: str) -> str:
+    """Return the text with nothing in it that a terminal would obey; tabs become spaces."""
+    return _CONTROLS.sub("", _SEQUENCES.sub("", text.replace("\r\n", "\n").replace("\r", " "))).expandtabs(4)
+
+
+def first_line(text: str, limit: int = 100) -> str:
+    """Return the first line that says something, at most `limit` characters of it."""
+    line = next((stripped for line in clean(text).splitlines() if (stripped := line.strip())), "")
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def event(happened: e.Event) -> list[Line]:
+    """Return what is shown of an event; of one that only moves the bars, nothing."""
+    match happened:
+        case e.Text() | e.Thought():
+            return [speech(happened, line) for line in happened.text.split("\n")]
+        case e.ToolCall():
+            return [_inside(happened.parent, [("class:tool", _tool(happened))])]
+        case e.ToolResult():
+            return [_inside(happened.parent, line) for line in _result(happened)]
+        case e.Plan():
+            return _plan(happened)
+        case e.Notice():
+            source = f"{clean(happened.source)}: " if happened.source else ""
+            return _block(f"class:{happened.level}", "· ", source + clean(happened.text))
+        case e.PermissionAsked():
+            return [[("class:ask", f"? asks to use {wants(happened)}")]]
+        case e.PermissionAnswered():
+            reason = f": {first_line(happened.reason)}" if happened.reason else ""
+            return [[("class:dim", f"  └ {happened.outcome}{reason}")]]
+        case e.TurnEnded():
+            return [ending(happened)]
+        case e.Delivered():
+            return delivered(happened)
+        case e.VerbsChanged():
+            return _verbs(happened)
+        case e.Fault():
+            end = "; it is not started again" if happened.final else ""
+            return _block("class:error", "✗ ", clean(f"{happened.source}: {happened.error}{end}"))
+        case e.Gap():
+            return [[("class:warning", f"· {happened.missed:,} events went by unseen: this screen was too slow")]]
+        case e.Unknown():
+            return [[("class:dim", f"· {first_line(json.dumps(happened.raw, default=str, ensure_ascii=False))}")]]
+    return []
+
+
+def speech(said: e.Text | e.Thought, line: str) -> Line:
+    """Return one line of what an agent says or thinks; a sub-agent's is set apart."""
+    style = "class:dim" if said.parent else "class:thought" if isinstance(said, e.Thought) else ""
+    return _inside(said.parent, [(style, clean(line))])
+
+
+def delivered(news: e.Delivered, me: str = "") -> list[Line]:
+    """Return a person's words to an agent as they were typed, and all other mail as a block."""
+    try:
+        envelope = msgspec.convert(news.envelope, Envelope)
+    except msgspec.ValidationError:
+        return event(e.Unknown(news.envelope))
+    waits = f"  · waits, {news.position} in line" if news.position else ""
+    if envelope.sender.startswith("human:") and not envelope.task_id:
+        who = "› " if envelope.sender == me or not me else f"{clean(envelope.sender)} › "
+        lines = _block("class:you", who, quoted(clean(envelope.body)))
+    else:
+        safe = msgspec.structs.replace(envelope, body=clean(envelope.body), sender=first_line(envelope.sender))
+        head, *body = safe.short().splitlines()
+        lines = [[("class:mail", head)], *([("class:body", line)] for line in body)]
+    if waits:
+        lines[0] = [*lines[0], ("class:dim", waits)]
+    return lines
+
+
+def ending(ended: e.TurnEnded) -> Line:
+    """Return the line that closes a turn: how it ended, how long it took, what it cost."""
+    word = {"completed": "done", "cancelled": "stopped"}.get(ended.outcome, ended.outcome)
+    parts = [f"{word} in {ended.seconds:.1f}s" if ended.seconds else word]
+    if ended.cost_usd:
+        parts.append(money(ended.cost_usd))
+    if ended.reason and ended.reason != "end_turn":
+        parts.append(first_line(ended.reason, 300))
+    bad = ended.outcome in ("failed", "refused", "truncated", "interrupted")
+    return [("class:error" if bad else "class:end", f"── {' · '.join(parts)} ──")]
+
+
+def wants(asked: e.PermissionAsked) -> str:
+    """Return the tool and what it would do, on one line."""
+    return first_line(asked.tool + (f": {asked.title}" if asked.title and asked.title != asked.tool else ""), 200)
+
+
+def money(dollars: float) -> str:
+    """Return a cost with as many digits as it needs to be seen."""
+    return f"${dollars:.4f}" if 0 < dollars < 0.01 else f"${dollars:.3f}" if dollars < 1 else f"${dollars:,.2f}"
+
+
+def answer(value: Any) -> list[Line]:
+    """Return what a verb gave back: a text, a table, or `name  value` rows."""
+    if value is None or value is True:
+        return [[("class:dim", "done")]]
+    if isinstance(value, str):
+        return [[("", line)] for line in clean(value).splitlines()]
+    if isinstance(value, Mapping):
+        try:
+            return [[("class:dim", clean(str(msgspec.convert(value, Receipt))))]]
+        except msgspec.ValidationError:
+            return [[("class:dim", f"{clean(str(k))}  "), ("", _cell(v, 500))] for k, v in value.items() if v != ""]
+    if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+        return _table(value)
+    if isinstance(value, list):
+        return [[("", _cell(item, 500))] for item in value] or [[("class:dim", "nothing")]]
+    return [[("", _cell(value, 500))]]
+
+
+def refusal(error: Exception) -> list[Line]:
+    """Return why something was not done; what is no refusal is a fault and named as one."""
+    text = str(error) if isinstance(error, AegisError) else f"{type(error).__name__}: {error}"
+    return _block("class:error", "✗ ", clean(text))
+
+
+def _cell(value: Any, limit: int = 60) -> str:
+    return first_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str), limit)
+
+
+def _table(rows: list[Mapping[str, Any]]) -> list[Line]:
+    """Return rows under their names; columns in which nothing stands are left out."""
+    every = dict.fromkeys(name for row in rows for name in row)
+    names = [name for name in every if any(row.get(name) not in ("", None, [], {}) for row in rows)]
+    cells = [[_cell(row.get(name, "")) for name in names] for row in rows]
+    widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(names)]
+
+    def laid(row: Iterable[str]) -> str:
+        return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+    return [[("class:dim", laid(names))], *([("", laid(row))] for row in cells)]
+
+
+def _block(style: str, lead: str, text: str) -> list[Line]:
+    first, *rest = text.splitlines() or [""]
+    return [[(style, lead + first)], *([(style, "  " + line)] for line in rest)]
+
+
+def _inside(parent: str, line: Line) -> Line:
+    return [("class:dim", "  │ "), *(("class:dim", text) for _, text in line)] if parent else line
+
+
+def _tool(call: e.ToolCall) -> str:
+    place, _, number = call.locations[0].rpartition(":") if call.locations else ("", "", "")
+    if place and number.isdigit():
+        hint = f"{os.path.basename(place)}:{number}"  # noqa: PTH119  a path of the agent's world, perhaps not of ours
+    else:
+        hint = os.path.basename(call.locations[0]) if call.locations else call.title  # noqa: PTH119
+    name = first_line(call.name)
+    hint = first_line(hint)
+    return f"{GLYPHS.get(call.kind, '⏺')} {name}" + (f"({hint})" if hint and hint != name else "")
+
+
+def _result(result: e.ToolResult) -> list[Line]:
+    said = first_line(result.text)
+    word = "error" if result.is_error else "ok"
+    head: Line = [("class:error" if result.is_error else "class:dim", f"  └ {word} {said}".rstrip())]
+    return [head, *(diff(*result.diff) if result.diff and not result.is_error else [])]
+
+
+def diff(path: str, old: str, new: str) -> list[Line]:
+    """Return what changed, without the lines at both ends that are the same, in at most `DIFF_ROWS` rows."""
+    before, after = clean(old).splitlines(), clean(new).splitlines()
+    start = 0
+    while start < min(len(before), len(after)) and before[start] == after[start]:
+        start += 1
+    end = 0
+    while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
+        end += 1
+    rows: list[Line] = [[("class:removed", f"    - {line}")] for line in before[start : len(before) - end]]
+    rows += [[("class:added", f"    + {line}")] for line in after[start : len(after) - end]]
+    if len(rows) > DIFF_ROWS:
+        return [*rows[:DIFF_ROWS], [("class:dim", f"    … {len(rows) - DIFF_ROWS} more lines")]]
+    return rows
+
+
+def _plan(plan: e.Plan) -> list[Line]:
+    done = sum(entry.status == "completed" for entry in plan.entries)
+    head: Line = [("class:plan", f"📋 Plan — {done}/{len(plan.entries)} done")]
+    lines: list[Line] = [head]
+    for entry in plan.entries:
+        style = "class:dim" if entry.status == "completed" else ""
+        lines.append([(style, f"  {_PLAN[entry.status]} {first_line(entry.content)}")])
+    return lines
+
+
+def _verbs(changed: e.VerbsChanged) -> list[Line]:
+    parts = [f"{sign}{name}" for sign, names in (("+", changed.added), ("-", changed.removed)) for name in names]
+    return [[("class:dim", f"· verbs: {first_line(', '.join(parts), 300)}")]]

@@ -1,0 +1,285 @@
+"""The trio side: watches the kernel, folds what happens, and does what the person asks through verbs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import termios
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from math import inf
+from typing import Any
+
+import trio
+from prompt_toolkit.input import Input, create_input
+
+from aegis.bus import Batch
+from aegis.errors import AegisError, Refused
+from aegis.events import VerbsChanged
+from aegis.frontend import Client
+from aegis_repl import render
+from aegis_repl.keys import Act
+from aegis_repl.parse import LOCAL, Command, Say, bind, parse
+from aegis_repl.screen import FrameOutput, Screen, frame_output
+from aegis_repl.state import State
+from aegis_repl.welcome import help_on, welcome
+
+GONE = "aegis is gone: its kernel ended or was stopped. What it accepted is on disk; `aegis` starts it again."
+_PATIENCE = 1.0  # seconds the screen has to give the terminal back
+
+
+class Repl:
+    """One person at one terminal, with a client."""
+
+    def __init__(self, client: Client, input: Input | None = None, output: FrameOutput | None = None) -> None:  # noqa: A002
+        self._client = client
+        self._input = input or create_input(sys.stdin)
+        self._output = output or frame_output(sys.stdout, os.environ.get("TERM"))
+        self._state = State(time.monotonic)
+        self._verbs: dict[str, dict[str, Any]] = {}
+        self._acts, self._inbox = trio.open_memory_channel[Act](inf)
+        self._mail, self._letters = trio.open_memory_channel[tuple[str, str]](inf)
+        self._farewell = ""
+
+    async def run(self) -> int:
+        """Serve the person until they leave (0) or the kernel is gone (1); the terminal is then as it was."""
+        token = trio.lowlevel.current_trio_token()
+
+        def act(act: Act) -> None:
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(self._acts.send_nowait, act)
+
+        self._screen = Screen(act, self._input, self._output)
+        with _terminal_kept(self._input, self._output):
+            try:
+                async with self._client.watch() as news:
+                    await self._begin()
+                    await self._serve(news)
+            except AegisError as error:
+                self._farewell = self._farewell or f"{error}"
+        if self._farewell:
+            self._output.write(self._farewell + "\n")
+            self._output.flush()
+        return 1 if self._farewell else 0
+
+    async def _begin(self) -> None:
+        snapshot = await self._client.snapshot()
+        await self._learn()
+        self._state.load(snapshot)
+        profiles = await self._client.complete("profile")
+        self._screen.emit(welcome(snapshot, self._state.view(), profiles))
+        self._screen.show(self._state.view())
+
+    async def _serve(self, news: AsyncIterator[list[Batch]]) -> None:
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            await nursery.start(self._signals)
+            nursery.start_soon(self._show_screen)
+            nursery.start_soon(self._follow, news)
+            nursery.start_soon(self._post)
+            async for act in self._inbox:
+                if act.what == "quit":
+                    break
+                try:
+                    await self._do(act)
+                except Refused as refusal:
+                    self._say(render.refusal(refusal))
+            nursery.cancel_scope.cancel()
+
+    async def _show_screen(self) -> None:
+        """Run the screen's thread; when this is cancelled the thread has a moment to give the terminal back."""
+        ended = trio.Event()
+
+        async def let_go() -> None:
+            try:
+                await ended.wait()
+            finally:
+                self._screen.leave()
+                patience.deadline = trio.current_time() + _PATIENCE
+
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope(shield=True) as patience:
+                nursery.start_soon(let_go)
+                await trio.to_thread.run_sync(self._screen.run, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
+            ended.set()
+        self._nursery.cancel_scope.cancel()
+
+    async def _signals(self, task_status: trio.TaskStatus[None]) -> None:
+        """Hear what the thread cannot: a resize, and a Ctrl+C of the moment in which a frame is printed."""
+        if threading.current_thread() is not threading.main_thread():
+            return task_status.started()
+        with trio.open_signal_receiver(signal.SIGWINCH, signal.SIGINT) as signals:
+            task_status.started()
+            async for number in signals:
+                (self._screen.redraw if number == signal.SIGWINCH else self._screen.interrupted)()
+
+    # -- what happens -------------------------------------------------------------------------------------------
+
+    async def _follow(self, news: AsyncIterator[list[Batch]]) -> None:
+        async for batches in news:
+            for batch in batches:
+                lines, ring = self._state.fold(batch)
+                if lines or ring:
+                    self._screen.emit(lines, ring=ring)
+                if any(isinstance(event, VerbsChanged) for event in batch.events):
+                    await self._learn()
+            self._screen.show(self._state.view())
+        self._farewell = GONE
+        self._nursery.cancel_scope.cancel()
+
+    async def _learn(self) -> None:
+        self._verbs = {verb["name"]: verb for verb in await self._client.verbs()}
+        self._screen.verbs = list(self._verbs.values())
+
+    def _say(self, lines: list[render.Line]) -> None:
+        self._screen.emit(self._state.note(lines))
+        self._screen.show(self._state.view())
+
+    # -- what the person does -----------------------------------------------------------------------------------
+
+    async def _do(self, act: Act) -> None:
+        match act:
+            case Act("line", text):
+                self._line(text)
+            case Act("go", number):
+                self._switch(self._state.find(str(number)))
+            case Act("step", step):
+                self._switch(self._state.beside(step))
+            case Act("new"):
+                self._new()
+            case Act("close"):
+                self._ask_close()
+            case Act("yes"):
+                await self._close()
+            case Act("no"):
+                self._state.closing = ""
+            case Act("interrupt"):
+                self._interrupt()
+            case Act("hint", text):
+                self._say([[("class:dim", f"· {text}")]])
+            case Act("values", (number, what)):
+                self._nursery.start_soon(self._complete, number, what)
+        self._screen.show(self._state.view())
+
+    def _line(self, text: str) -> None:
+        asked = self._state.asked
+        if asked and (text.strip() in ("y", "n") or text.startswith("n ")):
+            verb = "approvals allow" if text.strip() == "y" else "approvals deny"
+            self._call(verb, f"{asked.id} {text.strip()[1:].strip()}".strip(), quiet=True)
+            return
+        match parse(text, list(self._verbs)):
+            case Say(said, handle):
+                self._mail.send_nowait((handle or self._here(), said))
+            case Command("quit", _):
+                self._acts.send_nowait(Act("quit"))
+            case Command("help", rest):
+                self._say(help_on(rest, list(self._verbs.values())))
+            case Command("tab", rest):
+                self._tab(rest)
+            case Command(name, rest):
+                self._call(name, rest, follow=name == "spawn")
+
+    def _here(self) -> str:
+        tab = self._state.tabs.get(self._state.active)
+        if tab is None:
+            raise Refused("there is no agent to say this to: Ctrl+T starts one, /spawn PROFILE one of your choice")
+        return tab.handle
+
+    def _tab(self, word: str) -> None:
+        if not word:
+            for f in self._state.view().faces:
+                self._say([[("", f"{'▸' if f.active else ' '} {f.number} {f.handle} ·{f.profile}· {f.state}")]])
+        elif found := self._state.find(word):
+            self._switch(found)
+        else:
+            names = ", ".join(f"{f.number} {f.handle}" for f in self._state.view().faces)
+            raise Refused(f"there is no tab {word!r} (there are: {names or 'none'})")
+
+    def _switch(self, agent_id: str) -> None:
+        if not agent_id:
+            return
+        rows = self._output.get_size().rows
+        self._screen.emit(self._state.switch(agent_id, recent=max(4, rows // 2)))
+
+    def _new(self) -> None:
+        if not self._state.default_agent:
+            raise Refused("there is no default profile; Ctrl+N picks one, and `default_agent` in .aegis.yaml names one")
+        self._call("spawn", self._state.default_agent, follow=True)
+
+    def _ask_close(self) -> None:
+        if not self._state.tabs:
+            self._acts.send_nowait(Act("quit"))
+        self._state.closing = self._state.active
+
+    async def _close(self) -> None:
+        tab, self._state.closing = self._state.tabs.get(self._state.closing), ""
+        if tab is None:
+            return
+        if len(self._state.tabs) > 1:
+            self._call("close", tab.handle, quiet=True)
+        elif await self._run("close", tab.handle, quiet=True):
+            self._acts.send_nowait(Act("quit"))
+
+    def _interrupt(self) -> None:
+        tab = self._state.tabs.get(self._state.active)
+        if tab and tab.agent["state"] == "working":
+            self._say([[("class:dim", "· stopping…")]])
+            self._call("interrupt", tab.handle, quiet=True)
+
+    def _call(self, verb: str, rest: str, *, quiet: bool = False, follow: bool = False) -> None:
+        """Begin a verb in a task of its own: a long one keeps nobody from typing."""
+        self._nursery.start_soon(lambda: self._run(verb, rest, quiet=quiet, follow=follow))
+
+    async def _run(self, name: str, rest: str, *, quiet: bool = False, follow: bool = False) -> bool:
+        try:
+            verb = self._verbs.get(name)
+            value = await self._client.call(
+                name, bind(verb, rest) if verb else {}
+            )  # the kernel says best what is missing
+        except Exception as error:  # noqa: BLE001  a verb's fault is its answer, never the end of the screen
+            self._say(render.refusal(error))
+            return False
+        if not quiet:
+            self._say(render.answer(value))
+        if follow and isinstance(value, dict):
+            self._switch(str(value.get("id", "")))
+        self._screen.show(self._state.view())
+        return True
+
+    async def _post(self) -> None:
+        """Send what is said to agents, one after the other, so that it arrives in the order it was typed."""
+        async for handle, text in self._letters:
+            verb = self._verbs.get("send")
+            try:
+                names = verb["positional"] if verb else ()
+                await self._client.call("send", dict(zip(names, (handle, text), strict=False)))
+            except Exception as error:  # noqa: BLE001  as above
+                self._say(render.refusal(error))
+
+    async def _complete(self, number: int, what: str) -> None:
+        values: list[str] = []
+        with suppress(AegisError):
+            values = await self._client.complete(what)
+        self._screen.offer(number, values)
+
+
+@contextmanager
+def _terminal_kept(input: Input, output: FrameOutput) -> Iterator[None]:  # noqa: A002
+    """Leave the terminal as it was found, even when the screen's thread died or hangs in a write."""
+    try:
+        fd = input.fileno()
+        before = termios.tcgetattr(fd)
+    except (termios.error, NotImplementedError, OSError, ValueError):  # a pipe, in tests
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(termios.error):
+            termios.tcsetattr(fd, termios.TCSANOW, before)
+
+
+__all__ = ["GONE", "LOCAL", "Repl"]

@@ -1,0 +1,247 @@
+"""What the screen knows: a fold over the snapshot and the events, with no screen and no kernel in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aegis import events as e
+from aegis.bus import Batch
+from aegis_repl import render
+from aegis_repl.render import Line
+from aegis_repl.transcript import Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A tab as the bars draw it; `since` is when its turn began, on the state's clock."""
+
+    number: int
+    handle: str
+    profile: str
+    model: str
+    permission: str
+    state: str
+    reason: str
+    active: bool
+    unseen: bool
+    asks: bool
+    queued: int
+    seen_tokens: int
+    cached_tokens: int
+    said_tokens: int
+    cost_usd: float
+    since: float | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything that is drawn below the transcript, frozen so that the screen's thread may hold it."""
+
+    faces: tuple[Face, ...] = ()
+    live: Line = field(default_factory=list)
+    question: str = ""
+    confirm: str = ""
+
+    @property
+    def active(self) -> Face | None:
+        """The tab a typed line goes to."""
+        return next((face for face in self.faces if face.active), None)
+
+
+@dataclass(slots=True)
+class Tab:
+    """One agent: its face as the kernel gives it, its transcript, and what it is counted to have used."""
+
+    agent: Mapping[str, Any]
+    transcript: Transcript
+    unseen: bool = False
+    asking: dict[str, e.PermissionAsked] = field(default_factory=dict)
+    since: float | None = None
+    used: tuple[int, int, int] = (0, 0, 0)  # tokens read, of them cached, and said, in turns that are over
+    turn: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def handle(self) -> str:
+        """What people call the agent now."""
+        return str(self.agent["handle"])
+
+
+class State:
+    """The tabs, which one is active, and what is asked of the person."""
+
+    def __init__(self, now: Callable[[], float], me: str = "") -> None:
+        self.me = me
+        self.tabs: dict[str, Tab] = {}
+        self.active = ""
+        self.closing = ""  # the agent that Ctrl+W asked about
+        self._awaited = ""  # the agent to switch to as soon as it is seen
+        self.default_agent = ""
+        self._now = now
+        self._home = Transcript()
+
+    # -- what happened ------------------------------------------------------------------------------------------
+
+    def load(self, snapshot: Mapping[str, Any]) -> None:
+        """Begin with the kernel's snapshot; the first agent is active."""
+        self.me = str(snapshot.get("caller", self.me))
+        self.default_agent = str(snapshot.get("default_agent") or "")
+        for agent in snapshot.get("agents", ()):
+            self._meet(agent)
+
+    def fold(self, batch: Batch) -> tuple[list[Line], bool]:
+        """Take a batch in; return the lines to print now, and whether to ring because of another tab."""
+        tab = self.tabs.get(batch.agent_id)
+        lines: list[Line] = []
+        ring = False
+        for event in batch.events:
+            if isinstance(event, e.AgentChanged):
+                lines += self._changed(event.agent)
+                tab = self.tabs.get(batch.agent_id)
+            elif tab:
+                self._count(tab, event)
+                ring = ring or (batch.agent_id != self.active and isinstance(event, e.TurnEnded | e.PermissionAsked))
+        told = [x for x in batch.events if not isinstance(x, e.AgentChanged)]
+        if tab is None:
+            return [*lines, *self._elsewhere(batch.agent_id, told)], ring
+        shown = tab.transcript.add(told)
+        if batch.agent_id == self.active:
+            return [*lines, *shown], ring
+        tab.unseen = tab.unseen or bool(shown or tab.transcript.live)
+        return lines, ring
+
+    def _elsewhere(self, address: str, told: list[e.Event]) -> list[Line]:
+        """Return what is for everybody (the kernel's own) or for this person, as part of the active transcript."""
+        if address and address != self.me:
+            return []
+        lines = [line for event in told for line in render.event(event)]
+        return self.note(lines) if lines else []
+
+    def _changed(self, agent: Mapping[str, Any]) -> list[Line]:
+        known = self.tabs.get(agent["id"])
+        if agent["state"] == "closed":
+            return self._leave(agent) if known else []
+        if known is None:
+            tab = self._meet(agent)
+            if agent["id"] == self._awaited:
+                return self.switch(agent["id"])
+            return self.note([[("class:dim", f"· {tab.handle} is here ·{agent['profile']}·")]])
+        lines: list[Line] = []
+        if known.handle != agent["handle"]:
+            lines = self.note([[("class:dim", f"· {known.handle} is now called {agent['handle']}")]])
+        if agent["state"] in ("failed", "stopped") and agent["state"] != known.agent["state"] and agent["reason"]:
+            said = known.transcript.note(
+                [[("class:error", f"✗ {agent['state']}: {render.first_line(agent['reason'], 500)}")]]
+            )
+            lines += said if agent["id"] == self.active else []
+            known.unseen = known.unseen or agent["id"] != self.active
+        known.agent = agent
+        known.asking = _asking(agent)
+        if agent["state"] != "working":
+            known.since = None
+        return lines
+
+    def _meet(self, agent: Mapping[str, Any]) -> Tab:
+        tab = self.tabs[agent["id"]] = Tab(agent, Transcript(self.me), asking=_asking(agent))
+        self.tabs = dict(sorted(self.tabs.items()))  # ids grow with time: tabs stand in the order of birth
+        self.active = self.active or agent["id"]
+        return tab
+
+    def _leave(self, agent: Mapping[str, Any]) -> list[Line]:
+        order = list(self.tabs)
+        place = order.index(agent["id"])
+        gone = self.tabs.pop(agent["id"])
+        self.closing = "" if self.closing == agent["id"] else self.closing
+        reason = "" if agent["reason"] in ("", "closed") else f": {render.first_line(agent['reason'], 300)}"
+        lines: list[Line] = [[("class:dim", f"· {gone.handle} is closed{reason}")]]
+        if agent["id"] != self.active:
+            return self.note(lines)
+        left = [x for x in order if x in self.tabs]
+        self.active = ""
+        return [*lines, *(self.switch(left[min(place, len(left) - 1)]) if left else [])]
+
+    def _count(self, tab: Tab, event: e.Event) -> None:
+        match event:
+            case e.TurnStarted():
+                tab.since, tab.turn = self._now(), (0, 0, 0)
+            case e.Usage():
+                tab.turn = _tokens(event)
+            case e.TurnEnded():
+                last = _tokens(event.usage) if event.usage else tab.turn
+                tab.used = tuple(map(sum, zip(tab.used, last, strict=True)))  # type: ignore[assignment]
+                tab.since, tab.turn = None, (0, 0, 0)
+            case e.PermissionAsked():
+                tab.asking[event.id] = event
+            case e.PermissionAnswered():
+                tab.asking.pop(event.id, None)
+
+    def note(self, lines: list[Line]) -> list[Line]:
+        """Put lines of the screen's own into the active transcript and return what to print."""
+        tab = self.tabs.get(self.active)
+        return (tab.transcript if tab else self._home).note(lines)
+
+    # -- what the person does -----------------------------------------------------------------------------------
+
+    def find(self, word: str) -> str:
+        """Return the id of the tab of this number or handle, empty when there is none."""
+        order = list(self.tabs)
+        if word.isdigit():
+            return order[int(word) - 1] if 0 < int(word) <= len(order) else ""
+        return next((x for x, tab in self.tabs.items() if tab.handle == word.removeprefix("@")), "")
+
+    def beside(self, step: int) -> str:
+        """Return the id of the tab so many to the right, round the end."""
+        order = list(self.tabs)
+        return order[(order.index(self.active) + step) % len(order)] if self.active in order else ""
+
+    def switch(self, agent_id: str, recent: int = 12) -> list[Line]:
+        """Make a tab the active one, now or once it is there; return a divider and its last lines, to be printed."""
+        tab = self.tabs.get(agent_id)
+        self._awaited = "" if tab else agent_id
+        if tab is None or agent_id == self.active:
+            return []
+        self.active, self.closing, tab.unseen = agent_id, "", False
+        number = list(self.tabs).index(agent_id) + 1
+        title = f" {number} {tab.handle} ·{tab.agent['profile']}· "
+        lines = list(tab.transcript.recent)[-recent:]
+        while lines and not lines[0]:
+            del lines[0]
+        return [[], [("class:divider", "───"), ("class:title", title), ("class:divider", "───")], *lines]
+
+    @property
+    def asked(self) -> e.PermissionAsked | None:
+        """What the active agent waits for leave to do, the oldest first."""
+        tab = self.tabs.get(self.active)
+        return next(iter(tab.asking.values()), None) if tab else None
+
+    # -- what is drawn ------------------------------------------------------------------------------------------
+
+    def view(self) -> View:
+        """Return what is to be drawn now."""
+        tab = self.tabs.get(self.active)
+        question = f"{tab.handle} asks to use {render.wants(self.asked)}" if tab and self.asked else ""
+        closing = self.tabs.get(self.closing)
+        last = " and leave aegis" if len(self.tabs) == 1 else ""
+        confirm = f"close {closing.handle}{last}?" if closing else ""
+        faces = tuple(self._face(n, x, tab) for n, (x, tab) in enumerate(self.tabs.items(), 1))
+        return View(faces, tab.transcript.live if tab else [], question, confirm)
+
+    def _face(self, number: int, agent_id: str, tab: Tab) -> Face:
+        agent, total = tab.agent, [a + b for a, b in zip(tab.used, tab.turn, strict=True)]
+        notes = tuple(f"{source}: {text}" for source, text in agent["notes"].items())
+        return Face(
+            number, tab.handle, agent["profile"], agent["model"], agent["permission"], agent["state"], agent["reason"],
+            agent_id == self.active, tab.unseen, bool(tab.asking), agent["queued"], *total, agent["cost_usd"],
+            tab.since, notes,
+        )  # fmt: skip
+
+
+def _tokens(usage: e.Usage) -> tuple[int, int, int]:
+    return usage.input + usage.cache_read + usage.cache_write, usage.cache_read, usage.output
+
+
+def _asking(agent: Mapping[str, Any]) -> dict[str, e.PermissionAsked]:
+    asked = (e.decode({"t": "PermissionAsked", **one}) for one in agent.get("asking", ()))
+    return {one.id: one for one in asked if isinstance(one, e.PermissionAsked)}

@@ -1,0 +1,203 @@
+"""A kernel with agents that play to order, and the console on it: for tests in this process, and in a real terminal.
+
+`python repl_stage.py FOLDER [HANDLE …]` opens a kernel with these agents and attaches the console to it;
+`--serve` only serves the control socket until it is told to quit, `--attach` is a console in another process.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import trio
+
+from aegis import Caller, Completes, Decision, NotFound, PermissionRequest, Probe, Profile, hookimpl, open_kernel, verb
+from aegis import events as e
+from aegis.client import LocalClient
+from aegis_repl.plugin import ReplConsole
+
+ME = Caller("human", "anna")
+Handle = Annotated[str, Completes("handle")]
+
+
+class Actor:
+    """A session that does what its prompt's last line says, one word a time."""
+
+    def __init__(self, seat, stage) -> None:
+        self.session_id = "s-" + seat.agent_id
+        self._seat, self._stage = seat, stage
+        self._said: deque[e.Event] = deque()
+        self._news, self._stop = trio.Event(), trio.Event()
+
+    def _say(self, *events) -> None:
+        self._said.extend(events)
+        self._news.set()
+
+    async def send(self, prompt: str) -> None:
+        self._stop = trio.Event()
+        self._stage.nursery.start_soon(self._play, prompt.splitlines()[-1].split())
+
+    async def _play(self, words: list[str]) -> None:
+        what, rest = words[0], words[1:]
+        outcome = "completed"
+        self._say(e.SessionStarted(self.session_id))
+        match what:
+            case "hold":
+                self._say(e.Text("holding"))
+                await self._stop.wait()
+                outcome = "cancelled"
+            case "flood":
+                for n in range(int(rest[0])):
+                    self._say(e.Text(f"flood line {n}\n"))
+                    if n % 50 == 0:
+                        await trio.sleep(0)
+                self._say(e.Text("flood is over"))
+            case "drip":  # until it is stopped
+                n = 0
+                while not self._stop.is_set():
+                    self._say(e.Text(f"drip {n}\n"))
+                    n += 1
+                    await trio.sleep(0.005)
+            case "tell":
+                caller = self._stage.kernel.roster.caller(self._stage.kernel.roster.get(self._seat.agent_id))
+                self._say(e.ToolCall("t1", "aegis_handoff", title=f"target={rest[0]}"))
+                done = await self._stage.kernel.verbs.call(caller, "handoff", {"target": rest[0], "context": " ".join(rest[1:])})
+                self._say(e.ToolResult("t1", str(done)))
+            case "ask":
+                done = await self._seat.ask(PermissionRequest("req-1", "Bash", "execute", "rm -rf build"))
+                self._say(e.Text(f"it was {done.outcome}: {done.reason}"))
+            case _:
+                self._say(e.Text("echo: "), e.Text(" ".join(words)))
+        usage = e.Usage(input=100, cache_read=900, output=50)
+        self._say(e.TurnEnded(outcome, cost_usd=0.031, usage=usage))
+
+    async def receive(self):
+        await self._news.wait()
+        self._news = trio.Event()
+        said, self._said = list(self._said), deque()
+        return said
+
+    async def interrupt(self) -> None:
+        self._stop.set()
+
+
+class Theatre:
+    """The driver `actor`, and the verbs a console needs, as the real plugins name them."""
+
+    name, settings, resumes = "actor", Profile, False
+    order, timeout = 0, None
+
+    def __init__(self) -> None:
+        self.kernel = self.nursery = None
+        self._open: dict[str, tuple[trio.Event, list[Decision]]] = {}
+
+    @hookimpl
+    def aegis_drivers(self):
+        return [self]
+
+    @hookimpl
+    def aegis_primitives(self, kernel):
+        self.kernel = kernel
+        kernel.verbs.complete_with("approval", lambda: sorted(self._open))
+        return [self]
+
+    @hookimpl
+    def aegis_interceptors(self, kernel):
+        return [self]
+
+    @asynccontextmanager
+    async def open(self, seat):
+        yield Actor(seat, self)
+
+    def probe(self):
+        return Probe(True)
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as self.nursery:
+            await trio.sleep_forever()
+
+    async def permission(self, seat, request):
+        event, decisions = self._open[request.id] = (trio.Event(), [])
+        await event.wait()
+        del self._open[request.id]
+        return decisions[0]
+
+    def _decide(self, request: str, decision: Decision) -> str:
+        if request not in self._open:
+            raise NotFound(f"no open request {request!r}")
+        event, decisions = self._open[request]
+        decisions.append(decision)
+        event.set()
+        return decision.outcome
+
+    @verb("approvals allow")
+    async def allow(self, caller: Caller, request: Annotated[str, Completes("approval")], reason: str = "") -> str:
+        """Let the agent do it, this once."""
+        return self._decide(request, Decision("allowed", reason))
+
+    @verb("approvals deny", positional=("request", "reason"))
+    async def deny(self, caller: Caller, request: Annotated[str, Completes("approval")], reason: str = "") -> str:
+        """Refuse it."""
+        return self._decide(request, Decision("denied", reason))
+
+    @verb("send")
+    async def send(self, caller: Caller, handle: Handle, text: str, wait: bool = False):
+        """Say something to an agent."""
+        to = self.kernel.roster.find(handle)
+        return await self.kernel.post.deliver(
+            self.kernel.post.envelope(str(caller), to.id, text, sender_id=caller.agent_id or str(caller))
+        )
+
+    @verb("handoff")
+    async def handoff(self, caller: Caller, target: Handle, context: str):
+        """Send context to a live agent."""
+        return await self.send(caller, target, context)
+
+    @verb("spawn", positional=("agent",))
+    async def spawn(self, caller: Caller, agent: Annotated[str, Completes("profile")], handle: str = "") -> dict[str, str]:
+        """Start an agent of a profile."""
+        made = await self.kernel.roster.spawn(agent, handle or f"new-{len(self.kernel.roster.known())}")
+        return {"handle": made.handle, "id": made.id}
+
+    @verb("close", destructive=True)
+    async def close(self, caller: Caller, handle: Handle) -> str:
+        """End an agent for good."""
+        await self.kernel.roster.close(self.kernel.roster.find(handle))
+        return f"{handle} is closed"
+
+    @verb("interrupt")
+    async def interrupt(self, caller: Caller, handle: Handle) -> str:
+        """Stop the turn an agent is in."""
+        return "interrupted" if await self.kernel.roster.find(handle).interrupt() else "not in a turn"
+
+    @verb("sessions", read_only=True)
+    async def sessions(self, caller: Caller) -> list[dict[str, str]]:
+        """List the agents that are alive."""
+        return [{"handle": a.handle, "state": a.state} for a in self.kernel.roster]
+
+    @verb("slow")
+    async def slow(self, caller: Caller) -> str:
+        """Take for ever."""
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+@asynccontextmanager
+async def staged(folder: Path, *handles: str, **plugins: object):
+    """Enter a kernel in which agents of these handles live."""
+    async with open_kernel(folder, plugins={"theatre": Theatre(), **plugins}, environment={}) as kernel:
+        for handle in handles:
+            await kernel.roster.spawn("actor", handle)
+        yield kernel
+
+
+async def main(folder: str, *handles: str) -> int:
+    async with staged(Path(folder), *handles) as kernel:
+        return await ReplConsole().attach(LocalClient(kernel, ME))
+
+
+if __name__ == "__main__":
+    sys.exit(trio.run(main, *sys.argv[1:]))
