@@ -84,6 +84,9 @@ class Post:
         """Return the mailbox of an agent id or `human:<user>`, made when it is new."""
         return self._boxes.setdefault(address, Mailbox(label or address))
 
+    def _box(self, address: str) -> Mailbox | None:
+        return self.mailbox(address) if address.startswith("human:") else self._boxes.get(address)
+
     def letters(self, address: str = "") -> list[Letter]:
         """Return the letters not done with, of one recipient or of all, oldest first."""
         return [x for x in self._letters.values() if address in ("", x.envelope.recipient)]
@@ -156,9 +159,7 @@ class Post:
 
         Raises `Refused` when the recipient takes no mail or the envelope went through too many hands.
         """
-        box = self._boxes.get(envelope.recipient)
-        if envelope.recipient.startswith("human:"):
-            box = self.mailbox(envelope.recipient)
+        box = self._box(envelope.recipient)
         if box is None:
             raise NotFound(f"there is no mailbox {envelope.recipient!r}")
         if box.closed:
@@ -225,15 +226,19 @@ class Post:
         drafts = [self._note("dead", x, reason=reason) for x in letters]
         if drafts:
             await self._book.append_all(*drafts, *self._to_senders(letters, f"not delivered: {reason}"))
+        self._forget(letters)
         self._wake(letters)
 
     async def read(self, letters: Sequence[Letter]) -> None:
         """Record that a person has seen these."""
         if letters:
             await self._book.append_all(*(self._note("read", x) for x in letters))
-        for letter in letters:
-            box = self.mailbox(letter.envelope.recipient)
-            box.waiting = deque(x for x in box.waiting if x is not letter)
+        self._forget(letters)
+
+    def _forget(self, letters: Sequence[Letter]) -> None:
+        gone = {x.envelope.id for x in letters}
+        for box in map(self.mailbox, {x.envelope.recipient for x in letters}):
+            box.waiting = deque(x for x in box.waiting if x.envelope.id not in gone)
 
     def _note(self, kind: str, letter: Letter, **data: str) -> Draft:
         return self._book.draft(kind, letter.envelope.id, recipient=letter.envelope.recipient, **data)
@@ -241,7 +246,7 @@ class Post:
     def _to_senders(self, letters: Sequence[Letter], what: str) -> list[Draft]:
         drafts = []
         for e in (x.envelope for x in letters):
-            box = self._boxes.get(e.sender_id)
+            box = self._box(e.sender_id)
             if e.sender != SYSTEM and box and not box.closed:
                 body = f"Your message {e.id} to {self.mailbox(e.recipient).label}: {what}"
                 news = self.envelope(SYSTEM, e.sender_id, body, in_reply_to=e.id, trace=e.trace, hops=e.hops + 1)

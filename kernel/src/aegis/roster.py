@@ -7,7 +7,7 @@ stays an alias until a new agent takes it, so a rename strands nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -200,15 +200,25 @@ class Roster:
             agent = self._make(agent_id, seen["handle"], seen["profile"], profile, driver, seen["born"], seen["by"])
             agent.session_id = seen.get("session_id", "")
             agent.opened.set()
+        orphans = [x for x in self.post.letters() if self._closed(x.envelope.recipient, open_agents)]
+        for letter in orphans:  # the last kernel ended between closing an agent and telling its senders
+            self.post.mailbox(letter.envelope.recipient).closed = "it was closed"
+        await self.post.bury([x for x in orphans if x.state == "accepted"], "it was closed")
         for agent in self:
             self._start(agent)
             agent.show()
+
+    @staticmethod
+    def _closed(address: str, open_agents: Mapping[str, object]) -> bool:
+        return not address.startswith("human:") and address not in open_agents
 
     def _replay(self) -> dict[str, dict[str, Any]]:
         state, records = self.book.replay()
         agents: dict[str, dict[str, Any]] = state or {}
         for record in records:
             self._fold(agents, record)
+            if handle := record.data.get("handle"):  # former handles still lead to their agent
+                self._handles[handle] = record.key
         return agents
 
     @staticmethod
