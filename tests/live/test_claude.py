@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 import trio
-from conftest import Stage, turn, until_end
 from model_server import text, thinking, tool_use
 from plane import plane
+from stage import Stage, turn, until_end
 
 from aegis.driver import Decision, McpServer, PermissionRequest
 from aegis.errors import LaunchError
