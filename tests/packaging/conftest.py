@@ -15,7 +15,7 @@ from uv import find_uv_bin
 STRANGER = Path(__file__).parent / "acme-aegis-dice"
 
 
-def done(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+def finished(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
     """Run a command to its end and return what it printed; fail with all it said."""
     answer = subprocess.run(
         [str(c) for c in command],
@@ -37,7 +37,7 @@ class Environment:
         self.bin = folder / "venv" / "bin"
         self.home = folder / "home"
         self.home.mkdir(parents=True)
-        done(find_uv_bin(), "venv", "-q", "--python", sys.executable, folder / "venv")
+        finished(find_uv_bin(), "venv", "-q", "--python", sys.executable, folder / "venv")
 
     def install(self, *wheels: Path) -> None:
         """Install wheel files; what they need of others comes from the cache, else from the index."""
@@ -45,7 +45,7 @@ class Environment:
         command += ["--constraint", ROOT / "constraints.txt", *wheels]
         offline = subprocess.run([*map(str, command), "--offline"], capture_output=True, check=False)
         if offline.returncode:
-            done(*command)
+            finished(*command)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -57,7 +57,13 @@ class Environment:
 
     def run(self, *command: str, cwd: Path | None = None) -> str:
         """Run one of its programs and return what it printed."""
-        return done(self.bin / command[0], *command[1:], cwd=cwd or self.home, env=self.variables)
+        return finished(self.bin / command[0], *command[1:], cwd=cwd or self.home, env=self.variables)
+
+
+@pytest.fixture
+def done() -> Callable[..., str]:
+    """Run a command to its end and return what it printed; fail with all it said."""
+    return finished
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +75,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def build(distribution: str) -> Path:
         if distribution not in built:
             out = tmp_path_factory.mktemp(distribution)
-            done(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out, cwd=folders[distribution])
+            finished(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out, cwd=folders[distribution])
             built[distribution] = next(out.glob("*.whl"))
         return built[distribution]
 

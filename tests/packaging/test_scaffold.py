@@ -1,0 +1,78 @@
+"""`make new-plugin` gives a member that works at once, and that the house takes in as it is."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from house import ROOT, members
+
+pytestmark = pytest.mark.packaging
+KINDS = ("driver", "primitive", "frontend", "plugin")
+
+
+def scaffold(root, *arguments):
+    command = [sys.executable, str(ROOT / ".make" / "scaffold.py"), *arguments, "--root", str(root)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def house(tmp_path):
+    root = tmp_path / "house"
+    root.mkdir()
+    shutil.copy(ROOT / "pyproject.toml", root)
+    return root
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_tests_pass_at_once(house, clean, done, kind):
+    assert scaffold(house, kind, "probe").returncode == 0
+    (folder,) = house.glob("*/probe")
+    done(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", house / "dist", cwd=folder)
+    environment = clean("aegis-microkernel")
+    environment.install(*(house / "dist").glob("*.whl"), "pytest", "hypothesis")
+    said = environment.run(
+        "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "-c", "pyproject.toml", cwd=folder
+    )
+    assert " passed" in said
+
+
+def test_the_house_takes_it_in_as_it_is(house, done):
+    for kind in KINDS:
+        assert scaffold(house, kind, f"probe{kind}").returncode == 0
+    ruff = [sys.executable, "-m", "ruff"]
+    done(*ruff, "check", "--no-cache", ".", cwd=house)
+    done(*ruff, "format", "--no-cache", "--check", ".", cwd=house)
+
+
+def test_it_is_in_every_list(house):
+    scaffold(house, "primitive", "probe")
+    before = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    after = tomllib.loads((house / "pyproject.toml").read_text())
+    assert after["tool"]["uv"]["sources"] == {**before["tool"]["uv"]["sources"], "aegis-probe": {"workspace": True}}
+    old, new = before["tool"]["importlinter"], after["tool"]["importlinter"]
+    assert new["root_packages"] == sorted([*old["root_packages"], "aegis_probe"])
+    for was, now in zip(old["contracts"], new["contracts"], strict=True):
+        for key in ("source_modules", "forbidden_modules", "modules"):
+            names = was.get(key, [])
+            many = len([name for name in names if name.startswith("aegis_")]) > 1
+            assert now.get(key, []) == (sorted([*names, "aegis_probe"]) if many else names), (was["id"], key)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["primitive", "Two-Words"], "'Two-Words' is not one lower-case word"),
+        (["primitive", "inbox"], "there is a member of that name: primitives/inbox"),
+        (["gadget", "probe"], "invalid choice: 'gadget'"),
+        (["primitive"], "the following arguments are required: name"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_a_sentence(house, arguments, sentence):
+    inbox = next(m for m in members() if m.folder.name == "inbox")
+    (house / inbox.path).mkdir(parents=True)
+    shutil.copy(inbox.folder / "pyproject.toml", house / inbox.path)
+    answer = scaffold(house, *arguments)
+    assert answer.returncode == 2
+    assert sentence in answer.stderr
