@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -100,12 +100,14 @@ async def open_kernel(
     config = Config(project.root, {k: v for owned in declared.values() for k, v in owned.items()}, drivers, found.names)
     project.prepare()
     with project.locked():
+        disk = trio.CancelScope(shield=True)  # an owner that is cancelled must not stop the ledger before the agents
         try:
             async with trio.open_nursery() as base:  # outlives the agents: the ledger takes what they say as they end
                 try:
                     async with trio.open_nursery() as work:
                         parts = project, found, config, drivers, clock or WallClock(), environment
                         kernel = _compose(*parts, base, work)
+                        base.start_soon(_within, disk, kernel.ledger.run)
                         await _furnish(kernel, declared)
                         await _revive(kernel, clean=clean)
                         yield kernel
@@ -113,12 +115,18 @@ async def open_kernel(
                         work.cancel_scope.cancel()
                 finally:
                     base.cancel_scope.cancel()
+                    disk.cancel()
         except BaseExceptionGroup as group:
             failure = group.split(trio.Cancelled)[1]
             if failure is None:
                 raise
             cause = root_cause(failure)
             raise cause from cause.__cause__
+
+
+async def _within(scope: trio.CancelScope, run: Callable[[], Awaitable[None]]) -> None:
+    with scope:
+        await run()
 
 
 def _compose(
@@ -147,7 +155,6 @@ def _compose(
     verbs = Verbs(interceptors, lambda event: bus.publish("", event))
     verbs.complete_with("handle", lambda: sorted(roster.live()))
     verbs.complete_with("profile", config.names)
-    base.start_soon(ledger.run)
     return Kernel(
         project, plugins, config, clock, bus, ledger, post, roster, verbs, interceptors, supervisor, drivers, faults,
     )  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pwd
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,7 +17,7 @@ from aegis.callers import Caller
 from aegis.client import LocalClient
 from aegis.errors import AegisError
 from aegis.rpc import INVALID, NO_METHOD, Connection, RpcError, line_reader, line_writer
-from aegis.verbs import progress
+from aegis.verbs import plain, progress
 
 if TYPE_CHECKING:
     from aegis.app import Kernel
@@ -40,6 +42,18 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
+def listening(path: str) -> socket.socket:
+    """Return a socket that listens at this path and that only this user may open."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)  # nothing else runs until it is set back: there is no checkpoint in between
+    try:
+        made.bind(path)
+    finally:
+        os.umask(mask)
+    made.listen(64)
+    return made
+
+
 class Control:
     """Serves every shell, REPL and script of the user who runs the kernel."""
 
@@ -51,20 +65,11 @@ class Control:
     async def run(self, started: trio.Event) -> None:
         """Listen until cancelled; the socket file is gone afterwards."""
         path = self._kernel.project.socket
-        path.unlink(missing_ok=True)
-        with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-            mask = os.umask(0o177)
+        path.unlink(missing_ok=True)  # the project's lock is ours, so nobody listens there any more
+        with trio.socket.from_stdlib_socket(listening(str(path))) as door:
+            started.set()
             try:
-                await listening.bind(str(path))
-            finally:
-                os.umask(mask)
-            listening.listen(64)
-            try:
-                async with trio.open_nursery() as nursery:
-                    started.set()
-                    while True:
-                        connection, _ = await listening.accept()
-                        nursery.start_soon(self._serve, trio.SocketStream(connection))
+                await trio.serve_listeners(self._serve, [trio.SocketListener(door)])
             finally:
                 path.unlink(missing_ok=True)
 
@@ -85,46 +90,64 @@ class _Peer:
     connection: Connection
 
     def __init__(self, kernel: Kernel, caller: Caller, nursery: trio.Nursery) -> None:
-        self._kernel, self._nursery = kernel, nursery
+        self._kernel, self._caller, self._nursery = kernel, caller, nursery
         self._client = LocalClient(kernel, caller)
         self._watching = False
 
     async def handle(self, method: str, params: Any) -> Any:
         arguments = params if isinstance(params, dict) else {}
         try:
-            match method:
-                case "hello":
-                    return {"protocol": PROTOCOL, "pid": os.getpid(), "root": str(self._kernel.project.root)}
-                case "call":
-                    with progress(self._report):
-                        return await self._client.call(str(arguments.get("verb")), arguments.get("args") or {})
-                case "verbs":
-                    return await self._client.verbs()
-                case "complete":
-                    return await self._client.complete(str(arguments.get("what")))
-                case "snapshot":
-                    return await self._client.snapshot()
-                case "watch":
-                    if not self._watching:
-                        self._watching = True
-                        await self._nursery.start(self._watch)
-                    return True
-                case "quit":
-                    self._kernel.quit.set()
-                    return True
-            raise RpcError(NO_METHOD, f"there is no method {method!r}")
+            return await self._answer(method, arguments)
+        except RpcError:
+            raise
         except AegisError as error:
-            if isinstance(error, RpcError):
-                raise
             data = {"type": type(error).__name__, "exit_code": error.exit_code}
             raise RpcError(INVALID, str(error), data) from error
 
+    async def _answer(self, method: str, arguments: dict[str, Any]) -> Any:
+        match method:
+            case "hello":
+                return {"protocol": PROTOCOL, "pid": os.getpid(), "root": str(self._kernel.project.root)}
+            case "call" | "perform":
+                name, args = str(arguments.get("verb")), arguments.get("args") or {}
+                with progress(self._report):
+                    value = await self._kernel.verbs.call(self._caller, name, args)
+                return plain(value) if method == "call" else {"value": plain(value), "text": sentence(value)}
+            case "verbs":
+                return await self._client.verbs()
+            case "complete":
+                return await self._client.complete(str(arguments.get("what")))
+            case "snapshot":
+                return await self._client.snapshot()
+            case "plugins":
+                return plain(self._kernel.plugins.report())
+            case "watch":
+                if not self._watching:
+                    self._watching = True
+                    await self._nursery.start(self._watch)
+                return True
+            case "quit":
+                self._kernel.quit.set()
+                return True
+        raise RpcError(NO_METHOD, f"there is no method {method!r}")
+
     def _report(self, text: str) -> None:
-        self._nursery.start_soon(self.connection.notify, "progress", {"text": text})
+        self._nursery.start_soon(self._tell, "progress", {"text": text})
+
+    async def _tell(self, method: str, params: Any) -> None:
+        with suppress(RpcError):  # it hung up: its connection is ending, the others' are not
+            await self.connection.notify(method, params)
 
     async def _watch(self, task_status: trio.TaskStatus[None]) -> None:
         with self._kernel.bus.subscribe() as news:
             task_status.started()
             async for batches in news:
                 rows = [[b.agent_id, [msgspec.Raw(msgspec.json.encode(e)) for e in b.events]] for b in batches]
-                await self.connection.notify("events", rows)
+                await self._tell("events", rows)
+
+
+def sentence(value: Any) -> str | None:
+    """Return what a verb's value says of itself to people, or None when it only has fields."""
+    if isinstance(value, msgspec.Struct) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+        return str(value) if type(value).__str__ is not object.__str__ else None
+    return None

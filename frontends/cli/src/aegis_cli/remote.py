@@ -24,8 +24,15 @@ class SocketClient:
     def __init__(self, stream: trio.SocketStream) -> None:
         self._connection = Connection(line_reader(stream), line_writer(stream), self._heard)
         self._bus = Bus()
-        self.run = self._connection.run
+        self.ended = trio.Event()
         self.report = lambda text: None
+
+    async def run(self) -> None:
+        """Carry what is said until the kernel hangs up, which `ended` then says."""
+        try:
+            await self._connection.run()
+        finally:
+            self.ended.set()
 
     async def _heard(self, method: str, params: Any) -> None:
         if method == "events":

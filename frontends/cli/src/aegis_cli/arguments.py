@@ -1,0 +1,131 @@
+"""From a verb's schema to a command line: positionals, flags, their types and their help."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from aegis.errors import ConfigError
+
+_SCALARS: dict[str, Callable[[str], Any]] = {"string": str, "integer": int, "number": float}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are `ConfigError` sentences (exit code 2)."""
+
+    def __init__(self, prog: str, **more: Any) -> None:
+        more.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        settings: Any = {"allow_abbrev": False, "argument_default": argparse.SUPPRESS, "conflict_handler": "resolve"}
+        super().__init__(prog, **settings, **more)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong, and where to read how it is done."""
+        raise ConfigError(f"{self.prog}: {message}; `{self.prog} --help` says how")
+
+
+def common(parser: argparse.ArgumentParser, taken: Sequence[str] = ()) -> None:
+    """Add the options every command takes, but for names that the command has given a meaning of its own."""
+    group = parser.add_argument_group("everywhere")
+    if "project" not in taken:
+        group.add_argument("-C", "--project", "--cwd", dest="_project", metavar="DIR", help="the project's folder")
+    if "json" not in taken:
+        group.add_argument("--json", dest="_json", action="store_true", help="print one JSON object")
+
+
+def verb_parser(verb: dict[str, Any]) -> Parser:
+    """Return the parser of a verb as `Verb.describe` describes it; only what was given ends up in the result."""
+    schema = verb["schema"]
+    properties: dict[str, Any] = schema.get("properties", {})
+    required = set(schema.get("required", ()))
+    origin = f"A verb of the plugin {verb['plugin']!r}; agents call it {verb['tool']}."
+    parser = Parser(f"aegis {verb['name']}", description=verb["doc"], epilog=origin)
+    positional = [name for name in verb["positional"] if name in properties]
+    for name in positional:
+        prop = _plain(properties[name], schema)
+        words = name == positional[-1] and _takes_words(verb, name)
+        options = _options(prop)
+        if options.pop("action", "") == "append" or words:
+            options["nargs"] = "+" if name in required else "*"
+        elif name not in required:
+            options["nargs"] = "?"
+        parser.add_argument(name, metavar=name.upper(), help=_help(prop), **options)
+    for name in (n for n in properties if n not in positional):
+        prop = _plain(properties[name], schema)
+        options = _options(prop)
+        if prop.get("type") != "boolean":
+            options |= {"metavar": options.get("metavar", name.upper()), "required": name in required}
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, help=_help(prop), **options)
+    common(parser, tuple(properties))
+    return parser
+
+
+def verb_arguments(verb: dict[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the verb's arguments and the common options; raises `ConfigError`."""
+    given = vars(verb_parser(verb).parse_intermixed_args(list(words)))
+    options = {name: given.pop(name) for name in list(given) if name.startswith("_")}
+    last = verb["positional"][-1] if verb["positional"] else ""
+    if last in given and _takes_words(verb, last):
+        given[last] = " ".join(given[last])
+        if given[last] == "-":
+            given[last] = sys.stdin.read()
+    optional = {n for n in verb["positional"] if n not in verb["schema"].get("required", ())}
+    return {n: v for n, v in given.items() if not (n in optional and v in (None, [], ""))}, options
+
+
+def _takes_words(verb: dict[str, Any], name: str) -> bool:
+    """Return whether a last positional is text, of which the rest of the line is the words; names are no text."""
+    prop = _plain(verb["schema"]["properties"][name], verb["schema"])
+    return prop.get("type") == "string" and "enum" not in prop and name not in verb["completes"]
+
+
+def _plain(prop: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the property with references followed and `or null` left out."""
+    while True:
+        if "$ref" in prop:
+            prop = prop | schema["$defs"][prop["$ref"].rsplit("/", 1)[-1]]
+            prop = {k: v for k, v in prop.items() if k != "$ref"}
+        elif len(kinds := [p for p in prop.get("anyOf", ()) if p.get("type") != "null"]) == 1:
+            prop = {k: v for k, v in prop.items() if k != "anyOf"} | kinds[0]
+        elif "const" in prop:
+            prop = {k: v for k, v in prop.items() if k != "const"} | {"enum": [prop["const"]]}
+        else:
+            return prop
+
+
+def _options(prop: dict[str, Any]) -> dict[str, Any]:
+    kind = prop.get("type")
+    if kind == "boolean":
+        return {"action": argparse.BooleanOptionalAction if prop.get("default") else "store_true"}
+    if kind == "array":
+        items = prop.get("items", {})
+        scalar = _SCALARS.get(items.get("type", ""))
+        return {"action": "append", "type": scalar or _json} | ({"choices": items["enum"]} if "enum" in items else {})
+    if "enum" in prop and all(isinstance(v, str) for v in prop["enum"]):
+        return {"choices": prop["enum"], "metavar": "{" + ",".join(prop["enum"]) + "}"}
+    if kind in _SCALARS:
+        return {"type": _SCALARS[kind]}
+    texts = any(p.get("type") == "string" for p in prop.get("anyOf", ()))
+    return {"type": _json_or_text if texts else _json}
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _help(prop: dict[str, Any]) -> str:
+    default = prop.get("default")
+    said = f"{prop.get('description', '')} (default: {default})" if default not in (None, "", False) else ""
+    return (said or prop.get("description", "")).strip().replace("%", "%%")

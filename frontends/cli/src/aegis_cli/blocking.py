@@ -1,0 +1,120 @@
+"""One call and out: a blocking client of the control socket that needs nothing but the standard library."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+from aegis import errors
+from aegis.errors import AegisError
+from aegis.project import Project
+
+_HELLO = 5.0  # seconds a healthy kernel never needs to answer what takes no work
+
+
+class NotRunning(AegisError):
+    """No kernel runs in this project."""
+
+
+class BlockingClient:
+    """A connection to the project's kernel; entering connects, raising `NotRunning` when nobody listens."""
+
+    def __init__(self, project: Project, *, patience: float = _HELLO) -> None:
+        """Speak to the kernel of `project`; `patience` limits connecting and questions that take no work."""
+        self._project, self._patience = project, patience
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._lines: deque[bytes] = deque()
+        self._rest = b""
+        self._number = 0
+
+    def __enter__(self) -> BlockingClient:
+        path, root = self._project.socket, self._project.root
+        self._socket.settimeout(self._patience)
+        try:
+            self._socket.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            self._socket.close()
+            raise NotRunning(
+                f"no aegis runs in {root}; start one with `aegis` (a REPL) or `aegis serve` (without a screen)"
+            ) from None
+        except PermissionError:
+            self._socket.close()
+            raise AegisError(f"the aegis in {root} belongs to another user, and serves only that user") from None
+        except OSError as error:
+            self._socket.close()
+            raise AegisError(f"the aegis in {root} does not answer at {path}: {error.strerror or error}") from None
+        return self
+
+    def __exit__(self, *exc: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._socket.close()
+
+    def ask(self, method: str, **params: Any) -> Any:
+        """Return the answer to a question that takes no work; raises `AegisError` when none comes in time."""
+        return self._request(method, params, self._patience, lambda _: None)
+
+    def perform(
+        self, verb: str, args: dict[str, Any], report: Callable[[str], None] = lambda _: None
+    ) -> tuple[Any, str | None]:
+        """Return the verb's value and the sentence its value says of itself, if it does; `report` hears progress.
+
+        Raises the verb's `AegisError`. Leaving the client in the meantime cancels the call.
+        """
+        answer = self._request("perform", {"verb": verb, "args": args}, None, report)
+        return answer["value"], answer.get("text")
+
+    def watch(self) -> Iterator[list[Any]]:
+        """Yield lists of `[agent id, [event, …]]` from now on until the kernel ends."""
+        self.ask("watch")
+        for message in self._messages(None):
+            if message.get("method") == "events":
+                yield message["params"]
+
+    def _request(
+        self, method: str, params: dict[str, Any], patience: float | None, report: Callable[[str], None]
+    ) -> Any:
+        self._number += 1
+        request = {"jsonrpc": "2.0", "id": self._number, "method": method, "params": params}
+        try:
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+        except OSError:
+            pass  # what the other side said before it hung up, or that it said nothing, is found below
+        for message in self._messages(patience):
+            if message.get("method") == "progress":
+                report(str(message["params"]["text"]))
+            elif message.get("id") == self._number:
+                if error := message.get("error"):
+                    raise _error(error)
+                return message["result"]
+        raise AegisError(f"the aegis in {self._project.root} ended, or sent this user away, before it answered")
+
+    def _messages(self, patience: float | None) -> Iterator[dict[str, Any]]:
+        self._socket.settimeout(patience)
+        while True:
+            while self._lines:
+                yield json.loads(self._lines.popleft())
+            try:
+                chunk = self._socket.recv(65_536)
+            except TimeoutError:
+                raise AegisError(f"the aegis in {self._project.root} did not answer within {patience:g} s") from None
+            except ConnectionError:
+                chunk = b""
+            if not chunk:
+                return
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            self._lines.extend(lines)
+
+
+def _error(error: dict[str, Any]) -> AegisError:
+    data = error.get("data")
+    name = data.get("type", "") if isinstance(data, dict) else ""
+    kind = getattr(errors, name, AegisError)
+    if not (isinstance(kind, type) and issubclass(kind, AegisError)):
+        kind = AegisError
+    raised = kind(error.get("message", "it failed"))
+    if isinstance(data, dict):
+        raised.exit_code = int(data.get("exit_code", kind.exit_code))
+    return raised

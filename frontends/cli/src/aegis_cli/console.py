@@ -1,0 +1,85 @@
+"""`aegis`: a console on the project's kernel, which is the running one, or else this process."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import trio
+
+from aegis import AegisError, Busy, Client, ConfigError, Console, NotFound
+from aegis.client import LocalClient
+from aegis.plugins import Plugins
+from aegis.project import FILE, Project
+from aegis.yamlfile import YamlFile
+from aegis_cli.remote import connected
+from aegis_cli.running import here, kernel_here, plainly, stoppable
+from aegis_cli.shell import Shell
+
+_PATIENCE, _STEP = 20.0, 0.1  # seconds for another kernel that is starting or ending to have done so
+_HANGUP = (signal.SIGTERM, signal.SIGHUP)  # Ctrl-C is a key of the console
+
+
+def run(shell: Shell, agent: str, *, clean: bool) -> int:
+    """Attach a console and return its exit code."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigError(
+            "a console needs a terminal; `aegis serve` runs without one, and `aegis --help` lists commands"
+        )
+    return trio.run(_attach, shell.project, agent, clean)
+
+
+async def _attach(project: Project, agent: str, clean: bool) -> int:
+    """Be the kernel if the project's lock is free, else join the one that holds it: the lock decides, nothing else."""
+    deadline = trio.current_time() + _PATIENCE
+    async with stoppable(_HANGUP):
+        while True:
+            try:
+                async with kernel_here(project.root, clean=clean) as kernel:
+                    console = first(kernel.plugins)
+                    return await served(console, LocalClient(kernel, here()), agent, kernel.quit)
+            except Busy as busy:
+                if clean:
+                    raise Busy(f"{busy}; --clean is for a kernel that starts, so end that one first") from None
+            async with AsyncExitStack() as stack:
+                try:
+                    client = await stack.enter_async_context(connected(str(project.socket)))
+                except AegisError:
+                    if trio.current_time() > deadline:
+                        raise
+                    await trio.sleep(_STEP)
+                    continue
+                return await served(first(_plugins(project.root)), client, agent, client.ended)
+    return 128 + signal.SIGTERM
+
+
+def first(plugins: Plugins) -> Console:
+    """Return the first console that is installed; raises `NotFound`."""
+    for _, console in plugins.offers("aegis_consoles"):
+        found: Console = console
+        return found
+    raise NotFound("no console is installed (aegis-repl brings one); `aegis serve` runs without")
+
+
+def _plugins(root: Path) -> Plugins:
+    return Plugins((YamlFile(root / FILE).load()[1].get("plugins") or {}).get("disabled") or ())
+
+
+async def served(console: Console, client: Client, agent: str, ended: trio.Event) -> int:
+    """Return the exit code of the person's visit; it ends when the kernel does."""
+    code = 0
+    with plainly():
+        async with trio.open_nursery() as nursery:
+
+            async def end() -> None:
+                await ended.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(end)
+            if agent:
+                await client.call("spawn", {"agent": agent})
+            code = await console.attach(client)
+            nursery.cancel_scope.cancel()
+    return code

@@ -1,0 +1,98 @@
+"""`aegis events`: what agents read, did and said, lately or from now on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from aegis.errors import NotFound, listed, nearest
+from aegis.events import AgentChanged, decode
+from aegis.project import Project
+from aegis_cli.blocking import BlockingClient
+from aegis_cli.shell import Shell, own_parser
+from aegis_cli.transcript import Transcript
+
+_TAIL = 256 * 1024  # bytes of each transcript that are looked at
+
+
+class Follower:
+    """Says events as lines, or as one JSON object a line, of one agent or of all."""
+
+    def __init__(self, agents: Iterable[dict[str, Any]], only: str, *, as_json: bool) -> None:
+        """Know `agents` by their faces; with `only`, keep to that handle. Raises `NotFound`."""
+        self._handles = {a["id"]: a["handle"] for a in agents}
+        self._ids = {i for i, handle in self._handles.items() if handle == only}
+        self._json, self._only = as_json, only
+        self._transcript = Transcript(lambda agent_id: self._handles.get(agent_id, agent_id))
+        if only and not self._ids:
+            live = self._handles.values()
+            raise NotFound(f"no agent {only!r} is alive (live: {listed(live)}).{nearest(only, live)}")
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the agents that are shown."""
+        return sorted(self._ids or self._handles)
+
+    def say(self, agent_id: str, raw: dict[str, Any], at: str = "") -> None:
+        """Say one event, if it is of an agent that is shown."""
+        event = decode(raw)
+        if isinstance(event, AgentChanged):
+            self._handles[agent_id] = event.agent.get("handle", agent_id)
+        if self._only and agent_id not in self._ids:
+            return
+        if self._json:
+            face = {"v": 1, "agent": self._handles.get(agent_id, ""), "agent_id": agent_id, "at": at, "event": raw}
+            print(json.dumps({k: v for k, v in face.items() if v != ""}, ensure_ascii=False), flush=True)
+            return
+        for entry in self._transcript.take(agent_id, event):
+            print(entry, flush=True)
+
+    def finish(self) -> None:
+        """Say what is still unsaid."""
+        for agent_id in [] if self._json else self.ids:
+            for entry in self._transcript.rest(agent_id):
+                print(entry, flush=True)
+
+
+def run(shell: Shell, words: Sequence[str]) -> int:
+    """Show the recent transcript; with --follow, everything from now on until the kernel ends."""
+    parser = own_parser("events")
+    parser.add_argument("handle", metavar="HANDLE", nargs="?", help="of this agent only")
+    parser.add_argument("-f", "--follow", action="store_true", help="from now on, until the kernel ends")
+    given = vars(parser.parse_intermixed_args(words))
+    shell, project = shell.with_options(given), shell.with_options(given).project
+    with BlockingClient(project) as kernel:
+        agents = kernel.ask("snapshot")["agents"]
+        follower = Follower(agents, given.get("handle") or "", as_json=shell.json)
+        if not given.get("follow"):
+            for at, agent_id, raw in sorted(_written(project, follower.ids), key=lambda row: row[:2]):
+                follower.say(agent_id, raw, at)
+        else:
+            news = kernel.watch()
+            print("following; Ctrl-C ends it", file=sys.stderr, flush=True)
+            for rows in news:
+                for agent_id, events in rows:
+                    for raw in events:
+                        follower.say(agent_id, raw)
+    follower.finish()
+    return 0
+
+
+def _written(project: Project, ids: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield (time, agent id, event) from the ends of the agents' transcripts."""
+    for agent_id in ids:
+        try:
+            with (project.state / "sessions" / f"{agent_id}.jsonl").open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(0, size - _TAIL))
+                lines = file.read().split(b"\n")[1 if size > _TAIL else 0 :]
+        except FileNotFoundError:
+            continue
+        for line in lines:
+            try:
+                row = json.loads(line)
+                yield row["aegis_ts"], agent_id, row["event"]
+            except (ValueError, LookupError, TypeError):
+                continue  # torn by a kill

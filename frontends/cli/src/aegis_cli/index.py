@@ -1,0 +1,99 @@
+"""What is installed, known without importing it: an exact index of plugins and verbs in the user's cache folder.
+
+The index belongs to one interpreter prefix and is valid as long as no folder on `sys.path` changed (installing and
+uninstalling changes one) and no source file of an editable plugin did. Anything else builds it anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+_SETTLED = 2 * 10**9  # ns a folder must have been at rest: on a coarse file system two installs may share an mtime
+
+
+class Index:
+    """The index of this interpreter; `build` gathers it when there is none, or none that is valid."""
+
+    def __init__(self, build: Callable[[], dict[str, Any]], folder: Path | None = None) -> None:
+        """Keep it in `folder` (default: `aegis` in the user's cache folder)."""
+        self._build, self._folder = build, folder or cache_folder()
+        self._loaded: dict[str, Any] | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file of this interpreter and search path."""
+        name = hashlib.sha256(repr((sys.prefix, sys.path)).encode()).hexdigest()[:16]
+        return self._folder / f"index-{name}.json"
+
+    def load(self) -> dict[str, Any]:
+        """Return `plugins` (name, value, distribution, version), `verbs` (as described) and `failed` (name → error)."""
+        if self._loaded is None:
+            self._loaded = self._stored() or self.rebuild()
+        return self._loaded
+
+    def rebuild(self) -> dict[str, Any]:
+        """Gather the index anew, and store it if that is possible and safe."""
+        key = installed()  # taken before: what is installed meanwhile makes the index invalid, not wrong
+        built = self._build()
+        built |= {"key": key, "sources": [[s, _mtime(s)] for s in built.get("sources", ())]}
+        newest = max(m for _, m in [*key["path"], *built["sources"], ["", 0]])
+        if time.time_ns() - newest > _SETTLED and not built.get("transient"):
+            self._store(built)
+        self._loaded = built
+        return built
+
+    def _stored(self) -> dict[str, Any] | None:
+        try:
+            stored: dict[str, Any] = json.loads(self.path.read_bytes())
+            if stored["key"] == installed() and all(_mtime(s) == m for s, m in stored["sources"]):
+                return stored
+        except (OSError, ValueError, LookupError, TypeError):
+            pass  # none, or not ours: it is built anew
+        return None
+
+    def _store(self, built: dict[str, Any]) -> None:
+        temporary = self.path.with_suffix(f".{os.getpid()}")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary.write_text(json.dumps(built))
+            os.replace(temporary, self.path)
+        except OSError:
+            pass  # a cache that cannot be kept costs time, nothing else
+
+
+def cache_folder() -> Path:
+    """Return where this user's caches of aegis are."""
+    base = os.environ.get("XDG_CACHE_HOME") or ""
+    return (Path(base) if base.startswith("/") else Path("~/.cache").expanduser()) / "aegis"
+
+
+def installed() -> dict[str, Any]:
+    """Return what changes whenever something is installed, removed or narrowed."""
+    return {
+        "format": FORMAT, "python": sys.version, "prefix": sys.prefix, "only": os.environ.get("AEGIS_PLUGINS"),
+        "path": [[entry, _mtime(entry or ".")] for entry in sys.path],
+    }  # fmt: skip
+
+
+def sources(packages: Iterable[Path]) -> list[str]:
+    """Return the files and folders of packages that are edited in place, none of those that are installed."""
+    found: list[str] = []
+    for package in packages:
+        if not {"site-packages", "dist-packages"} & set(package.parts):
+            found += [str(p) for p in (package, *sorted(package.rglob("*.py")))]
+    return found
+
+
+def _mtime(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0

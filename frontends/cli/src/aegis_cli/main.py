@@ -1,0 +1,19 @@
+"""The console script. Nothing is imported before it is known what is asked: `aegis --version` is one start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the command line says and return the exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words == ["--version"]:
+        from aegis import __version__  # noqa: PLC0415 - start-up time
+
+        print(f"aegis {__version__}")
+        return 0
+    from aegis_cli.shell import run  # noqa: PLC0415 - start-up time
+
+    return run(words)

@@ -1,0 +1,107 @@
+"""Values as people read them: tables, aligned fields, plain text; or as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from aegis.errors import AegisError
+
+VERSION = 1  # of the JSON that `--json` prints
+
+
+def width_of(out: TextIO) -> int:
+    """Return how many columns a line may have; without a terminal nothing is cut."""
+    return shutil.get_terminal_size().columns if out.isatty() else sys.maxsize
+
+
+def styled(text: str, code: str, out: TextIO) -> str:
+    """Return the text in an ANSI style where the stream is a terminal that wants colour."""
+    plain = not out.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain or not text else f"\x1b[{code}m{text}\x1b[0m"
+
+
+def as_json(value: Any) -> str:
+    """Return what `--json` prints for a value."""
+    return json.dumps({"v": VERSION, "ok": True, "value": value}, ensure_ascii=False)
+
+
+def error_json(error: AegisError) -> str:
+    """Return what `--json` prints for an error."""
+    face = {"type": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+    return json.dumps({"v": VERSION, "ok": False, "error": face}, ensure_ascii=False)
+
+
+def as_text(value: Any, width: int = sys.maxsize) -> str:
+    """Return the value for people, no line wider than `width` where that can be helped."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        if value and all(isinstance(row, dict) for row in value):
+            return table(value, width)
+        return "\n".join(_cell(item) if isinstance(item, dict | list) else as_text(item) for item in value)
+    return fields(value) if isinstance(value, dict) else _scalar(value)
+
+
+def table(rows: Sequence[dict[str, Any]], width: int = sys.maxsize) -> str:
+    """Return rows as aligned columns; a column that says nothing in any row is left out, the widest give way."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = [[name.replace("_", " "), *(_cell(row.get(name)) for row in rows)] for name in names]
+    columns = [column for column in columns if any(column[1:])]
+    sizes = [max(map(columns_of, column)) for column in columns]
+    while sum(sizes) + 2 * (len(sizes) - 1) > width and max(sizes, default=0) > 8:
+        sizes[sizes.index(max(sizes))] -= 1
+    lines = (
+        "  ".join(_fit(cell, size) for cell, size in zip(line, sizes, strict=True)).rstrip()
+        for line in zip(*columns, strict=True)
+    )
+    return "\n".join(lines)
+
+
+def fields(value: dict[str, Any]) -> str:
+    """Return an object as aligned names and values; texts of several lines stand below."""
+    shown = {name.replace("_", " "): v for name, v in value.items() if v not in (None, "", [], {})}
+    long = {name: v for name, v in shown.items() if isinstance(v, str) and "\n" in v.strip()}
+    size = max((columns_of(n) for n in shown if n not in long), default=0)
+    lines = [
+        f"{_fit(name, size)}  {_cell(v) if isinstance(v, dict | list) else _scalar(v).strip()}"
+        for name, v in shown.items()
+        if name not in long
+    ]
+    return "\n".join([*lines, *(f"\n{text.rstrip()}" for text in long.values())])
+
+
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
+
+
+def _fit(text: str, size: int) -> str:
+    if columns_of(text) > size:
+        while columns_of(text) > size - 1:
+            text = text[:-1]
+        text += "…"
+    return text + " " * (size - columns_of(text))
+
+
+def _cell(value: Any) -> str:
+    if value in (None, "", [], {}, False):
+        return ""
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {_cell(v)}" for k, v in value.items() if v not in (None, ""))
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
+    return " ".join(_scalar(value).split())
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

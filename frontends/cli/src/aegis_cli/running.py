@@ -1,0 +1,82 @@
+"""A kernel in this process: opened, stopped by signal or request, its faults said on stderr."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import trio
+
+from aegis import Caller, Kernel, open_kernel
+from aegis.events import Fault
+from aegis.supervise import root_cause
+from aegis_cli.control import user_name
+
+STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def here() -> Caller:
+    """Return the person at this terminal as a caller."""
+    return Caller("human", user_name(os.getuid()))
+
+
+def say(text: str) -> None:
+    """Say one line on stderr."""
+    print(f"aegis: {text}", file=sys.stderr, flush=True)
+
+
+@asynccontextmanager
+async def stoppable(signals: Sequence[signal.Signals] = STOP) -> AsyncIterator[trio.CancelScope]:
+    """Enter a scope that one of the signals cancels; the signal then counts as a request, not as an error."""
+    with plainly(), trio.open_signal_receiver(*signals) as received:
+        async with trio.open_nursery() as nursery:
+
+            async def wait() -> None:
+                async for _ in received:
+                    nursery.cancel_scope.cancel()
+
+            nursery.start_soon(wait)
+            yield nursery.cancel_scope
+            nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Raise an error itself, out of the groups that nurseries put around it."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        failure = group.split(trio.Cancelled)[1]
+        if failure is None:
+            raise
+        cause = root_cause(failure)
+        raise cause from cause.__cause__
+
+
+@asynccontextmanager
+async def kernel_here(root: Path, *, clean: bool = False) -> AsyncIterator[Kernel]:
+    """Enter the project's kernel in this process; broken plugins and later faults are said on stderr."""
+    async with open_kernel(root, clean=clean) as kernel:
+        for row in kernel.plugins.report():
+            if row.state == "failed":
+                say(f"the plugin {row.name!r} is broken and left out: {row.error}")
+        say_faults(f for f in kernel.faults if f.source not in {r.name for r in kernel.plugins.report()})
+        yield kernel
+
+
+def say_faults(faults: Iterable[Fault]) -> None:
+    """Say faults on stderr, one a line."""
+    for fault in faults:
+        say(f"{fault.source}: {fault.error}" + ("; it is not started again" if fault.final else ""))
+
+
+async def watch_faults(kernel: Kernel) -> None:
+    """Say every fault from now on, for as long as the kernel lives."""
+    with kernel.bus.subscribe() as news:
+        async for batches in news:
+            for batch in batches:
+                say_faults(event for event in batch.events if isinstance(event, Fault))

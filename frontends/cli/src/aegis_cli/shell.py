@@ -1,0 +1,229 @@
+"""One command line: find out what it asks, do that, say how it went."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from aegis.errors import AegisError, ConfigError, nearest
+from aegis.project import Project, find_project_root
+from aegis_cli import render
+from aegis_cli.arguments import Parser, common, verb_arguments, verb_parser
+from aegis_cli.blocking import BlockingClient, NotRunning
+from aegis_cli.index import Index
+
+INTERRUPTED = 130
+# Commands that are no verbs: where each is, what it does. Their modules are imported when they are asked for.
+COMMANDS = {
+    "serve": ("aegis_cli.serve", "run the project's kernel without a screen"),
+    "stop": ("aegis_cli.stop", "stop the project's kernel"),
+    "events": ("aegis_cli.events", "show what agents read, did and said; --follow goes on"),
+    "doctor": ("aegis_cli.doctor", "say what is installed and whether it works"),
+    "plugin list": ("aegis_cli.doctor:plugins", "list the installed plugins"),
+    "demo": ("aegis_cli.demo", "three scripted agents at work in a temporary folder"),
+    "completion": ("aegis_cli.completion", "print the completion script of a shell"),
+    "__complete": ("aegis_cli.completion:complete", ""),
+}
+
+
+@dataclass(frozen=True)
+class Shell:
+    """One invocation: whose project, in what form the answer is wanted."""
+
+    folder: str = ""
+    json: bool = False
+
+    @property
+    def project(self) -> Project:
+        """The project meant; raises `ConfigError` when the folder is none."""
+        start = Path(self.folder or ".")
+        if not start.is_dir():
+            raise ConfigError(f"there is no folder {self.folder!r}")
+        return Project(find_project_root(start))
+
+    def with_options(self, options: dict[str, Any]) -> Shell:
+        """Return the shell with what the rest of the line said in addition."""
+        return Shell(options.get("_project", self.folder), options.get("_json", self.json))
+
+    def show(self, value: Any, text: str | None = None) -> None:
+        """Print a value in the form that is wanted."""
+        said = text if text is not None else render.as_text(value, render.width_of(sys.stdout))
+        said = render.as_json(value) if self.json else said
+        if said or sys.stdout.isatty():
+            print(said or "none", flush=True)
+
+    def show_error(self, error: AegisError) -> int:
+        """Say in one sentence what went wrong and return the exit code."""
+        if self.json:
+            print(render.error_json(error))
+        else:
+            print(f"aegis: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def run(words: Sequence[str]) -> int:
+    """Do what the words say and return the exit code."""
+    shell = Shell(json="--json" in words)  # until the line is understood: so that a mistake in it is JSON too
+    try:
+        return _dispatch(words)
+    except AegisError as error:
+        return shell.show_error(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    given = vars(_parser().parse_args(words))
+    shell = Shell().with_options(given)
+    rest: list[str] = given.get("words", [])
+    if given.get("_version"):
+        return import_module("aegis_cli.main").main(["--version"])  # type: ignore[no-any-return]
+    if given.get("_help") or rest == ["help"]:
+        print(overview(shell))
+        return 0
+    if not rest:
+        console = import_module("aegis_cli.console")  # start-up time
+        return int(console.run(shell, given.get("_agent", ""), clean=given.get("_clean", False)))
+    for length in (2, 1):
+        if found := COMMANDS.get(" ".join(rest[:length])):
+            module, _, function = found[0].partition(":")
+            return int(getattr(import_module(module), function or "run")(shell, rest[length:]))
+    return _verb(shell, rest)
+
+
+def _parser() -> Parser:
+    parser = Parser("aegis", add_help=False)
+    common(parser)
+    parser.add_argument("-h", "--help", dest="_help", action="store_true")
+    parser.add_argument("--version", dest="_version", action="store_true")
+    parser.add_argument("-a", "--agent", dest="_agent", metavar="PROFILE")
+    parser.add_argument("--clean", dest="_clean", action="store_true")
+    parser.add_argument("words", nargs="...")
+    return parser
+
+
+def own_parser(name: str, **more: Any) -> Parser:
+    """Return the parser of a command that is no verb, with the options every command has."""
+    parser = Parser(f"aegis {name}", description=COMMANDS[name][1].capitalize() + ".", **more)
+    common(parser)
+    return parser
+
+
+def known_verbs(project: Project, patience: float = 1.0) -> list[dict[str, Any]]:
+    """Return the verbs of the running kernel, or, when none runs, of what is installed."""
+    try:
+        with BlockingClient(project, patience=patience) as kernel:
+            verbs: list[dict[str, Any]] = kernel.ask("verbs")
+            return verbs
+    except AegisError:
+        installed: list[dict[str, Any]] = installed_index().load()["verbs"]
+        return installed
+
+
+def installed_index() -> Index:
+    """Return the index of what is installed."""
+    return Index(lambda: import_module("aegis_cli.gather").gather())  # only a stale index needs the kernel's imports
+
+
+def find_verb(verbs: Sequence[dict[str, Any]], words: Sequence[str]) -> tuple[dict[str, Any] | None, Sequence[str]]:
+    """Return the verb the line begins with, the longest name first, and the rest of the line."""
+    named = {v["name"]: v for v in verbs}
+    for length in (2, 1):
+        if len(words) >= length and (found := named.get(" ".join(words[:length]))):
+            return found, words[length:]
+    return None, words
+
+
+def _verb(shell: Shell, words: Sequence[str]) -> int:
+    project, missing = shell.project, None
+    try:
+        with BlockingClient(project) as kernel:
+            verb, rest = find_verb(verbs := kernel.ask("verbs"), words)
+            if verb is None:
+                return _family(words, verbs)
+            args, options = verb_arguments(verb, rest)
+            shell = shell.with_options(options)
+            if shell.project == project:
+                return _call(shell, kernel, verb, args)
+    except NotRunning as error:
+        missing = error
+    verb, rest = find_verb(verbs := installed_index().load()["verbs"], words)
+    if verb is None:
+        return _family(words, verbs)
+    args, options = verb_arguments(verb, rest)
+    shell = shell.with_options(options)
+    if missing and shell.project == project:
+        raise missing
+    with BlockingClient(shell.project) as kernel:
+        return _call(shell, kernel, verb, args)
+
+
+def _call(shell: Shell, kernel: BlockingClient, verb: dict[str, Any], args: dict[str, Any]) -> int:
+    def report(text: str) -> None:
+        if sys.stderr.isatty() and not shell.json:
+            print(render.styled(text, "2", sys.stderr), file=sys.stderr)
+
+    shell.show(*kernel.perform(verb["name"], args, report))
+    return 0
+
+
+def _family(words: Sequence[str], verbs: Sequence[dict[str, Any]]) -> int:
+    first = words[0]
+    family = [v for v in verbs if v["name"].startswith(f"{first} ")]
+    own = [(name, text) for name, (_, text) in COMMANDS.items() if name.startswith(f"{first} ")]
+    names = [*(v["name"] for v in verbs), *(n for n in COMMANDS if not n.startswith("_"))]
+    if not family and not own:
+        raise ConfigError(
+            f"there is no command {first!r}.{nearest(' '.join(words[:2]), names)} `aegis --help` lists all"
+        )
+    if len(words) > 1 and words[1] not in ("--help", "-h"):
+        raise ConfigError(f"there is no command {' '.join(words[:2])!r}.{nearest(' '.join(words[:2]), names)}")
+    print(_list([*((_usage(v), v["help"]) for v in family), *own]))
+    return 0 if len(words) > 1 else ConfigError.exit_code
+
+
+def overview(shell: Shell) -> str:
+    """Return what `aegis --help` prints."""
+    by_plugin: dict[str, list[tuple[str, str]]] = {}
+    for verb in known_verbs(shell.project):
+        by_plugin.setdefault(verb["plugin"], []).append((_usage(verb), verb["help"]))
+    own = [(name, text) for name, (_, text) in COMMANDS.items() if text]
+    return "\n".join([
+        "usage: aegis [-a PROFILE] [--clean]            a REPL on this project, its kernel started if need be",
+        "       aegis [-C DIR] [--json] COMMAND …       one command; `aegis COMMAND --help` says more",
+        "", "commands", _list(own),
+        *(f"\n{plugin}\n{_list(rows)}" for plugin, rows in by_plugin.items()),
+        "", "options", _list([
+            ("-C, --project DIR", "the project's folder (default: the closest with an .aegis.yaml)"),
+            ("--json", 'print one object: {"v":1,"ok":true,"value":…} or {"v":1,"ok":false,"error":{…}}'),
+            ("-a, --agent PROFILE", "spawn an agent of this profile at the start"),
+            ("--clean", "close the agents of the last time first"),
+            ("--version", "print the version"),
+        ]),
+        "", "exit codes: 0 done, 1 failed, 2 usage or configuration, 3 refused, 4 no such thing, 130 interrupted",
+    ])  # fmt: skip
+
+
+def _usage(verb: dict[str, Any]) -> str:
+    return " ".join([verb["name"], *(p.upper() for p in verb["positional"])])
+
+
+def _list(rows: Sequence[tuple[str, str]]) -> str:
+    size, width = 26, render.width_of(sys.stdout)
+    lines = []
+    for name, text in rows:
+        room = max(20, width - size - 4)
+        cut = text if len(text) <= room else text[: room - 1] + "…"
+        lines.append(f"  {name:<{size}} {cut}" if len(name) <= size else f"  {name}\n  {'':<{size}} {cut}")
+    return "\n".join(lines)
+
+
+__all__ = ["Shell", "find_verb", "known_verbs", "overview", "own_parser", "run", "verb_parser"]

@@ -1,0 +1,42 @@
+"""`aegis stop`: ask the project's kernel to end, and wait until it has."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Sequence
+
+from aegis.errors import AegisError
+from aegis.project import Project
+from aegis_cli.blocking import BlockingClient
+from aegis_cli.shell import Shell, own_parser
+
+_PATIENCE, _STEP = 10.0, 0.02
+
+
+def run(shell: Shell, words: Sequence[str]) -> int:
+    """Stop the kernel; it has let go of the project when this returns."""
+    shell = shell.with_options(vars(own_parser("stop").parse_args(words)))
+    project = shell.project
+    with BlockingClient(project) as kernel:
+        pid = kernel.ask("hello")["pid"]
+        kernel.ask("quit")
+    end = time.monotonic() + _PATIENCE
+    while held(project):
+        if time.monotonic() > end:
+            raise AegisError(f"the aegis in {project.root} (pid {pid}) has not ended within {_PATIENCE:g} s")
+        time.sleep(_STEP)
+    shell.show({"root": str(project.root), "pid": pid}, f"the aegis in {project.root} (pid {pid}) has ended")
+    return 0
+
+
+def held(project: Project) -> bool:
+    """Return whether a kernel holds the project, answering or not."""
+    try:
+        with (project.state / "kernel.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

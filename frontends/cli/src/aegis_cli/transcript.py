@@ -1,0 +1,101 @@
+"""What happens as lines for people: text once it is whole, tools, mail, how turns ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from aegis.envelope import Envelope
+from aegis.events import (
+    AgentChanged,
+    Delivered,
+    Event,
+    Fault,
+    Gap,
+    Notice,
+    PermissionAnswered,
+    PermissionAsked,
+    Plan,
+    Text,
+    ToolCall,
+    ToolResult,
+    TurnEnded,
+)
+
+_MARKS = {"pending": "○", "in_progress": "◐", "completed": "●"}
+
+
+class Transcript:
+    """Folds events into entries; chunks of one message become one entry."""
+
+    def __init__(self, handle_of: Callable[[str], str]) -> None:
+        """Name agents by `handle_of` their id."""
+        self._handle_of = handle_of
+        self._said: dict[str, tuple[str, list[str]]] = {}
+        self._states: dict[str, str] = {}
+
+    def take(self, agent_id: str, event: Event) -> Iterator[str]:
+        """Yield the entries that this event completes; an entry may have several lines."""
+        if isinstance(event, Text):
+            if not event.parent:
+                yield from self._text(agent_id, event)
+            return
+        who = self._handle_of(agent_id)
+        if entry := self._entry(agent_id, who, event):
+            yield from self.rest(agent_id)
+            yield entry
+
+    def rest(self, agent_id: str) -> Iterator[str]:
+        """Yield what the agent said so far as an entry."""
+        _, parts = self._said.pop(agent_id, ("", []))
+        if text := "".join(parts).strip():
+            yield f"{self._handle_of(agent_id)}: {_indented(text)}"
+
+    def _text(self, agent_id: str, event: Text) -> Iterator[str]:
+        message, _ = self._said.get(agent_id, (event.message_id, []))
+        if message != event.message_id:
+            yield from self.rest(agent_id)
+        self._said.setdefault(agent_id, (event.message_id, []))[1].append(event.text)
+
+    def _entry(self, agent_id: str, who: str, event: Event) -> str:
+        match event:
+            case Delivered():
+                return f"{who} reads\n{_indented(msgspec.convert(event.envelope, Envelope).short(), first=True)}"
+            case ToolCall(parent=""):
+                return f"{who} · {event.kind}: {event.title or event.name}"
+            case ToolResult(parent="", is_error=True):
+                return f"{who} · error: {_first_line(event.text)}"
+            case ToolResult(parent="", diff=(path, _, _)):
+                return f"{who} · changed {path}"
+            case Plan():
+                return f"{who} plans\n" + "\n".join(f"  {_MARKS[e.status]} {e.content}" for e in event.entries)
+            case PermissionAsked():
+                return f"{who} asks leave to {event.kind}: {event.title or event.tool} (request {event.id})"
+            case PermissionAnswered():
+                return f"{who}'s request {event.id} was {event.outcome}" + (f": {event.reason}" if event.reason else "")
+            case TurnEnded():
+                cost = f", ${event.cost_usd:.4f}" if event.cost_usd else ""
+                why = f": {event.reason}" if event.reason else ""
+                return f"{who} -- turn {event.outcome} in {event.seconds:.1f} s{cost}{why}"
+            case Notice():
+                return f"{who or event.source} ! {event.text}"
+            case Fault():
+                return f"{event.source} ! {event.error}"
+            case Gap():
+                return f"… {event.missed} events were missed"
+            case AgentChanged(agent={"state": state}) if state in ("failed", "closed"):
+                if self._states.get(agent_id) != state:
+                    self._states[agent_id] = state
+                    reason = event.agent.get("reason")
+                    return f"{who} is {state}" + (f": {reason}" if reason else "")
+        return ""
+
+
+def _indented(text: str, *, first: bool = False) -> str:
+    lines = text.splitlines()
+    return "\n".join(f"  {line}" if first or number else line for number, line in enumerate(lines))
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "")[:200]
