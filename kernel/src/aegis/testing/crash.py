@@ -14,14 +14,15 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Literal
 
 from aegis.errors import AegisError
+from aegis.supervise import root_cause
 
 _SOURCE = Path(__file__).with_name("crashdisk.c")
 _LONGEST = 60  # seconds one run of a scenario may take
@@ -56,42 +57,39 @@ class Walk:
         return "\n".join([head, *(f"{crash}: {why}" for crash, why in self.failures.items())])
 
 
-def walk(scenario: Sequence[str], check: Check, *, skip: str | int = "", workers: int = 2) -> Walk:
+def walk(
+    scenario: Sequence[str], check: Check, *, skip: str | int = "", enough: int | None = None, workers: int = 2
+) -> Walk:
     """Kill the scenario at every sync and return what `check` said of each disk that was left.
 
     The scenario is a command to which two folders are added: the first is the disk that can be lost, the second
     survives everything (what was acknowledged is noted there). `check(disk, notes)` recovers from copies of both and
-    raises AssertionError with what is wrong. `skip` takes syncs out, by number or by the pattern of a path: a walk
-    that finds nothing then proves nothing. Raises `AegisError` where there is no such disk, or no C compiler.
+    raises AssertionError (or an `AegisError` of the recovery) with what is wrong. `skip` takes syncs out, by number or by the pattern of a path: a walk
+    that finds nothing then proves nothing. `enough` failures end the walk early. Raises `AegisError` where there is no
+    such disk, no C compiler, or a scenario that fails by itself.
     """
     found = Walk()
-    with tempfile.TemporaryDirectory(prefix="aegis-crash-") as folder:
-        library = compiled(Path(folder))
-        with _Run(library, Path(folder), scenario, skip) as whole:
+    with tempfile.TemporaryDirectory(prefix="aegis-crash-") as name:
+        folder = Path(name).resolve()
+        library = compiled(folder)
+        with closing(_Run(library, folder, scenario, skip)) as whole:
             whole.finish()
             found.syncs = whole.log()
             _look(found, whole, check)
         upcoming = ((n, when) for n in count(1) for when in ("before", "after"))
-        with _window(workers) as running:
-            while True:
+        running: deque[_Run] = deque()
+        try:
+            while enough is None or len(found.failures) < enough:
                 while len(running) < workers:
-                    running.append(_Run(library, Path(folder), scenario, skip, next(upcoming)).__enter__())
-                with running.popleft() as run:
-                    died = run.finish()
-                    if not died and run.at[0] > len(found.syncs):
-                        break  # it came to its end before that many syncs, and so will all that follow
+                    running.append(_Run(library, folder, scenario, skip, next(upcoming)))
+                with closing(running.popleft()) as run:
+                    if not run.finish() and run.at[0] > len(found.syncs):
+                        break  # it came to its end before that many syncs, and so will those that follow
                     _look(found, run, check)
+        finally:
+            for run in running:
+                run.close()
     return found
-
-
-@contextmanager
-def _window(_workers: int) -> Iterator[deque[_Run]]:
-    running: deque[_Run] = deque()
-    try:
-        yield running
-    finally:
-        for run in running:
-            run.__exit__()
 
 
 def _look(found: Walk, run: _Run, check: Check) -> None:
@@ -104,8 +102,11 @@ def _look(found: Walk, run: _Run, check: Check) -> None:
             shutil.copytree(run.notes, notes)
             try:
                 check(left, notes)
-            except AssertionError as error:
-                found.failures[crash] = str(error)
+            except Exception as error:  # what a trio run raises comes in groups
+                cause = root_cause(error)
+                if not isinstance(cause, AssertionError | AegisError):
+                    raise
+                found.failures[crash] = str(cause)
 
 
 def compiled(folder: Path) -> Path:
@@ -144,10 +145,8 @@ class _Run:
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def __enter__(self) -> _Run:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the run, if it still goes, and remove its disk."""
         self._process.kill()
         self._process.communicate()
         shutil.rmtree(self.folder)

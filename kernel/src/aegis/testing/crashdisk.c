@@ -2,8 +2,8 @@
 
    It watches fsync and fdatasync of files under CRASHDISK_FOLDER and numbers them from 1. What a sync made durable is
    copied to the same place under CRASHDISK_SHADOW: after a power loss the shadow is the disk, everything that was
-   written and not synced is gone. (Names are taken as durable with the first sync of their file; a removed file may
-   come back, as it may on a real disk.)
+   written and not synced is gone. A name given, changed or removed is durable with the next sync of any file, as on
+   a file system that journals names in order (ext4, xfs, btrfs, apfs).
 
    CRASHDISK_KILL=N:before|after   end the process (SIGKILL) just before or just after the N-th sync
    CRASHDISK_SKIP=PATTERN|N        answer 0 to these syncs and do nothing: PATTERN as in fnmatch(3), on the path
@@ -25,9 +25,16 @@
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 static int (*real_fsync)(int), (*real_fdatasync)(int);
+static int (*real_unlink)(const char *), (*real_rename)(const char *, const char *);
 static char folder[PATH_MAX], shadow[PATH_MAX], skip[PATH_MAX], when[16];
 static long count, kill_at, skip_at;
 static int log_fd = -1;
+
+struct change { /* of a name, not yet durable; `to` is NULL for a removal */
+    char *from, *to;
+    struct change *next;
+};
+static struct change *changes, **last_change = &changes;
 
 static void setting(const char *name, char *into, size_t size)
 {
@@ -40,6 +47,8 @@ __attribute__((constructor)) static void start(void)
     char log[PATH_MAX];
     real_fsync = dlsym(RTLD_NEXT, "fsync");
     real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
+    real_unlink = dlsym(RTLD_NEXT, "unlink");
+    real_rename = dlsym(RTLD_NEXT, "rename");
     setting("CRASHDISK_FOLDER", folder, sizeof folder);
     setting("CRASHDISK_SHADOW", shadow, sizeof shadow);
     setting("CRASHDISK_SKIP", skip, sizeof skip);
@@ -98,10 +107,45 @@ static void keep(int fd, const char *name)
     for (off_t at = 0; (got = pread(from, block, sizeof block, at)) > 0; at += got)
         if (write(out, block, got) != got)
             give_up(to);
-    if (got < 0 || close(out) || rename(temporary, to))
+    if (got < 0 || close(out) || real_rename(temporary, to))
         give_up(to);
     if (from != fd)
         close(from);
+}
+
+static char *shadowed(const char *path)
+{
+    char *result = NULL;
+    size_t root = strlen(folder);
+    if (path && root && !strncmp(path, folder, root) && path[root] == '/' && asprintf(&result, "%s%s", shadow, path + root) < 0)
+        give_up("memory");
+    return result;
+}
+
+static void remember(const char *from, const char *to)
+{
+    struct change *change = calloc(1, sizeof *change);
+    if (!change)
+        give_up("memory");
+    *change = (struct change){shadowed(from), shadowed(to), NULL};
+    pthread_mutex_lock(&one_at_a_time);
+    *last_change = change;
+    last_change = &change->next;
+    pthread_mutex_unlock(&one_at_a_time);
+}
+
+static void settle_names(void)
+{
+    for (struct change *change = changes, *next; change; change = next) {
+        next = change->next;
+        if (change->from && change->to)
+            real_rename(change->from, change->to);
+        else if (change->from)
+            real_unlink(change->from);
+        free(change->from), free(change->to), free(change);
+    }
+    changes = NULL;
+    last_change = &changes;
 }
 
 static void die(void)
@@ -126,8 +170,10 @@ static int synced(int fd, int (*real)(int))
         die();
     if (now != skip_at && (!*skip || skip_at || fnmatch(skip, name, 0))) {
         result = real(fd);
-        if (!result)
+        if (!result) {
+            settle_names();
             keep(fd, name);
+        }
     }
     if (now == kill_at)
         die();
@@ -138,3 +184,19 @@ static int synced(int fd, int (*real)(int))
 int fsync(int fd) { return synced(fd, real_fsync); }
 
 int fdatasync(int fd) { return synced(fd, real_fdatasync); }
+
+int unlink(const char *path)
+{
+    int result = real_unlink(path);
+    if (!result)
+        remember(path, NULL);
+    return result;
+}
+
+int rename(const char *from, const char *to)
+{
+    int result = real_rename(from, to);
+    if (!result)
+        remember(from, to);
+    return result;
+}

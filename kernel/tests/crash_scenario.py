@@ -1,0 +1,122 @@
+"""What the crash harness runs: one project's day, every acknowledgement noted before the next step.
+
+`python crash_scenario.py DISK NOTES`: the kernel's state is on DISK, which can be lost; NOTES survives everything and
+holds `acks` (what the kernel answered) and `journals/<agent id>` (the prompts each agent's CLI received).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import trio
+from fakedriver import FakeDriver, FakeSession, Plugin, echo
+
+from aegis.agent import Agent
+from aegis.app import Kernel, open_kernel
+from aegis.events import Text, TurnEnded
+
+HUMAN = "human:sam"
+
+
+def note(path: Path, **what: Any) -> None:
+    """Add a line that survives everything."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(what) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def noted(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of `note`."""
+    if path.exists():
+        yield from map(json.loads, path.read_text().splitlines())
+
+
+class Journal(FakeDriver):
+    """An agent that notes every prompt; `hold` keeps turns open until they are released."""
+
+    def __init__(self, notes: Path) -> None:
+        super().__init__("journal", self._take)
+        self._notes, self.hold = notes, False
+        self.held: list[FakeSession] = []
+        self.holding = trio.Event()
+
+    def _take(self, session: FakeSession, prompt: str) -> None:
+        note(self._notes / "journals" / session.seat.agent_id, prompt=prompt)
+        if self.hold:
+            session.say(Text("thinking"))
+            self.held.append(session)
+            self.holding.set()
+        else:
+            echo(session, prompt)
+
+    def release(self) -> None:
+        """End the turns that are held."""
+        self.hold, self.holding = False, trio.Event()
+        while self.held:
+            self.held.pop().say(TurnEnded("completed"))
+
+
+class Day:
+    """The steps, with what was acknowledged."""
+
+    def __init__(self, kernel: Kernel, notes: Path) -> None:
+        self.kernel, self.acks, self.sent = kernel, notes / "acks", 0
+
+    async def spawn(self, handle: str) -> Agent:
+        agent = await self.kernel.roster.spawn("journal", handle, HUMAN)
+        note(self.acks, did="spawn", id=agent.id, handle=handle)
+        return agent
+
+    async def say(self, to: Agent, by: Agent | None = None) -> str:
+        """Send the next numbered message; an agent's sender is its id, so that it hears of failures."""
+        self.sent += 1
+        sender, sender_id = (f"agent:{by.handle}", by.id) if by else (HUMAN, HUMAN)
+        post = self.kernel.post
+        envelope = post.envelope(sender, to.id, f"token-{self.sent}", sender_id=sender_id, hops=1 if by else 0)
+        receipt = await post.deliver(envelope)
+        note(self.acks, did="send", id=receipt.id, to=to.id, token=envelope.body, by=sender_id)
+        return receipt.id
+
+    async def close(self, agent: Agent) -> None:
+        await self.kernel.roster.close(agent, "its work is done")
+        note(self.acks, did="close", id=agent.id)
+
+    async def rename(self, agent: Agent, handle: str) -> None:
+        was = agent.handle
+        await self.kernel.roster.rename(agent, handle)
+        note(self.acks, did="rename", id=agent.id, was=was, handle=handle)
+
+
+async def main(disk: Path, notes: Path) -> None:
+    driver = Journal(notes)
+    async with open_kernel(disk, plugins={"journal": Plugin(drivers=[driver])}, environment={}) as kernel:
+        day, turn = Day(kernel, notes), kernel.post.wait_turn
+        ann, bob = await day.spawn("ann"), await day.spawn("bob")
+        await turn(await day.say(ann))
+        driver.hold = True  # a turn in flight, a batch behind it, and a handoff to the other
+        first = await day.say(ann)
+        await driver.holding.wait()
+        last = [await day.say(ann), await day.say(bob, by=ann), await day.say(ann, by=bob)][-1]
+        await day.rename(bob, "bob-two")
+        driver.release()
+        await turn(first)
+        await turn(last)
+        cat = await day.spawn("cat")
+        driver.hold = True  # closed in the middle of a turn, with mail waiting
+        await day.say(cat, by=ann)
+        await driver.holding.wait()
+        await day.say(cat, by=bob)
+        driver.hold = False
+        await day.close(cat)
+        await turn(await day.say(bob))
+
+
+if __name__ == "__main__":
+    trio.run(main, Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,69 @@
+"""The kernel is killed at every sync of its disk; nothing that was acknowledged may be lost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from crash_check import recovered, stored
+
+from aegis.errors import AegisError
+from aegis.testing.crash import Crash, compiled, walk
+
+SCENARIO = [sys.executable, str(Path(__file__).with_name("crash_scenario.py"))]
+KINDS = {
+    ("roster", "spawned"), ("roster", "session"), ("roster", "renamed"), ("roster", "closed"),
+    ("mail", "accepted"), ("mail", "injected"), ("mail", "ended"), ("mail", "dead"),
+}  # fmt: skip
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the crash harness works on Linux only")
+
+
+@pytest.mark.timeout(300)
+def test_nothing_is_lost_whichever_write_the_kernel_dies_at() -> None:
+    last: set[tuple[str, str]] = set()
+    durable: list[int] = []
+
+    def check(disk: Path, notes: Path) -> None:
+        rows = stored(disk)
+        durable.append(len(rows))
+        last.update((book, kind) for book, kind, *_ in rows[-2:])  # a death and the word to its sender are one commit
+        recovered(disk, notes)
+
+    found = walk(SCENARIO, check)
+    assert not found.failures, str(found)
+    assert {c.sync for c in found.crashes} == set(range(len(found.syncs) + 1)), "a sync was passed over"
+    assert last >= KINDS, f"no crash right after {KINDS - last}"
+    assert len(set(durable)) > len(found.syncs) / 2, "the crashes all left the same disk"
+
+
+@pytest.mark.timeout(120)
+def test_the_walk_finds_a_ledger_that_does_not_sync() -> None:
+    found = walk(SCENARIO, recovered, skip="*-wal", enough=3)
+    assert len(found.failures) >= 3
+    assert {crash.loss for crash in found.failures} == {"power loss"}
+    assert any("lost" in why or "not there" in why for why in found.failures.values()), str(found)
+
+
+def test_the_walk_finds_one_sync_taken_out() -> None:
+    # the twelfth is the first letter's: three for a new file, four for its tables, then two agents and their sessions
+    found = walk(SCENARIO, recovered, skip=12, enough=1)
+    assert [str(crash) for crash in found.failures] == ["power loss before sync 13"], str(found)
+    assert "token-1 was accepted and is lost" in found.failures.values()
+
+
+def test_a_scenario_that_fails_by_itself_is_not_taken_for_a_crash() -> None:
+    with pytest.raises(AegisError, match=r"failed by itself \(exit 3\): oops"):
+        walk([sys.executable, "-c", "import sys; print('oops', file=sys.stderr); sys.exit(3)"], recovered)
+
+
+def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(AegisError, match="C compiler"):
+        compiled(tmp_path)
+
+
+def test_a_crash_reads_like_a_sentence() -> None:
+    assert str(Crash(7, "before", "power loss")) == "power loss before sync 7"
+    assert str(Crash(0, "after", "kill -9")) == "kill -9 after the end"
