@@ -82,12 +82,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return build
 
 
-@pytest.fixture
-def clean(tmp_path: Path, wheel: Callable[[str], Path]) -> Callable[..., Environment]:
+@pytest.fixture(scope="session")
+def clean(tmp_path_factory: pytest.TempPathFactory, wheel: Callable[[str], Path]) -> Callable[..., Environment]:
     """A clean environment with these distributions, installed from their wheel files."""
 
     def make(*distributions: str) -> Environment:
-        environment = Environment(tmp_path / "clean")
+        environment = Environment(tmp_path_factory.mktemp("clean"))
         environment.install(*(wheel(name) for name in distributions))
         return environment
 
