@@ -1,0 +1,116 @@
+"""The plane while it is up: the server, the gate before it, and hypercorn before that, in the kernel's own run."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import hypercorn.trio
+import trio
+from hypercorn.config import Config
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+from aegis_mcp import sdk
+from aegis_mcp.calls import Calls
+from aegis_mcp.gate import Gate
+from aegis_mcp.server import PlaneServer
+from aegis_mcp.sessions import Sessions
+from aegis_mcp.tools import Tools
+from aegis_mcp.transport import Transport
+
+if TYPE_CHECKING:
+    from aegis_mcp.plane import Plane
+
+_GRACE = 0.2  # seconds for connections to end by themselves once everything was answered
+_LARGEST = 16 * 2**20  # bytes of one request
+_LIBRARIES = ("mcp", "fastmcp", "FastMCP", "hypercorn")
+
+
+class House:
+    """One stretch of the plane's life, from the open port to the last answer."""
+
+    def __init__(self, plane: Plane, calls: Calls) -> None:
+        kernel = plane.kernel
+        self.calls, self.tools, self.sessions = calls, Tools(kernel.verbs), Sessions()
+        self.server = PlaneServer(kernel, plane.settings, calls, self.tools, self.sessions, plane.tickets)
+        # Sessions end with their agent's CLI, not by the clock.
+        self.manager = StreamableHTTPSessionManager(
+            sdk.lowlevel(self.server), session_idle_timeout=None, max_request_body_size=_LARGEST
+        )
+        self.transport = Transport(self.manager, self.sessions)
+        self.gate = Gate(
+            self.transport, plane.secrets, lambda a: bool(kernel.roster.get(a)), plane.attendance.arrived, plane.refused
+        )
+
+    async def close(self) -> None:
+        """Answer what runs, and send every client a last word."""
+        await self.calls.drain()
+        self.sessions.hang_up()
+
+
+async def keep(plane: Plane, stop: trio.Event) -> None:
+    """Hold a house open for the plane until `stop` is set, whatever else is cancelled meanwhile."""
+    with trio.CancelScope(shield=True), quiet(plane.fault):
+        async with trio.open_nursery() as working:
+            house = House(plane, Calls(working, plane.fault))
+            config = _config(plane.secrets.port)
+            serve = partial(hypercorn.trio.serve, house.gate, config, shutdown_trigger=stop.wait, mode="asgi")
+            async with house.manager.run(), trio.open_nursery() as serving:
+                [bound] = await serving.start(serve)
+                plane.opened(house, int(bound.rpartition(":")[2]))
+
+
+def _config(port: int) -> Config:
+    config = Config()
+    config.bind = [f"fd://{listening(port).detach()}"]
+    config.accesslog = None  # a path may hold a secret
+    config.errorlog = logging.getLogger("hypercorn.error")
+    config.graceful_timeout = _GRACE
+    config.keep_alive_timeout = 3600  # clients reuse connections for minutes; whoever closes first must be they
+    config.keep_alive_max_requests = 10**9
+    config.include_server_header = False
+    return config
+
+
+def listening(port: int) -> socket.socket:
+    """Return a socket bound to this loopback port, or to a free one when it is taken."""
+    for candidate in (port, 0):
+        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the last kernel's connections may linger
+        try:
+            bound.bind(("127.0.0.1", candidate))
+            return bound
+        except OSError:
+            bound.close()
+    raise OSError("this machine has no free loopback port")
+
+
+class _Faults(logging.Handler):
+    def __init__(self, fault: Callable[[str, BaseException], None]) -> None:
+        super().__init__(logging.ERROR)
+        self._fault = fault
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if trio.lowlevel.in_trio_run():
+            error = record.exc_info[1] if record.exc_info else None
+            self._fault("plane", error or RuntimeError(record.getMessage()))
+
+
+@contextmanager
+def quiet(fault: Callable[[str, BaseException], None]) -> Iterator[None]:
+    """Keep the libraries' logs off the terminal meanwhile; their errors are faults like any other."""
+    handler, loggers = _Faults(fault), [logging.getLogger(name) for name in _LIBRARIES]
+    before = [logger.propagate for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger, propagate in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.propagate = propagate

@@ -1,0 +1,164 @@
+"""The MCP server: FastMCP, with a list, calls and instructions that depend on who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import trio
+from fastmcp import Context, FastMCP
+from fastmcp.exceptions import ToolError
+from fastmcp.server.dependencies import get_http_request
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from fastmcp.tools import Tool
+from fastmcp.tools.base import ToolResult
+
+from aegis import AegisError, NotFound, Refused, __version__
+from aegis_mcp import sdk
+from aegis_mcp.gate import VISIT
+from aegis_mcp.primer import instructions
+from aegis_mcp.tools import Tools, result_of, text_of
+
+if TYPE_CHECKING:
+    from aegis import Caller, Kernel
+    from aegis.agent import Agent
+    from aegis_mcp.calls import Call, Calls, Visit
+    from aegis_mcp.plugin import PlaneSettings
+    from aegis_mcp.sessions import Sessions
+    from aegis_mcp.tickets import Tickets
+
+TICKET = (
+    "{tool} takes longer than a call may. It goes on as ticket {ticket}; its result comes to you as a message with "
+    "task#{ticket}. Do not call again and do not wait: go on with other work or end your turn."
+)
+_PAUSE = 0.05  # seconds between the news that tools changed and the answer: CLIs fetch the list before they read on
+
+
+class PlaneServer(FastMCP):
+    """Every verb as a tool, to every agent as it may use it."""
+
+    def __init__(
+        self, kernel: Kernel, settings: PlaneSettings, calls: Calls, tools: Tools, sessions: Sessions, tickets: Tickets
+    ) -> None:
+        super().__init__("aegis", version=__version__, middleware=[Greeting(self)], dereference_schemas=False)
+        self._kernel, self._settings = kernel, settings
+        self._calls, self._tools, self._sessions, self._tickets = calls, tools, sessions, tickets
+        self._told, self._telling = 0, trio.Lock()
+        sessions.serve(self)
+        # Without an answer of our own the SDK makes the whole list of tools for each modern call, to look for
+        # parameters that travel in HTTP headers; verbs have none.
+        sdk.lowlevel(self).get_tool_input_schema = lambda _tool: None
+
+    # -- who asks -----------------------------------------------------------------------------------------------
+
+    def agent(self, visit: Visit) -> Agent:
+        """Return the agent whose request this is; raises `NotFound` when it was closed meanwhile."""
+        agent = self._kernel.roster.get(visit.agent_id)
+        if agent is None:
+            raise NotFound("you have been closed")
+        return agent
+
+    def greet(self, context: MiddlewareContext[Any]) -> str:
+        """Take note of the session, if there is one, and return what the agent is told."""
+        agent = self.agent(visit_now())
+        if context.fastmcp_context:
+            self._sessions.opened(agent.id, sdk.connection(context.fastmcp_context.session))
+        return instructions(agent.handle, self._kernel.verbs.visible(self._kernel.roster.caller(agent)))
+
+    def _verify(self, agent: Agent, claimed: Any) -> None:
+        """Raise `Refused` unless the handle that a client says it has, against all advice, is its own."""
+        if claimed:
+            try:
+                true = isinstance(claimed, str) and self._kernel.roster.find(claimed) is agent
+            except NotFound:
+                true = False
+            if not true:
+                raise Refused(f"from_handle {claimed!r} is not you: you are {agent.handle!r}; leave it out")
+
+    # -- lists and calls ----------------------------------------------------------------------------------------
+
+    async def list_tools(self, *, run_middleware: bool = True) -> Sequence[Tool]:
+        """Return the tools of the agent that asks."""
+        return self._tools.of(self._kernel.roster.caller(self.agent(visit_now())))
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any] | None = None, *, version: Any = None, run_middleware: bool = True
+    ) -> ToolResult:
+        """Return what the verb returns; what it refuses is an error the agent can read."""
+        try:
+            return await self._call(visit_now(), name, dict(arguments or {}))
+        except AegisError as error:
+            raise ToolError(str(error)) from None
+
+    async def _call(self, visit: Visit, tool: str, args: dict[str, Any]) -> ToolResult:
+        agent, before = self.agent(visit), self._tools.generation
+        caller = self._kernel.roster.caller(agent)
+        verb = self._tools.verb_of(caller, tool)
+        self._verify(agent, args.pop("from_handle", None))
+        call = self._calls.start(visit, verb, partial(self._kernel.verbs.call, caller, verb, args))
+        try:
+            await self._wait(call)
+            if not call.over.is_set():
+                call.ticket = await self._tickets.open(caller, verb)
+                self._calls.follow(call, partial(self._deliver, call, caller, tool))
+        finally:
+            if not call.ticket:
+                call.cancel("the client went away")  # nothing when the call is over
+        if self._tools.generation != before:
+            await self.announce()
+            await trio.sleep(_PAUSE)
+        if call.ticket:
+            ticket = {"ticket": call.ticket, "state": "running"}
+            return result_of(ticket, TICKET.format(tool=tool, ticket=call.ticket))
+        return result_of(call.result())
+
+    async def _wait(self, call: Call) -> None:
+        """Wait for the end of the call, telling the client at intervals that it goes on, as long as a call may take."""
+        began = trio.current_time()
+        with trio.move_on_after(self._settings.ticket_after):
+            while not call.over.is_set():
+                with trio.move_on_after(self._settings.progress_every):
+                    await call.over.wait()
+                    return
+                async with Context(fastmcp=self) as context:
+                    seconds = round(trio.current_time() - began, 3)
+                    await context.report_progress(seconds, message=call.said or f"{call.verb} goes on")
+
+    async def _deliver(self, call: Call, caller: Caller, tool: str) -> None:
+        """Send the result of a call that nobody waits for."""
+        try:
+            body, status = text_of(call.result()), "ok"
+        except AegisError as error:
+            body, status = str(error), "error"
+        await self._tickets.close(call.ticket, caller, f"{tool}: {body}", status)
+
+    async def announce(self) -> None:
+        """Tell the clients that the tools changed, unless they know."""
+        async with self._telling:
+            if self._told != self._tools.generation:
+                self._told = self._tools.generation
+                await self._sessions.announce()
+
+
+def visit_now() -> Visit:
+    """Return the visit whose request is being served."""
+    visit: Visit = get_http_request().scope[VISIT]
+    return visit
+
+
+class Greeting(Middleware):
+    """Puts each agent's own instructions into the handshake of its era."""
+
+    def __init__(self, server: PlaneServer) -> None:
+        self._server = server
+
+    async def on_initialize(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
+        """Greet a legacy client."""
+        result = await call_next(context)
+        return result and result.model_copy(update={"instructions": self._server.greet(context)})
+
+    async def on_discover(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
+        """Greet a modern client."""
+        result = await call_next(context)
+        return result.model_copy(update={"instructions": self._server.greet(context)})

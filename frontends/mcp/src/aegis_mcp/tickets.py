@@ -1,0 +1,62 @@
+"""Tickets: calls that outlast what a client waits for; their result comes as mail, and their loss too.
+
+Book `plane` (key: ticket): `opened` → `closed`, the latter in one write with the mail that tells the result.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aegis import Caller, Refused
+from aegis.clock import new_id
+from aegis.mail import SYSTEM
+
+if TYPE_CHECKING:
+    from aegis import Kernel
+
+LOST = "{verb}: aegis stopped before this call was done; call again if it is still wanted"
+
+
+class Tickets:
+    """Those of this project that are open."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._book, self._post = kernel.ledger.book("plane"), kernel.post
+        self._lost: dict[str, dict[str, Any]] = {}
+        for record in self._book.replay()[1]:
+            if record.kind == "opened":
+                self._lost[record.key] = record.data
+            else:
+                self._lost.pop(record.key, None)
+
+    @property
+    def orphans(self) -> set[str]:
+        """The ids of the agents that still have to hear that a call did not survive the last kernel."""
+        return {data["agent"] for data in self._lost.values()}
+
+    async def open(self, caller: Caller, verb: str) -> str:
+        """Return a ticket; from now on the caller will hear how the call ended, whatever happens."""
+        ticket = new_id()
+        more = {"trace": caller.trace, "hops": caller.hops}
+        await self._book.append("opened", ticket, agent=caller.agent_id, verb=verb, **more)
+        return ticket
+
+    async def close(self, ticket: str, caller: Caller, body: str, status: str) -> None:
+        """Send the caller the result; a caller that takes no mail any more misses it."""
+        trace = {"trace": caller.trace} if caller.trace else {}
+        envelope = self._post.envelope(
+            SYSTEM, caller.agent_id, body, task_id=ticket, status=status, hops=caller.hops + 1, **trace
+        )
+        closed = self._book.draft("closed", ticket)
+        try:
+            await self._post.deliver(envelope, closed)
+        except Refused:
+            await self._book.append_all(closed)
+
+    async def tell_orphan(self, agent_id: str) -> None:
+        """Tell the agent, which is back, which of its calls did not survive."""
+        for ticket, data in list(self._lost.items()):
+            if data["agent"] == agent_id:
+                del self._lost[ticket]
+                caller = Caller("agent", "", agent_id, data["trace"], data["hops"])
+                await self.close(ticket, caller, LOST.format(verb=data["verb"]), "error")

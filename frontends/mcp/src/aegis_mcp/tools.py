@@ -1,0 +1,76 @@
+"""Verbs as MCP tools: what an agent sees listed, and what it gets back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastmcp.tools import Tool
+from fastmcp.tools.base import ToolResult
+from fastmcp.utilities.json_schema import dereference_refs
+from mcp_types import TextContent, ToolAnnotations
+
+from aegis import Caller, NotFound
+from aegis.errors import listed, nearest
+from aegis.verbs import Verb, Verbs, plain
+
+
+def tool_of(verb: Verb) -> Tool:
+    """Return the verb as a tool; its schema carries no references, which not every CLI follows."""
+    marks = verb.marks
+    hints = ToolAnnotations(
+        read_only_hint=marks.read_only,
+        destructive_hint=marks.destructive and not marks.read_only,
+        open_world_hint=False,
+    )
+    schema = {"type": "object", "properties": {}} | dereference_refs(verb.schema)
+    return Tool(name=marks.tool, description=verb.doc, parameters=schema, annotations=hints)
+
+
+class Tools:
+    """The tools of each caller, made anew when verbs come or go."""
+
+    def __init__(self, verbs: Verbs) -> None:
+        self._verbs = verbs
+        self.generation = 0
+        self._of: dict[tuple[str, tuple[str, ...] | None], list[Tool]] = {}
+        self._names: dict[str, str] = {}
+
+    def changed(self) -> None:
+        """Forget what was made: the verbs are others now."""
+        self.generation += 1
+        self._of.clear()
+
+    def of(self, caller: Caller) -> list[Tool]:
+        """Return the tools this caller may use."""
+        key = caller.kind, caller.verbs
+        if key not in self._of:
+            self._of[key] = [tool_of(v) for v in self._verbs.visible(caller)]
+        return self._of[key]
+
+    def verb_of(self, caller: Caller, tool: str) -> str:
+        """Return the name of the verb that this tool is, or was before its plugin went; raises `NotFound`."""
+        if tool not in self._names:
+            self._names.update({v.marks.tool: v.name for v in self._verbs})
+        name = self._names.get(tool)
+        if name is None:
+            known = [t.name for t in self.of(caller)]
+            raise NotFound(f"there is no tool {tool!r} (there are: {listed(known)}).{nearest(tool, known)}")
+        return name
+
+
+def result_of(value: Any, text: str = "") -> ToolResult:
+    """Return the value for programs, as JSON, and for readers, as text."""
+    data = plain(value)
+    structured = data if isinstance(data, dict) else {"result": data}
+    return ToolResult(content=[TextContent(text=text or text_of(value, data))], structured_content=structured)
+
+
+def text_of(value: Any, data: Any = None) -> str:
+    """Return the value in its own words if it has any, else as JSON."""
+    if value is None:
+        return "done"
+    kind = type(value)
+    if kind is str or (kind.__str__ is not object.__str__ and kind.__module__ != "builtins"):
+        return str(value)
+    return msgspec.json.encode(plain(value) if data is None else data).decode()

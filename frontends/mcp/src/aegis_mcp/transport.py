@@ -1,0 +1,97 @@
+"""The MCP transport, with sessions that survive what a client cannot know of: our restart, an agent's end."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+import trio
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+
+from aegis_mcp import sdk
+from aegis_mcp.gate import VISIT, Message, Receive, Scope, Send
+from aegis_mcp.sessions import Sessions
+
+_SESSION, _VERSION, _HOST = b"mcp-session-id", b"mcp-protocol-version", b"host"
+_UNSAID = "2025-06-18"  # what Gemini speaks; it sends no version
+_JSON = b"application/json"
+
+
+class Transport:
+    """What stands behind the gate: an ASGI application for requests whose agent is known."""
+
+    def __init__(self, manager: StreamableHTTPSessionManager, sessions: Sessions) -> None:
+        self._manager, self._sessions = manager, sessions
+        self._users: dict[str, AuthenticatedUser] = {}
+        self._heirs: dict[tuple[str, str], str] = {}
+        self._locks: defaultdict[tuple[str, str], trio.Lock] = defaultdict(trio.Lock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; a session that this kernel does not know is opened anew for the client that names it."""
+        headers = dict(scope["headers"])
+        scope["user"] = self._user(scope[VISIT].agent_id)  # no agent may enter another's session
+        version = headers.get(_VERSION, _UNSAID.encode()).decode("latin-1")
+        if _SESSION in headers and version in HANDSHAKE_PROTOCOL_VERSIONS and scope["method"] != "DELETE":
+            session_id = await self._session(scope, headers[_SESSION].decode("latin-1"), version)
+            kept = [(name, value) for name, value in scope["headers"] if name != _SESSION]
+            scope["headers"] = [*kept, (_SESSION, session_id.encode("latin-1"))]
+        await self._manager.handle_request(scope, receive, send)
+
+    async def drop(self, agent_id: str) -> None:
+        """End every session of an agent whose CLI is gone: not every CLI does so itself."""
+        self._users.pop(agent_id, None)
+        for key in [key for key in self._locks if key[0] == agent_id]:
+            self._heirs.pop(key, None)
+            del self._locks[key]
+        for session_id in self._sessions.of(agent_id):
+            if found := sdk.transports(self._manager).get(session_id):
+                await found.terminate()
+
+    def _user(self, agent_id: str) -> AuthenticatedUser:
+        if agent_id not in self._users:
+            self._users[agent_id] = AuthenticatedUser(AccessToken(token="", client_id=agent_id, scopes=[]))
+        return self._users[agent_id]
+
+    async def _session(self, scope: Scope, named: str, version: str) -> str:
+        """Return the id of the live session that serves this one's client; what is named when there can be none."""
+        open_now, key = sdk.transports(self._manager), (scope[VISIT].agent_id, named)
+        if named in open_now:
+            return named
+        async with self._locks[key]:  # a client sends several requests at once, and is one client
+            if self._heirs.get(key) not in open_now:
+                self._heirs[key] = await self._revive(scope, version) or named
+            return self._heirs[key]
+
+    async def _revive(self, scope: Scope, version: str) -> str:
+        """Shake hands with ourselves in the client's name and return the session's id; empty when that failed."""
+        client = {"name": "revived", "version": "1"}
+        hello = {"protocolVersion": version, "capabilities": {}, "clientInfo": client}
+        initialize = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello}
+        session_id = (await self._post(scope, initialize)).get(_SESSION, b"")
+        if session_id:
+            await self._post(scope, {"jsonrpc": "2.0", "method": "notifications/initialized"}, (_SESSION, session_id))
+        return session_id.decode("latin-1")
+
+    async def _post(self, scope: Scope, message: dict[str, Any], *more: tuple[bytes, bytes]) -> dict[bytes, bytes]:
+        """Serve a request of our own in the client's name and return the headers of the answer, none if refused."""
+        body, sent = json.dumps(message).encode(), trio.Event()
+        answer: dict[bytes, bytes] = {}
+        host = [(name, value) for name, value in scope["headers"] if name == _HOST]
+        headers = [*host, (b"content-type", _JSON), (b"accept", _JSON + b", text/event-stream"), *more]
+
+        async def receive() -> Message:
+            if sent.is_set():
+                await trio.sleep_forever()  # the client does not hang up on itself
+            sent.set()
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 300:
+                answer.update(message["headers"])
+
+        await self._manager.handle_request({**scope, "method": "POST", "headers": headers}, receive, send)
+        return answer

@@ -1,0 +1,289 @@
+"""A kernel with the plane, agents whose CLI is the test itself, and verbs that do what tests need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+import trio
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import ToolListChangedNotification
+
+import aegis_mcp.plugin
+from aegis import Caller, Kernel, Profile, Refused, Seat, hookimpl, report, verb
+from aegis.driver import Probe
+from aegis.envelope import Receipt
+from aegis.events import SessionStarted, Text, TurnEnded
+
+PERSON = Caller("human", "anna")
+MODERN, LEGACY = "2026-07-28", "legacy"
+
+
+class Session:
+    """A CLI that says what it was told, and keeps a turn open when it is told `hold`."""
+
+    session_id = "s-1"
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+        self.news = trio.Event()
+
+    def say(self, *events: Any) -> None:
+        self.said += events
+        self.news.set()
+
+    async def send(self, prompt: str) -> None:
+        end = [] if prompt.endswith("hold") else [TurnEnded("completed")]
+        self.say(SessionStarted("s-1"), Text(prompt), *end)
+
+    async def receive(self) -> list[Any]:
+        await self.news.wait()
+        self.news = trio.Event()
+        said, self.said = self.said, []
+        return said
+
+    async def interrupt(self) -> None:
+        self.say(TurnEnded("cancelled"))
+
+
+class Driver:
+    """Hands every seat to the test."""
+
+    name, settings, resumes = "puppet", Profile, True
+
+    def __init__(self) -> None:
+        self.seats: dict[str, Seat] = {}
+
+    @asynccontextmanager
+    async def open(self, seat: Seat):
+        self.seats[seat.handle] = seat
+        yield Session()
+
+    def probe(self) -> Probe:
+        return Probe(True)
+
+
+class Further:
+    """A plugin that comes while the kernel runs."""
+
+    @verb("further")
+    async def further(self, caller: Caller) -> str:
+        """Say that there is more."""
+        return "more"
+
+
+class Toys:
+    """Verbs of the tests; `started` and `ended` follow the slow one."""
+
+    name = "toys"
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.go = trio.Event()
+        self.ended: list[str] = []
+        self.started = trio.Event()
+
+    @verb("whoami", read_only=True)
+    async def whoami(self, caller: Caller) -> str:
+        """Say who calls."""
+        return f"{caller}"
+
+    @verb("add")
+    async def add(self, caller: Caller, a: int, b: int = 1) -> int:
+        """Add two numbers.
+
+        The second is one unless said.
+        """
+        return a + b
+
+    @verb("wipe", destructive=True)
+    async def wipe(self, caller: Caller) -> None:
+        """Wipe it all."""
+
+    @verb("post", tool="aegis_post_it")
+    async def post(self, caller: Caller) -> Receipt:
+        """Return something that speaks for itself."""
+        return Receipt("01X", "bob", "accepted", position=2)
+
+    @verb("deny")
+    async def deny(self, caller: Caller) -> None:
+        """Refuse."""
+        raise Refused("no: the door is shut; ring twice")
+
+    @verb("break")
+    async def broken(self, caller: Caller) -> None:
+        """Fail."""
+        raise ZeroDivisionError("secret detail")
+
+    @verb("exit")
+    async def exit(self, caller: Caller) -> None:
+        """Try to end the process."""
+        raise SystemExit(3)
+
+    @verb("slow")
+    async def slow(self, caller: Caller, text: str = "half way") -> str:
+        """Take as long as the test wants."""
+        report(text)
+        self.started.set()
+        try:
+            await self.go.wait()
+        except trio.Cancelled:
+            self.ended.append("cancelled")
+            raise
+        self.ended.append("done")
+        return "slowly done"
+
+    @verb("more")
+    async def more(self, caller: Caller) -> str:
+        """Bring another verb."""
+        self.kernel.verbs.add("further", Further())
+        return "added"
+
+    @verb("people only", callers=frozenset({"human"}))
+    async def people(self, caller: Caller) -> str:
+        """Serve people."""
+        return "you are a person"
+
+    @verb("trace")
+    async def trace(self, caller: Caller) -> dict[str, Any]:
+        """Show what the call belongs to."""
+        return {"trace": caller.trace, "hops": caller.hops}
+
+
+class Puppets:
+    """The plugin of the tests."""
+
+    def __init__(self) -> None:
+        self.driver = Driver()
+        self.toys: Toys | None = None
+
+    @hookimpl
+    def aegis_drivers(self) -> list[Any]:
+        return [self.driver]
+
+    @hookimpl
+    def aegis_primitives(self, kernel: Kernel) -> list[Any]:
+        self.toys = Toys(kernel)
+        return [self.toys]
+
+
+class Scene:
+    """What a test works with: the kernel, its agents, and clients in their names."""
+
+    def __init__(self, kernel: Kernel, puppets: Puppets) -> None:
+        self.kernel, self.driver = kernel, puppets.driver
+        assert puppets.toys
+        self.toys = puppets.toys
+
+    async def spawn(self, handle: str):
+        return await self.kernel.roster.spawn("puppet", handle)
+
+    def url(self, handle: str) -> str:
+        return self.driver.seats[handle].servers[0].url
+
+    def secret(self, handle: str) -> str:
+        return self.driver.seats[handle].servers[0].headers["Authorization"].removeprefix("Bearer ")
+
+    @asynccontextmanager
+    async def client(self, handle: str, mode: str = MODERN, *, in_path: bool = False, heard: Callable | None = None):
+        """A client of this agent, by header or by path; `heard` is called with what the server says unasked."""
+        url, secret = self.url(handle), self.secret(handle)
+        headers = {} if in_path else {"Authorization": f"Bearer {secret}"}
+
+        async def listen(message: Any) -> None:
+            if heard:
+                heard(message)
+
+        async with httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(30)) as http:
+            transport = streamable_http_client(f"{url}/{secret}" if in_path else url, http_client=http)
+            async with Client(transport, mode="auto" if mode == MODERN else mode, message_handler=listen) as client:
+                yield client
+
+    @staticmethod
+    def text(result: Any) -> str:
+        """The text of a tool's result."""
+        return result.content[0].text
+
+    @staticmethod
+    def is_news(message: Any) -> bool:
+        """Whether the server said that its tools changed."""
+        return isinstance(message, ToolListChangedNotification)
+
+    async def status(self):
+        return await self.kernel.verbs.call(PERSON, "plane status")
+
+
+class Raw:
+    """HTTP as a CLI speaks it, byte for byte where that matters."""
+
+    def __init__(self, scene: Scene, handle: str) -> None:
+        self.scene, self.handle = scene, handle
+        self.http = httpx2.AsyncClient(timeout=httpx2.Timeout(30))
+        self.session = ""
+
+    def headers(self, **more: str) -> dict[str, str]:
+        auth = f"Bearer {self.scene.secret(self.handle)}"
+        base = {"authorization": auth, "accept": "application/json, text/event-stream"}
+        session = {"mcp-session-id": self.session} if self.session else {}
+        return base | session | {k.replace("_", "-"): v for k, v in more.items()}
+
+    async def post(self, method: str, params: Any = None, *, number: int | None = 1, url: str = "", **headers: str):
+        body = {"jsonrpc": "2.0", "method": method, "params": params or {}}
+        if number is not None:
+            body["id"] = number
+        response = await self.http.post(url or self.scene.url(self.handle), json=body, headers=self.headers(**headers))
+        self.session = response.headers.get("mcp-session-id", self.session)
+        return response
+
+    async def hello(self) -> None:
+        """Shake hands as Gemini does."""
+        info = {"name": "gemini", "version": "1"}
+        hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info}
+        assert (await self.post("initialize", hello)).status_code == 200
+        assert (await self.post("notifications/initialized", number=None)).status_code == 202
+
+    async def call(self, tool: str, **arguments: Any):
+        return await self.post("tools/call", {"name": tool, "arguments": arguments}, number=2)
+
+
+@pytest.fixture
+def open_scene(kernel_with):
+    """Open the kernel; again, after it was left, is a restart."""
+
+    @asynccontextmanager
+    async def opened():
+        puppets = Puppets()
+        async with kernel_with(mcp=aegis_mcp.plugin, puppets=puppets) as kernel:
+            assert kernel.verbs and not kernel.faults
+            yield Scene(kernel, puppets)
+
+    return opened
+
+
+@pytest.fixture
+async def scene(open_scene):
+    async with open_scene() as running:
+        yield running
+
+
+@pytest.fixture
+async def raw(scene):
+    """Make a raw client in an agent's name."""
+    async with AsyncExitStack() as stack:
+
+        def made(handle: str) -> Raw:
+            client = Raw(scene, handle)
+            stack.push_async_callback(client.http.aclose)
+            return client
+
+        yield made
+
+
+@pytest.fixture(params=[MODERN, LEGACY])
+def mode(request) -> str:
+    """Both protocol eras."""
+    return request.param
