@@ -72,6 +72,9 @@ class ScriptedAgent(ABC):
     def begin(self) -> None:
         """Say that a turn begins."""
 
+    def join(self) -> None:
+        """Say that the next of `prompts` joins the turn that runs."""
+
     @abstractmethod
     def end(self, outcome: str, reason: str) -> None:
         """Say that the turn is over; `memory` is complete and may be kept."""
@@ -103,6 +106,7 @@ class ScriptedAgent(ABC):
         try:
             self._play(prompt)
             while self.prompts:
+                self.join()
                 self._play(self.prompts.popleft())
         except Interrupted:
             outcome = "cancelled"
@@ -110,7 +114,7 @@ class ScriptedAgent(ABC):
                 self.shells.end()
         except steps.GaveUp as error:
             outcome, reason = error.outcome, str(error)
-        self.busy = False
+        self.busy = self.interrupted = False
         self.end(outcome, reason)
 
     def _play(self, prompt: str) -> None:

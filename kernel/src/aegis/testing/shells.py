@@ -30,3 +30,8 @@ class Shells:
                 os.killpg(shell.pid, signal.SIGKILL)
             shell.wait()
         self._running.clear()
+
+    def wait(self) -> None:
+        """Wait until nothing runs any more."""
+        for shell in self._running:
+            shell.wait()
