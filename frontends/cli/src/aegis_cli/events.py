@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from aegis.errors import NotFound, listed, nearest
+from aegis.errors import NotFound, Refused, listed, nearest
 from aegis.events import AgentChanged, decode
 from aegis.project import Project
 from aegis_cli.blocking import BlockingClient
+from aegis_cli.render import printable
 from aegis_cli.shell import Shell, own_parser
 from aegis_cli.transcript import Transcript
 
@@ -46,14 +47,17 @@ class Follower:
             face = {"v": 1, "agent": self._handles.get(agent_id, ""), "agent_id": agent_id, "at": at, "event": raw}
             print(json.dumps({k: v for k, v in face.items() if v != ""}, ensure_ascii=False), flush=True)
             return
-        for entry in self._transcript.take(agent_id, event):
-            print(entry, flush=True)
+        self._print(self._transcript.take(agent_id, event))
 
     def finish(self) -> None:
         """Say what is still unsaid."""
         for agent_id in [] if self._json else self.ids:
-            for entry in self._transcript.rest(agent_id):
-                print(entry, flush=True)
+            self._print(self._transcript.rest(agent_id))
+
+    @staticmethod
+    def _print(entries: Iterable[str]) -> None:
+        for entry in entries:
+            print(printable(entry), flush=True)
 
 
 def run(shell: Shell, words: Sequence[str]) -> int:
@@ -67,7 +71,9 @@ def run(shell: Shell, words: Sequence[str]) -> int:
         agents = kernel.ask("snapshot")["agents"]
         follower = Follower(agents, given.get("handle") or "", as_json=shell.json)
         if not given.get("follow"):
-            for at, agent_id, raw in sorted(_written(project, follower.ids), key=lambda row: row[:2]):
+            for at, agent_id, raw in sorted(_written(project, follower.ids), key=lambda row: row[0]):
+                for letter in _letters(kernel, raw):
+                    follower.say(agent_id, {"t": "Delivered", "envelope": letter}, at)
                 follower.say(agent_id, raw, at)
         else:
             news = kernel.watch()
@@ -78,6 +84,16 @@ def run(shell: Shell, words: Sequence[str]) -> int:
                         follower.say(agent_id, raw)
     follower.finish()
     return 0
+
+
+def _letters(kernel: BlockingClient, raw: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the envelopes a turn began with; a transcript only has their ids."""
+    for envelope_id in raw.get("envelopes", ()) if raw.get("t") == "TurnStarted" else ():
+        try:
+            message, _ = kernel.perform("message show", {"id": envelope_id})
+        except Refused:
+            continue  # nobody here keeps messages
+        yield {name: message[name] for name in ("id", "sender", "recipient", "at", "body")}
 
 
 def _written(project: Project, ids: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:

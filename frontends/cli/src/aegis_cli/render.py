@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from aegis.errors import AegisError
 
 VERSION = 1  # of the JSON that `--json` prints
+_UNPRINTABLE = {c: None for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\n\t"}
 
 
 def width_of(out: TextIO) -> int:
@@ -46,6 +47,11 @@ def as_text(value: Any, width: int = sys.maxsize) -> str:
             return table(value, width)
         return "\n".join(_cell(item) if isinstance(item, dict | list) else as_text(item) for item in value)
     return fields(value) if isinstance(value, dict) else _scalar(value)
+
+
+def printable(text: str) -> str:
+    """Return the text without the control characters by which it could take over a terminal."""
+    return text.translate(_UNPRINTABLE)
 
 
 def table(rows: Sequence[dict[str, Any]], width: int = sys.maxsize) -> str:

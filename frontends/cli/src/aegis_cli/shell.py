@@ -20,13 +20,13 @@ from aegis_cli.index import Index
 INTERRUPTED = 130
 # Commands that are no verbs: where each is, what it does. Their modules are imported when they are asked for.
 COMMANDS = {
-    "serve": ("aegis_cli.serve", "run the project's kernel without a screen"),
-    "stop": ("aegis_cli.stop", "stop the project's kernel"),
-    "events": ("aegis_cli.events", "show what agents read, did and said; --follow goes on"),
-    "doctor": ("aegis_cli.doctor", "say what is installed and whether it works"),
-    "plugin list": ("aegis_cli.doctor:plugins", "list the installed plugins"),
-    "demo": ("aegis_cli.demo", "three scripted agents at work in a temporary folder"),
-    "completion": ("aegis_cli.completion", "print the completion script of a shell"),
+    "serve": ("aegis_cli.serve", "Run the project's kernel without a screen."),
+    "stop": ("aegis_cli.stop", "Stop the project's kernel."),
+    "events": ("aegis_cli.events", "Show what agents read, did and said lately; with --follow, from now on."),
+    "doctor": ("aegis_cli.doctor", "Say what is installed, where things are, and what is broken."),
+    "plugin list": ("aegis_cli.doctor:plugins", "List the installed plugins."),
+    "demo": ("aegis_cli.demo", "Watch three scripted agents hand work to one another, and type to them."),
+    "completion": ("aegis_cli.completion", "Print the completion script of bash, zsh or fish."),
     "__complete": ("aegis_cli.completion:complete", ""),
 }
 
@@ -53,7 +53,7 @@ class Shell:
     def show(self, value: Any, text: str | None = None) -> None:
         """Print a value in the form that is wanted."""
         said = text if text is not None else render.as_text(value, render.width_of(sys.stdout))
-        said = render.as_json(value) if self.json else said
+        said = render.as_json(value) if self.json else render.printable(said)
         if said or sys.stdout.isatty():
             print(said or "none", flush=True)
 
@@ -62,7 +62,7 @@ class Shell:
         if self.json:
             print(render.error_json(error))
         else:
-            print(f"aegis: {error}", file=sys.stderr)
+            print(f"aegis: {render.printable(str(error))}", file=sys.stderr)
         return error.exit_code
 
 
@@ -112,7 +112,7 @@ def _parser() -> Parser:
 
 def own_parser(name: str, **more: Any) -> Parser:
     """Return the parser of a command that is no verb, with the options every command has."""
-    parser = Parser(f"aegis {name}", description=COMMANDS[name][1].capitalize() + ".", **more)
+    parser = Parser(f"aegis {name}", description=COMMANDS[name][1], **more)
     common(parser)
     return parser
 

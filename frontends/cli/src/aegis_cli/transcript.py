@@ -61,7 +61,7 @@ class Transcript:
     def _entry(self, agent_id: str, who: str, event: Event) -> str:
         match event:
             case Delivered():
-                return f"{who} reads\n{_indented(msgspec.convert(event.envelope, Envelope).short(), first=True)}"
+                return _mail(msgspec.convert(event.envelope, Envelope), who)
             case ToolCall(parent=""):
                 return f"{who} · {event.kind}: {event.title or event.name}"
             case ToolResult(parent="", is_error=True):
@@ -92,9 +92,15 @@ class Transcript:
         return ""
 
 
-def _indented(text: str, *, first: bool = False) -> str:
-    lines = text.splitlines()
-    return "\n".join(f"  {line}" if first or number else line for number, line in enumerate(lines))
+def _mail(envelope: Envelope, who: str) -> str:
+    if envelope.sender.startswith("human:"):
+        return f"{envelope.sender} → {who}: {_indented(envelope.body)}"
+    head, _, body = envelope.short(lines=12).partition("\n")
+    return f"{head} → {who}\n{body}"
+
+
+def _indented(text: str) -> str:
+    return "\n  ".join(text.splitlines())
 
 
 def _first_line(text: str) -> str:

@@ -1,0 +1,158 @@
+"""`aegis doctor` and `aegis plugin list`: what is here, where it is, and what is broken."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import aegis
+from aegis import AegisError, ConfigError
+from aegis.config import Config
+from aegis.plugins import Found, Plugins
+from aegis.project import FILE, Project
+from aegis.yamlfile import YamlFile
+from aegis_cli import render
+from aegis_cli.blocking import BlockingClient
+from aegis_cli.shell import Shell, installed_index, own_parser
+from aegis_cli.stop import held
+
+_LITTLE = 100 * 2**20  # bytes of free disk below which the ledger is in danger
+
+
+def run(shell: Shell, words: Sequence[str]) -> int:
+    """Print the findings; 1 when something is broken."""
+    shell = shell.with_options(vars(own_parser("doctor").parse_args(words)))
+    findings = examine(shell.project)
+    shell.show(findings, _text(findings))
+    return 1 if findings["problems"] else 0
+
+
+def plugins(shell: Shell, words: Sequence[str]) -> int:
+    """Print the installed plugins and what became of each."""
+    shell = shell.with_options(vars(own_parser("plugin list").parse_args(words)))
+    shell.show(_plugins(shell.project, {})[0])
+    return 0
+
+
+def examine(project: Project) -> dict[str, Any]:
+    """Return everything a person needs to know to help themselves; what is broken is listed under `problems`."""
+    problems: list[str] = []
+    kernel = _kernel(project, problems)
+    # What fails only once a kernel starts is known from the running one, or from the trial that makes the index.
+    failed = kernel["faults"] if kernel["running"] else installed_index().rebuild()["failed"]
+    rows, found = _plugins(project, failed)
+    problems += [f"the plugin {row['name']!r} is broken: {row['error']}" for row in rows if row["state"] == "failed"]
+    named = {row["name"] for row in rows}
+    problems += [f"{name}: {error}" for name, error in failed.items() if name not in named]
+    drivers, config = _configuration(project, found, problems)
+    return {
+        "aegis": aegis.__version__,
+        "python": f"{platform.python_version()} ({sys.prefix})",
+        "project": str(project.root),
+        "config": config,
+        "kernel": kernel["text"],
+        "socket": str(project.socket),
+        "state": _state(project, problems),
+        "disk_free": _disk(project, problems),
+        "providers": drivers,
+        "plugins": rows,
+        "problems": problems,
+    }
+
+
+def _kernel(project: Project, problems: list[str]) -> dict[str, Any]:
+    try:
+        with BlockingClient(project) as kernel:
+            pid, faults = kernel.ask("hello")["pid"], kernel.ask("snapshot")["faults"]
+        final = {f["source"]: f["error"] for f in faults if f["final"]}
+        return {"running": True, "faults": final, "text": f"running (pid {pid})"}
+    except AegisError as error:
+        if held(project):
+            problems.append(f"a kernel holds the project but cannot be reached: {error}")
+            return {"running": False, "faults": {}, "text": "holds the project, does not answer"}
+    return {"running": False, "faults": {}, "text": "not running"}
+
+
+def _plugins(project: Project, failed: dict[str, str]) -> tuple[list[dict[str, Any]], Plugins]:
+    try:
+        disabled = (YamlFile(project.root / FILE).load()[1].get("plugins") or {}).get("disabled") or ()
+    except ConfigError:
+        disabled = ()  # the configuration is reported for itself
+    found = Plugins(disabled)
+    for hook in ("aegis_drivers", "aegis_consoles", "aegis_settings", "aegis_reducers"):
+        for _ in found.ask(hook, settings={}):
+            pass  # asked only for the errors of those that cannot answer
+    return [_row(row, failed) for row in found.report()], found
+
+
+def _row(row: Found, failed: dict[str, str]) -> dict[str, Any]:
+    error = row.error or failed.get(row.name, "")
+    state = "failed" if error else row.state
+    return {
+        "name": row.name, "distribution": row.distribution, "version": row.version, "state": state, "error": error
+    }  # fmt: skip
+
+
+def _configuration(project: Project, found: Plugins, problems: list[str]) -> tuple[list[dict[str, Any]], str]:
+    rows: list[dict[str, Any]] = []
+    try:
+        drivers = found.unique("aegis_drivers", "driver", settings={})
+        rows = [_provider(name, driver) for name, driver in drivers.items()]
+        aliases = {alias: d for d in drivers.values() for alias in getattr(d, "aliases", ())}
+        sections = {s: model for _, owned in found.ask("aegis_settings") for s, model in owned.items()}
+        config = Config(project.root, sections, drivers | aliases, found.names)
+    except ConfigError as error:
+        problems.append(str(error))
+        return rows, str(error)
+    missing = {row["provider"]: row["hint"] for row in rows if not row["found"]}
+    for name, profile in config.profiles.items():
+        if profile.provider in missing:
+            hint = missing[profile.provider]
+            problems.append(f"the profile {name!r} needs {profile.provider}, which is not found. {hint}".strip())
+    profiles = f"profiles: {', '.join(config.profiles)}" if config.profiles else "no profiles of your own"
+    return rows, f"ok ({profiles})" if (project.root / FILE).exists() else f"no {FILE}; every provider is a profile"
+
+
+def _provider(name: str, driver: Any) -> dict[str, Any]:
+    try:
+        probe = driver.probe()
+    except Exception as error:  # noqa: BLE001 - a driver's fault is that driver's finding
+        return {"provider": name, "found": False, "version": "", "proven": "", "path": "", "hint": repr(error)}
+    same = probe.proven and probe.proven in probe.version.split()
+    proven = "yes" if same else f"no, {probe.proven} is" if probe.proven else "no"
+    return {
+        "provider": name, "found": probe.found, "version": probe.version, "proven": proven if probe.found else "",
+        "path": probe.path, "hint": "" if probe.found else probe.hint,
+    }  # fmt: skip
+
+
+def _state(project: Project, problems: list[str]) -> str:
+    folder = _existing(project.state)
+    if not os.access(folder, os.W_OK):
+        problems.append(f"{folder} cannot be written to")
+    return str(project.state) if folder == project.state else f"{project.state} (not there yet)"
+
+
+def _disk(project: Project, problems: list[str]) -> str:
+    free = shutil.disk_usage(_existing(project.state)).free
+    if free < _LITTLE:
+        problems.append(f"the disk of {project.root} has only {free / 2**20:.0f} MB left")
+    return f"{free / 2**30:.1f} GB"
+
+
+def _existing(path: Path) -> Path:
+    return next(p for p in (path, *path.parents) if p.exists())
+
+
+def _text(findings: dict[str, Any]) -> str:
+    width = render.width_of(sys.stdout)
+    facts = {name: value for name, value in findings.items() if isinstance(value, str)}
+    problems = [f"✗ {p}" for p in findings["problems"]] or ["✓ nothing is broken"]
+    parts = [render.fields(facts)]
+    parts += [render.table(findings[name], width) for name in ("providers", "plugins") if findings[name]]
+    return "\n\n".join([*parts, "\n".join(problems)])
