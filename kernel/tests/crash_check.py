@@ -96,7 +96,7 @@ def _told(kernel: Kernel, envelope_id: str, sender: str) -> None:
 
 
 def _accepted(kernel: Kernel) -> Iterator[Any]:
-    for record in kernel.ledger.book("mail").select_kind("accepted", 1000):
+    for record in kernel.ledger.book("mail").newest("accepted", 1000):
         yield kernel.post.find(record.key)[0]
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import trio
 
 from aegis.bus import Bus
-from aegis.clock import Clock, WallClock, stamp
+from aegis.clock import Clock, WallClock
 from aegis.config import Config
+from aegis.core import Core
 from aegis.driver import Driver
 from aegis.events import Fault, TurnEnded
 from aegis.interceptors import Interceptors
@@ -23,58 +25,30 @@ from aegis.ledger import Ledger
 from aegis.mail import Letter, Post
 from aegis.plugins import Plugins
 from aegis.primitive import Restores, Runs
-from aegis.project import FILE, Project
+from aegis.project import Project
 from aegis.reducer import Reducer
-from aegis.roster import Roster
+from aegis.roster import INTERRUPTED, Roster
 from aegis.supervise import Supervisor, first_of, root_cause
 from aegis.verbs import Verbs
 from aegis.yamlfile import YamlFile
 
-INTERRUPTED = "aegis stopped while this turn ran"
 _START = 15.0  # seconds a surface has to let callers in
 
 
-class Faults(list[Fault]):
-    """The last hundred faults; each is published when it is reported."""
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Kernel(Core):
+    """What plugins are handed: every mechanism."""
 
-    def __init__(self, bus: Bus) -> None:
-        super().__init__()
-        self._bus = bus
-
-    def report(self, fault: Fault) -> None:
-        """Keep the fault and show it."""
-        self.append(fault)
-        del self[:-100]
-        self._bus.publish("", fault)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Kernel:
-    """What plugins are handed: the mechanisms, each whole."""
-
-    project: Project
-    plugins: Plugins
-    config: Config
-    clock: Clock
-    bus: Bus
-    ledger: Ledger
-    post: Post
     roster: Roster
     verbs: Verbs
-    interceptors: Interceptors
-    supervisor: Supervisor
-    drivers: Mapping[str, Driver]
-    faults: Faults
     reducers: dict[str, Reducer] = field(default_factory=dict)
     quit: trio.Event = field(default_factory=trio.Event)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the public face: what a screen needs to start drawing."""
-        return {
-            "root": str(self.project.root), "pid": os.getpid(), "agents": self.roster.snapshot(),
-            "faults": [{"source": f.source, "error": f.error, "final": f.final} for f in self.faults],
-            "default_agent": self.config.default_agent,
-        }  # fmt: skip
+        faults = [msgspec.to_builtins(f) for f in self.faults]
+        face = {"root": str(self.project.root), "pid": os.getpid(), "default_agent": self.config.default_agent}
+        return face | {"agents": self.roster.snapshot(), "faults": faults}
 
 
 @asynccontextmanager
@@ -92,97 +66,89 @@ async def open_kernel(
     (default: this process's), `clean` closes the agents of the last time. Raises `ConfigError`, `Busy`, `LedgerError`.
     """
     project = Project(root.resolve())
-    disabled = (YamlFile(project.root / FILE).load()[1].get("plugins") or {}).get("disabled") or ()
+    disabled = (YamlFile(project.config).load()[1].get("plugins") or {}).get("disabled") or ()
     found = Plugins(disabled, plugins)
     drivers: dict[str, Driver] = found.unique("aegis_drivers", "driver", settings={})
     drivers |= {alias: d for d in drivers.values() for alias in getattr(d, "aliases", ())}
-    declared = {name: dict(sections) for name, sections in found.ask("aegis_settings")}
-    config = Config(project.root, {k: v for owned in declared.values() for k, v in owned.items()}, drivers, found.names)
+    owned = {name: dict(sections) for name, sections in found.ask("aegis_settings")}
+    config = Config(project.root, {k: v for own in owned.values() for k, v in own.items()}, drivers, found.names)
     project.prepare()
-    with project.locked():
-        disk = trio.CancelScope(shield=True)  # an owner that is cancelled must not stop the ledger before the agents
-        try:
+    disk = trio.CancelScope(shield=True)  # an owner that is cancelled must not stop the ledger before the agents
+    try:
+        with project.locked():
             async with trio.open_nursery() as base:  # outlives the agents: the ledger takes what they say as they end
                 try:
                     async with trio.open_nursery() as work:
-                        parts = project, found, config, drivers, clock or WallClock(), environment
-                        kernel = _compose(*parts, base, work)
-                        base.start_soon(_within, disk, kernel.ledger.run)
-                        await _furnish(kernel, declared)
-                        await _revive(kernel, clean=clean)
+                        kernel = _compose(
+                            project, found, config, drivers, clock or WallClock(), environment, base, work
+                        )
+                        base.start_soon(_within, disk, kernel.ledger)
+                        await _furnish(kernel, owned)
+                        await _revive(kernel, clean)
                         yield kernel
                         await kernel.roster.leave()  # agents first: surfaces and records see their end
                         work.cancel_scope.cancel()
                 finally:
                     base.cancel_scope.cancel()
                     disk.cancel()
-        except BaseExceptionGroup as group:
-            failure = group.split(trio.Cancelled)[1]
-            if failure is None:
-                raise
-            cause = root_cause(failure)
-            raise cause from cause.__cause__
+    except BaseExceptionGroup as group:
+        if (failure := group.split(trio.Cancelled)[1]) is None:
+            raise
+        cause = root_cause(failure)
+        raise cause from cause.__cause__
 
 
-async def _within(scope: trio.CancelScope, run: Callable[[], Awaitable[None]]) -> None:
+async def _within(scope: trio.CancelScope, ledger: Ledger) -> None:
     with scope:
-        await run()
+        await ledger.run()
 
 
 def _compose(
     project: Project,
     plugins: Plugins,
     config: Config,
-    drivers: dict[str, Driver],
+    drivers: Mapping[str, Driver],
     clock: Clock,
     environment: Mapping[str, str] | None,
     base: trio.Nursery,
     work: trio.Nursery,
 ) -> Kernel:
-    def now() -> str:
-        return stamp(clock.now())
-
-    faults = Faults(bus := Bus())
-    ledger = Ledger(project.state / "ledger.db", now)
-    post = Post(ledger, bus, clock)
-    interceptors = Interceptors(faults.report)
-    supervisor = Supervisor(work, faults.report)
-    roster = Roster(
-        root=project.root, state=project.state, ledger=ledger, post=post, bus=bus, clock=clock, supervisor=supervisor,
-        interceptors=interceptors, nursery=base, profile=config.profile,
+    bus = Bus()
+    ledger = Ledger(project.state / "ledger.db", clock)
+    core = Core(
+        project=project, plugins=plugins, config=config, drivers=drivers, clock=clock, bus=bus, ledger=ledger,
+        post=Post(ledger, bus, clock), interceptors=Interceptors(bus), supervisor=Supervisor(work, bus), base=base,
         environment=dict(os.environ if environment is None else environment),
     )  # fmt: skip
-    verbs = Verbs(interceptors, lambda event: bus.publish("", event))
+    roster, verbs = Roster(core), Verbs(core.interceptors, bus)
     verbs.complete_with("handle", lambda: sorted(roster.live()))
     verbs.complete_with("profile", config.names)
-    return Kernel(
-        project, plugins, config, clock, bus, ledger, post, roster, verbs, interceptors, supervisor, drivers, faults,
-    )  # fmt: skip
+    return Kernel(**{f.name: getattr(core, f.name) for f in fields(Core)}, roster=roster, verbs=verbs)
 
 
-async def _furnish(kernel: Kernel, declared: Mapping[str, Mapping[str, Any]]) -> None:
+async def _furnish(kernel: Kernel, owned: Mapping[str, Mapping[str, Any]]) -> None:
     """Ask each plugin for what it offers and start it; a plugin that fails is reported and left out."""
 
-    def asked(hook: str) -> Any:
+    def asked(hook: str) -> Iterator[tuple[str, Any]]:
         for name in kernel.plugins.names:
-            settings = {section: kernel.config.section(section) for section in declared.get(name, {})}
-            yield from kernel.plugins.offers(hook, only=name, kernel=kernel, settings=settings)
+            settings = {section: kernel.config.section(section) for section in owned.get(name, {})}
+            for _, thing in kernel.plugins.offers(hook, only=name, kernel=kernel, settings=settings):
+                if _welcome(kernel, name, thing):
+                    yield name, thing
 
     kernel.reducers.update(kernel.plugins.unique("aegis_reducers", "reducer"))
-    for name, interceptor in asked("aegis_interceptors"):
-        if _welcome(kernel, name, interceptor):
-            kernel.interceptors.add(interceptor)
+    for _, interceptor in asked("aegis_interceptors"):
+        kernel.interceptors.add(interceptor)
     for name, primitive in asked("aegis_primitives"):
-        if _welcome(kernel, name, primitive) and isinstance(primitive, Runs):
+        if isinstance(primitive, Runs):
             kernel.supervisor.start(name, primitive.run, on_down=partial(kernel.verbs.remove, name))
     for name, service in asked("aegis_frontends"):
         started = trio.Event()
-        _welcome(kernel, name, service)
         child = kernel.supervisor.start(name, partial(service.run, started), on_down=partial(kernel.verbs.remove, name))
         with trio.move_on_after(_START) as scope:
             await first_of(started, child.over)
         if scope.cancelled_caught:
-            kernel.faults.report(Fault(name, f"did not come up within {_START:g} s", final=True))
+            kernel.bus.report(Fault(name, f"did not come up within {_START:g} s", final=True))
 
 
 def _welcome(kernel: Kernel, plugin: str, thing: object) -> bool:
@@ -194,23 +160,21 @@ def _welcome(kernel: Kernel, plugin: str, thing: object) -> bool:
     except Exception as error:  # whatever a plugin raises must not stop the others
         kernel.verbs.remove(plugin, str(error))
         kernel.plugins.fail(plugin, error)
-        kernel.faults.report(Fault(plugin, str(error), final=True))
+        kernel.bus.report(Fault(plugin, str(error), final=True))
         return False
     return True
 
 
-async def _revive(kernel: Kernel, *, clean: bool) -> None:
+async def _revive(kernel: Kernel, clean: bool) -> None:
     """Bring agents and mail back, and tell those who waited for a turn that the last kernel's end cut off."""
-    flying = kernel.post.restore()
-    await kernel.roster.restore(kernel.faults.report)
     turns: dict[str, list[Letter]] = {}
-    for letter in flying:
+    for letter in kernel.post.restore():
         turns.setdefault(letter.turn, []).append(letter)
+    await kernel.roster.restore()
     for turn, letters in turns.items():
         await kernel.post.ended(letters, TurnEnded("interrupted", turn, reason=INTERRUPTED), tell=True)
-    if clean:
-        for agent in kernel.roster:
-            await kernel.roster.close(agent, "started clean")
+    for agent in kernel.roster if clean else ():
+        await kernel.roster.close(agent, "started clean")
 
 
 def settle_memory() -> None:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import trio
 
+from aegis.clock import Clock, stamp
 from aegis.errors import LedgerError
 
 _SCHEMA = """
+pragma journal_mode=wal; pragma synchronous=full; pragma fullfsync=1;
 create table if not exists records(
   seq integer primary key autoincrement, book text not null, kind text not null, key text not null, at text not null,
   data blob not null);
@@ -25,10 +28,13 @@ create index if not exists records_by_key on records(book, key);
 create index if not exists records_by_book on records(book, seq);
 create table if not exists snapshots(book text primary key, seq integer not null, state blob not null);
 """
+_INSERT = "insert into records(book, kind, key, at, data) values (?, ?, ?, ?, ?)"
+_SNAPSHOT = "insert or replace into snapshots(book, seq, state) values (?, ?, ?)"
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """A record about to be written: `key` is what it is about, `data` any JSON value."""
+    """A record about to be written: `key` is what it is about, `data` any JSON object."""
 
     book: str
     kind: str
@@ -47,43 +53,37 @@ class Record(msgspec.Struct, frozen=True):
     data: dict[str, Any]
 
 
+@dataclass(slots=True)
 class _Slot:
-    __slots__ = ("done", "drafts", "error", "records", "snapshot")
-
-    def __init__(self, drafts: tuple[Draft, ...], snapshot: tuple[str, int, Any] | None = None) -> None:
-        self.drafts, self.snapshot = drafts, snapshot
-        self.done = trio.Event()
-        self.records: list[Record] = []
-        self.error: Exception | None = None
+    drafts: tuple[Draft, ...]
+    snapshot: tuple[str, int, bytes] | None = None
+    done: trio.Event = field(default_factory=trio.Event)
+    records: list[Record] = field(default_factory=list)
+    error: LedgerError | None = None
 
 
 class Ledger:
     """Every book of one project."""
 
-    def __init__(self, path: Path, now: Callable[[], str]) -> None:
-        self._path, self._now = path, now
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path, self._clock = path, clock
         self._waiting: list[_Slot] = []
         self._wake = trio.Event()
-        self._encode = msgspec.json.Encoder(enc_hook=str).encode
-        self._committed: list[Callable[[list[Record]], None]] = []
+        self._committed: list[Callable[[list[Record]], object]] = []
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("pragma journal_mode=wal")
-            self._db.execute("pragma synchronous=full")
-            self._db.execute("pragma fullfsync=1")
             self._db.executescript(_SCHEMA)
             self._read = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)  # sees only what is committed
         except sqlite3.Error as error:
-            raise LedgerError(
-                f"cannot open the ledger {path}: {error}; is the disk full, read-only or damaged?"
-            ) from error
+            why = f"cannot open the ledger {path}: {error}; is the disk full, read-only or damaged?"
+            raise LedgerError(why) from error
 
     def book(self, name: str) -> Book:
         """Return the book of this name; books need no creation."""
         return Book(self, name)
 
-    def on_commit(self, tell: Callable[[list[Record]], None]) -> None:
-        """Have `tell` called with each group of records once it is on disk."""
+    def on_commit(self, tell: Callable[[list[Record]], object]) -> None:
+        """Have `tell` called with each group of records, in order, once it is on disk and before anyone is answered."""
         self._committed.append(tell)
 
     async def append(self, *drafts: Draft) -> list[Record]:
@@ -95,7 +95,7 @@ class Ledger:
 
     async def snapshot(self, book: str, state: Any, upto: int) -> None:
         """Let a later `replay` of the book begin with `state`, the fold of its records up to and with `upto`."""
-        await self._put(_Slot((), (book, upto, state)))
+        await self._put(_Slot((), (book, upto, _encode(state))))
 
     async def _put(self, slot: _Slot) -> list[Record]:
         self._waiting.append(slot)
@@ -111,36 +111,35 @@ class Ledger:
         try:
             while True:
                 await self._wake.wait()
-                await self._turn()
+                await self._write()
         finally:
             with trio.CancelScope(shield=True):
                 while self._waiting:
-                    await self._turn()
+                    await self._write()
             self._read.close()
             self._db.close()
 
-    async def _turn(self) -> None:
+    async def _write(self) -> None:
         self._wake = trio.Event()
         batch, self._waiting = self._waiting, []
-        if not await trio.to_thread.run_sync(self._commit, batch) and len(batch) > 1:
-            for slot in batch:  # one bad row must not fail its neighbours
-                await trio.to_thread.run_sync(self._commit, [slot])
+        with trio.CancelScope(shield=True):  # a commit under way is waited for, so that each slot learns its fate
+            if not await trio.to_thread.run_sync(self._commit, batch):
+                for slot in batch:  # one bad row must not fail its neighbours
+                    await trio.to_thread.run_sync(self._commit, [slot])
         for slot in batch:
-            if not slot.error:
-                for tell in self._committed:
-                    tell(slot.records)
+            for tell in self._committed if slot.records else ():
+                tell(slot.records)
             slot.done.set()
 
     def _commit(self, batch: list[_Slot]) -> bool:
-        at = self._now()
+        at = stamp(self._clock.now())
+        stored: list[list[Record]] = []
         try:
             self._db.execute("begin immediate")
             for slot in batch:
-                slot.error, slot.records = None, [self._insert(draft, at) for draft in slot.drafts]
+                stored.append([self._insert(draft, at) for draft in slot.drafts])
                 if slot.snapshot:
-                    book, upto, state = slot.snapshot
-                    row = (book, upto, self._encode(state))
-                    self._db.execute("insert or replace into snapshots(book, seq, state) values (?, ?, ?)", row)
+                    self._db.execute(_SNAPSHOT, slot.snapshot)
             self._db.execute("commit")
         except (sqlite3.Error, TypeError, ValueError, OverflowError) as error:
             if self._db.in_transaction:
@@ -148,29 +147,26 @@ class Ledger:
             for slot in batch:
                 slot.error = LedgerError(f"the ledger {self._path} did not store the record: {error}")
             return False
+        for slot, records in zip(batch, stored, strict=True):
+            slot.records, slot.error = records, None
         return True
 
     def _insert(self, draft: Draft, at: str) -> Record:
-        row = (draft.book, draft.kind, draft.key, at, self._encode(draft.data))
-        seq = self._db.execute("insert into records(book, kind, key, at, data) values (?, ?, ?, ?, ?)", row).lastrowid
-        return Record(seq or 0, draft.book, draft.kind, draft.key, at, draft.data)
+        row = (draft.book, draft.kind, draft.key, at, _encode(draft.data))
+        seq = self._db.execute(_INSERT, row).lastrowid or 0
+        return Record(seq, draft.book, draft.kind, draft.key, at, draft.data)
 
-    def select(self, where: str, args: tuple[Any, ...]) -> Iterator[Record]:
-        """Yield the stored records for which an SQL condition holds, oldest first."""
-        with closing(
-            self._read.execute(f"select seq, book, kind, key, at, data from records where {where}", args)
-        ) as rows:
-            for *fields, data in rows:
-                yield Record(*fields, msgspec.json.decode(data))
+    def select(self, where: str, *args: Any) -> Iterator[Record]:
+        """Yield the stored records for which an SQL condition holds."""
+        query = f"select seq, book, kind, key, at, data from records where {where}"
+        with closing(self._read.execute(query, args)) as rows:
+            for seq, book, kind, key, at, data in rows:
+                yield Record(seq, book, kind, key, at, msgspec.json.decode(data))
 
     def load(self, book: str) -> tuple[int, Any]:
         """Return the book's snapshot and the sequence number it reaches to, or (0, None)."""
         row = self._read.execute("select seq, state from snapshots where book=?", (book,)).fetchone()
         return (row[0], msgspec.json.decode(row[1])) if row else (0, None)
-
-    def books(self) -> list[str]:
-        """Return the names of the books that hold anything."""
-        return [name for (name,) in self._read.execute("select distinct book from records order by book")]
 
 
 class Book:
@@ -180,7 +176,7 @@ class Book:
         self._ledger, self.name = ledger, name
 
     def draft(self, kind: str, key: str, **data: Any) -> Draft:
-        """Return a record of this book for an `append` together with others."""
+        """Return a record of this book for an `append_all`."""
         return Draft(self.name, kind, key, data)
 
     async def append(self, kind: str, key: str, **data: Any) -> Record:
@@ -194,7 +190,7 @@ class Book:
     def replay(self) -> tuple[Any, Iterator[Record]]:
         """Return the last snapshot (or None) and the records after it, oldest first."""
         seq, state = self._ledger.load(self.name)
-        return state, self._ledger.select("book=? and seq>? order by seq", (self.name, seq))
+        return state, self._ledger.select("book=? and seq>? order by seq", self.name, seq)
 
     async def snapshot(self, state: Any, upto: int) -> None:
         """Let a later `replay` begin with `state`, the fold of the records up to and with `upto`."""
@@ -202,8 +198,8 @@ class Book:
 
     def find(self, key: str) -> list[Record]:
         """Return every record about `key`, oldest first."""
-        return list(self._ledger.select("book=? and key=? order by seq", (self.name, key)))
+        return list(self._ledger.select("book=? and key=? order by seq", self.name, key))
 
-    def select_kind(self, kind: str, count: int) -> list[Record]:
+    def newest(self, kind: str, count: int) -> list[Record]:
         """Return the newest `count` records of a kind, newest first."""
-        return list(self._ledger.select("book=? and kind=? order by seq desc limit ?", (self.name, kind, count)))
+        return list(self._ledger.select("book=? and kind=? order by seq desc limit ?", self.name, kind, count))
