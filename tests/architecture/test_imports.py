@@ -96,6 +96,6 @@ def test_what_a_member_imports_it_declares(member):
     missing = {
         name
         for name in imported_by(member)
-        if not {canonicalize_name(d) for d in provides.get(name, [name])} & declared
+        if not {canonicalize_name(d) for d in [name, *provides.get(name, [])]} & declared
     }
     assert missing == set(), "imported but not among its dependencies"
