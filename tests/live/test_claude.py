@@ -139,15 +139,19 @@ async def test_an_interrupt_stops_the_tool(stage: Stage) -> None:
                 await trio.lowlevel.checkpoint()
         await session.interrupt()
         assert ended(await until_end(session)).outcome == "cancelled"
-        with trio.fail_after(10):
-            while any(_runs(tail) for tail in tails):
-                await trio.lowlevel.checkpoint()
+        await _gone(tails)
 
 
 def _tails(stage: Stage) -> list[psutil.Process]:
     assert stage.process
     family = psutil.Process(stage.process.pid).children(recursive=True)
     return [process for process in family if _runs(process) and process.name() == "tail"]
+
+
+async def _gone(processes: list[psutil.Process]) -> None:
+    with trio.fail_after(10):
+        while any(_runs(process) for process in processes):
+            await trio.lowlevel.checkpoint()
 
 
 def _runs(process: psutil.Process) -> bool:
@@ -336,7 +340,7 @@ async def test_a_killed_cli_says_so_and_leaves_nothing(stage: Stage, how: signal
         os.kill(stage.process.pid, how)
         with pytest.raises(LaunchError, match=rf"claude.*{how.name}|claude.*code {128 + how}"):
             await until_end(session)
-    assert not any(_runs(tail) for tail in tails)
+    await _gone(tails)
 
 
 async def test_leaving_mid_turn_leaves_nothing(stage: Stage) -> None:

@@ -128,6 +128,19 @@ def test_a_sub_agent_speaks_under_its_parent() -> None:
     assert end.reply == "all done" and end.usage.input == 400  # its two requests are paid for, too
 
 
+def test_the_context_is_the_agents_own_and_not_its_sub_agents() -> None:
+    def spoke(parent: str | None, **usage: int) -> dict[str, Any]:
+        return {"type": "assistant", "message": {"model": "m", "usage": usage}, "parent_tool_use_id": parent}
+
+    totals = {"m": {"inputTokens": 3, "contextWindow": 200}, "small": {"inputTokens": 1, "contextWindow": 9}}
+    end = said(
+        spoke(None, input_tokens=5, cache_read_input_tokens=70),
+        spoke("t1", input_tokens=4000),
+        result(modelUsage=totals),
+    )[-1]
+    assert (end.usage.context_used, end.usage.context_size, end.usage.input) == (75, 200, 4)
+
+
 def test_a_turn_of_the_clis_own_ends_nobodys_turn_and_is_paid_for_by_the_next() -> None:
     events = replay("background")
     first, second = of(TurnEnded, events)

@@ -13,10 +13,9 @@ from uuid import uuid4
 
 import trio
 
-from aegis.driver import Decision, Permission, PermissionRequest, Probe, Profile, Seat
-from aegis.errors import LaunchError
+from aegis import Decision, LaunchError, PermissionRequest, Probe, Process, Profile, Seat
+from aegis.driver import Permission
 from aegis.events import Event, ToolKind
-from aegis.processes import Process
 from aegis_claude import tools, wire
 from aegis_claude.profile import PLANE, ClaudeProfile, command
 from aegis_claude.translate import Translator

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aegis.driver import Driver
-from aegis.hookspecs import hookimpl
+from aegis import Driver, hookimpl
 from aegis_claude.driver import ClaudeDriver
 
 

@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from aegis.driver import McpServer, Profile, Seat
-from aegis.processes import Command
+from aegis import Command, McpServer, Profile, Seat
 
 PLANE = "aegis"  # the name of our own MCP server, whose verbs the kernel itself governs
 _MODES = {"read": "plan", "write": "acceptEdits", "full": "default", "auto": "default"}
