@@ -11,7 +11,7 @@ CLIS := .clis/.ready
 KINDS := driver primitive frontend plugin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs clis new-plugin constraints format ready clean $(KINDS)
+.PHONY: help demo test check style types bench docs clis new-plugin constraints format ready clean $(KINDS)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -19,16 +19,19 @@ help: ## this list
 demo: $(READY) ## three scripted agents hand work to one another; type to them
 	@$(BIN)/aegis demo $(ARGS)
 
-test: check clis ## everything: the checks, the tests, and the drivers against the real CLIs
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(READY) $(CLIS) ## everything: style, types, all tests, and the drivers against the real CLIs
+	@$(MAKE) --no-print-directory --keep-going style types; static=$$?; \
+	$(BIN)/python -m pytest $(ARGS) && exit $$static
 
-check: $(READY) ## style, types, imports, line budgets, generated pages
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/python .make/budgets.py
-	$(BIN)/python .make/reference.py --check
+check: style types ## before a commit: style, types, imports, line budgets, generated pages
+	@$(BIN)/python -m pytest -q tests/architecture tests/docs
+
+style: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY)
+	@$(BIN)/mypy
 
 format: $(READY) ## put the sources into the one style
 	$(BIN)/ruff check --fix .
