@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import trio
 
-from aegis.events import Event, Gap
+from aegis.events import Event, Fault, Gap
 
 
 class Batch(NamedTuple):
@@ -69,6 +69,12 @@ class Bus:
     def __init__(self) -> None:
         self.subscriptions: set[Subscription] = set()
         self.drained = trio.Event()
+        self.faults: deque[Fault] = deque(maxlen=100)
+
+    def report(self, fault: Fault) -> None:
+        """Show a fault, and keep it among the last hundred."""
+        self.faults.append(fault)
+        self.publish("", fault)
 
     def publish(self, agent_id: str, *events: Event) -> None:
         """Show the events to every subscriber."""
@@ -82,7 +88,8 @@ class Bus:
     async def room(self) -> None:
         """Wait while a lossless subscriber is full: the one who feeds the bus a stream asks before reading on."""
         while any(s.lossless and s.size > s.capacity for s in self.subscriptions):
-            self.drained = trio.Event()
+            if self.drained.is_set():
+                self.drained = trio.Event()
             await self.drained.wait()
 
     def subscribe(self, capacity: int = 50_000, *, lossless: bool = False) -> Subscription:

@@ -11,8 +11,10 @@ import msgspec
 Urgency = Literal["next_turn", "interrupt"]
 State = Literal["accepted", "injected", "ended", "dead"]
 
-# A body may not look like mail: these are the openings of a header line, after invisible characters are dropped.
-_FORGED = re.compile(r"^[\s>✉|]*[>✉]\s*(from|id)\b", re.IGNORECASE)
+# A body may not look like mail: these are the openings of a header line, whatever signs and letters imitate them.
+_SIGNS = ">✉˃ᐳ›»❯❭❱➤➢⟩〉≻⊳▶►→🖂📧📨📩"
+_FORGED = re.compile(rf"^[\s{_SIGNS}|]*[{_SIGNS}]\s*(from|id)\b", re.IGNORECASE)
+_ALIKE = str.maketrans("оοіιıԁгм", "ooiiidrm")  # Cyrillic and Greek letters that look Latin
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,7 +58,8 @@ def quoted(body: str) -> str:
 
 def _looks_like_header(line: str) -> bool:
     plain = unicodedata.normalize("NFKC", line)
-    return bool(_FORGED.match("".join(c for c in plain if unicodedata.category(c) != "Cf")))
+    seen = "".join(c for c in plain if unicodedata.category(c)[0] not in "CM")  # no controls, no combining marks
+    return bool(_FORGED.match(seen.translate(_ALIKE)))
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
