@@ -16,13 +16,13 @@ from typing import Any
 
 import trio
 from model_server import running, text, thinking, tool_use
-from plane import plane
 from stage import Stage, turn, until_end
 
 from aegis.driver import Decision, McpServer, PermissionRequest
 from aegis.errors import LaunchError
 from aegis.events import SessionStarted
 from aegis.processes import Command, Process
+from aegis.testing.plane import serving
 
 LONG = 300  # characters kept of a string
 DROPPED = {
@@ -116,9 +116,8 @@ async def permission(studio: Studio) -> None:
 
 async def plane_call(studio: Studio) -> None:
     studio.model.follow({"when": "go", "say": [tool_use("mcp__aegis__whoami")]}, {"say": "done"})
-    with plane(alice="secret") as server:
-        servers = [McpServer("aegis", server.url, {"Authorization": "Bearer secret"})]
-        await talk(studio, "go", servers=servers)
+    with serving() as server:
+        await talk(studio, "go", servers=[server.server("alice", "secret")])
 
 
 async def plane_lost(studio: Studio) -> None:
