@@ -90,7 +90,7 @@ def _letters(kernel: BlockingClient, raw: dict[str, Any]) -> Iterator[dict[str, 
     """Yield the envelopes a turn began with; a transcript only has their ids."""
     for envelope_id in raw.get("envelopes", ()) if raw.get("t") == "TurnStarted" else ():
         try:
-            message, _ = kernel.perform("message show", {"id": envelope_id})
+            message, _ = kernel.perform("message show", {"message": envelope_id})
         except Refused:
             continue  # nobody here keeps messages
         yield {name: message[name] for name in ("id", "sender", "recipient", "at", "body")}

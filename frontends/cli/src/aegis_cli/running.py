@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -58,9 +58,11 @@ def plainly() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def kernel_here(root: Path, *, clean: bool = False) -> AsyncIterator[Kernel]:
+async def kernel_here(
+    root: Path, *, clean: bool = False, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Kernel]:
     """Enter the project's kernel in this process; broken plugins and later faults are said on stderr."""
-    async with open_kernel(root, clean=clean) as kernel:
+    async with open_kernel(root, clean=clean, environment=environment) as kernel:
         for row in kernel.plugins.report():
             if row.state == "failed":
                 say(f"the plugin {row.name!r} is broken and left out: {row.error}")

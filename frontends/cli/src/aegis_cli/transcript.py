@@ -23,6 +23,7 @@ from aegis.events import (
     TurnEnded,
 )
 
+_LINE = 110  # columns of what is only hinted at
 _MARKS = {"pending": "○", "in_progress": "◐", "completed": "●"}
 
 
@@ -63,7 +64,7 @@ class Transcript:
             case Delivered():
                 return _mail(msgspec.convert(event.envelope, Envelope), who)
             case ToolCall(parent=""):
-                return f"{who} · {event.kind}: {event.title or event.name}"
+                return f"{who} · {_first_line(event.title or event.name)}"
             case ToolResult(parent="", is_error=True):
                 return f"{who} · error: {_first_line(event.text)}"
             case ToolResult(parent="", diff=(path, _, _)):
@@ -104,4 +105,5 @@ def _indented(text: str) -> str:
 
 
 def _first_line(text: str) -> str:
-    return next(iter(text.strip().splitlines()), "")[:200]
+    first = next(iter(text.strip().splitlines()), "")
+    return first if len(first) <= _LINE else f"{first[: _LINE - 1]}…"
