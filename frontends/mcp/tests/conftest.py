@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 import trio
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import ToolListChangedNotification
 
 import aegis_mcp.plugin
 from aegis import Caller, Kernel, Profile, Refused, Seat, hookimpl, report, verb
@@ -21,6 +19,12 @@ from aegis.events import SessionStarted, Text, TurnEnded
 
 PERSON = Caller("human", "anna")
 MODERN, LEGACY = "2026-07-28", "legacy"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Pass over what the SDK's own HTTP client leaves to the collector."""
+    for what in ("Async generator:ResourceWarning", ".*async_generator object:pytest.PytestUnraisableExceptionWarning"):
+        item.add_marker(pytest.mark.filterwarnings(f"ignore:{what}"))
 
 
 class Session:
@@ -79,7 +83,7 @@ class Further:
 class Toys:
     """Verbs of the tests; `started` and `ended` follow the slow one."""
 
-    name = "toys"
+    name, Further = "toys", Further
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -174,6 +178,8 @@ class Puppets:
 class Scene:
     """What a test works with: the kernel, its agents, and clients in their names."""
 
+    Raw: type[Raw]
+
     def __init__(self, kernel: Kernel, puppets: Puppets) -> None:
         self.kernel, self.driver = kernel, puppets.driver
         assert puppets.toys
@@ -189,29 +195,20 @@ class Scene:
         return self.driver.seats[handle].servers[0].headers["Authorization"].removeprefix("Bearer ")
 
     @asynccontextmanager
-    async def client(self, handle: str, mode: str = MODERN, *, in_path: bool = False, heard: Callable | None = None):
-        """A client of this agent, by header or by path; `heard` is called with what the server says unasked."""
+    async def client(self, handle: str, mode: str = MODERN, *, in_path: bool = False):
+        """A client of this agent, by header or by path."""
         url, secret = self.url(handle), self.secret(handle)
         headers = {} if in_path else {"Authorization": f"Bearer {secret}"}
 
-        async def listen(message: Any) -> None:
-            if heard:
-                heard(message)
-
-        async with httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(30)) as http:
+        async with httpx2.AsyncClient(headers=headers, timeout=None) as http:
             transport = streamable_http_client(f"{url}/{secret}" if in_path else url, http_client=http)
-            async with Client(transport, mode="auto" if mode == MODERN else mode, message_handler=listen) as client:
+            async with Client(transport, mode="auto" if mode == MODERN else mode) as client:
                 yield client
 
     @staticmethod
     def text(result: Any) -> str:
         """The text of a tool's result."""
         return result.content[0].text
-
-    @staticmethod
-    def is_news(message: Any) -> bool:
-        """Whether the server said that its tools changed."""
-        return isinstance(message, ToolListChangedNotification)
 
     async def status(self):
         return await self.kernel.verbs.call(PERSON, "plane status")
@@ -222,7 +219,7 @@ class Raw:
 
     def __init__(self, scene: Scene, handle: str) -> None:
         self.scene, self.handle = scene, handle
-        self.http = httpx2.AsyncClient(timeout=httpx2.Timeout(30))
+        self.http = httpx2.AsyncClient(timeout=None)
         self.session = ""
 
     def headers(self, **more: str) -> dict[str, str]:
@@ -248,6 +245,9 @@ class Raw:
 
     async def call(self, tool: str, **arguments: Any):
         return await self.post("tools/call", {"name": tool, "arguments": arguments}, number=2)
+
+
+Scene.Raw = Raw
 
 
 @pytest.fixture

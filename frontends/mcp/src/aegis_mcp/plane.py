@@ -100,7 +100,7 @@ class Plane:
 
     def fault(self, source: str, error: BaseException) -> None:
         """Let people know of an error that is no caller's."""
-        self.kernel.bus.publish("", Fault(source, f"{type(error).__name__}: {error}"))
+        self.kernel.bus.report(Fault(source, f"{type(error).__name__}: {error}"))
 
 
 class Furnishing:
