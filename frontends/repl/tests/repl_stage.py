@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections import deque
 from contextlib import asynccontextmanager
@@ -17,6 +18,8 @@ import trio
 from aegis import Caller, Completes, Decision, NotFound, PermissionRequest, Probe, Profile, hookimpl, open_kernel, verb
 from aegis import events as e
 from aegis.client import LocalClient
+from aegis.project import Project
+from aegis_cli import control, remote
 from aegis_repl.plugin import ReplConsole
 
 ME = Caller("human", "anna")
@@ -53,7 +56,7 @@ class Actor:
                 for n in range(int(rest[0])):
                     self._say(e.Text(f"flood line {n}\n"))
                     if n % 50 == 0:
-                        await trio.sleep(0)
+                        await trio.lowlevel.checkpoint()
                 self._say(e.Text("flood is over"))
             case "drip":  # until it is stopped
                 n = 0
@@ -61,10 +64,13 @@ class Actor:
                     self._say(e.Text(f"drip {n}\n"))
                     n += 1
                     await trio.sleep(0.005)
+                outcome = "cancelled"
             case "tell":
-                caller = self._stage.kernel.roster.caller(self._stage.kernel.roster.get(self._seat.agent_id))
+                kernel = self._stage.kernel
+                caller = kernel.roster.caller(kernel.roster.get(self._seat.agent_id))
                 self._say(e.ToolCall("t1", "aegis_handoff", title=f"target={rest[0]}"))
-                done = await self._stage.kernel.verbs.call(caller, "handoff", {"target": rest[0], "context": " ".join(rest[1:])})
+                args = {"target": rest[0], "context": " ".join(rest[1:])}
+                done = await kernel.verbs.call(caller, "handoff", args)
                 self._say(e.ToolResult("t1", str(done)))
             case "ask":
                 done = await self._seat.ask(PermissionRequest("req-1", "Bash", "execute", "rm -rf build"))
@@ -157,7 +163,7 @@ class Theatre:
         return await self.send(caller, target, context)
 
     @verb("spawn", positional=("agent",))
-    async def spawn(self, caller: Caller, agent: Annotated[str, Completes("profile")], handle: str = "") -> dict[str, str]:
+    async def spawn(self, caller: Caller, agent: Annotated[str, Completes("profile")], handle: str = ""):
         """Start an agent of a profile."""
         made = await self.kernel.roster.spawn(agent, handle or f"new-{len(self.kernel.roster.known())}")
         return {"handle": made.handle, "id": made.id}
@@ -194,10 +200,49 @@ async def staged(folder: Path, *handles: str, **plugins: object):
         yield kernel
 
 
+class Door:
+    """The control socket, as the shell's package has it."""
+
+    @hookimpl
+    def aegis_frontends(self, kernel):
+        return [control.Control(kernel)]
+
+
+async def serve(folder: str, *handles: str) -> int:
+    """Be the kernel, with its control socket, until told to end."""
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        async with staged(Path(folder), *handles, door=Door()):
+            print("serving", flush=True)
+            async for _ in signals:
+                return 0
+    return 0
+
+
+async def attach(folder: str) -> int:
+    """Sit at a console in a process of its own, which ends when the kernel does."""
+    left = 1
+    async with (
+        remote.connected(str(Project(Path(folder).resolve()).socket)) as client,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def end() -> None:
+            await client.ended.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(end)
+        left = await ReplConsole().attach(client)
+        nursery.cancel_scope.cancel()
+    return left
+
+
 async def main(folder: str, *handles: str) -> int:
+    """Be the kernel and sit at its console."""
     async with staged(Path(folder), *handles) as kernel:
         return await ReplConsole().attach(LocalClient(kernel, ME))
 
 
 if __name__ == "__main__":
-    sys.exit(trio.run(main, *sys.argv[1:]))
+    folder, *words = sys.argv[1:]
+    play = {"--serve": serve, "--attach": attach}.get(words[0] if words else "", main)
+    sys.exit(trio.run(play, folder, *[word for word in words if not word.startswith("--")]))

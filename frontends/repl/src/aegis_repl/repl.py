@@ -27,7 +27,8 @@ from aegis_repl.screen import FrameOutput, Screen, frame_output
 from aegis_repl.state import State
 from aegis_repl.welcome import help_on, welcome
 
-GONE = "aegis is gone: its kernel ended or was stopped. What it accepted is on disk; `aegis` starts it again."
+GONE = "aegis has stopped. What it accepted is on disk; `aegis` starts it again."
+RECALLED = 20  # lines of the last turn
 _PATIENCE = 1.0  # seconds the screen has to give the terminal back
 
 
@@ -42,7 +43,7 @@ class Repl:
         self._verbs: dict[str, dict[str, Any]] = {}
         self._acts, self._inbox = trio.open_memory_channel[Act](inf)
         self._mail, self._letters = trio.open_memory_channel[tuple[str, str]](inf)
-        self._farewell = ""
+        self._farewell = GONE  # until it is known that something else ended the visit
 
     async def run(self) -> int:
         """Serve the person until they leave (0) or the kernel is gone (1); the terminal is then as it was."""
@@ -59,10 +60,11 @@ class Repl:
                     await self._begin()
                     await self._serve(news)
             except AegisError as error:
-                self._farewell = self._farewell or f"{error}"
-        if self._farewell:
-            self._output.write(self._farewell + "\n")
-            self._output.flush()
+                self._farewell = str(error)
+            finally:
+                with suppress(OSError):  # the terminal is gone too
+                    self._output.write(self._farewell and self._farewell + "\n")
+                    self._output.flush()
         return 1 if self._farewell else 0
 
     async def _begin(self) -> None:
@@ -71,6 +73,7 @@ class Repl:
         self._state.load(snapshot)
         profiles = await self._client.complete("profile")
         self._screen.emit(welcome(snapshot, self._state.view(), profiles))
+        await self._recall(self._state.active)
         self._screen.show(self._state.view())
 
     async def _serve(self, news: AsyncIterator[list[Batch]]) -> None:
@@ -82,6 +85,7 @@ class Repl:
             nursery.start_soon(self._post)
             async for act in self._inbox:
                 if act.what == "quit":
+                    self._farewell = act.value or ""
                     break
                 try:
                     await self._do(act)
@@ -91,7 +95,7 @@ class Repl:
 
     async def _show_screen(self) -> None:
         """Run the screen's thread; when this is cancelled the thread has a moment to give the terminal back."""
-        ended = trio.Event()
+        ended, why = trio.Event(), ""
 
         async def let_go() -> None:
             try:
@@ -103,9 +107,12 @@ class Repl:
         async with trio.open_nursery() as nursery:
             with trio.CancelScope(shield=True) as patience:
                 nursery.start_soon(let_go)
-                await trio.to_thread.run_sync(self._screen.run, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
+                try:
+                    await trio.to_thread.run_sync(self._screen.run, abandon_on_cancel=True, limiter=_one_thread())
+                except OSError as error:
+                    why = f"the terminal is gone: {error}"
             ended.set()
-        self._nursery.cancel_scope.cancel()
+        self._acts.send_nowait(Act("quit", why))
 
     async def _signals(self, task_status: trio.TaskStatus[None]) -> None:
         """Hear what the thread cannot: a resize, and a Ctrl+C of the moment in which a frame is printed."""
@@ -119,16 +126,19 @@ class Repl:
     # -- what happens -------------------------------------------------------------------------------------------
 
     async def _follow(self, news: AsyncIterator[list[Batch]]) -> None:
-        async for batches in news:
-            for batch in batches:
-                lines, ring = self._state.fold(batch)
-                if lines or ring:
-                    self._screen.emit(lines, ring=ring)
-                if any(isinstance(event, VerbsChanged) for event in batch.events):
-                    await self._learn()
-            self._screen.show(self._state.view())
-        self._farewell = GONE
-        self._nursery.cancel_scope.cancel()
+        why = GONE
+        try:
+            async for batches in news:
+                for batch in batches:
+                    lines, ring = self._state.fold(batch)
+                    if lines or ring:
+                        self._screen.emit(lines, ring=ring)
+                    if any(isinstance(event, VerbsChanged) for event in batch.events):
+                        await self._learn()
+                self._screen.show(self._state.view())
+        except AegisError as error:
+            why = f"{GONE} ({error})"
+        self._acts.send_nowait(Act("quit", why))
 
     async def _learn(self) -> None:
         self._verbs = {verb["name"]: verb for verb in await self._client.verbs()}
@@ -203,6 +213,18 @@ class Repl:
             return
         rows = self._output.get_size().rows
         self._screen.emit(self._state.switch(agent_id, recent=max(4, rows // 2)))
+        self._nursery.start_soon(self._recall, agent_id)
+
+    async def _recall(self, agent_id: str) -> None:
+        """Show the last turn of an agent that was at work before this screen was, if it is recorded."""
+        tab = self._state.tabs.get(agent_id)
+        if tab and tab.unread:
+            tab.unread = False
+            with suppress(AegisError):
+                text = await self._client.call("read", {"handle": tab.handle})
+                lines = [[("class:dim", line)] for line in render.clean(str(text)).splitlines()[-RECALLED:]]
+                if agent_id == self._state.active:
+                    self._say(lines)
 
     def _new(self) -> None:
         if not self._state.default_agent:
@@ -264,6 +286,11 @@ class Repl:
         with suppress(AegisError):
             values = await self._client.complete(what)
         self._screen.offer(number, values)
+
+
+def _one_thread() -> trio.CapacityLimiter:
+    """Return a limiter of the screen's own: it lives as long as the visit and takes no place from short work."""
+    return trio.CapacityLimiter(1)
 
 
 @contextmanager

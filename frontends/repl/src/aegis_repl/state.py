@@ -58,6 +58,7 @@ class Tab:
     agent: Mapping[str, Any]
     transcript: Transcript
     unseen: bool = False
+    unread: bool = False  # it was at work before this screen was
     asking: dict[str, e.PermissionAsked] = field(default_factory=dict)
     since: float | None = None
     used: tuple[int, int, int] = (0, 0, 0)  # tokens read, of them cached, and said, in turns that are over
@@ -89,7 +90,8 @@ class State:
         self.me = str(snapshot.get("caller", self.me))
         self.default_agent = str(snapshot.get("default_agent") or "")
         for agent in snapshot.get("agents", ()):
-            self._meet(agent)
+            tab = self._meet(agent)
+            tab.unread = bool(agent["session_id"])
 
     def fold(self, batch: Batch) -> tuple[list[Line], bool]:
         """Take a batch in; return the lines to print now, and whether to ring because of another tab."""

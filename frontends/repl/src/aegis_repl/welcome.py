@@ -38,7 +38,7 @@ def welcome(snapshot: Mapping[str, Any], view: View, profiles: Sequence[str]) ->
         start = f"Ctrl+T starts one ({default})" if default else "Ctrl+N starts one"
         others = f"; /spawn takes a profile: {', '.join(profiles)}" if profiles else ""
         hint = f"No agent is here yet. {start}{others}."
-    return [*lines, [("", hint)], [("", "Ctrl+T new agent · Alt+1…9 switch · Esc stop · /help · Ctrl+Q leave")]]
+    return [*lines, [("", hint)], [("", "Ctrl+T new agent · Alt+1…9 switch · Esc stop · /help · Ctrl+Q leave")], []]
 
 
 def help_on(word: str, verbs: Sequence[Mapping[str, Any]]) -> list[Line]:

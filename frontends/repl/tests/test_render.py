@@ -1,0 +1,106 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aegis import Refused
+from aegis import events as e
+from aegis_repl import render
+
+
+def plain(lines):
+    return ["".join(text for _, text in line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("a\x1b[31mred\x1b[0m b", "ared b"),
+        ("\x1b]0;title\x07text", "text"),
+        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1b]52;c;aGk=\x07", ""),
+        ("\x1b[2J\x1b[Hgone", "gone"),
+        ("\x9b31mred", "red"),
+        ("\x1bP1$r\x1b\\x", "x"),
+        ("bell\x07\x08\x00", "bell"),
+        ("1%\r2%", "1% 2%"),
+        ("user\u202egnp.exe", "usergnp.exe"),
+        ("a\tb", "a   b"),
+        ("half \x1b[3", "half "),
+    ],
+)
+def test_nothing_a_terminal_obeys_is_left(said, shown):
+    assert render.clean(said) == shown
+
+
+@given(st.text(alphabet=st.sampled_from("ab\x1b[]0;m\x07\x9b\x9d?\\PX^_\r\x08 (#")))
+def test_no_control_survives_whatever_is_mixed(text):
+    assert not [c for c in render.clean(text) if ord(c) < 32 or 127 <= ord(c) < 160]
+
+
+def test_a_diff_shows_what_changed_and_counts_the_rest():
+    old = "\n".join(["same", *(f"old {n}" for n in range(5)), "end"])
+    new = "\n".join(["same", *(f"new {n}" for n in range(5)), "end"])
+    lines = plain(render.event(e.ToolResult("1", "done", diff=("f", old, new))))
+    assert lines[:3] == ["  └ ok done", "    - old 0", "    - old 1"]
+    assert len(lines) == 1 + render.DIFF_ROWS + 1
+    assert lines[-1] == "    … 4 more lines"
+
+
+def test_a_failed_edit_shows_no_diff():
+    assert plain(render.event(e.ToolResult("1", "no", is_error=True, diff=("f", "a", "b")))) == ["  └ error no"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "line"),
+    [
+        (e.TurnEnded("completed"), "── done ──"),
+        (e.TurnEnded("completed", seconds=0.4, cost_usd=0.0012), "── done in 0.4s · $0.0012 ──"),
+        (e.TurnEnded("cancelled", seconds=3), "── stopped in 3.0s ──"),
+        (e.TurnEnded("failed", reason="exit code 1\nmore"), "── failed · exit code 1 ──"),
+        (e.TurnEnded("refused", reason="budget"), "── refused · budget ──"),
+    ],
+)
+def test_how_a_turn_ended(ended, line):
+    assert plain([render.ending(ended)]) == [line]
+
+
+def test_a_persons_words_stand_as_they_were_typed():
+    mine = {"id": "1", "sender": "human:anna", "recipient": "x", "at": "2026-01-05T10:00:00Z", "body": "one\ntwo"}
+    assert plain(render.delivered(e.Delivered(mine), "human:anna")) == ["› one", "  two"]
+    assert plain(render.delivered(e.Delivered(mine), "human:bob")) == ["human:anna › one", "  two"]
+    assert plain(render.delivered(e.Delivered(mine, 2), "human:anna")) == ["› one  · waits, 2 in line", "  two"]
+
+
+def test_mail_is_a_block_and_cannot_imitate_another():
+    body = "\n".join(["\x1b[1m✉ from human:root · now", "2", "3", "4", "5", "6"])
+    mail = {"id": "1", "sender": "agent:a", "recipient": "x", "at": "2026-01-05T10:00:00Z", "body": body}
+    assert plain(render.delivered(e.Delivered(mail))) == [
+        "✉ from agent:a · 10:00:00Z", "  ¦ ✉ from human:root · now", "  2", "  3", "  4", "  … (2 more lines)",
+    ]  # fmt: skip
+
+
+def test_a_malformed_envelope_is_still_shown():
+    assert plain(render.delivered(e.Delivered({"id": 7}))) == ['· {"id": 7}']
+
+
+@pytest.mark.parametrize(
+    ("value", "lines"),
+    [
+        (None, ["done"]),
+        ("one\ntwo", ["one", "two"]),
+        ({"id": "01", "recipient": "wry-hopper", "state": "accepted"}, ["landed at wry-hopper"]),
+        ({"handle": "a", "reason": "", "queued": 3}, ["handle  a", "queued  3"]),
+        ([{"handle": "a", "none": ""}, {"handle": "bcd", "none": ""}], ["handle", "a", "bcd"]),
+        ([{"a": "x", "b": 1}, {"a": "xyz", "b": 22}], ["a    b", "x    1", "xyz  22"]),
+        (["x", 2], ["x", "2"]),
+        ([], ["nothing"]),
+        (3, ["3"]),
+    ],
+)
+def test_what_a_verb_gave_back(value, lines):
+    assert plain(render.answer(value)) == lines
+
+
+def test_a_refusal_is_its_sentence_and_a_fault_is_named():
+    assert plain(render.refusal(Refused("no such agent"))) == ["✗ no such agent"]
+    assert plain(render.refusal(KeyError("x"))) == ["✗ KeyError: 'x'"]

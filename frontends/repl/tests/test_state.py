@@ -1,0 +1,163 @@
+from aegis import events as e
+from aegis.bus import Batch
+from aegis_repl import bars
+from aegis_repl.state import State, View
+
+
+def agent(name, state="idle", **more):
+    face = {"id": f"01{name}", "handle": name, "profile": "opus", "model": "big", "permission": "full", "state": state}
+    face |= {"reason": "", "session_id": "", "queued": 0, "cost_usd": 0.0, "notes": {}, "asking": []}
+    return face | more
+
+
+def opened(*agents):
+    state = State(lambda: 100.0)
+    state.load({"caller": "human:anna", "agents": list(agents), "default_agent": "opus"})
+    return state
+
+
+def plain(lines):
+    return ["".join(text for _, text in line) for line in lines]
+
+
+def fold(state, name, *events):
+    lines, ring = state.fold(Batch(f"01{name}" if name else "", events))
+    return plain(lines), ring
+
+
+def change(state, name, /, **more):
+    return fold(state, name, e.AgentChanged(agent(name, **more)))
+
+
+def test_only_the_active_tab_is_printed_and_the_other_gets_a_star():
+    state = opened(agent("a"), agent("b"))
+    assert fold(state, "a", e.Text("one\n")) == (["one"], False)
+    assert fold(state, "b", e.Text("two\n")) == ([], False)
+    assert [face.unseen for face in state.view().faces] == [False, True]
+    assert plain(state.switch("01b")) == ["", "─── 2 b ·opus· ───", "two"]
+    assert [face.unseen for face in state.view().faces] == [False, False]
+
+
+def test_the_bell_rings_for_another_tab_only():
+    state = opened(agent("a"), agent("b"))
+    assert fold(state, "a", e.TurnEnded("completed")) == (["── done ──"], False)
+    assert fold(state, "b", e.TurnEnded("completed")) == ([], True)
+    assert fold(state, "b", e.PermissionAsked("1", "Bash")) == ([], True)
+    assert state.view().faces[1].asks
+
+
+def test_a_rename_keeps_the_tab_and_its_transcript():
+    state = opened(agent("a"))
+    fold(state, "a", e.Text("one\n"))
+    lines, _ = fold(state, "a", e.AgentChanged(agent("a", handle="z-z")))
+    assert lines == ["· a is now called z-z"]
+    assert state.find("z-z") == "01a" and state.find("a") == ""
+
+
+def test_closing_the_active_tab_leads_to_its_neighbour():
+    state = opened(agent("a"), agent("b"), agent("c"))
+    state.switch("01b")
+    lines, _ = change(state, "b", state="closed", reason="closed by human:anna")
+    assert lines == ["· b is closed: closed by human:anna", "", "─── 2 c ·opus· ───"]
+    assert [face.handle for face in state.view().faces] == ["a", "c"]
+    change(state, "c", state="closed")
+    change(state, "a", state="closed")
+    assert state.view() == View() and state.active == ""
+
+
+def test_a_new_agent_gets_a_tab_and_is_switched_to_when_awaited():
+    state = opened(agent("a"))
+    assert change(state, "b", state="starting")[0] == ["· b is here ·opus·"]
+    assert state.active == "01a"
+    assert state.switch("01c") == []  # spawned by this person, not seen yet
+    assert change(state, "c", state="starting")[0] == ["", "─── 3 c ·opus· ───"]
+    assert state.active == "01c"
+
+
+def test_a_failure_is_said_once():
+    state = opened(agent("a", "working"))
+    assert change(state, "a", state="failed", reason="exit code 1")[0] == ["✗ failed: exit code 1"]
+    assert change(state, "a", state="failed", reason="exit code 1")[0] == []
+
+
+def test_tokens_are_provisional_until_the_turn_ends():
+    state = opened(agent("a"))
+    fold(state, "a", e.TurnStarted("t"), e.Usage(input=10, cache_read=90, output=5))
+    assert state.view().active.seen_tokens == 100
+    fold(state, "a", e.TurnEnded("completed", usage=e.Usage(input=20, cache_read=180, output=9)))
+    fold(state, "a", e.TurnStarted("t2"), e.Usage(input=1, output=1))
+    face = state.view().active
+    assert (face.seen_tokens, face.cached_tokens, face.said_tokens, face.since) == (201, 180, 10, 100.0)
+
+
+def test_what_is_asked_is_known_from_the_snapshot_and_gone_when_answered():
+    state = opened(agent("a", asking=[{"t": "PermissionAsked", "id": "r1", "tool": "Bash", "title": "ls"}]))
+    assert state.view().question == "a asks to use Bash: ls"
+    fold(state, "a", e.PermissionAnswered("r1", "allowed"))
+    assert state.asked is None
+
+
+def test_mail_to_this_person_and_faults_of_the_kernel_are_shown_whatever_is_active():
+    state = opened(agent("a"))
+    mail = {"id": "1", "sender": "agent:a", "recipient": "human:anna", "at": "2026-01-05T10:00:00Z", "body": "hi"}
+    assert plain(state.fold(Batch("human:anna", (e.Delivered(mail),)))[0]) == ["✉ from agent:a · 10:00:00Z", "  hi"]
+    assert plain(state.fold(Batch("human:bob", (e.Delivered(mail),)))[0]) == []
+    assert fold(state, "", e.Fault("x", "broke"))[0] == ["✗ x: broke"]
+
+
+def test_tabs_are_found_by_number_and_handle_and_step_round():
+    state = opened(agent("a"), agent("b"))
+    assert [state.find(word) for word in ("1", "2", "3", "0", "b", "@b", "x")] == [
+        "01a",
+        "01b",
+        "",
+        "",
+        "01b",
+        "01b",
+        "",
+    ]
+    assert [state.beside(1), state.beside(-1)] == ["01b", "01b"]
+
+
+def bar(state, width):
+    return "".join(text for _, text in bars.tabs(state.view(), width))
+
+
+def test_the_tab_bar_shows_dots_and_marks():
+    state = opened(agent("lucid-knuth"), agent("wry-hopper"))
+    fold(state, "wry-hopper", e.Text("x"))
+    assert bar(state, 80) == " ● 1 lucid-knuth ·opus·  ● 2 wry-hopper ·opus· *"
+    fold(state, "wry-hopper", e.PermissionAsked("1", "Bash"))
+    assert bar(state, 80).endswith("wry-hopper ·opus· ?")
+    assert ("class:dot.idle", "● ") in bars.tabs(state.view(), 80)
+
+
+def test_a_narrow_tab_bar_scrolls_to_the_active_tab():
+    state = opened(*(agent(f"agent-{n}") for n in range(6)))
+    for n in range(6):
+        state.switch(f"01agent-{n}")
+        assert len(bar(state, 40)) <= 40
+        assert f"{n + 1} agent-{n}" in bar(state, 40)
+    assert bar(state, 40).startswith("‹ ") and not bar(state, 40).endswith("›")
+
+
+def test_the_status_line_leaves_out_what_does_not_fit():
+    state = opened(agent("a", "working", queued=2, cost_usd=0.5))
+    fold(state, "a", e.TurnStarted("t"), e.Usage(input=1000, cache_read=127_000, output=1200))
+    full = "".join(text for _, text in bars.status(state.view(), 200, 165.0))
+    assert full == " a ·opus·  big/full  working 1m05s  ✉ 2 queued  ↑128k (99% cached) ↓1.2k  $0.500"
+    narrow = "".join(text for _, text in bars.status(state.view(), 40, 165.0))
+    assert full.startswith(narrow) and len(narrow) <= 40
+
+
+def test_the_unfinished_line_stands_above_the_prompt_and_never_fills_the_screen():
+    state = opened(agent("a"))
+    fold(state, "a", e.Text("word " * 500 + "end"))
+    above = "".join(text for _, text in bars.above_prompt(state.view(), 40, 0))
+    assert above.startswith("…") and above.endswith("end\na › ")
+    assert len(above) <= 40 * bars.LIVE_ROWS + len("\na › ")
+
+
+def test_with_no_agent_the_bars_say_how_to_get_one():
+    assert "Ctrl+T" in bar(opened(), 40)
+    assert "/spawn" in "".join(text for _, text in bars.status(View(), 40, 0))
