@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from aegis.bus import Bus
-from aegis.clock import Clock, WallClock
+from aegis.clock import Clock, WallClock, stamp
 from aegis.config import Config
 from aegis.core import Core
 from aegis.driver import Driver
@@ -114,7 +114,7 @@ def _compose(
     work: trio.Nursery,
 ) -> Kernel:
     bus = Bus()
-    ledger = Ledger(project.state / "ledger.db", clock)
+    ledger = Ledger(project.state / "ledger.db", lambda: stamp(clock.now()))
     core = Core(
         project=project, plugins=plugins, config=config, drivers=drivers, clock=clock, bus=bus, ledger=ledger,
         post=Post(ledger, bus, clock), interceptors=Interceptors(bus), supervisor=Supervisor(work, bus), base=base,

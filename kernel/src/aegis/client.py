@@ -33,7 +33,7 @@ class LocalClient:
         return self._kernel.verbs.completions(what)
 
     async def snapshot(self) -> dict[str, Any]:
-        """Return the whole kernel's public face."""
+        """Return the kernel's public face, and who asks."""
         return self._kernel.snapshot() | {"caller": str(self.caller)}
 
     @asynccontextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml.comments import CommentedMap
@@ -18,6 +18,7 @@ from aegis.project import FILE
 from aegis.yamlfile import YamlFile
 
 _OVERLAYS = frozenset({"agents", "queues", "schedules", "remotes", "groups"})
+_Checked = tuple[dict[str, Any], dict[str, Profile], str]
 
 
 class Settings(BaseModel):
@@ -32,22 +33,18 @@ class Config:
     def __init__(
         self, root: Path, sections: Mapping[str, Any], drivers: Mapping[str, Driver], plugins: Sequence[str]
     ) -> None:
-        self.root, self.file = root, root / FILE
+        self.root, self._file = root, YamlFile(root / FILE)
         self._models = {name: TypeAdapter(model) for name, model in sections.items()}
         self._drivers, self._plugins = dict(drivers), tuple(plugins)
-        self._sections: dict[str, Any] = {}
-        self.profiles: dict[str, Profile] = {}
-        self._default = ""
-        self.reload()
+        self._sections, self.profiles, self._default = self._check(*self._file.load())
 
     def reload(self) -> None:
         """Read the files again; raises `ConfigError` with file, line, key and the nearest valid choice."""
-        self._sections, self.profiles, self._default = self._checked(*YamlFile(self.file).load())
+        self._sections, self.profiles, self._default = self._check(*self._file.load())
 
     def edit(self, change: Callable[[CommentedMap], None]) -> None:
         """Change `.aegis.yaml` and take it into force, or raise `ConfigError` and leave both as they were."""
-        file = YamlFile(self.file)
-        file.edit(change, lambda document: self._checked(document, file.plain(document)))
+        self._file.edit(change, self._check)
         self.reload()
 
     def section(self, name: str) -> Any:
@@ -56,13 +53,13 @@ class Config:
 
     def profile(self, name: str) -> tuple[Profile, Driver]:
         """Return a profile and its driver; every provider is also a profile of its own name, with its defaults."""
-        found = self.profiles.get(name or self.default_agent)
+        name = name or self.default_agent
+        found = self.profiles.get(name)
         if found is None and name in self._drivers:
-            found = self._drivers[name].settings(provider=name)
+            found = self._drivers[name].settings(provider=self._drivers[name].name)
         if found is None:
-            raise NotFound(
-                f"there is no profile {name!r} (profiles: {listed(self.names())}).{nearest(name, self.names())}"
-            )
+            there = listed(self.names())
+            raise NotFound(f"there is no profile {name!r} (profiles: {there}).{nearest(name, self.names())}")
         return found, self._drivers[found.provider]
 
     def names(self) -> list[str]:
@@ -77,97 +74,78 @@ class Config:
         real = [d.name for d in self._drivers.values() if d.name != "scripted" and d.probe().found]
         return next(iter([*real, *self._drivers]), "")
 
-    # -- checking -----------------------------------------------------------------------------------------------
-
-    def _checked(self, document: CommentedMap, plain: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Profile], str]:
+    def _check(self, document: CommentedMap, plain: dict[str, Any]) -> _Checked:
+        plugins = plain.get("plugins") or {}
         owned = {"default_agent", "agents", "plugins", *(s.split(".")[0] for s in self._models)}
-        for name in plain:
-            if name not in owned:
-                self._fail(document, (name,), f"no installed plugin owns the section {name!r}.{nearest(name, owned)}")
-        names = {s.split(".", 1)[1] for s in self._models if s.startswith("plugins.")} | {"disabled", *self._plugins}
-        for name in plain.get("plugins") or {}:
-            if name not in names:
-                self._fail(
-                    document, ("plugins", name), f"{name!r} is configured but not installed.{nearest(name, names)}"
-                )
-        sections = {name: self._section(document, plain, name) for name in self._models}
-        profiles = self._agents(document, self._overlaid(document, plain, "agents"))
-        default = plain.get("default_agent") or ""
-        if default and default not in {*profiles, *self._drivers}:
-            known = [*profiles, *self._drivers]
-            self._fail(document, ("default_agent",), f"there is no profile {default!r}.{nearest(str(default), known)}")
+        named = {"disabled", *self._plugins, *(s.split(".")[1] for s in self._models if s.startswith("plugins."))}
+        for name in plain.keys() - owned:
+            self._fail(document, [name], f"no installed plugin owns the section {name!r}.{nearest(name, owned)}")
+        for name in plugins.keys() - named:
+            self._fail(document, ["plugins", name], f"{name!r} is not an installed plugin.{nearest(name, named)}")
+        sections = {}
+        for name, model in self._models.items():
+            value = plugins.get(name.split(".")[1]) if "." in name else self._entries(document, plain, name)
+            sections[name] = self._validate(document, name.split("."), model, {} if value is None else value)
+        agents = self._entries(document, plain, "agents") or {}
+        profiles = {name: self._profile(document, name, body) for name, body in agents.items()}
+        default, known = plain.get("default_agent") or "", {*profiles, *self._drivers}
+        if default and default not in known:
+            self._fail(document, ["default_agent"], f"there is no profile {default!r}.{nearest(str(default), known)}")
         return sections, profiles, default
 
-    def _section(self, document: CommentedMap, plain: dict[str, Any], name: str) -> Any:
-        where = name.split(".")
-        value: Any = self._overlaid(document, plain, name) if name in _OVERLAYS else plain
-        for key in where if name not in _OVERLAYS else ():
-            value = (value or {}).get(key)
-        return self._validate(document, where, self._models[name], {} if value is None else value)
+    def _entries(self, document: CommentedMap, plain: dict[str, Any], name: str) -> Any:
+        """Return a section's value, its overlays merged in."""
+        value = plain.get(name)
+        overlays = sorted((self.root / ".aegis" / name).glob("*.yaml")) if name in _OVERLAYS else []
+        if name in _OVERLAYS and not isinstance(value or {}, dict):
+            self._fail(document, [name], f"`{name}:` must be a mapping of names")
+        for path in overlays:
+            if path.stem in (value or {}):
+                raise ConfigError(f"{path}: {name}.{path.stem} is also in {self._file.path}; keep one of the two")
+            value = {**(value or {}), path.stem: YamlFile(path).load()[1]}
+        return value
 
-    def _agents(self, document: CommentedMap, agents: dict[str, Any]) -> dict[str, Profile]:
-        profiles: dict[str, Profile] = {}
-        for name, body in agents.items():
-            where = ["agents", name]
-            if not isinstance(body, dict):
-                self._fail(document, where, "an agent is a mapping with at least `provider:`")
-            provider = body.get("provider", body.get("harness"))
-            driver = self._drivers.get(str(provider))
-            if driver is None:
-                known = listed(self._drivers)
-                what = f"there is no provider {provider!r}" if provider else "`provider:` is missing"
-                self._fail(
-                    document,
-                    [*where, "provider"],
-                    f"{what} (installed: {known}).{nearest(str(provider), self._drivers)}",
-                )
-            body = {k: v for k, v in body.items() if k != "harness"} | {"provider": driver.name}
-            profiles[name] = self._validate(document, where, TypeAdapter(driver.settings), body)
-        return profiles
-
-    def _overlaid(self, document: CommentedMap, plain: dict[str, Any], name: str) -> dict[str, Any]:
-        inline = plain.get(name) or {}
-        if not isinstance(inline, dict):
-            self._fail(document, (name,), f"`{name}:` must be a mapping of names")
-        merged = dict(inline)
-        for path in sorted((self.root / ".aegis" / name).glob("*.yaml")):
-            if path.stem in inline:
-                raise ConfigError(f"{path}: {name}.{path.stem} is also in {self.file}; keep one of the two")
-            merged[path.stem] = YamlFile(path).load()[1]
-        return merged
+    def _profile(self, document: CommentedMap, name: str, body: Any) -> Profile:
+        if not isinstance(body, dict):
+            self._fail(document, ["agents", name], "an agent is a mapping with at least `provider:`")
+        provider = str(body.pop("harness", "") or body.get("provider", ""))
+        driver = self._drivers.get(provider)
+        if driver is None:
+            what = f"there is no provider {provider!r}" if provider else "`provider:` is missing"
+            hint = f"{what} (installed: {listed(self._drivers)}).{nearest(provider, self._drivers)}"
+            self._fail(document, ["agents", name, "provider"], hint)
+        model = TypeAdapter(driver.settings)
+        profile: Profile = self._validate(document, ["agents", name], model, {**body, "provider": driver.name})
+        return profile
 
     def _validate(self, document: CommentedMap, where: Sequence[str], model: TypeAdapter[Any], value: Any) -> Any:
         try:
             return model.validate_python(value)
         except ValidationError as error:
             first = error.errors()[0]
-            at, what = [*where, *map(str, first["loc"])], first["msg"].removeprefix("Value error, ")
+            at, what = [*where, *first["loc"]], first["msg"].removeprefix("Value error, ")
             if first["type"] == "extra_forbidden":
-                known = self._keys(model, first["loc"][:-1])
-                what = f"there is no setting {at[-1]!r} here (there are: {listed(known)}).{nearest(at[-1], known)}"
+                known = _settings_at(model.json_schema(), first["loc"][:-1])
+                what = f"there is no setting {at[-1]!r} here (there are: {listed(known)}).{nearest(str(at[-1]), known)}"
             elif first["type"] == "literal_error":
                 what = f"{first['input']!r} is none of {first['ctx']['expected']}"
             self._fail(document, at, what)
 
-    @staticmethod
-    def _keys(model: TypeAdapter[Any], loc: tuple[int | str, ...]) -> list[str]:
-        schema = model.json_schema()
-        node: Any = schema
-        for step in (*loc, None):
-            while "$ref" in node or "anyOf" in node:
-                node = schema["$defs"][node["$ref"].split("/")[-1]] if "$ref" in node else node["anyOf"][0]
-            if step is not None:
-                node = (
-                    (node.get("properties") or {}).get(step)
-                    or node.get("additionalProperties")
-                    or node.get("items")
-                    or {}
-                )
-        return list(node.get("properties", {}))
+    def _fail(self, document: CommentedMap, where: Sequence[str | int], what: str) -> NoReturn:
+        key, overlay = (
+            ".".join(map(str, where)),
+            self.root / ".aegis" / str(where[0]) / f"{where[1:2] and where[1]}.yaml",
+        )
+        place = str(overlay) if overlay.exists() else f"{self._file.path}:{self._file.line(document, where)}"
+        raise ConfigError(f"{place}: {key}: {what}")
 
-    def _fail(self, document: CommentedMap, where: Sequence[str], what: str) -> Any:
-        overlay = self.root / ".aegis" / where[0] / f"{where[1]}.yaml" if len(where) > 1 else None
-        if overlay and overlay.exists():
-            raise ConfigError(f"{overlay}: {'.'.join(where[2:]) or where[1]}: {what}")
-        line = YamlFile(self.file).line(document, where)
-        raise ConfigError(f"{self.file}:{line}: {'.'.join(where)}: {what}")
+
+def _settings_at(schema: dict[str, Any], where: Sequence[str | int]) -> list[str]:
+    """Return the keys a JSON schema allows at this place."""
+    node: Any = schema
+    for step in (*where, None):
+        while "$ref" in node or "anyOf" in node:
+            node = schema["$defs"][node["$ref"].split("/")[-1]] if "$ref" in node else node["anyOf"][0]
+        if step is not None:
+            node = node.get("properties", {}).get(step) or node.get("additionalProperties") or node.get("items") or {}
+    return list(node.get("properties", {}))

@@ -1,13 +1,4 @@
-"""The errors of aegis, and whose fault each one is.
-
-AegisError               anything aegis says on purpose; its text is a sentence
-├── ConfigError          the user's `.aegis.yaml` or command line is wrong
-├── Refused              the request was understood and is not done
-│   └── NotFound         it names something that does not exist
-├── LaunchError          an agent's CLI could not be started, or died
-├── LedgerError          the disk did not keep what it was given
-└── Busy                 another kernel holds this project
-"""
+"""The errors of aegis, and whose fault each one is: the text of every one is a sentence meant to be read."""
 
 from __future__ import annotations
 
@@ -25,13 +16,13 @@ class AegisError(Exception):
 
 
 class ConfigError(AegisError):
-    """The configuration cannot be used."""
+    """The configuration or the command line is wrong."""
 
     exit_code = 2
 
 
 class Refused(AegisError):
-    """The request was refused."""
+    """The request was understood and is not done."""
 
     exit_code = 3
 
@@ -47,7 +38,7 @@ class LaunchError(AegisError):
 
 
 class LedgerError(AegisError):
-    """The ledger could not store what it was given; nothing was acknowledged."""
+    """The disk did not keep what it was given; nothing was acknowledged."""
 
 
 class Busy(AegisError):

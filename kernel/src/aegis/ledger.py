@@ -6,6 +6,7 @@ One connection and one writer task, which commits whatever piled up while the la
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,7 +17,6 @@ from typing import Any
 import msgspec
 import trio
 
-from aegis.clock import Clock, stamp
 from aegis.errors import LedgerError
 
 _SCHEMA = """
@@ -30,6 +30,7 @@ create table if not exists snapshots(book text primary key, seq integer not null
 """
 _INSERT = "insert into records(book, kind, key, at, data) values (?, ?, ?, ?, ?)"
 _SNAPSHOT = "insert or replace into snapshots(book, seq, state) values (?, ?, ?)"
+_log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -65,9 +66,10 @@ class _Slot:
 class Ledger:
     """Every book of one project."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path, self._clock = path, clock
+    def __init__(self, path: Path, now: Callable[[], str]) -> None:
+        self._path, self._now = path, now
         self._waiting: list[_Slot] = []
+        self._over = False
         self._wake = trio.Event()
         self._committed: list[Callable[[list[Record]], object]] = []
         try:
@@ -98,6 +100,8 @@ class Ledger:
         await self._put(_Slot((), (book, upto, _encode(state))))
 
     async def _put(self, slot: _Slot) -> list[Record]:
+        if self._over:
+            raise LedgerError(f"the ledger {self._path} is closed; the record was not stored")
         self._waiting.append(slot)
         self._wake.set()
         with trio.CancelScope(shield=True):  # accepted work is stored or failed, never "maybe"
@@ -116,6 +120,7 @@ class Ledger:
             with trio.CancelScope(shield=True):
                 while self._waiting:
                     await self._write()
+            self._over = True
             self._read.close()
             self._db.close()
 
@@ -128,11 +133,14 @@ class Ledger:
                     await trio.to_thread.run_sync(self._commit, [slot])
         for slot in batch:
             for tell in self._committed if slot.records else ():
-                tell(slot.records)
+                try:
+                    tell(slot.records)
+                except Exception:  # a listener's mistake must not cost anyone a record
+                    _log.exception("a listener of the ledger failed")
             slot.done.set()
 
     def _commit(self, batch: list[_Slot]) -> bool:
-        at = stamp(self._clock.now())
+        at = self._now()
         stored: list[list[Record]] = []
         try:
             self._db.execute("begin immediate")
@@ -141,7 +149,7 @@ class Ledger:
                 if slot.snapshot:
                     self._db.execute(_SNAPSHOT, slot.snapshot)
             self._db.execute("commit")
-        except (sqlite3.Error, TypeError, ValueError, OverflowError) as error:
+        except (sqlite3.Error, TypeError, ValueError, OverflowError, RecursionError) as error:
             if self._db.in_transaction:
                 self._db.execute("rollback")
             for slot in batch:
@@ -159,9 +167,12 @@ class Ledger:
     def select(self, where: str, *args: Any) -> Iterator[Record]:
         """Yield the stored records for which an SQL condition holds."""
         query = f"select seq, book, kind, key, at, data from records where {where}"
-        with closing(self._read.execute(query, args)) as rows:
-            for seq, book, kind, key, at, data in rows:
-                yield Record(seq, book, kind, key, at, msgspec.json.decode(data))
+        try:
+            with closing(self._read.execute(query, args)) as rows:
+                for seq, book, kind, key, at, data in rows:
+                    yield Record(seq, book, kind, key, at, msgspec.json.decode(data))
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            raise LedgerError(f"the ledger {self._path} cannot be read: {error}; is the file damaged?") from error
 
     def load(self, book: str) -> tuple[int, Any]:
         """Return the book's snapshot and the sequence number it reaches to, or (0, None)."""

@@ -1,13 +1,13 @@
 """Mail: the only way to reach an agent. Accepted means on disk; what is on disk is delivered, whatever dies.
 
-Book `mail`: `accepted` (key: envelope) → `injected` (the CLI showed that it took it) → `ended`, or `dead`; and
-`turn` (key: turn) with how it ended. The same fold serves a live commit and a replay, so both agree by construction.
+Book `mail`: `accepted` (key: envelope) → `injected` (the CLI showed that it took it) → `ended`, or `dead`, or `read`
+by a person; and `turn` (key: turn) with how it ended. One fold serves live commits and replay alike, so both agree.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,11 @@ from aegis.events import Delivered, TurnEnded
 from aegis.ledger import Draft, Ledger, Record
 
 MAX_HOPS = 64  # how many agents may answer one another before a person must say something
-_SNAPSHOT_EVERY = 5_000
+_SNAPSHOT_EVERY = 5_000  # records
 SYSTEM = "system"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Letter:
     """An envelope that is not done with."""
 
@@ -39,9 +39,8 @@ class Mailbox:
     """What waits for one recipient, in the order of the ledger; `busy` unless a letter would be taken at once."""
 
     def __init__(self, label: str) -> None:
-        self.label = label
+        self.label, self.busy, self.closed = label, True, ""
         self.waiting: deque[Letter] = deque()
-        self.busy, self.closed = True, ""
         self.cut_in: Callable[[], None] = lambda: None
         self._arrived = trio.Event()
 
@@ -50,11 +49,10 @@ class Mailbox:
         self.waiting.append(letter)
         self._arrived.set()
 
-    def put_back(self, letters: Iterable[Letter]) -> None:
+    def put_back(self, letters: Sequence[Letter]) -> None:
         """Return letters that were taken and not given to the CLI."""
-        self.waiting.extendleft(reversed(list(letters)))
-        if self.waiting:
-            self._arrived.set()
+        self.waiting.extendleft(reversed(letters))
+        self._arrived.set()
 
     async def wait(self) -> None:
         """Wait until something is waiting."""
@@ -80,9 +78,9 @@ class Post:
         self._upto, self._snapshot_at = 0, _SNAPSHOT_EVERY
         ledger.on_commit(self._committed)
 
-    def mailbox(self, address: str, label: str = "") -> Mailbox:
+    def mailbox(self, address: str) -> Mailbox:
         """Return the mailbox of an agent id or `human:<user>`, made when it is new."""
-        return self._boxes.setdefault(address, Mailbox(label or address))
+        return self._boxes.setdefault(address, Mailbox(address))
 
     def _box(self, address: str) -> Mailbox | None:
         return self.mailbox(address) if address.startswith("human:") else self._boxes.get(address)
@@ -91,38 +89,37 @@ class Post:
         """Return the letters not done with, of one recipient or of all, oldest first."""
         return [x for x in self._letters.values() if address in ("", x.envelope.recipient)]
 
-    # -- the fold -----------------------------------------------------------------------------------------------
-
     def _committed(self, records: list[Record]) -> None:
         for record in records:
             if record.book == "mail":
                 self._apply(record)
-                if letter := self._letters.get(record.key) if record.kind == "accepted" else None:
-                    self._announce(letter, record.data)
-
-    def _announce(self, letter: Letter, data: dict[str, Any]) -> None:
-        address, box = letter.envelope.recipient, self._boxes[letter.envelope.recipient]
-        position = len(box.waiting) if box.busy else 0
-        if letter.envelope.id in self._positions:
-            self._positions[letter.envelope.id] = position
-        self._bus.publish(address, Delivered(data, position))
-        if letter.envelope.urgency == "interrupt":
-            box.cut_in()
+                if record.kind == "accepted":
+                    self._announce(self._letters[record.key].envelope, record.data)
 
     def _apply(self, record: Record) -> None:
         self._upto = record.seq
         match record.kind:
-            case "accepted":
+            case "accepted" if record.key not in self._letters:
                 self._hold(Letter(msgspec.convert(record.data, Envelope)))
             case "injected" if letter := self._letters.get(record.key):
                 letter.state, letter.turn = "injected", record.data["turn"]
-            case "ended" | "dead" | "read":
-                self._letters.pop(record.key, None)
+            case "ended" | "dead" | "read" if letter := self._letters.pop(record.key, None):
+                box = self.mailbox(letter.envelope.recipient)
+                if letter in box.waiting:
+                    box.waiting.remove(letter)
 
     def _hold(self, letter: Letter) -> None:
-        envelope = letter.envelope
-        self._letters[envelope.id] = letter
-        self.mailbox(envelope.recipient).put(letter)
+        self._letters[letter.envelope.id] = letter
+        self.mailbox(letter.envelope.recipient).put(letter)
+
+    def _announce(self, envelope: Envelope, data: dict[str, Any]) -> None:
+        box = self._boxes[envelope.recipient]
+        position = len(box.waiting) if box.busy else 0
+        if envelope.id in self._positions:
+            self._positions[envelope.id] = position
+        self._bus.publish(envelope.recipient, Delivered(data, position))
+        if envelope.urgency == "interrupt":
+            box.cut_in()
 
     def restore(self) -> list[Letter]:
         """Rebuild the mailboxes from the ledger and return the letters whose turn was in flight."""
@@ -131,24 +128,14 @@ class Post:
             self._hold(Letter(msgspec.convert(envelope, Envelope), letter_state, turn))
         for record in records:
             self._apply(record)
-        flying = [x for x in self._letters.values() if x.state == "injected"]
         for box in self._boxes.values():
-            box.waiting = deque(x for x in box.waiting if x.state == "accepted" and x.envelope.id in self._letters)
-        return flying
-
-    async def _snapshot(self) -> None:
-        if self._upto >= self._snapshot_at:
-            self._snapshot_at = self._upto + _SNAPSHOT_EVERY
-            state = [(msgspec.to_builtins(x.envelope), x.state, x.turn) for x in self._letters.values()]
-            await self._book.snapshot(state, self._upto)
-
-    # -- what callers do ----------------------------------------------------------------------------------------
+            box.waiting = deque(x for x in box.waiting if x.state == "accepted")
+        return [x for x in self._letters.values() if x.state == "injected"]
 
     def envelope(self, sender: str, recipient: str, body: str, **more: Any) -> Envelope:
         """Return a fresh envelope, sent now; its trace begins with itself unless one is given."""
         made = new_id()
-        more.setdefault("trace", made)
-        return Envelope(made, sender, recipient, stamp(self._clock.now()), body, **more)
+        return Envelope(made, sender, recipient, stamp(self._clock.now()), body, **{"trace": made, **more})
 
     def accept(self, envelope: Envelope) -> Draft:
         """Return the record that accepts the envelope, to be stored together with others; it is delivered then."""
@@ -166,16 +153,17 @@ class Post:
             raise Refused(f"{box.label} takes no mail: {box.closed}")
         if envelope.hops > MAX_HOPS:
             raise Refused(f"this message went through {envelope.hops} agents since a person last spoke; stopping here")
-        if envelope.id in self._letters:
+        if self._book.find(envelope.id):
             return self.receipt(envelope.id)
         self._positions[envelope.id] = 0
         try:
             await self._book.append_all(self.accept(envelope), *together)
         finally:
             position = self._positions.pop(envelope.id)
-        if box.closed:  # it closed while the disk worked
-            await self.bury([self._letters[envelope.id]], box.closed)
-        return Receipt(envelope.id, box.label, "accepted" if not box.closed else "dead", position, reason=box.closed)
+        closed = self.mailbox(envelope.recipient).closed  # perhaps while the disk worked
+        if closed:
+            await self.bury([x for x in self.letters(envelope.recipient) if x.envelope.id == envelope.id], closed)
+        return Receipt(envelope.id, box.label, "dead" if closed else "accepted", position, reason=closed)
 
     def find(self, envelope_id: str) -> tuple[Envelope, Receipt]:
         """Return an envelope and what became of it; raises `NotFound`."""
@@ -183,10 +171,9 @@ class Post:
         if not records or records[0].kind != "accepted":
             raise NotFound(f"there is no message {envelope_id!r}")
         envelope, last = msgspec.convert(records[0].data, Envelope), records[-1]
-        state: State = "ended" if last.kind == "read" else last.kind  # type: ignore[assignment]
-        label = self._boxes[envelope.recipient].label if envelope.recipient in self._boxes else envelope.recipient
-        more = {k: last.data.get(k, "") for k in ("outcome", "reason", "turn")} if last.kind != "accepted" else {}
-        return envelope, Receipt(envelope_id, label, state, **more)
+        state: Any = "ended" if last.kind == "read" else last.kind
+        more = {} if last is records[0] else {k: last.data.get(k, "") for k in ("outcome", "reason", "turn")}
+        return envelope, Receipt(envelope_id, self.mailbox(envelope.recipient).label, state, **more)
 
     def receipt(self, envelope_id: str) -> Receipt:
         """Return what became of an envelope; raises `NotFound`."""
@@ -195,8 +182,7 @@ class Post:
     async def wait_turn(self, envelope_id: str) -> TurnEnded:
         """Wait for the turn that carried this envelope and return how it ended; a dead letter counts as failed."""
         if envelope_id in self._letters:
-            event = trio.Event()
-            self._waiters.setdefault(envelope_id, []).append(event)
+            self._waiters.setdefault(envelope_id, []).append(event := trio.Event())
             await event.wait()
         receipt = self.receipt(envelope_id)
         if receipt.state == "dead":
@@ -204,44 +190,36 @@ class Post:
         turn = self._book.find(receipt.turn)
         return msgspec.convert(turn[-1].data, TurnEnded) if turn else TurnEnded("completed")
 
-    # -- what agents do -----------------------------------------------------------------------------------------
-
-    async def injected(self, letters: Sequence[Letter], turn: str, *together: Draft) -> None:
+    async def injected(self, letters: Sequence[Letter], turn: str) -> None:
         """Record that the CLI took the letters as this turn."""
-        await self._book.append_all(*(self._note("injected", x, turn=turn) for x in letters), *together)
+        await self._note("injected", letters, turn=turn)
 
     async def ended(self, letters: Sequence[Letter], ended: TurnEnded, *, tell: bool = False) -> None:
         """Record how the turn of these letters ended and wake who waits; with `tell`, write to their senders too."""
-        note = {"turn": ended.turn, "outcome": ended.outcome, "reason": ended.reason}
-        drafts = [self._book.draft("turn", ended.turn, **msgspec.to_builtins(ended))]
-        drafts += [self._note("ended", x, **note) for x in letters]
-        if tell:
-            drafts += self._to_senders(letters, f"turn {ended.outcome}: {ended.reason}")
-        await self._book.append_all(*drafts)
-        self._wake(letters)
-        await self._snapshot()
+        news = self._to_senders(letters, f"turn {ended.outcome}: {ended.reason}") if tell else []
+        turn = self._book.draft("turn", ended.turn, **msgspec.to_builtins(ended))
+        await self._note("ended", letters, turn, *news, turn=ended.turn, outcome=ended.outcome, reason=ended.reason)
+        if self._upto >= self._snapshot_at:
+            self._snapshot_at = self._upto + _SNAPSHOT_EVERY
+            state = [(msgspec.to_builtins(x.envelope), x.state, x.turn) for x in self._letters.values()]
+            await self._book.snapshot(state, self._upto)
 
-    async def bury(self, letters: Sequence[Letter], reason: str) -> None:
-        """Make dead letters of these and tell their senders."""
-        drafts = [self._note("dead", x, reason=reason) for x in letters]
-        if drafts:
-            await self._book.append_all(*drafts, *self._to_senders(letters, f"not delivered: {reason}"))
-        self._forget(letters)
-        self._wake(letters)
+    async def bury(self, letters: Sequence[Letter], reason: str, *together: Draft) -> None:
+        """Make dead letters of these and tell their senders, in one append with what is stored together with that."""
+        news = self._to_senders(letters, f"not delivered: {reason}")
+        await self._note("dead", letters, *together, *news, reason=reason)
 
     async def read(self, letters: Sequence[Letter]) -> None:
         """Record that a person has seen these."""
-        if letters:
-            await self._book.append_all(*(self._note("read", x) for x in letters))
-        self._forget(letters)
+        await self._note("read", letters)
 
-    def _forget(self, letters: Sequence[Letter]) -> None:
-        gone = {x.envelope.id for x in letters}
-        for box in map(self.mailbox, {x.envelope.recipient for x in letters}):
-            box.waiting = deque(x for x in box.waiting if x.envelope.id not in gone)
-
-    def _note(self, kind: str, letter: Letter, **data: str) -> Draft:
-        return self._book.draft(kind, letter.envelope.id, recipient=letter.envelope.recipient, **data)
+    async def _note(self, kind: str, letters: Sequence[Letter], *together: Draft, **data: str) -> None:
+        drafts = [self._book.draft(kind, x.envelope.id, recipient=x.envelope.recipient, **data) for x in letters]
+        if drafts or together:
+            await self._book.append_all(*together, *drafts)
+        for letter in letters if kind != "injected" else ():
+            for event in self._waiters.pop(letter.envelope.id, ()):
+                event.set()
 
     def _to_senders(self, letters: Sequence[Letter], what: str) -> list[Draft]:
         drafts = []
@@ -252,8 +230,3 @@ class Post:
                 news = self.envelope(SYSTEM, e.sender_id, body, in_reply_to=e.id, trace=e.trace, hops=e.hops + 1)
                 drafts.append(self.accept(news))
         return drafts
-
-    def _wake(self, letters: Sequence[Letter]) -> None:
-        for letter in letters:
-            for event in self._waiters.pop(letter.envelope.id, ()):
-                event.set()

@@ -1,4 +1,4 @@
-"""Where a project keeps what aegis needs: state folder, lock, control socket."""
+"""Where a project keeps what aegis needs: configuration, state folder, lock, control socket."""
 
 from __future__ import annotations
 
@@ -14,16 +14,14 @@ from pathlib import Path
 from aegis.errors import AegisError, Busy
 
 FILE = ".aegis.yaml"
-_LONGEST_SOCKET = 100  # bytes; the kernel's own limit for a socket's path is 108 on Linux and 104 on macOS
+_LONGEST_SOCKET = 100  # bytes; the system's own limit for a socket's path is 108 on Linux and 104 on macOS
 
 
 def find_project_root(start: Path | None = None) -> Path:
     """Return the closest ancestor of `start` (default: the current folder) that is a project, else `start` itself."""
     here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        if (folder / FILE).exists() or (folder / ".aegis" / "state").is_dir():
-            return folder
-    return here
+    found = (f for f in (here, *here.parents) if (f / FILE).exists() or (f / ".aegis" / "state").is_dir())
+    return next(found, here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,11 @@ class Project:
     """One folder with an `.aegis.yaml` or an `.aegis/` in it, or that will have one."""
 
     root: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.root / FILE
 
     @property
     def state(self) -> Path:
@@ -48,23 +51,18 @@ class Project:
 
     def prepare(self) -> None:
         """Make the folders, private to the user; raises `AegisError` when that cannot be."""
-        for folder in (self.state, self.socket.parent):
-            try:
+        try:
+            for folder in {self.state, self.socket.parent}:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            except OSError as error:
-                raise AegisError(f"cannot make {folder}: {error.strerror}") from None
-            if folder.stat().st_uid != os.getuid():
-                raise AegisError(f"{folder} belongs to another user; aegis keeps out of it")
-        os.chmod(self.state, 0o700)
-        ignore = self.state / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
+                folder.chmod(0o700)  # fails when the folder is another user's
+            (self.state / ".gitignore").write_text("*\n")
+        except OSError as error:
+            raise AegisError(f"cannot keep state in {self.state}: {error}") from None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the project for one kernel; raises `Busy` with the pid of the other."""
-        path = self.state / "kernel.lock"
-        with path.open("a+") as lock:
+        with (self.state / "kernel.lock").open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -14,8 +14,8 @@ from aegis.errors import AegisError
 Handler = Callable[[str, Any], Awaitable[Any]]
 Writer = Callable[[bytes], Awaitable[None]]
 Reader = Callable[[], Awaitable[list[bytes]]]
-
-PARSE, INVALID, NO_METHOD, INTERNAL, CLOSED = -32700, -32600, -32601, -32603, -32000
+INVALID, NO_METHOD, INTERNAL, CLOSED = -32600, -32601, -32603, -32000
+_HUNG_UP: dict[str, Any] = {"error": {"code": CLOSED, "message": "the connection is closed"}}
 
 
 class RpcError(AegisError):
@@ -27,34 +27,33 @@ class RpcError(AegisError):
 
 
 class Connection:
-    """One peer. Requests it makes get a task each; its notifications are handled in order, before what comes after."""
+    """One peer: each of its requests gets a task; its notifications are handled in order, before what comes after."""
 
     def __init__(
-        self, read: Reader, write: Writer, handle: Handler, stray: Callable[[bytes], None] | None = None
+        self, read: Reader, write: Writer, handle: Handler, stray: Callable[[bytes], None] = lambda line: None
     ) -> None:
         """Speak through `read` (the next whole lines, none at the end) and `write`; `stray` gets what is no JSON."""
         self._read, self._write, self._handle, self._stray = read, write, handle, stray
-        self._pending: dict[int | str, tuple[trio.Event, list[Any]]] = {}
-        self._serving: dict[int | str, trio.CancelScope] = {}
+        self._pending: dict[Any, tuple[trio.Event, list[Any]]] = {}
+        self._serving: dict[Any, trio.CancelScope] = {}
         self._next, self._closed = 0, False
 
     async def request(self, method: str, params: Any = None) -> Any:
         """Return the peer's result; raises `RpcError` with its error, or with code `CLOSED` when it hung up."""
-        if self._closed:
-            raise RpcError(CLOSED, "the connection is closed")
         self._next += 1
         number, event, box = self._next, trio.Event(), list[Any]()
         self._pending[number] = (event, box)
         try:
-            await self._send({"id": number, "method": method, "params": params})
-            await event.wait()
+            if not self._closed:
+                await self._send({"id": number, "method": method}, params)
+                await event.wait()
         except trio.Cancelled:
-            with trio.move_on_after(1, shield=True):
+            with trio.move_on_after(1, shield=True), suppress(RpcError):
                 await self.notify("$/cancelRequest", {"id": number})
             raise
         finally:
-            self._pending.pop(number, None)
-        answer = box[0]
+            del self._pending[number]
+        answer = box[0] if box else _HUNG_UP
         if "error" in answer:
             error = answer["error"] or {}
             raise RpcError(error.get("code", INTERNAL), error.get("message", "error"), error.get("data"))
@@ -62,12 +61,11 @@ class Connection:
 
     async def notify(self, method: str, params: Any = None) -> None:
         """Tell the peer something that has no answer."""
-        await self._send({"method": method, "params": params})
+        await self._send({"method": method}, params)
 
-    async def _send(self, message: dict[str, Any]) -> None:
-        if message.get("params", "") is None:
-            del message["params"]
-        await self._write(msgspec.json.encode({"jsonrpc": "2.0", **message}) + b"\n")
+    async def _send(self, message: dict[str, Any], params: Any = None) -> None:
+        more = {} if params is None else {"params": params}
+        await self._write(msgspec.json.encode({"jsonrpc": "2.0", **message, **more}) + b"\n")
 
     async def run(self) -> None:
         """Serve the connection until the peer hangs up; every open request then fails with `CLOSED`."""
@@ -79,8 +77,7 @@ class Connection:
                 nursery.cancel_scope.cancel()
         finally:
             self._closed = True
-            for event, box in self._pending.values():
-                box.append({"error": {"code": CLOSED, "message": "the connection is closed"}})
+            for event, _ in self._pending.values():
                 event.set()
 
     async def _take(self, line: bytes, nursery: trio.Nursery) -> None:
@@ -89,26 +86,25 @@ class Connection:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             message = None
         if not isinstance(message, dict):
-            if line.strip() and self._stray:
-                self._stray(line)
-        elif isinstance(message.get("method"), str):
-            if message.get("id") is not None:
-                nursery.start_soon(self._serve, message)
-            elif message["method"] == "$/cancelRequest":
-                if scope := self._serving.get((message.get("params") or {}).get("id")):
-                    scope.cancel()
-            else:
-                await self._handle(message["method"], message.get("params"))
-        elif slot := self._pending.get(message.get("id", "")):
+            self._stray(line)
+            return
+        number, method, params = message.get("id"), message.get("method"), message.get("params")
+        if isinstance(method, str) and number is not None:
+            nursery.start_soon(self._serve, number, method, params)
+        elif method == "$/cancelRequest" and isinstance(params, dict):
+            if scope := self._serving.get(params.get("id")):
+                scope.cancel()
+        elif isinstance(method, str):
+            await self._handle(method, params)
+        elif slot := self._pending.get(number):
             slot[1].append(message)
             slot[0].set()
 
-    async def _serve(self, message: dict[str, Any]) -> None:
-        number = message["id"]
+    async def _serve(self, number: Any, method: str, params: Any) -> None:
         answer: dict[str, Any] = {"error": {"code": INTERNAL, "message": "cancelled"}}
         with trio.CancelScope() as self._serving[number]:
             try:
-                answer = {"result": await self._handle(message["method"], message.get("params"))}
+                answer = {"result": await self._handle(method, params)}
             except RpcError as error:
                 answer = {"error": {"code": error.code, "message": str(error), "data": error.data}}
             except Exception as error:  # a handler's fault is the peer's answer, not the connection's end
@@ -126,18 +122,16 @@ def line_reader(stream: trio.abc.ReceiveStream) -> Reader:
 
     async def read() -> list[bytes]:
         while True:
-            try:
-                chunk = await stream.receive_some(65_536)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return []
-            if not chunk:
-                return []
-            start = len(rest)
-            rest.extend(chunk)
-            if (end := rest.rfind(b"\n", start)) >= 0:
-                lines = bytes(rest[:end]).split(b"\n")
-                del rest[: end + 1]
-                return lines
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                if chunk := await stream.receive_some(65_536):
+                    start = len(rest)
+                    rest.extend(chunk)
+                    if (end := rest.rfind(b"\n", start)) >= 0:
+                        lines = bytes(rest[:end]).split(b"\n")
+                        del rest[: end + 1]
+                        return lines
+                    continue
+            return []
 
     return read
 

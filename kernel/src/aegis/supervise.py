@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from aegis.bus import Bus
 from aegis.errors import AegisError
 from aegis.events import Fault
 
@@ -35,42 +36,36 @@ class Child:
 class Supervisor:
     """Runs named children side by side in the kernel's nursery; none can cancel a sibling."""
 
-    def __init__(self, nursery: trio.Nursery, report: Callable[[Fault], None]) -> None:
-        self._nursery, self._report = nursery, report
+    def __init__(self, nursery: trio.Nursery, bus: Bus) -> None:
+        self._nursery, self._bus = nursery, bus
         self.children: dict[str, Child] = {}
 
     def start(
-        self, name: str, run: Callable[[], Awaitable[None]], *, on_down: Callable[[str], None] | None = None
+        self, name: str, run: Callable[[], Awaitable[None]], on_down: Callable[[str], None] = lambda why: None
     ) -> Child:
         """Run the task until it returns, starting it again after a crash with growing pauses; see `LIMIT`."""
         child = self.children[name] = Child(name)
         self._nursery.start_soon(self._run, child, run, on_down, name=name)
         return child
 
-    async def _run(
-        self, child: Child, run: Callable[[], Awaitable[None]], on_down: Callable[[str], None] | None
-    ) -> None:
+    async def _run(self, child: Child, run: Callable[[], Awaitable[None]], on_down: Callable[[str], None]) -> None:
         with child.scope:
-            while True:
+            while not child.down:
                 try:
                     await run()
                     break
                 except Exception as error:  # the one place where a plugin's crash ends
-                    cause = root_cause(error)
-                    now = trio.current_time()
+                    why, now = repr(root_cause(error)), trio.current_time()
                     child.crashes = [t for t in child.crashes if now - t < WINDOW] + [now]
-                    final = len(child.crashes) >= LIMIT
-                    text = f"{type(cause).__name__}: {cause}"
-                    self._report(Fault(child.name, text, final))
-                    if final:
-                        child.down = text
-                        if on_down:
-                            on_down(text)
-                        break
-                    await trio.sleep(BACKOFF * 2 ** (len(child.crashes) - 1))
+                    child.down = why if len(child.crashes) >= LIMIT else ""
+                    self._bus.report(Fault(child.name, why, bool(child.down)))
+                    if child.down:
+                        on_down(why)
+                    else:
+                        await trio.sleep(BACKOFF * 2 ** (len(child.crashes) - 1))
         child.over.set()
-        if not child.down:
-            self.children.pop(child.name, None)
+        if self.children.get(child.name) is child and not child.down:
+            del self.children[child.name]
 
     async def stop(self, name: str) -> None:
         """End the task and wait until it is over; nothing happens when there is none."""
@@ -81,11 +76,11 @@ class Supervisor:
 
 async def first_of(*events: trio.Event) -> None:
     """Wait until one of the events is set."""
-
-    async def one(event: trio.Event, scope: trio.CancelScope) -> None:
-        await event.wait()
-        scope.cancel()
-
     async with trio.open_nursery() as nursery:
+
+        async def one(event: trio.Event) -> None:
+            await event.wait()
+            nursery.cancel_scope.cancel()
+
         for event in events:
-            nursery.start_soon(one, event, nursery.cancel_scope)
+            nursery.start_soon(one, event)

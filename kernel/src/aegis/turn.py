@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import trio
 
-from aegis.events import Event, Text, ToolCall, TurnEnded, Usage
+from aegis.events import Event, Outcome, Text, ToolCall, TurnEnded, Usage
 from aegis.mail import Letter
 
 
@@ -22,16 +21,15 @@ class Reply:
 
     def hear(self, event: Text) -> None:
         """Add what was said; another message, or words after a tool, begin anew."""
-        if event.parent:
-            return
-        if self._closed or event.message_id != self._message:
-            self._parts.clear()
-        self._parts.append(event.text)
-        self._message, self._closed = event.message_id, False
+        if not event.parent:
+            if self._closed or event.message_id != self._message:
+                self._parts.clear()
+            self._parts.append(event.text)
+            self._message, self._closed = event.message_id, False
 
     def tool(self, event: ToolCall) -> None:
         """End the run of chunks that carry no message id."""
-        self._closed = self._closed or (not event.parent and not self._message)
+        self._closed = self._closed or not (event.parent or self._message)
 
     def __str__(self) -> str:
         return "".join(self._parts)
@@ -49,6 +47,7 @@ class Turn:
     begun: trio.Event = field(default_factory=trio.Event)
     over: trio.Event = field(default_factory=trio.Event)
     ended: TurnEnded | None = None
+    heard: bool = False
     interrupted: bool = False
     reply: Reply = field(default_factory=Reply)
     usage: Usage | None = None
@@ -70,36 +69,34 @@ class Turn:
 
     def hear(self, events: Sequence[Event]) -> Sequence[Event]:
         """Take in what the CLI said, and return it with the end of the turn completed by what the kernel knows."""
-        ends = False
         for event in events:
-            kind = type(event)
-            if kind is Text:
-                self.reply.hear(event)  # type: ignore[arg-type]
-            elif kind is ToolCall:
-                self.reply.tool(event)  # type: ignore[arg-type]
-            elif kind is Usage:
-                self.usage = event  # type: ignore[assignment]
-            elif kind is TurnEnded:
-                ends = True
+            if isinstance(event, Text):
+                self.reply.hear(event)
+            elif isinstance(event, ToolCall):
+                self.reply.tool(event)
+            elif isinstance(event, Usage):
+                self.usage = event
+            elif isinstance(event, TurnEnded):
+                self.heard = True
         self.begun.set()
-        return [self._finish(e) if isinstance(e, TurnEnded) else e for e in events] if ends else events
+        return [self._finish(e) if isinstance(e, TurnEnded) else e for e in events] if self.heard else events
+
+    def fail(self, outcome: Outcome, reason: str) -> TurnEnded:
+        """End the turn by the kernel's own word, and return how."""
+        return self._finish(TurnEnded(outcome, reason=reason))
 
     def _finish(self, event: TurnEnded) -> TurnEnded:
-        more: dict[str, Any] = {"turn": self.id, "seconds": event.seconds or trio.current_time() - self.started}
-        more |= {"reply": event.reply or str(self.reply), "usage": event.usage or self.usage}
-        self.ended = self.ended or msgspec.structs.replace(event, **more)
+        self.ended = self.ended or msgspec.structs.replace(
+            event, turn=self.id, reply=event.reply or str(self.reply), usage=event.usage or self.usage,
+            seconds=event.seconds or trio.current_time() - self.started,
+        )  # fmt: skip
         self.over.set()
         return self.ended
-
-    def fail(self, outcome: Any, reason: str) -> TurnEnded:
-        """End the turn for the agent, and return how."""
-        return self._finish(TurnEnded(outcome, reason=reason))
 
 
 def prompt_of(letters: Sequence[Letter]) -> str:
     """Return the batch as one user turn; a person's lone `/command` goes to the CLI as it was typed."""
-    if len(letters) == 1:
-        only = letters[0].envelope
-        if only.sender.startswith("human:") and only.body.startswith("/"):
-            return only.body
+    only = letters[0].envelope
+    if len(letters) == 1 and only.sender.startswith("human:") and only.body.startswith("/"):
+        return only.body
     return "\n\n".join(x.envelope.rendered() for x in letters)

@@ -7,21 +7,22 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from aegis.bus import Bus
 from aegis.callers import Caller
 from aegis.errors import AegisError, NotFound, Refused, listed, nearest
-from aegis.events import Event, VerbsChanged
+from aegis.events import VerbsChanged
 from aegis.interceptors import Interceptors
 
 EVERYONE = frozenset({"agent", "human", "schedule", "workflow", "queue", "telegram", "peer", "system"})
-_NAME = re.compile(r"^[a-z][a-z0-9-]*( [a-z][a-z0-9-]*)?$")
-_progress: ContextVar[Callable[[str], None] | None] = ContextVar("aegis_progress", default=None)
+_NAME = re.compile(r"[a-z][a-z0-9-]*( [a-z][a-z0-9-]*)?\Z")
+_progress: ContextVar[Callable[[str], None]] = ContextVar("aegis_progress", default=lambda text: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +58,16 @@ def verb(
     Its first docstring line is the help; annotations and defaults are the schema; `positional` are the parameters that
     the shell takes without a flag (those without a default, unless said); `tool` overrides the MCP name.
     """
-    if not _NAME.match(name):
-        raise AegisError(f"verb name {name!r} is not one or two lower-case words")
 
     def mark(method: Any) -> Any:
-        if not inspect.iscoroutinefunction(method) or not inspect.getdoc(method):
-            raise AegisError(f"verb {name!r} must be an async method with a docstring")
-        required = [p.name for p in list(inspect.signature(method).parameters.values())[2:] if p.default is p.empty]
+        if not _NAME.match(name) or not inspect.iscoroutinefunction(method) or not inspect.getdoc(method):
+            raise AegisError(f"verb {name!r} must be one or two lower-case words, on an async method with a docstring")
+        parameters = list(inspect.signature(method).parameters.values())[2:]
+        bare = tuple(p.name for p in parameters if p.default is p.empty)
         mcp = tool or "aegis_" + re.sub(r"[ -]", "_", name)
-        method.aegis_verb = Marks(name, mcp, read_only, destructive, callers, positional or tuple(required))
+        method.aegis_verb = Marks(
+            name, mcp, read_only, destructive, callers, bare if positional is None else positional
+        )
         return method
 
     return mark
@@ -74,62 +76,42 @@ def verb(
 class Verb:
     """A verb of a running plugin."""
 
-    def __init__(self, plugin: str, method: Callable[..., Any], marks: Marks) -> None:
-        self.plugin, self.marks, self.name = plugin, marks, marks.name
-        self.doc = inspect.getdoc(method) or ""
-        self._method = method
-
-    @property
-    def help(self) -> str:
-        """The first line of the docstring."""
-        return self.doc.splitlines()[0]
+    def __init__(self, plugin: str, method: Callable[..., Any]) -> None:
+        self.plugin, self.run = plugin, method
+        self.marks: Marks = method.aegis_verb  # type: ignore[attr-defined]
+        self.name, self.doc = self.marks.name, inspect.getdoc(method) or ""
+        self.help = self.doc.splitlines()[0]
 
     @cached_property
     def model(self) -> type[BaseModel]:
         """The arguments as a pydantic model, made when first needed."""
-        parameters = list(inspect.signature(self._method, eval_str=True).parameters.values())[1:]
-        fields: dict[str, Any] = {
-            p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in parameters
-        }
-        return create_model(self.name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields)
+        parameters = list(inspect.signature(self.run, eval_str=True).parameters.values())[1:]
+        kinds: dict[str, Any] = {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in parameters}
+        return create_model(self.name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **kinds)
 
     @cached_property
     def schema(self) -> dict[str, Any]:
         """JSON schema of the arguments."""
         schema = self.model.model_json_schema()
-        schema.pop("title", None)
-        for prop in schema.get("properties", {}).values():
-            prop.pop("title", None)
+        for part in (schema, *schema.get("properties", {}).values()):
+            part.pop("title", None)
         return schema
-
-    @property
-    def completes(self) -> dict[str, str]:
-        """Which completer serves which parameter."""
-        fields = self.model.model_fields.items()
-        return {name: m.what for name, f in fields for m in f.metadata if isinstance(m, Completes)}
 
     def validate(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments as their types; raises `Refused` with a sentence on each wrong one."""
+        known = list(self.model.model_fields)
         try:
             model = self.model.model_validate(dict(args))
         except ValidationError as error:
-            known = list(self.model.model_fields)
             wrong = "; ".join(_complaint(e, known) for e in error.errors())
             raise Refused(f"{self.name}: {wrong}. It takes: {', '.join(known) or 'nothing'}.") from None
-        return {name: getattr(model, name) for name in self.model.model_fields}
-
-    async def run(self, caller: Caller, args: dict[str, Any]) -> Any:
-        """Run the method."""
-        return await self._method(caller, **args)
+        return {name: getattr(model, name) for name in known}
 
     def describe(self) -> dict[str, Any]:
         """Return everything a surface needs to offer the verb, as JSON."""
-        m = self.marks
-        return {
-            "name": m.name, "tool": m.tool, "plugin": self.plugin, "help": self.help, "doc": self.doc,
-            "schema": self.schema, "positional": list(m.positional), "completes": self.completes,
-            "read_only": m.read_only, "destructive": m.destructive, "callers": sorted(m.callers),
-        }  # fmt: skip
+        found = {n: m.what for n, f in self.model.model_fields.items() for m in f.metadata if isinstance(m, Completes)}
+        more = {"plugin": self.plugin, "help": self.help, "doc": self.doc, "schema": self.schema}
+        return {**msgspec.to_builtins(self.marks), "callers": sorted(self.marks.callers), **more, "completes": found}
 
 
 def _complaint(error: Any, known: list[str]) -> str:
@@ -143,17 +125,16 @@ def _complaint(error: Any, known: list[str]) -> str:
 
 @dataclass(slots=True)
 class VerbCall:
-    """One call on its way through the interceptors."""
+    """One call on its way through the interceptors, which may rewrite its validated arguments."""
 
     verb: str
     caller: Caller
-    args: dict[str, Any] = field(default_factory=dict)
+    args: dict[str, Any]
 
 
 def report(text: str) -> None:
     """Tell whoever waits for the running verb how far it is; nothing happens when nobody listens."""
-    if tell := _progress.get():
-        tell(text)
+    _progress.get()(text)
 
 
 @contextmanager
@@ -169,38 +150,32 @@ def progress(tell: Callable[[str], None]) -> Iterator[None]:
 class Verbs:
     """Every verb that is here now."""
 
-    def __init__(self, interceptors: Interceptors, publish: Callable[[Event], None]) -> None:
-        self._interceptors, self._publish = interceptors, publish
+    def __init__(self, interceptors: Interceptors, bus: Bus) -> None:
+        self._interceptors, self._bus = interceptors, bus
         self._verbs: dict[str, Verb] = {}
         self._down: dict[str, str] = {}
         self._completers: dict[str, Callable[[], list[str]]] = {"verb": lambda: sorted(self._verbs)}
 
-    def add(self, plugin: str, thing: object) -> list[Verb]:
-        """Offer every `@verb` method of the object; raises `AegisError` when a name is already taken."""
-        found = [
-            Verb(plugin, getattr(thing, name), method.aegis_verb)
-            for name, method in inspect.getmembers(type(thing), inspect.isfunction)
-            if hasattr(method, "aegis_verb")
-        ]
+    def add(self, plugin: str, thing: object) -> None:
+        """Offer every `@verb` method of the object; raises `AegisError` when a name is already another plugin's."""
+        marked = inspect.getmembers(type(thing), lambda member: hasattr(member, "aegis_verb"))
+        found = [Verb(plugin, getattr(thing, name)) for name, _ in marked]
         for new in found:
-            old = self._verbs.get(new.name)
-            if old and old.plugin != plugin:
-                raise AegisError(f"plugins {old.plugin!r} and {plugin!r} both offer the verb {new.name!r}; "
-                                 "disable one under plugins.disabled")  # fmt: skip
+            if (old := self._verbs.get(new.name)) and old.plugin != plugin:
+                both = f"plugins {old.plugin!r} and {plugin!r} both offer the verb {new.name!r}"
+                raise AegisError(f"{both}; disable one under plugins.disabled")
         self._verbs.update({v.name: v for v in found})
         if found:
-            self._publish(VerbsChanged(added=tuple(v.name for v in found)))
-        return found
+            self._bus.publish("", VerbsChanged(added=tuple(v.name for v in found)))
 
     def remove(self, plugin: str, why: str = "") -> None:
         """Take back a plugin's verbs; with `why`, calls are refused with that reason until it adds them again."""
         gone = [name for name, v in self._verbs.items() if v.plugin == plugin]
         for name in gone:
             del self._verbs[name]
-            if why:
-                self._down[name] = f"{name}: its plugin {plugin!r} is down ({why})"
+            self._down[name] = f"{name}: its plugin {plugin!r} is down ({why})" if why else ""
         if gone:
-            self._publish(VerbsChanged(removed=tuple(gone)))
+            self._bus.publish("", VerbsChanged(removed=tuple(gone)))
 
     def complete_with(self, what: str, values: Callable[[], list[str]]) -> None:
         """Serve parameters marked `Completes(what)` with these values."""
@@ -214,7 +189,7 @@ class Verbs:
         return iter(sorted(self._verbs.values(), key=lambda v: v.name))
 
     def visible(self, caller: Caller) -> list[Verb]:
-        """Return the verbs this caller may use."""
+        """Return the verbs this caller may use, by name."""
         return [v for v in self if caller.kind in v.marks.callers and caller.may(v.name)]
 
     def find(self, caller: Caller, name: str) -> Verb:
@@ -234,7 +209,7 @@ class Verbs:
         call = VerbCall(name, caller, found.validate(args or {}))
         await self._interceptors.tell("before_verb", call)
         try:
-            value = await found.run(caller, call.args)
+            value = await found.run(caller, **call.args)
         except Exception as error:
             await self._interceptors.tell("after_verb", call, None, error)
             raise

@@ -25,6 +25,7 @@ Opened = Callable[..., AbstractAsyncContextManager[Kernel]]
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line("markers", "leaks(why): this test may leave a process or a descriptor behind")
+    config.addinivalue_line("markers", "scene(word, ...): what the CLI under a driver's contract must be able to play")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -31,7 +31,7 @@ class Mirror:
         await self._appender.flush()
         files: set[str] = set()
         count = 0
-        for record in self._kernel.ledger.select("1 order by seq", ()):
+        for record in self._kernel.ledger.select("1 order by seq"):
             name = self._file(record)
             if name not in files:
                 files.add(name)

@@ -17,6 +17,6 @@ def aegis_frontends(kernel: Kernel) -> list[Service]:
     from aegis_records.mirror import Mirror  # noqa: PLC0415
     from aegis_records.transcripts import Transcripts  # noqa: PLC0415
 
-    appender = Appender(kernel.project.state, kernel.faults.report)
+    appender = Appender(kernel.project.state, kernel.bus.report)
     kernel.verbs.add("records", Mirror(kernel, appender))
     return [Transcripts(kernel, appender)]

@@ -57,7 +57,7 @@ class Messages:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._book = kernel.ledger.book("mail")
-        kernel.verbs.complete_with("message", lambda: [r.key for r in self._book.select_kind("accepted", 50)])
+        kernel.verbs.complete_with("message", lambda: [r.key for r in self._book.newest("accepted", 50)])
 
     @verb("handoff", tool="aegis_handoff")
     async def handoff(
@@ -108,7 +108,7 @@ class Messages:
     ) -> list[Message]:
         """List the newest messages, newest first; of one agent, or only dead letters."""
         who = self._kernel.roster.find(handle).id if handle else ""
-        found = (self._kernel.post.find(r.key) for r in self._book.select_kind("dead" if dead else "accepted", count))
+        found = (self._kernel.post.find(r.key) for r in self._book.newest("dead" if dead else "accepted", count))
         return [self._message(e, r) for e, r in found if who in ("", e.recipient, e.sender_id)]
 
     @verb("message inbox", callers=PEOPLE)

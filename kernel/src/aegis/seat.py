@@ -1,0 +1,60 @@
+"""Seating an agent: what every plugin wants it to have, its process, its requests for leave, its session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from aegis.driver import Decision, PermissionRequest, Seat, Session
+from aegis.events import PermissionAnswered, PermissionAsked
+from aegis.processes import MARK, Command, Process, running
+
+if TYPE_CHECKING:
+    from aegis.agent import Agent
+
+_opening = trio.CapacityLimiter(4)  # CLIs that may start at the same time
+
+
+@asynccontextmanager
+async def seated(agent: Agent) -> AsyncIterator[Session]:
+    """Enter the agent's session; leaving it, by any exit, leaves no process."""
+    core, profile = agent.core, agent.profile
+    folder = core.project.state / "seats" / agent.id
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    seat = Seat(
+        agent.id, agent.handle, profile, (core.project.root / (profile.cwd or ".")).resolve(), folder,
+        partial(_start, agent), partial(_ask, agent), agent.resume, primer=[profile.prompt] if profile.prompt else [],
+        env={**core.environment, **profile.env, MARK: agent.id, "AEGIS_HANDLE": agent.handle},
+    )  # fmt: skip
+    agent.seat = seat
+    await core.interceptors.tell("furnish", seat)
+    async with AsyncExitStack() as stack:
+        async with _opening:
+            session = await stack.enter_async_context(agent.driver.open(seat))
+        yield session
+
+
+@asynccontextmanager
+async def _start(agent: Agent, command: Command) -> AsyncIterator[Process]:
+    assert agent.seat
+    command = await agent.core.interceptors.launch(agent.seat, command)
+    async with running(command, agent.core.base) as process:
+        yield process
+
+
+async def _ask(agent: Agent, request: PermissionRequest) -> Decision:
+    assert agent.seat
+    asked = PermissionAsked(request.id, request.tool, request.kind, request.title, request.input)
+    agent.asking[request.id] = asked
+    agent.core.bus.publish(agent.id, asked)
+    decision = Decision("cancelled", "the turn ended first")
+    try:
+        decision = await agent.core.interceptors.permission(agent.seat, request)
+    finally:
+        del agent.asking[request.id]
+        agent.core.bus.publish(agent.id, PermissionAnswered(request.id, decision.outcome, decision.reason))
+    return decision
