@@ -18,14 +18,8 @@ class Terminal:
 
     def __init__(self, folder: Path, columns: int = 100, rows: int = 30) -> None:
         self._socket, self._folder = folder / "tmux", folder
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "LANG": "C.UTF-8",
-            "SHELL": "/bin/sh",
-            "TERM": "xterm",
-        }
-        self._environment = environment | {"PS1": "shell> "}
+        self._environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
+        self._environment |= {"SHELL": "/bin/sh", "TERM": "xterm", "PS1": "shell> "}
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "sh")
         self.tmux("set", "-s", "escape-time", "0")
         self.wait("shell>")
@@ -61,7 +55,7 @@ class Terminal:
         return self.tmux("capture-pane", "-p", *(("-S", "-") if scrollback else ()))
 
     def wait(self, pattern: str, *, gone: bool = False, seconds: float = 15) -> str:
-        """Return the screen once the pattern is found on it (or, with `gone`, is not); fail with the screen if never."""
+        """Return the screen once the pattern is on it (with `gone`: is not); fail, showing the screen, if never."""
         deadline = time.monotonic() + seconds
         while True:
             screen = self.screen()

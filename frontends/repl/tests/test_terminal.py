@@ -36,9 +36,8 @@ def test_two_agents_talk_and_the_person_looks_from_one_to_the_other(two):
     two.wait(r"wry-hopper ·actor· \*$")  # the sticky star of what was not seen yet
     two.type("", "M-2")
     two.wait(r"^wry-hopper ›")
-    two.wait(
-        r"✉ from agent:lucid-knuth · \d\d:\d\d:\d\dZ\n  please look at worker.py\n\necho: please look at worker.py\n── done in"
-    )
+    two.wait(r"✉ from agent:lucid-knuth · \d\d:\d\d:\d\dZ\n  please look at worker.py\n")
+    two.wait(r"echo: please look at worker.py\n── done in")
     two.wait(r"wry-hopper ·actor· \*", gone=True)
     two.type("", "C-Left")
     two.wait(r"^lucid-knuth ›")

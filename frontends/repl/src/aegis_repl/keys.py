@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from prompt_toolkit.application import get_app
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.completion import CompleteEvent, get_common_complete_suffix
 from prompt_toolkit.filters import Condition, has_completions
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
@@ -23,6 +25,24 @@ HELP = (
     ("Ctrl+C", "clear the line; on an empty one, twice leaves"),
     ("Ctrl+Q, Ctrl+D", "leave"),
 )
+
+
+async def _complete(buffer: Buffer) -> None:
+    """Move on in an open menu; else put in what all completions have in common, be they still on their way."""
+    if buffer.complete_state and buffer.complete_state.completions:
+        buffer.complete_next()
+        return
+    document = buffer.document
+    asked = CompleteEvent(completion_requested=True)
+    found = [one async for one in buffer.completer.get_completions_async(document, asked)]
+    if buffer.document != document:
+        return
+    if len(found) == 1:
+        buffer.apply_completion(found[0])
+    elif common := get_common_complete_suffix(document, found):
+        buffer.insert_text(common)
+    else:
+        buffer.start_completion()
 
 
 class Act(NamedTuple):
@@ -78,6 +98,10 @@ def bindings(screen: Screen, act: Callable[[Act], None]) -> KeyBindings:
     @keys.add("c-c", eager=True)
     def _(event: KeyPressEvent) -> None:
         screen.interrupted()
+
+    @keys.add("tab")
+    async def _(event: KeyPressEvent) -> None:
+        await _complete(event.current_buffer)
 
     @keys.add("escape", "enter")
     def _(event: KeyPressEvent) -> None:

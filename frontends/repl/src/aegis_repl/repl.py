@@ -190,7 +190,7 @@ class Repl:
             case Command("tab", rest):
                 self._tab(rest)
             case Command(name, rest):
-                self._call(name, rest, follow=name == "spawn")
+                self._call(name, rest, quiet=name == "spawn", follow=name == "spawn")
 
     def _here(self) -> str:
         tab = self._state.tabs.get(self._state.active)
@@ -229,7 +229,7 @@ class Repl:
     def _new(self) -> None:
         if not self._state.default_agent:
             raise Refused("there is no default profile; Ctrl+N picks one, and `default_agent` in .aegis.yaml names one")
-        self._call("spawn", self._state.default_agent, follow=True)
+        self._call("spawn", self._state.default_agent, quiet=True, follow=True)
 
     def _ask_close(self) -> None:
         if not self._state.tabs:
