@@ -72,7 +72,7 @@ class ScriptedAgent(ABC):
     def begin(self) -> None:
         """Say that a turn begins."""
 
-    def join(self) -> None:
+    def join(self) -> None:  # noqa: B027 - only a CLI that takes messages in mid-turn has something to say
         """Say that the next of `prompts` joins the turn that runs."""
 
     @abstractmethod

@@ -1,0 +1,117 @@
+"""Seats without a house: a driver opened directly, to look at its sessions from close by."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import trio
+
+from aegis.clock import new_id
+from aegis.driver import Decision, Driver, McpServer, PermissionRequest, Seat, Session
+from aegis.events import Event, TurnEnded
+from aegis.processes import MARK, Command, Process, running
+
+PATIENCE = 30.0  # seconds that anything a CLI does may take in a test
+
+
+async def allow(request: PermissionRequest) -> Decision:
+    """Allow it."""
+    return Decision("allowed")
+
+
+class Seats:
+    """Opens sessions of one driver and remembers how their processes were started and what they asked for."""
+
+    def __init__(self, driver: Driver, folder: Path, environment: Mapping[str, str]) -> None:
+        self.driver, self.folder, self.environment = driver, folder, dict(environment)
+        self.commands: list[Command] = []
+        self.processes: list[Process] = []
+        self.asked: list[PermissionRequest] = []
+        self.marks: set[str] = set()
+        self.rewrite: Callable[[Command], Command] = lambda command: command
+        self.decide: Callable[[PermissionRequest], Awaitable[Decision]] = allow
+        self._numbers = itertools.count(1)
+
+    @asynccontextmanager
+    async def open(
+        self,
+        keys: Mapping[str, Any],
+        *,
+        handle: str = "",
+        resume: str = "",
+        seat_folder: Path | None = None,
+        servers: Sequence[McpServer] = (),
+        primer: str = "",
+    ) -> AsyncIterator[Session]:
+        """Enter a session of the profile with these keys; an error that ends it comes out as itself."""
+        number = next(self._numbers)
+        folder = seat_folder or self.folder / f"seat-{number}"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        cwd = self.folder / "work"
+        cwd.mkdir(exist_ok=True)
+        mark = new_id()
+        self.marks.add(mark)
+        handle = handle or f"agent-{number}"
+        lost: Exception | None = None
+        async with trio.open_nursery() as nursery:
+
+            @asynccontextmanager
+            async def start(command: Command) -> AsyncIterator[Process]:
+                command = self.rewrite(command)
+                self.commands.append(command)
+                async with running(command, nursery) as process:
+                    self.processes.append(process)
+                    yield process
+
+            async def ask(request: PermissionRequest) -> Decision:
+                self.asked.append(request)
+                return await self.decide(request)
+
+            env = self.environment | {MARK: mark, "AEGIS_HANDLE": handle}
+            profile = self.driver.settings(**keys)
+            seat = Seat(
+                mark, handle, profile, cwd, folder, start, ask, resume, env, list(servers), [primer] if primer else []
+            )
+            try:
+                async with self.driver.open(seat) as session:
+                    yield session
+            except Exception as error:  # noqa: BLE001 - raised again outside the nursery, which would wrap it
+                lost = error
+        if lost:
+            raise lost
+
+    def left(self) -> list[str]:
+        """Return the command lines of every process that still carries a mark of these seats."""
+        return marked(self.marks)
+
+
+def marked(marks: set[str]) -> list[str]:
+    """Return the command lines of the processes in whose environment one of the marks is."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) in marks and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.cmdline()))
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+async def heard(session: Session, *kinds: type[Event]) -> list[Event]:
+    """Receive until an event of one of these kinds came, and return all events up to there."""
+    events: list[Event] = []
+    with trio.fail_after(PATIENCE):
+        while not any(isinstance(event, kinds) for event in events):
+            events += await session.receive()
+    return events
+
+
+async def turn(session: Session, prompt: str) -> list[Event]:
+    """Have a turn and return what was said in it."""
+    await session.send(prompt)
+    return await heard(session, TurnEnded)
