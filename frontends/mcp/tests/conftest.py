@@ -16,6 +16,7 @@ from aegis import Caller, Kernel, Profile, Refused, Seat, hookimpl, report, verb
 from aegis.driver import Probe
 from aegis.envelope import Receipt
 from aegis.events import SessionStarted, Text, TurnEnded
+from aegis_mcp.plane import Plane
 
 PERSON = Caller("human", "anna")
 MODERN, LEGACY = "2026-07-28", "legacy"
@@ -89,7 +90,7 @@ class Toys:
         self.kernel = kernel
         self.go = trio.Event()
         self.ended: list[str] = []
-        self.started = trio.Event()
+        self.started, self.over = trio.Event(), trio.Event()
 
     @verb("whoami", read_only=True)
     async def whoami(self, caller: Caller) -> str:
@@ -137,6 +138,7 @@ class Toys:
             await self.go.wait()
         except trio.Cancelled:
             self.ended.append("cancelled")
+            self.over.set()
             raise
         self.ended.append("done")
         return "slowly done"
@@ -175,12 +177,24 @@ class Puppets:
         return [self.toys]
 
 
+class Watched:
+    """The plugin of the plane, and the plane it offered."""
+
+    aegis_settings = staticmethod(aegis_mcp.plugin.aegis_settings)
+
+    @hookimpl
+    def aegis_frontends(self, kernel: Kernel, settings: Any) -> list[Any]:
+        [self.plane] = aegis_mcp.plugin.aegis_frontends(kernel, settings)
+        return [self.plane]
+
+
 class Scene:
     """What a test works with: the kernel, its agents, and clients in their names."""
 
     Raw: type[Raw]
 
-    def __init__(self, kernel: Kernel, puppets: Puppets) -> None:
+    def __init__(self, kernel: Kernel, puppets: Puppets, plane: Plane) -> None:
+        self.plane = plane
         self.kernel, self.driver = kernel, puppets.driver
         assert puppets.toys
         self.toys = puppets.toys
@@ -256,10 +270,10 @@ def open_scene(kernel_with):
 
     @asynccontextmanager
     async def opened():
-        puppets = Puppets()
-        async with kernel_with(mcp=aegis_mcp.plugin, puppets=puppets) as kernel:
-            assert kernel.verbs and not kernel.faults
-            yield Scene(kernel, puppets)
+        puppets, watched = Puppets(), Watched()
+        async with kernel_with(mcp=watched, puppets=puppets) as kernel:
+            assert not kernel.bus.faults
+            yield Scene(kernel, puppets, watched.plane)
 
     return opened
 

@@ -45,8 +45,7 @@ async def waiting(scene, mode):
 
 async def ended(scene):
     """Wait until the slow verb is over."""
-    while not scene.toys.ended:
-        await trio.sleep(0.001)
+    await scene.toys.over.wait()
     return scene.toys.ended
 
 
@@ -185,7 +184,7 @@ async def test_calls_are_answered_before_a_planned_stop(open_scene, mode):
             nursery.start_soon(agent, scene)
             await scene.toys.started.wait()
             began = trio.current_time()
-        assert trio.current_time() - began < 1.3
+        assert trio.current_time() - began < 2
         await call.over.wait()
         assert call.error is None and call.result.is_error
         assert scene.text(call.result) == "call cancelled: the kernel is restarting; call again"

@@ -45,7 +45,7 @@ class Plane:
         self.refused: Counter[str] = Counter()
         self.house: House | None = None
         self.furnishing = Furnishing(self)
-        self._nursery: trio.Nursery | None = None
+        self.nursery: trio.Nursery | None = None
         self._up = trio.Event()
 
     async def run(self, started: trio.Event) -> None:
@@ -53,8 +53,8 @@ class Plane:
         keep = (await trio.to_thread.run_sync(_load)).keep
         stop = trio.Event()
         with News(self.kernel.bus, self.tickets.orphans, self._verbs_changed) as news:
-            async with trio.open_nursery() as self._nursery:
-                self._nursery.start_soon(keep, self, stop)
+            async with trio.open_nursery() as self.nursery:
+                self.nursery.start_soon(keep, self, stop)
                 try:
                     await self._up.wait()
                     started.set()
@@ -95,8 +95,8 @@ class Plane:
     def watch(self, agent_id: str) -> None:
         """See that the agent comes, in the background."""
         agent = self.kernel.roster.get(agent_id)
-        if agent and self.house and self._nursery:
-            self._nursery.start_soon(self.attendance.watch, agent)
+        if agent and self.house and self.nursery:
+            self.nursery.start_soon(self.attendance.watch, agent)
 
     def fault(self, source: str, error: BaseException) -> None:
         """Let people know of an error that is no caller's."""
@@ -109,11 +109,11 @@ class Furnishing:
     name, timeout = "mcp", 20
 
     def __init__(self, plane: Plane) -> None:
-        self._plane = plane
+        self.plane = plane
 
     async def furnish(self, seat: Seat) -> None:
         """Give the agent its way to the plane and tell it what it finds there."""
-        plane, kernel = self._plane, self._plane.kernel
+        plane, kernel = self.plane, self.plane.kernel
         await plane.up()
         await self._end_sessions(seat.agent_id)  # of a CLI that is no more
         plane.attendance.expect(seat.agent_id)
@@ -124,22 +124,22 @@ class Furnishing:
 
     async def agent_started(self, agent_id: str) -> None:
         """See that its CLI finds the plane."""
-        self._plane.watch(agent_id)
+        self.plane.watch(agent_id)
 
     async def interrupted(self, agent_id: str) -> None:
         """Cut short what the turn waits for: not every CLI tells its server that a turn was cancelled."""
-        if house := self._plane.house:
+        if house := self.plane.house:
             house.calls.cancel(agent_id, "the turn was interrupted", tickets=False)
 
     async def agent_closed(self, agent_id: str) -> None:
         """Cut short everything of the agent's; its secret opens nothing any more."""
-        self._plane.attendance.leave(agent_id)
-        if house := self._plane.house:
+        self.plane.attendance.leave(agent_id)
+        if house := self.plane.house:
             house.calls.cancel(agent_id, "the agent was closed", tickets=True)
         await self._end_sessions(agent_id)
 
     async def _end_sessions(self, agent_id: str) -> None:
-        if house := self._plane.house:
+        if house := self.plane.house:
             house.calls.cancel(agent_id, "the agent's CLI has ended", tickets=False)
             await house.transport.drop(agent_id)
 
