@@ -61,7 +61,7 @@ async def test_a_plane_that_crashed_comes_back_at_its_port(scene, raw):
     client = raw("alice")
     await client.hello()
     assert "agent:alice" in (await client.call("aegis_whoami")).text
-    assert [f.error for f in scene.kernel.bus.faults] == ["ValueError: crash"]
+    assert [f.error for f in scene.kernel.bus.faults] == ["ValueError('crash')"]
 
 
 async def crash():

@@ -1,4 +1,4 @@
-"""The names that FastMCP and the MCP SDK do not promise, each held by a test: a new version of theirs fails here first."""
+"""The names that FastMCP and the MCP SDK do not promise, each held by a test: a new version fails here first."""
 
 import mcp_types
 from fastmcp import FastMCP

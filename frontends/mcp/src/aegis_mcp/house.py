@@ -103,14 +103,12 @@ class _Faults(logging.Handler):
 @contextmanager
 def quiet(fault: Callable[[str, BaseException], None]) -> Iterator[None]:
     """Keep the libraries' logs off the terminal meanwhile; their errors are faults like any other."""
-    handler, loggers = _Faults(fault), [logging.getLogger(name) for name in _LIBRARIES]
-    before = [logger.propagate for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.propagate = False
+    handler = _Faults(fault)
+    before = [(logger, logger.handlers, logger.propagate) for logger in map(logging.getLogger, _LIBRARIES)]
+    for logger, _, _ in before:
+        logger.handlers, logger.propagate = [handler], False
     try:
         yield
     finally:
-        for logger, propagate in zip(loggers, before, strict=True):
-            logger.removeHandler(handler)
-            logger.propagate = propagate
+        for logger, handlers, propagate in before:
+            logger.handlers, logger.propagate = handlers, propagate
