@@ -6,7 +6,8 @@ from aegis import events as e
 
 _AGENT = {
     "id": "01KE6X0000000000000000AGNT", "handle": "lucid-knuth", "profile": "default",
-    "provider": "scripted", "model": "", "permission": "auto", "state": "working", "reason": "", "session_id": "s1", "queued": 2, "by": "human:anna",
+    "provider": "scripted", "model": "",
+    "permission": "auto", "state": "working", "reason": "", "session_id": "s1", "queued": 2, "by": "human:anna",
     "turns": 3, "cost_usd": 0.25, "born": "2026-01-05T10:00:00Z", "notes": {"mcp": "not connected"}, "asking": [],
 }  # fmt: skip
 _ENVELOPE = {
