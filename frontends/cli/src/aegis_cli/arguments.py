@@ -42,22 +42,17 @@ def verb_parser(verb: dict[str, Any]) -> Parser:
     required = set(schema.get("required", ()))
     origin = f"A verb of the plugin {verb['plugin']!r}; agents call it {verb['tool']}."
     parser = Parser(f"aegis {verb['name']}", description=verb["doc"], epilog=origin)
-    positional = [name for name in verb["positional"] if name in properties]
-    for name in positional:
-        prop = _plain(properties[name], schema)
-        words = name == positional[-1] and _takes_words(verb, name)
-        options = _options(prop)
-        if options.pop("action", "") == "append" or words:
-            options["nargs"] = "+" if name in required else "*"
-        elif name not in required:
-            options["nargs"] = "?"
-        parser.add_argument(name, metavar=name.upper(), help=_help(prop), **options)
-    for name in (n for n in properties if n not in positional):
-        prop = _plain(properties[name], schema)
-        options = _options(prop)
-        if prop.get("type") != "boolean":
-            options |= {"metavar": options.get("metavar", name.upper()), "required": name in required}
-        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, help=_help(prop), **options)
+    for name in verb["positional"]:
+        options = _options(_plain(properties[name], schema))
+        several = options.pop("action", "") == "append" or (name == verb["positional"][-1] and _takes_words(verb, name))
+        if several or name not in required:
+            options["nargs"] = "?" if not several else "+" if name in required else "*"
+        parser.add_argument(name, **{"metavar": name.upper()} | options)
+    for name in (n for n in properties if n not in verb["positional"]):
+        options = _options(_plain(properties[name], schema))
+        if "action" not in options or options["action"] == "append":
+            options = {"metavar": name.upper(), "required": name in required} | options
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, **options)
     common(parser, tuple(properties))
     return parser
 
@@ -96,6 +91,11 @@ def _plain(prop: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _options(prop: dict[str, Any]) -> dict[str, Any]:
+    """Return what argparse needs to know of a property."""
+    return _kind(prop) | {"help": _help(prop)}
+
+
+def _kind(prop: dict[str, Any]) -> dict[str, Any]:
     kind = prop.get("type")
     if kind == "boolean":
         return {"action": argparse.BooleanOptionalAction if prop.get("default") else "store_true"}

@@ -7,6 +7,7 @@ import os
 import pwd
 import socket
 import struct
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,8 @@ class _Peer:
         self._kernel, self._caller, self._nursery = kernel, caller, nursery
         self._client = LocalClient(kernel, caller)
         self._watching = False
+        self._progress: deque[str] = deque()
+        self._speaking = trio.Lock()
 
     async def handle(self, method: str, params: Any) -> Any:
         arguments = params if isinstance(params, dict) else {}
@@ -112,6 +115,7 @@ class _Peer:
                 name, args = str(arguments.get("verb")), arguments.get("args") or {}
                 with progress(self._report):
                     value = await self._kernel.verbs.call(self._caller, name, args)
+                await self._say_progress()
                 return plain(value) if method == "call" else {"value": plain(value), "text": sentence(value)}
             case "verbs":
                 return await self._client.verbs()
@@ -132,7 +136,13 @@ class _Peer:
         raise RpcError(NO_METHOD, f"there is no method {method!r}")
 
     def _report(self, text: str) -> None:
-        self._nursery.start_soon(self._tell, "progress", {"text": text})
+        self._progress.append(text)
+        self._nursery.start_soon(self._say_progress)
+
+    async def _say_progress(self) -> None:
+        async with self._speaking:  # in order, and all of it before the answer
+            while self._progress:
+                await self._tell("progress", {"text": self._progress.popleft()})
 
     async def _tell(self, method: str, params: Any) -> None:
         with suppress(RpcError):  # it hung up: its connection is ending, the others' are not

@@ -1,0 +1,196 @@
+"""The control socket and the two clients of it."""
+
+import json
+import os
+import socket
+from contextlib import contextmanager
+from functools import partial
+
+import msgspec
+import pytest
+import trio
+
+from aegis import AegisError, Caller, NotFound, Refused, hookimpl, report, verb
+from aegis.events import Notice, Text
+from aegis.project import Project
+from aegis_cli import plugin as cli
+from aegis_cli.blocking import BlockingClient, NotRunning
+from aegis_cli.remote import connected
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A value that has a sentence."""
+
+    who: str
+
+    def __str__(self):
+        return f"{self.who} said something"
+
+
+class Verbs:
+    name = "fixture"
+
+    def __init__(self):
+        self.began, self.cancelled = trio.Event(), trio.Event()
+
+    @verb("greet")
+    async def greet(self, caller: Caller, who: str) -> Said:
+        """Greet somebody."""
+        report("drawing breath")
+        report("speaking")
+        return Said(f"{caller} to {who}")
+
+    @verb("fail")
+    async def fail(self, caller: Caller, how: str) -> str:
+        """Fail in some way."""
+        raise {"refused": Refused, "bug": ValueError, "missing": NotFound}[how](f"it is {how}")
+
+    @verb("hang")
+    async def hang(self, caller: Caller) -> str:
+        """Never answer."""
+        self.began.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.cancelled.set()
+
+    @hookimpl
+    def aegis_primitives(self, kernel):
+        return [self]
+
+
+@pytest.fixture
+def verbs():
+    return Verbs()
+
+
+@pytest.fixture
+def plugins(verbs):
+    return {"cli": cli, "fixture": verbs}
+
+
+async def in_thread(function):
+    """Return what a blocking caller gets, without blocking the kernel in this process."""
+    return await trio.to_thread.run_sync(function, abandon_on_cancel=True)
+
+
+def performed(project, verb, **args):
+    heard = []
+    with BlockingClient(Project(project)) as client:
+        return *client.perform(verb, args, heard.append), heard
+
+
+async def test_a_call_gives_value_sentence_and_progress(kernel, project):
+    value, text, heard = await in_thread(partial(performed, project, "greet", who="bob"))
+    me = value["who"].removesuffix(" to bob")
+    assert me.startswith("human:")
+    assert text == f"{me} to bob said something"
+    assert heard == ["drawing breath", "speaking"]
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "code"), [("refused", Refused, 3), ("missing", NotFound, 4), ("bug", AegisError, 1)]
+)
+async def test_an_error_comes_as_itself(how, kind, code, kernel, project):
+    with pytest.raises(kind, match=f"it is {how}") as caught:
+        await in_thread(partial(performed, project, "fail", how=how))
+    assert type(caught.value) is kind
+    assert caught.value.exit_code == code
+
+
+async def test_hanging_up_cancels_the_call(kernel, project, verbs):
+    async with connected(str(kernel.project.socket)) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(client.call, "hang")
+        await verbs.began.wait()
+        nursery.cancel_scope.cancel()
+    with trio.fail_after(5):
+        await verbs.cancelled.wait()
+
+
+async def test_a_watcher_sees_what_happens_and_one_that_hung_up_disturbs_nobody(kernel, project):
+    path = str(kernel.project.socket)
+    async with connected(path) as client:
+        async with connected(path) as other, other.watch():
+            pass
+        async with client.watch() as news:
+            kernel.bus.publish("1", Text("a"), Notice("b"))
+            seen = []
+            while len(seen) < 2:
+                seen += [event for batch in await anext(news) for event in batch.events]
+            assert seen == [Text("a"), Notice("b")]
+    for _ in range(3):
+        kernel.bus.publish("1", Text("to nobody"))
+        await trio.testing.wait_all_tasks_blocked()
+    assert [f for f in kernel.faults if f.source == "cli"] == []
+    async with connected(path) as client:
+        assert (await client.hello())["pid"] == os.getpid()
+
+
+async def test_a_client_learns_that_the_kernel_ended(kernel_with, plugins):
+    async with kernel_with(**plugins) as kernel:
+        client = await kernel.supervisor._nursery.start(_attached, str(kernel.project.socket))  # noqa: SLF001
+    assert client.ended.is_set()
+
+
+async def _attached(path, task_status):
+    async with connected(path) as client:
+        task_status.started(client)
+        await trio.sleep_forever()
+
+
+async def test_only_this_user_may_open_it(kernel):
+    assert kernel.project.socket.stat().st_mode & 0o777 == 0o600
+    assert kernel.project.state.stat().st_mode & 0o777 == 0o700
+
+
+async def test_what_is_no_request_ends_nothing_but_itself(kernel, project):
+    def nonsense():
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(kernel.project.socket))
+            line.sendall(b'\xff\n[]\n{"jsonrpc":"2.0","id":1,"method":"nope"}\n{"id":2,"method":"call","params":[]}\n')
+            answers = b""
+            while answers.count(b"\n") < 2:
+                answers += line.recv(4096)
+            return [json.loads(a) for a in answers.splitlines()]
+
+    answers = {a["id"]: a["error"]["message"] for a in await in_thread(nonsense)}
+    assert answers[1] == "there is no method 'nope'"
+    assert "there is no verb" in answers[2]
+
+
+async def test_quit_is_asked_for_over_the_socket(kernel):
+    async with connected(str(kernel.project.socket)) as client:
+        await client.quit()
+    with trio.fail_after(5):
+        await kernel.quit.wait()
+
+
+def test_nobody_there(project):
+    with pytest.raises(NotRunning, match="start one with `aegis`"), BlockingClient(Project(project)):
+        pass
+
+
+@contextmanager
+def listening(project):
+    folder = Project(project)
+    folder.prepare()
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(folder.socket))
+        door.listen()
+        yield door, folder
+
+
+def test_a_kernel_that_does_not_answer_is_said_to(project):
+    with (
+        listening(project) as (_, folder),
+        BlockingClient(folder, patience=0.05) as client,
+        pytest.raises(AegisError, match="did not answer within"),
+    ):
+        client.ask("hello")
+
+
+def test_a_kernel_that_ends_in_the_middle_is_said_to(project):
+    with listening(project) as (door, folder), BlockingClient(folder) as client:
+        door.accept()[0].close()
+        with pytest.raises(AegisError, match="ended, or sent this user away"):
+            client.perform("greet", {"who": "x"})

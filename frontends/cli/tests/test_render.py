@@ -1,0 +1,56 @@
+"""Values as people read them."""
+
+import io
+import json
+
+import pytest
+
+from aegis import NotFound
+from aegis_cli import render
+
+ROWS = [
+    {"handle": "ada", "state": "idle", "queued": 0, "notes": {}},
+    {"handle": "lucid-knuth", "state": "working", "queued": 2, "notes": {}},
+]
+
+
+def test_a_table_is_aligned_and_leaves_out_what_says_nothing():
+    assert render.as_text(ROWS).splitlines() == [
+        "handle       state    queued",
+        "ada          idle",
+        "lucid-knuth  working  2",
+    ]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_a_table_fits_the_terminal(width):
+    rows = [{"name": "x" * 50, "what": "wide 漢字 text " * 5, "n": 1}]
+    assert max(render.columns_of(line) for line in render.as_text(rows, width).splitlines()) <= width
+
+
+def test_an_object_is_aligned_with_long_texts_below():
+    said = render.as_text({"id": "1", "in_reply_to": "", "body": "one\ntwo", "sender": "agent:ada", "cost": 0.25})
+    assert said.splitlines() == ["id      1", "sender  agent:ada", "cost    0.25", "", "one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, ""), ("as it is\n", "as it is\n"), (["a", "b"], "a\nb"), ([], ""), (True, "yes"), (3, "3"), ({}, "")],
+)
+def test_other_values(value, text):
+    assert render.as_text(value) == text
+
+
+def test_control_characters_never_reach_the_terminal():
+    assert render.printable("a\x1b[2Jb\r\x07\x9bc\n\td") == "a[2Jbc\n\td"
+
+
+def test_no_colour_without_a_terminal():
+    assert render.styled("x", "2", io.StringIO()) == "x"
+
+
+def test_the_shape_of_json():
+    assert json.loads(render.as_json([1])) == {"v": 1, "ok": True, "value": [1]}
+    assert json.loads(render.error_json(NotFound("no such thing"))) == {
+        "v": 1, "ok": False, "error": {"type": "NotFound", "message": "no such thing", "exit_code": 4},
+    }  # fmt: skip
