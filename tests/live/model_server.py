@@ -9,6 +9,9 @@ A script is a list of rules; the first one that fits what the model last heard, 
      "error": 529, "message": "overloaded",                                     instead of an answer
      "hang": true}                                                              after `say`, never end
 
+In what it says `{system}` is the system prompt, `{turn}` the number of this turn in the conversation, `{before}` what
+the user said before, `{reply}` what the last tool answered.
+
 Without a rule that fits the model says "ok". `POST /script` replaces the script and forgets the log, `GET /requests`
 gives the bodies of all model requests so far.
 """
@@ -64,17 +67,31 @@ def thinking(words: str) -> Block:
 
 def heard(body: dict[str, Any]) -> tuple[str, str]:
     """Return who spoke last, `user` or `tool_result`, and the words; what the CLI itself puts in is passed over."""
-    for message in reversed(body.get("messages", [])):
-        content = message["content"]
-        blocks = [text(content)] if isinstance(content, str) else content
-        spoken = [(block["type"], _words(block)) for block in blocks if message["role"] == "user"]
-        spoken = [(kind, words) for kind, words in spoken if words or kind == "tool_result"]
-        if spoken and spoken[-1][0] == "tool_result":
-            results = itertools.takewhile(lambda said: said[0] == "tool_result", reversed(spoken))
-            return "tool_result", "\n".join(reversed([words for _, words in results]))
-        if spoken:
-            return "user", spoken[-1][1]
-    return "user", ""
+    spoken = [said for said in map(_said, body.get("messages", [])) if said]
+    return spoken[-1] if spoken else ("user", "")
+
+
+def _said(message: dict[str, Any]) -> tuple[str, str] | None:
+    content = message["content"]
+    blocks = [text(content)] if isinstance(content, str) else content
+    spoken = [(block["type"], _words(block)) for block in blocks if message["role"] == "user"]
+    spoken = [(kind, words) for kind, words in spoken if words or kind == "tool_result"]
+    if spoken and spoken[-1][0] == "tool_result":
+        results = itertools.takewhile(lambda said: said[0] == "tool_result", reversed(spoken))
+        return "tool_result", "\n".join(reversed([words for _, words in results]))
+    return ("user", spoken[-1][1]) if spoken else None
+
+
+def known(body: dict[str, Any]) -> dict[str, str]:
+    """Return what the model may weave into its words."""
+    said = [spoken for message in body.get("messages", []) if (spoken := _said(message))]
+    prompts, results = ([words for kind, words in said if kind == who] for who in ("user", "tool_result"))
+    return {
+        "{system}": _words({"content": body.get("system", "")}),
+        "{turn}": str(len(prompts)),
+        "{before}": ["", "", *prompts][-2],
+        "{reply}": ["", *results][-1],
+    }
 
 
 def _words(block: Block) -> str:
@@ -136,7 +153,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.end_headers()
         try:
-            for event in stream(rule, body.get("model", "scripted"), f"msg_{next(self.server.numbers):06d}"):
+            for event in stream(rule, body, f"msg_{next(self.server.numbers):06d}"):
                 time.sleep(rule.get("pause", 0) if event["type"] == "content_block_start" else 0)
                 if rule.get("hang") and event["type"] == "message_delta":
                     break
@@ -170,12 +187,23 @@ def _error(status: int, message: str) -> dict[str, Any]:
     return {"type": "error", "error": {"type": _ERRORS.get(status, "api_error"), "message": message}}
 
 
-def stream(rule: Rule, model: str, message_id: str) -> Iterator[dict[str, Any]]:
+def _blocks(say: str | list[Block]) -> list[Block]:
+    return [text(say)] if isinstance(say, str) else say
+
+
+def _woven(block: Block, values: dict[str, str]) -> Block:
+    if block["type"] != "text":
+        return block
+    for name, value in values.items():
+        block = text(block["text"].replace(name, value))
+    return block
+
+
+def stream(rule: Rule, body: dict[str, Any], message_id: str) -> Iterator[dict[str, Any]]:
     """Yield the events of one streamed answer."""
-    say = rule.get("say", [])
-    blocks: list[Block] = [text(say)] if isinstance(say, str) else say
+    blocks = [_woven(block, known(body)) for block in _blocks(rule.get("say", []))]
     usage = {"input_tokens": 100, "output_tokens": 10} | rule.get("usage", {})
-    start = {"id": message_id, "type": "message", "role": "assistant", "model": model, "content": []}
+    start = {"id": message_id, "type": "message", "role": "assistant", "model": body.get("model", ""), "content": []}
     yield {"type": "message_start", "message": start | {"stop_reason": None, "usage": usage | {"output_tokens": 1}}}
     for index, block in enumerate(blocks):
         yield from _block(index, block, f"toolu_{message_id}_{index}")
