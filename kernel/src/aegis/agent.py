@@ -52,6 +52,7 @@ class Agent:
     seat: Seat | None = None
     _session: Session | None = None
     _failures: int = 0
+    _came_up: bool = False
     _limit: trio.CancelScope = field(default_factory=trio.CancelScope)
     _revived: trio.Event = field(default_factory=trio.Event)
 
@@ -98,10 +99,12 @@ class Agent:
                 await self._settle("interrupted", self.leaving)
 
     async def _life(self) -> AegisError:
+        self._came_up = False
         try:
             async with seated(self) as session, trio.open_nursery() as nursery:
                 self._session = session
                 await self._remember(getattr(session, "session_id", ""))
+                self._came_up = True
                 self.opened.set()
                 await self.core.interceptors.tell("agent_started", self.id)
                 nursery.start_soon(self._read, session)
@@ -121,9 +124,10 @@ class Agent:
 
     async def _lost(self, error: AegisError) -> None:
         """Account for a session that is gone: stopped until mail comes, or failed until revived."""
-        served = self.turn is None or self.turn.begun.is_set()  # it died between turns or after a sign of life
+        begun = self.turn is not None and self.turn.begun.is_set()
+        between = self._came_up and self.turn is None and not self.mailbox.waiting
         await self._settle("failed", str(error))
-        self._failures = 0 if served and self.opened.is_set() else self._failures + 1
+        self._failures = 0 if begun or between else self._failures + 1
         if self.opened.is_set() and self._failures < _TRIES and not isinstance(error, Refused):
             self.core.bus.publish(self.id, Notice(f"{error}; the next message starts it again", "error", "aegis"))
             self.show("stopped", str(error))
@@ -209,10 +213,14 @@ class Agent:
 
     async def interrupt(self) -> bool:
         """Ask the turn in flight to stop and say whether there was one; what waits becomes the next turn."""
-        if self.turn is None or self._session is None:
+        session = self._session
+        if self.turn is None or session is None:
             return False
         self.turn.interrupted = True
         self._limit.deadline = min(self._limit.deadline, trio.current_time() + _OBEY)
-        await self.core.interceptors.tell("interrupted", self.id)
-        await self._session.interrupt()
+        try:
+            await self.core.interceptors.tell("interrupted", self.id)
+            await session.interrupt()
+        except Exception as error:  # noqa: BLE001 - whoever asked is not to blame; the deadline just set ends the turn
+            self.core.bus.publish(self.id, Notice(f"the interrupt failed: {root_cause(error)!r}", "error", "aegis"))
         return True

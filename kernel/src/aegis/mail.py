@@ -153,6 +153,8 @@ class Post:
             raise Refused(f"{box.label} takes no mail: {box.closed}")
         if envelope.hops > MAX_HOPS:
             raise Refused(f"this message went through {envelope.hops} agents since a person last spoke; stopping here")
+        if envelope.id in self._positions:
+            await self._book.append_all()  # on disk once what another task is just storing is
         if self._book.find(envelope.id):
             return self.receipt(envelope.id)
         self._positions[envelope.id] = 0

@@ -17,7 +17,7 @@ from aegis.agent import Agent
 from aegis.callers import Caller
 from aegis.clock import new_id, stamp
 from aegis.core import Core
-from aegis.errors import LaunchError, NotFound, Refused, listed, nearest
+from aegis.errors import LaunchError, LedgerError, NotFound, Refused, listed, nearest
 from aegis.events import Fault
 from aegis.ledger import Record
 from aegis.processes import sweep
@@ -80,7 +80,11 @@ class Roster:
         self._core.config.profile(profile)
         self._check(handle, self.live())
         agent = self._add(new_id(), handle=handle, profile=profile, by=by, born=stamp(self._core.clock.now()))
-        await self._book.append("spawned", agent.id, handle=handle, profile=profile, by=by, born=agent.born)
+        try:
+            await self._book.append("spawned", agent.id, handle=handle, profile=profile, by=by, born=agent.born)
+        except LedgerError:
+            del self._agents[agent.id]
+            raise
         self._start(agent)
         try:
             await agent.opened.wait()
@@ -137,8 +141,13 @@ class Roster:
     async def rename(self, agent: Agent, handle: str) -> None:
         """Give the agent another handle; the old one goes on leading to it."""
         self._check(handle, self.live() - {agent.handle})
-        await self._book.append("renamed", agent.id, handle=handle)
-        agent.handle = agent.mailbox.label = handle
+        before = agent.handle
+        agent.handle = agent.mailbox.label = handle  # taken from now on
+        try:
+            await self._book.append("renamed", agent.id, handle=handle)
+        except LedgerError:
+            agent.handle = agent.mailbox.label = before
+            raise
         agent.show()
 
     async def restore(self) -> None:
