@@ -13,7 +13,7 @@ import trio
 from aegis.errors import LaunchError
 from aegis.processes import MARK, Command, running
 from aegis.testing.plane import serving
-from aegis.testing.seats import marked
+from aegis.testing.seats import child_of, marked
 
 STREAM = ["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"]
 STDIO = ["--permission-prompt-tool", "stdio"]
@@ -58,10 +58,12 @@ class Cli:
         return await self.until(type="result")
 
     async def last_words(self):
-        with pytest.raises(LaunchError) as caught, trio.fail_after(10):
+        with trio.fail_after(10):
             while True:
-                await self.process.lines()
-        return str(caught.value)
+                try:
+                    await self.process.lines()
+                except LaunchError as error:
+                    return str(error)
 
 
 @pytest.fixture
@@ -260,12 +262,10 @@ async def test_sigterm_is_143_and_takes_its_shells_along(cli):
     async with cli("--allowedTools", "Bash", rules=[{"do": [{"shell": "exec tail -f /dev/null"}]}]) as c:
         await c.user("x")
         await c.until(type="assistant")
-        with trio.fail_after(10):
-            while not (shells := psutil.Process(c.process.pid).children()):
-                await trio.sleep(0.01)
+        shell = await child_of(c.process.pid, "tail")
         psutil.Process(c.process.pid).send_signal(signal.SIGTERM)
         assert "exited with code 143" in await c.last_words()
-        assert not shells[0].is_running()
+        assert not shell.is_running()
 
 
 async def test_a_killed_one_orphans_its_shells(cli):

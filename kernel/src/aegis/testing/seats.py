@@ -115,3 +115,13 @@ async def turn(session: Session, prompt: str) -> list[Event]:
     """Have a turn and return what was said in it."""
     await session.send(prompt)
     return await heard(session, TurnEnded)
+
+
+async def child_of(pid: int, name: str) -> psutil.Process:
+    """Wait until the process has a descendant of this name, and return it."""
+    with trio.fail_after(PATIENCE):
+        while True:
+            for child in psutil.Process(pid).children(recursive=True):
+                if child.name() == name:
+                    return child
+            await trio.sleep(0.01)

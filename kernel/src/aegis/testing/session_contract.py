@@ -17,7 +17,7 @@ from aegis.events import Event, SessionStarted, Text, ToolResult, TurnEnded
 from aegis.testing.contract_base import StagedDriver, of
 from aegis.testing.plane import serving
 from aegis.testing.scenarios import LINE
-from aegis.testing.seats import Seats, heard, turn
+from aegis.testing.seats import Seats, child_of, heard, turn
 
 SECRET = "secret-5d1f7a"
 
@@ -93,7 +93,7 @@ class SessionContract(StagedDriver):
         async with seats.open(stage) as session, trio.open_nursery() as nursery:
             await session.send("shell")
             nursery.start_soon(heard, session, TurnEnded)  # the request for leave comes while one listens
-            shell = await _child_of(seats.processes[0].pid, "tail")
+            shell = await child_of(seats.processes[0].pid, "tail")
             nursery.cancel_scope.cancel()
         assert seats.left() == []
         assert not shell.is_running() or shell.status() == psutil.STATUS_ZOMBIE
@@ -224,13 +224,3 @@ class SessionContract(StagedDriver):
     async def test_a_flood_on_stderr_hinders_nobody(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         async with seats.open(stage) as session:
             assert ended(await turn(session, "flood")).outcome == "completed"
-
-
-async def _child_of(pid: int, name: str) -> psutil.Process:
-    """Wait for the process's descendant of this name."""
-    with trio.fail_after(10):
-        while True:
-            for child in psutil.Process(pid).children(recursive=True):
-                if child.name() == name:
-                    return child
-            await trio.sleep(0.01)
