@@ -6,6 +6,7 @@ import pytest
 from prompt_toolkit.styles import Style
 
 from aegis import events as e
+from aegis.testing.contracts import FrontendContract, PluginContract
 from aegis_repl import palette, plugin, render
 from aegis_repl.transcript import Transcript
 
@@ -33,6 +34,14 @@ SHOWN = {
     "Unknown": (e.Unknown({"type": "new"}), ['· {"type": "new"}']),
 }
 IN_THE_BARS = {"SessionStarted", "TurnStarted", "Usage", "AgentChanged"}
+
+
+class TestRepl(PluginContract, FrontendContract):
+    plugin = "repl"
+    silent = frozenset(IN_THE_BARS)
+
+    def render(self, event):
+        return render.event(event)
 
 
 def plain(lines):

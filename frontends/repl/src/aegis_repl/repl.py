@@ -38,11 +38,12 @@ class Repl:
     def __init__(self, client: Client, input: Input | None = None, output: FrameOutput | None = None) -> None:  # noqa: A002
         self._client = client
         self._input = input or create_input(sys.stdin)
-        self._output = output or frame_output(sys.stdout, os.environ.get("TERM"))
+        self._output = output or frame_output(sys.stdout.fileno(), os.environ.get("TERM"))
         self._state = State(time.monotonic)
         self._verbs: dict[str, dict[str, Any]] = {}
         self._acts, self._inbox = trio.open_memory_channel[Act](inf)
         self._mail, self._letters = trio.open_memory_channel[tuple[str, str]](inf)
+        self._stuck = False
         self._farewell = GONE  # until it is known that something else ended the visit
 
     async def run(self) -> int:
@@ -62,10 +63,15 @@ class Repl:
             except AegisError as error:
                 self._farewell = str(error)
             finally:
-                with suppress(OSError):  # the terminal is gone too
-                    self._output.write(self._farewell and self._farewell + "\n")
-                    self._output.flush()
+                self._part()
         return 1 if self._farewell else 0
+
+    def _part(self) -> None:
+        """Say why this ends, unless the person wanted it to or the terminal takes nothing any more."""
+        if self._farewell and not self._stuck:
+            with suppress(OSError):  # the terminal is gone
+                self._output.write(self._farewell + "\n")
+                self._output.flush()
 
     async def _begin(self) -> None:
         snapshot = await self._client.snapshot()
@@ -111,6 +117,7 @@ class Repl:
                     await trio.to_thread.run_sync(self._screen.run, abandon_on_cancel=True, limiter=_one_thread())
                 except OSError as error:
                     why = f"the terminal is gone: {error}"
+            self._stuck = patience.cancelled_caught
             ended.set()
         self._acts.send_nowait(Act("quit", why))
 

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import create_app_session, in_terminal
@@ -271,6 +271,11 @@ class Screen:
         return [*bars.tabs(self.view, width), ("", "\n"), *bars.status(self.view, width, time.monotonic())]
 
 
-def frame_output(stream: TextIO, term: str | None) -> FrameOutput:
-    """Return an output for the terminal behind a stream."""
+def frame_output(descriptor: int, term: str | None) -> FrameOutput:
+    """Return an output for the terminal of this descriptor.
+
+    Its stream is its own: a thread that is stuck in a write to a stalled terminal must not hold the lock of
+    `sys.stdout`, which the interpreter takes when it ends.
+    """
+    stream = open(descriptor, "w", encoding="utf-8", errors="replace", newline="", closefd=False)  # noqa: SIM115
     return FrameOutput.from_pty(stream, term=term)  # type: ignore[return-value]  it is a class method
