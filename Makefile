@@ -47,7 +47,7 @@ clis: $(CLIS) ## the real agent CLIs, in the versions the tests know, into .clis
 
 new-plugin: $(READY) ## make new-plugin primitive dice (or KIND=primitive NAME=dice)
 	@$(BIN)/python .make/scaffold.py $(or $(KIND),$(filter $(KINDS),$(MAKECMDGOALS))) $(or $(NAME),$(filter-out new-plugin $(KINDS),$(MAKECMDGOALS)))
-	@$(MAKE) --no-print-directory ready
+	@$(MAKE) --no-print-directory docs
 
 constraints: $(READY) ## choose new versions of everything that gets installed
 	@printf -- '-e ./%s\n' kernel[testing] $(filter-out kernel,$(MEMBERS)) | $(BIN)/uv pip compile -q - --group dev \
