@@ -135,7 +135,7 @@ class Ledger:
             for tell in self._committed if slot.records else ():
                 try:
                     tell(slot.records)
-                except Exception:  # a listener's mistake must not cost anyone a record
+                except Exception:  # noqa: BLE001 - a listener's mistake must not cost anyone a record
                     _log.exception("a listener of the ledger failed")
             slot.done.set()
 
@@ -186,11 +186,11 @@ class Book:
     def __init__(self, ledger: Ledger, name: str) -> None:
         self._ledger, self.name = ledger, name
 
-    def draft(self, kind: str, key: str, **data: Any) -> Draft:
+    def draft(self, kind: str, key: str, /, **data: Any) -> Draft:
         """Return a record of this book for an `append_all`."""
         return Draft(self.name, kind, key, data)
 
-    async def append(self, kind: str, key: str, **data: Any) -> Record:
+    async def append(self, kind: str, key: str, /, **data: Any) -> Record:
         """Store one record; see `Ledger.append`."""
         return (await self._ledger.append(self.draft(kind, key, **data)))[0]
 

@@ -94,7 +94,9 @@ class Messages:
     @verb("read", tool="aegis_read_peer", read_only=True)
     async def read(self, caller: Caller, handle: Handle, turns: Annotated[int, Field(ge=1, le=100)] = 1) -> str:
         """Return what an agent read and said in its last turns, oldest first."""
-        text: str = await self._kernel.verbs.call(Caller("system", str(caller)), "transcript", {"handle": handle, "turns": turns})
+        text: str = await self._kernel.verbs.call(
+            Caller("system", str(caller)), "transcript", {"handle": handle, "turns": turns}
+        )
         return text
 
     @verb("message show", read_only=True)

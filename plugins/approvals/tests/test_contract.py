@@ -1,0 +1,7 @@
+"""aegis-approvals keeps what every plugin keeps."""
+
+from aegis.testing.contracts import PluginContract
+
+
+class TestApprovals(PluginContract):
+    plugin = "approvals"

@@ -1,0 +1,87 @@
+"""Transcripts and the mirror: whole, readable, and never needed for recovery."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import trio
+
+import aegis_records.plugin
+from aegis import Caller
+from aegis.events import Fault
+from aegis.testing.echo import EchoPlugin
+from aegis_records.jsonlines import Appender, read_lines
+
+ANNA = Caller("human", "anna")
+
+
+@pytest.fixture
+def plugins():
+    return {"echo": EchoPlugin(), "records": aegis_records.plugin}
+
+
+async def say(kernel, agent, text):
+    receipt = await kernel.post.deliver(kernel.post.envelope("human:anna", agent.id, text))
+    return await kernel.post.wait_turn(receipt.id)
+
+
+async def test_the_transcript_holds_every_event_in_order_also_the_last(kernel_with, plugins, project):
+    async with kernel_with(**plugins) as kernel:
+        agent = await kernel.roster.spawn("echo", "calm-codd")
+        await say(kernel, agent, "hello")
+    lines = list(read_lines(project / f".aegis/state/sessions/{agent.id}.jsonl"))
+    assert [line["v"] for line in lines] == [1] * len(lines)
+    assert [line["event"]["t"] for line in lines] == ["TurnStarted", "SessionStarted", "Text", "TurnEnded"]
+
+
+async def test_transcript_joins_chunks_and_passes_over_a_torn_line(kernel, project):
+    agent = await kernel.roster.spawn("echo", "calm-codd")
+    await say(kernel, agent, "hello")
+    await kernel.verbs.call(ANNA, "transcript", {"handle": "calm-codd"})
+    with (project / f".aegis/state/sessions/{agent.id}.jsonl").open("a") as file:
+        file.write('{"v":1,"event":{"t":"Te')
+    text = await kernel.verbs.call(ANNA, "transcript", {"handle": "calm-codd"})
+    assert text.count("hello") == 2
+    assert text.startswith("> from human:anna · ")
+
+
+async def test_the_mirror_is_split_as_the_reference_names_it_and_can_be_written_anew(kernel, project):
+    state = project / ".aegis/state"
+    agent = await kernel.roster.spawn("echo", "calm-codd")
+    await say(kernel, agent, "hello")
+    await kernel.verbs.call(ANNA, "ledger export")
+    mail = list(read_lines(state / "inboxes/calm-codd.jsonl"))
+    assert [line["event"] for line in mail] == ["accepted", "injected", "ended"]
+    assert mail[0]["body"] == "hello"
+    before = {f: f.read_text() for f in state.glob("*/*.jsonl") if f.parent.name != "sessions"}
+    for file in before:
+        file.unlink()
+    said = await kernel.verbs.call(ANNA, "ledger export")
+    assert {f: f.read_text() for f in before} == before
+    assert said.startswith(f"{sum(t.count(chr(10)) for t in before.values())} records in {len(before)} files")
+
+
+async def test_a_folder_that_cannot_be_written_is_a_fault_and_nobody_waits(tmp_path):
+    (tmp_path / "sessions").write_text("a file where a folder should be")
+    faults: list[Fault] = []
+    appender = Appender(tmp_path, faults.append)
+    appender.buffer("sessions/x.jsonl").extend(b"{}\n")
+    with trio.fail_after(5):
+        await appender.write()
+        await appender.flush()
+    assert "were not written" in faults[0].error
+
+
+async def test_nothing_is_lost_when_the_disk_is_behind(kernel_with, plugins, project):
+    async with kernel_with(**plugins) as kernel:
+        agent = await kernel.roster.spawn("echo", "calm-codd")
+        texts = [f"{n} {'x' * 50_000}" for n in range(200)]
+        for text in texts:
+            await say(kernel, agent, text)
+    said = [
+        e["event"]["text"]
+        for e in read_lines(project / f".aegis/state/sessions/{agent.id}.jsonl")
+        if "text" in e["event"]
+    ]
+    assert [json.dumps(s).count("x") for s in said] == [json.dumps(t).count("x") for t in texts]

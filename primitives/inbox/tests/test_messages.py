@@ -1,0 +1,179 @@
+"""What agents and people can rely on when they hand something over."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aegis import AegisError, Caller, NotFound, Refused
+from aegis_inbox.handles import fresh_handle
+
+BO = Caller("human", "bo")
+
+
+async def test_a_handoff_to_an_idle_agent_is_its_next_turn_with_the_reference_header(house):
+    anna, bo = await house.spawn("calm-codd"), await house.spawn("wry-hopper")
+    receipt = await house.call("handoff", anna, target_handle="wry-hopper", context="PR ready")
+    assert str(receipt) == "landed at wry-hopper"
+    await house.kernel.post.wait_turn(receipt.id)
+    head, mark, body = house.session(bo).heard[0].splitlines()
+    assert re.fullmatch(r"> from agent:calm-codd · \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", head)
+    assert (mark, body) == (f"> id {receipt.id}", "PR ready")
+
+
+async def test_a_busy_agent_reads_the_whole_batch_in_order_of_arrival_one_turn_later(house):
+    anna, bo = await house.spawn("calm-codd"), await house.spawn("wry-hopper")
+    session = house.session(bo)
+    session.gate = trio.Event()
+    first = await house.call("handoff", anna, target_handle="wry-hopper", context="one")
+    await trio.testing.wait_all_tasks_blocked(0.02)
+    second = await house.call("handoff", anna, target="wry-hopper", context="two")
+    third = await house.call("send", BO, handle="wry-hopper", text="three")
+    assert [r.position for r in (first, second, third)] == [0, 1, 2]
+    assert str(third) == "queued for wry-hopper (position 2)"
+    session.gate.set()
+    await house.kernel.post.wait_turn(third.id)
+    assert len(session.heard) == 2
+    heads = [line for line in session.heard[1].splitlines() if line.startswith("> from")]
+    assert [h.split(" ")[2] for h in heads] == ["agent:calm-codd", "human:bo"]
+    assert "\n\n> from human:bo" in session.heard[1]
+
+
+@pytest.mark.parametrize("target", ["calm-codd", "nobody-here"])
+async def test_a_handoff_to_oneself_or_nobody_names_the_living(house, target):
+    anna = await house.spawn("calm-codd")
+    await house.spawn("wry-hopper")
+    with pytest.raises(Refused, match="wry-hopper"):
+        await house.call("handoff", anna, target_handle=target, context="x")
+
+
+async def test_a_handoff_to_a_closed_agent_is_refused_and_what_waited_is_a_dead_letter_its_sender_hears_of(house):
+    anna, bo = await house.spawn("calm-codd"), await house.spawn("wry-hopper")
+    house.session(bo).gate = trio.Event()
+    await house.call("handoff", anna, target_handle="wry-hopper", context="one")
+    await trio.testing.wait_all_tasks_blocked(0.02)
+    waiting = await house.call("handoff", anna, target_handle="wry-hopper", context="two")
+    assert "2 of its messages" in await house.call("close", handle="wry-hopper"), "the first had no sign of life yet"
+    assert (await house.call("message show", message=waiting.id)).state == "dead"
+    assert waiting.id in [m.id for m in await house.call("message list", dead=True)]
+    with trio.fail_after(5):
+        while not any(waiting.id in p and "not delivered" in p for p in house.session(anna).heard):
+            await trio.testing.wait_all_tasks_blocked(0.01)
+    with pytest.raises(NotFound, match="live: calm-codd"):
+        await house.call("handoff", anna, target_handle="wry-hopper", context="three")
+
+
+async def test_an_empty_message_is_refused(house):
+    await house.spawn("calm-codd")
+    for verb, args in [("send", {"text": " "}), ("handoff", {"context": "\n"})]:
+        with pytest.raises(Refused, match="empty"):
+            await house.call(
+                verb, **{"send": {"handle": "calm-codd"}, "handoff": {"target": "calm-codd"}}[verb], **args
+            )
+
+
+async def test_send_and_wait_returns_the_reply_and_says_why_there_is_none(house):
+    anna = await house.spawn("calm-codd")
+    reply = await house.call("send", handle="calm-codd", text="hello", wait=True)
+    assert reply.endswith("\nhello"), "the echo says what it read"
+    house.session(anna).gate = trio.Event()
+    async with trio.open_nursery() as nursery:
+
+        async def waiting() -> None:
+            with pytest.raises(AegisError, match=r"calm-codd's turn .*closed by human:anna"):
+                await house.call("send", handle="calm-codd", text="again", wait=True)
+
+        nursery.start_soon(waiting)
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        await house.call("close", handle="calm-codd")
+
+
+async def test_people_have_mailboxes_and_a_message_is_unseen_until_it_is_listed(house):
+    anna = await house.spawn("calm-codd")
+    sent = await house.call("handoff", anna, target_handle="human:bo", context="which database?")
+    assert [m.id for m in await house.call("message inbox", BO, keep=True)] == [sent.id]
+    assert [m.body for m in await house.call("message inbox", BO)] == ["which database?"]
+    assert await house.call("message inbox", BO) == []
+
+
+async def test_what_an_agent_causes_belongs_to_the_trace_and_is_one_hop_further(house):
+    anna, bo = await house.spawn("calm-codd"), await house.spawn("wry-hopper")
+    house.session(anna).gate = trio.Event()
+    first = await house.call("send", handle="calm-codd", text="begin")
+    await trio.testing.wait_all_tasks_blocked(0.02)
+    second = await house.call("handoff", anna, target_handle="wry-hopper", context="go on")
+    envelope = house.kernel.post.find(second.id)[0]
+    assert (envelope.trace, envelope.hops, envelope.recipient) == (first.id, 1, bo.id)
+    house.session(anna).gate.set()
+
+
+async def test_a_rename_leads_old_and_new_handle_to_the_agent_and_tells_it(house):
+    bo = await house.spawn("wry-hopper")
+    await house.call("rename", old_handle="wry-hopper", new_handle="true-turing")
+    for handle in ("wry-hopper", "true-turing"):
+        assert (await house.call("send", handle=handle, text="hi", wait=True)).endswith("\nhi")
+    assert any("Your handle is now true-turing" in p for p in house.session(bo).heard)
+
+
+@pytest.mark.parametrize("what", ["close", "rename", "interrupt"])
+async def test_an_agent_has_power_over_itself_and_those_it_spawned_only(house, what):
+    anna, stranger = await house.spawn("calm-codd"), await house.spawn("wry-hopper")
+    child = await house.spawn("kind-karp", by=anna.id)
+    args = {"old_handle": "{}", "new_handle": "new-name"} if what == "rename" else {"handle": "{}"}
+    with pytest.raises(Refused, match="Ask a person"):
+        await house.call(what, anna, **{k: v.format(stranger.handle) for k, v in args.items()})
+    await house.call(what, anna, **{k: v.format(child.handle) for k, v in args.items()})
+
+
+async def test_spawn_makes_up_a_handle_and_delivers_the_prompt(house):
+    made = await house.call("spawn", agent="echo", prompt="hello")
+    assert re.fullmatch(r"[a-z]+-[a-z]+", made.handle)
+    assert (await house.kernel.post.wait_turn(made.receipt.id)).reply.endswith("\nhello")
+
+
+async def test_a_profile_that_is_not_there_is_refused_with_those_that_are(house):
+    with pytest.raises(NotFound, match=r"no profile 'eko' \(profiles: echo\). Did you mean 'echo'"):
+        await house.call("spawn", agent="eko")
+    assert await house.call("sessions") == []
+
+
+async def test_read_shows_what_a_peer_read_and_said(house):
+    anna = await house.spawn("calm-codd")
+    await house.spawn("wry-hopper")
+    for text in ("one", "two", "three"):
+        await house.call("send", handle="wry-hopper", text=text, wait=True)
+    text = await house.call("read", anna, handle="wry-hopper", turns=2)
+    assert [w for w in ("one", "two", "three") if f"\n{w}\n" in text] == ["two", "three"]
+    assert text.count("three") == 2, "what it read, and what it said"
+    assert "-- turn completed" in text
+
+
+async def test_meta_tells_an_agent_who_it_is_and_what_it_may_do(house):
+    anna = await house.spawn("calm-codd")
+    text = await house.call("meta", anna)
+    assert "You are agent:calm-codd" in text
+    assert "aegis_handoff" in text
+    assert "aegis_restart" not in text, "what only people may do is not offered"
+
+
+@given(st.integers(0, 60))
+def test_handles_are_new_alliterate_and_spread_over_words(count):
+    taken: set[str] = set()
+    for _ in range(count):
+        handle = fresh_handle(taken)
+        assert handle not in taken
+        adjective, name = handle.split("-")[:2]
+        assert adjective[0] == name[0]
+        taken.add(handle)
+    assert len({h.split("-")[0] for h in taken}) == len(taken), "an adjective comes twice only when all were used"
+
+
+def test_when_every_pair_is_taken_a_number_is_added():
+    taken: set[str] = set()
+    while not any(h.count("-") == 2 for h in taken):
+        taken.add(fresh_handle(taken))
+    assert max(h.split("-")[-1] for h in taken if h.count("-") == 2) == "2"
