@@ -35,7 +35,7 @@ class Connection:
         """Speak through `read` (the next whole lines, none at the end) and `write`; `stray` gets what is no JSON."""
         self._read, self._write, self._handle, self._stray = read, write, handle, stray
         self._pending: dict[Any, tuple[trio.Event, list[Any]]] = {}
-        self._serving: dict[Any, trio.CancelScope] = {}
+        self._serving: dict[str, trio.CancelScope] = {}
         self._next, self._closed = 0, False
 
     async def request(self, method: str, params: Any = None) -> Any:
@@ -55,7 +55,8 @@ class Connection:
             del self._pending[number]
         answer = box[0] if box else _HUNG_UP
         if "error" in answer:
-            error = answer["error"] or {}
+            error = answer["error"]
+            error = error if isinstance(error, dict) else {"message": str(error)}
             raise RpcError(error.get("code", INTERNAL), error.get("message", "error"), error.get("data"))
         return answer.get("result")
 
@@ -85,24 +86,28 @@ class Connection:
             message = msgspec.json.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             message = None
-        if not isinstance(message, dict):
+        number = message.get("id") if isinstance(message, dict) else [line]
+        if not isinstance(number, int | str | None) or isinstance(number, bool):
             self._stray(line)
             return
-        number, method, params = message.get("id"), message.get("method"), message.get("params")
+        method, params = message.get("method"), message.get("params")
         if isinstance(method, str) and number is not None:
             nursery.start_soon(self._serve, number, method, params)
         elif method == "$/cancelRequest" and isinstance(params, dict):
-            if scope := self._serving.get(params.get("id")):
+            if scope := self._serving.get(str(params.get("id"))):
                 scope.cancel()
         elif isinstance(method, str):
-            await self._handle(method, params)
+            try:
+                await self._handle(method, params)
+            except Exception:  # nobody waits for an answer, and the connection goes on
+                self._stray(line)
         elif slot := self._pending.get(number):
             slot[1].append(message)
             slot[0].set()
 
     async def _serve(self, number: Any, method: str, params: Any) -> None:
         answer: dict[str, Any] = {"error": {"code": INTERNAL, "message": "cancelled"}}
-        with trio.CancelScope() as self._serving[number]:
+        with trio.CancelScope() as self._serving[str(number)]:
             try:
                 answer = {"result": await self._handle(method, params)}
             except RpcError as error:
@@ -111,7 +116,7 @@ class Connection:
                 answer = {
                     "error": {"code": INTERNAL, "message": str(error) or repr(error), "data": type(error).__name__}
                 }
-        self._serving.pop(number, None)
+        self._serving.pop(str(number), None)
         with suppress(RpcError):  # it hung up before the answer
             await self._send({"id": number, **answer})
 

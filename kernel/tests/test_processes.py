@@ -1,0 +1,223 @@
+"""CLIs as processes: real ones, misbehaving in every way a process can, and nothing left of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import psutil
+import pytest
+import trio
+
+from aegis.errors import LaunchError
+from aegis.processes import MARK, Command, Process, running, sweep
+
+Run = Callable[..., AbstractAsyncContextManager[Process]]
+
+
+def sh(script: str, folder: Path, **env: str) -> Command:
+    return Command(["/bin/sh", "-c", script], {"PATH": os.environ["PATH"], **env}, folder)
+
+
+async def all_lines(process: Process) -> tuple[list[bytes], str]:
+    """Read to the end; return the lines and the epitaph."""
+    lines: list[bytes] = []
+    with trio.fail_after(20):
+        while True:
+            try:
+                lines += await process.lines()
+            except LaunchError as error:
+                return lines, str(error)
+
+
+async def spoken(command: Command) -> tuple[list[bytes], str]:
+    async with trio.open_nursery() as nursery, running(command, nursery) as process:
+        return await all_lines(process)
+    raise AssertionError
+
+
+async def test_lines_arrive_whole_and_the_end_names_command_pid_and_code(tmp_path: Path) -> None:
+    lines, end = await spoken(sh("printf 'a\\n\\nb'; printf 'c\\nlast'; exit 3", tmp_path))
+    assert lines == [b"a", b"", b"bc", b"last"]
+    assert "/bin/sh -c" in end
+    assert "(pid " in end
+    assert end.endswith("exited with code 3")
+
+
+async def test_the_last_words_on_stderr_are_in_the_error(tmp_path: Path) -> None:
+    for _ in range(10):
+        _, end = await spoken(sh("for i in 1 2 3 4 5 6 7; do echo line $i >&2; done; exit 1", tmp_path))
+        assert end.endswith("exited with code 1; it said: line 3\nline 4\nline 5\nline 6\nline 7")
+
+
+async def test_a_signal_is_named(tmp_path: Path) -> None:
+    assert (await spoken(sh("kill -SEGV $$", tmp_path)))[1].endswith("was ended by SIGSEGV")
+
+
+@pytest.mark.parametrize(
+    ("argv", "why"),
+    [
+        (["no-such-cli-anywhere"], "cannot start 'no-such-cli-anywhere': it is not installed, or not on PATH"),
+        (["/etc/hostname"], "Permission denied"),
+        (["bad\0name"], "null byte"),
+    ],
+)
+async def test_what_cannot_be_started_is_said(tmp_path: Path, argv: list[str], why: str) -> None:
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(LaunchError, match=why):
+            async with running(Command(argv, {"PATH": "/usr/bin:/bin"}, tmp_path), nursery):
+                pytest.fail("it started")
+
+
+async def test_a_missing_folder_is_said(tmp_path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(LaunchError, match="No such file or directory"):
+            async with running(sh("true", tmp_path / "gone"), nursery):
+                pytest.fail("it started")
+
+
+async def test_forty_megabytes_of_stderr_block_nothing_and_are_not_kept(tmp_path: Path) -> None:
+    before = psutil.Process().memory_info().rss
+    flood = "head -c 40000000 /dev/zero | tr '\\0' 'x' >&2; echo; echo the end >&2; echo done"
+    lines, end = await spoken(sh(flood, tmp_path))
+    assert lines == [b"", b"done"]
+    assert "the end" in end[-200_000:]
+    assert psutil.Process().memory_info().rss - before < 20 * 2**20
+
+
+async def test_a_line_of_64_mebibytes_passes(tmp_path: Path) -> None:
+    lines, _ = await spoken(sh("head -c 67108864 /dev/zero | tr '\\0' 'x'; echo; echo after", tmp_path))
+    assert [len(line) for line in lines] == [67_108_864, 5]
+
+
+async def test_a_longer_line_than_allowed_is_cut_and_the_next_is_whole(tmp_path: Path) -> None:
+    command = sh("head -c 5000000 /dev/zero | tr '\\0' 'x'; echo; echo after", tmp_path)
+    lines, _ = await spoken(Command(command.argv, command.env, command.cwd, max_line=1_000_000))
+    assert lines[0].endswith(b"... [line of 5000000 bytes cut]")
+    assert len(lines[0]) < 2000
+    assert lines[1:] == [b"after"]
+
+
+async def test_what_is_written_arrives_also_from_several_writers(tmp_path: Path) -> None:
+    async with trio.open_nursery() as nursery, running(sh("cat", tmp_path), nursery) as process:
+        async with trio.open_nursery() as writers:
+            for n in range(4):
+                writers.start_soon(process.write, b"%d" % n * 200_000 + b"\n")
+            lines: list[bytes] = []
+            while len(lines) < 4:
+                lines += await process.lines()
+        assert sorted(lines) == [b"%d" % n * 200_000 for n in range(4)]
+
+
+async def test_a_cancelled_writer_leaves_no_half_line(tmp_path: Path) -> None:
+    lines: list[bytes] = []
+    async with trio.open_nursery() as nursery, running(sh("cat", tmp_path), nursery) as process:
+
+        async def write() -> None:
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await process.write(b"x" * 1_000_000 + b"\n")
+            await process.write(b"next\n")
+
+        nursery.start_soon(write)
+        while len(lines) < 2:
+            lines += await process.lines()
+    assert [len(line) for line in lines] == [1_000_000, 4]
+
+
+async def test_writing_to_a_cli_that_is_gone_says_why(tmp_path: Path) -> None:
+    async with trio.open_nursery() as nursery, running(sh("echo no key >&2; exit 4", tmp_path), nursery) as process:
+        with pytest.raises(LaunchError, match="exited with code 4; it said: no key"):
+            while True:
+                await process.write(b"x" * 100_000)
+
+
+async def test_closed_output_of_a_living_cli_is_said(tmp_path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        async with running(sh("exec >&-; sleep 60", tmp_path), nursery) as process:
+            with pytest.raises(LaunchError, match="closed its output"):
+                await process.lines()
+
+
+STATES = {
+    "obedient": "cat",
+    "ignores stdin": "echo up; sleep 60",
+    "ignores SIGTERM": "trap '' TERM; echo up; while :; do sleep 60; done",
+    "dead": "exit 0",
+    "floods": "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done",
+    "closed pipes": "exec >&- 2>&-; sleep 60",
+    "child in a session of its own": "setsid sleep 300 & echo up; cat",
+    "child holds the pipes": "sleep 300 & echo up; exit 0",
+    "stopped": "kill -STOP $$; sleep 60",
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_leaving_takes_a_second_and_leaves_no_process_and_no_descriptor(tmp_path: Path, state: str) -> None:
+    mark = f"test-{os.getpid()}-{state.replace(' ', '-')}"
+    descriptors = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+    async with trio.open_nursery() as nursery:
+        async with running(sh(STATES[state], tmp_path, **{MARK: mark}), nursery) as process:
+            if "up" in STATES[state]:
+                assert await process.lines() == [b"up"]
+            elif state != "obedient":
+                await trio.to_thread.run_sync(_settled, process.pid)
+            started = time.monotonic()
+        took = time.monotonic() - started
+    assert took < 1.2, f"it took {took:.2f} s"
+    assert not psutil.pid_exists(process.pid)
+    assert not _marked(mark)
+    if descriptors:
+        assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+
+
+def _settled(pid: int) -> None:
+    """Wait until the shell has nothing more to do: it ended, sleeps, stopped, or runs for good."""
+    for _ in range(200):
+        try:
+            if psutil.Process(pid).status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED) or psutil.Process(
+                pid
+            ).children():
+                return
+        except psutil.Error:
+            return
+        os.sched_yield()
+
+
+def _marked(mark: str) -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark:
+                found.append(process.pid)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+async def test_a_cancelled_owner_leaves_no_process(tmp_path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            async with running(sh("setsid sleep 300 & cat", tmp_path, **{MARK: "cancelled-owner"}), nursery) as process:
+                scope.cancel()
+                await trio.sleep_forever()
+    assert not psutil.pid_exists(process.pid)
+    assert not _marked("cancelled-owner")
+
+
+async def test_a_sweep_kills_what_carries_the_mark_and_nothing_else(tmp_path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        async with (
+            running(sh("echo up; sleep 60", tmp_path, **{MARK: "sweep-a"}), nursery) as one,
+            running(sh("echo up; sleep 60", tmp_path, **{MARK: "sweep-b"}), nursery) as other,
+        ):
+            await one.lines()
+            await other.lines()
+            await trio.to_thread.run_sync(sweep, {"sweep-a"})
+            with pytest.raises(LaunchError, match=signal.SIGKILL.name):
+                await one.lines()
+            assert psutil.Process(other.pid).is_running()

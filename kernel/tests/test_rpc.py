@@ -1,0 +1,198 @@
+"""JSON-RPC over lines: answers find their requests, notifications keep their order, garbage ends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+
+from aegis.errors import Refused
+from aegis.rpc import CLOSED, INTERNAL, Connection, RpcError, line_reader, line_writer
+
+
+class Side:
+    """A peer that answers `echo`, waits on `wait`, and keeps what it was told."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.stream = stream
+        self.heard: list[tuple[str, Any]] = []
+        self.stray: list[bytes] = []
+        self.cancelled = trio.Event()
+        self.waiting = trio.Event()
+        self.connection = Connection(line_reader(stream), line_writer(stream), self.handle, self.stray.append)
+
+    async def handle(self, method: str, params: Any) -> Any:
+        match method:
+            case "echo":
+                return params
+            case "slow echo":
+                await trio.sleep(params)
+                return params
+            case "wait":
+                self.waiting.set()
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    self.cancelled.set()
+            case "refuse":
+                raise Refused("no such thing; there are: apples")
+            case "own code":
+                raise RpcError(-32099, "mine", {"why": 1})
+            case _:
+                await trio.lowlevel.checkpoint()
+                self.heard.append((method, params))
+
+
+@asynccontextmanager
+async def pair() -> AsyncIterator[tuple[Side, Side]]:
+    left, right = trio.testing.memory_stream_pair()
+    ours, theirs = Side(left), Side(right)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ours.connection.run)
+        nursery.start_soon(theirs.connection.run)
+        yield ours, theirs
+        nursery.cancel_scope.cancel()
+
+
+async def test_each_request_gets_its_own_answer_in_whatever_order(autojump: object) -> None:
+    async with pair() as (ours, _):
+        got: list[Any] = []
+
+        async def one(seconds: float) -> None:
+            answer = await ours.connection.request("slow echo", seconds)
+            assert answer == seconds
+            got.append(answer)
+
+        async with trio.open_nursery() as nursery:
+            for seconds in (3, 1, 2):
+                nursery.start_soon(one, seconds)
+        assert got == [1, 2, 3]
+        assert await ours.connection.request("echo", {"ü": [None, 1.5, "✉"]}) == {"ü": [None, 1.5, "✉"]}
+        assert await ours.connection.request("echo") is None
+
+
+async def test_notifications_are_handled_in_order_and_before_a_later_request() -> None:
+    async with pair() as (ours, theirs):
+        for n in range(20):
+            await ours.connection.notify("note", n)
+        await ours.connection.request("echo", "x")
+        assert theirs.heard == [("note", n) for n in range(20)]
+
+
+async def test_errors_keep_their_code_message_and_data() -> None:
+    async with pair() as (ours, _):
+        with pytest.raises(RpcError, match="there are: apples") as refused:
+            await ours.connection.request("refuse")
+        assert (refused.value.code, refused.value.data) == (INTERNAL, "Refused")
+        with pytest.raises(RpcError, match="mine") as own:
+            await ours.connection.request("own code")
+        assert (own.value.code, own.value.data) == (-32099, {"why": 1})
+
+
+async def test_a_cancelled_request_is_cancelled_at_the_other_side() -> None:
+    async with pair() as (ours, theirs):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ours.connection.request, "wait")
+            await theirs.waiting.wait()
+            nursery.cancel_scope.cancel()
+        with trio.fail_after(1):
+            await theirs.cancelled.wait()
+        assert await ours.connection.request("echo", 1) == 1
+
+
+async def test_hanging_up_fails_what_is_open_and_what_comes_later() -> None:
+    async with pair() as (ours, theirs):
+
+        async def hang_up() -> None:
+            await theirs.waiting.wait()
+            await theirs.stream.aclose()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hang_up)
+            with pytest.raises(RpcError) as error:
+                await ours.connection.request("wait")
+        assert error.value.code == CLOSED
+        assert theirs.cancelled.is_set()
+        with pytest.raises(RpcError, match="closed") as later:
+            await ours.connection.request("echo", 1)
+        assert later.value.code == CLOSED
+
+
+async def test_a_cancelled_request_to_one_that_hung_up_is_just_cancelled() -> None:
+    left, right = trio.testing.memory_stream_pair()
+    connection = Connection(line_reader(left), line_writer(left), Side(right).handle)
+    with trio.move_on_after(0) as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connection.request, "wait")
+            await trio.testing.wait_all_tasks_blocked()
+            await right.aclose()
+            scope.cancel()
+    assert scope.cancelled_caught
+
+
+GARBAGE = [
+    b"hello", b"", b"\xff\xfe", b"null", b"42", b"[]", b'"text"', b"{", b"{}", b"[" * 100_000,
+    b'{"id": {}, "method": "echo"}', b'{"id": [1], "method": "echo"}', b'{"id": 1.5, "method": "echo"}',
+    b'{"id": true, "method": "echo"}', b'{"id": {"a": 1}, "result": 1}', b'{"id": 99, "result": 1}',
+    b'{"id": 7, "method": 5}', b'{"method": "$/cancelRequest", "params": [1]}',
+    b'{"method": "$/cancelRequest", "params": {"id": {}}}', b'{"method": "$/cancelRequest", "params": 3}',
+    b'{"method": "$/cancelRequest"}', b'{"method": "refuse"}', b'{"method": "own code"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", GARBAGE, ids=lambda line: repr(line[:40]))
+async def test_garbage_ends_nothing(line: bytes) -> None:
+    async with pair() as (ours, _):
+        await ours.stream.send_all(line + b"\n")
+        with trio.fail_after(1):
+            assert await ours.connection.request("echo", "still here") == "still here"
+
+
+@pytest.mark.parametrize("error", [b'"text"', b"null", b"[]", b"7", b'{"code": "x"}'])
+async def test_a_malformed_error_is_an_error(error: bytes) -> None:
+    left, right = trio.testing.memory_stream_pair()
+    side = Side(left)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(side.connection.run)
+
+        async def answer() -> None:
+            request = msgspec.json.decode((await line_reader(right)())[0])
+            await right.send_all(b'{"id": %d, "error": %s}\n' % (request["id"], error))
+
+        nursery.start_soon(answer)
+        with trio.fail_after(1), pytest.raises(RpcError):
+            await side.connection.request("echo")
+        nursery.cancel_scope.cancel()
+
+
+async def test_lines_are_whole_however_they_arrive() -> None:
+    left, right = trio.testing.memory_stream_pair()
+    read = line_reader(right)
+    for piece in (b"a", b"b\nc", b"\n\nlast"):
+        await left.send_all(piece)
+        await trio.testing.wait_all_tasks_blocked()
+    await left.aclose()
+    lines: list[bytes] = []
+    while got := await read():
+        lines += got
+    assert lines == [b"ab", b"c", b""]
+
+
+async def test_a_peer_that_reads_nothing_is_taken_for_gone(
+    autojump: object, plugged: Callable[[], trio.abc.Stream]
+) -> None:
+    write = line_writer(plugged(), patience=5)
+    with pytest.raises(RpcError, match="read nothing for 5 s"):
+        await write(b"x\n")
+    with pytest.raises(RpcError):
+        await write(b"x\n")
+
+
+@pytest.fixture
+def plugged() -> Callable[[], trio.abc.Stream]:
+    """A stream into which nothing goes."""
+    return lambda: trio.testing.lockstep_stream_pair()[0]
