@@ -30,11 +30,11 @@ TOOL = "aegis_list_sessions"
 
 async def floor() -> None:
     """Serve one bare tool that returns what a list of one session is."""
-    import hypercorn.trio
-    from fastmcp import FastMCP
-    from hypercorn.config import Config
+    import hypercorn.trio  # noqa: PLC0415 - the load is a light process
+    from fastmcp import FastMCP  # noqa: PLC0415 - the load is a light process
+    from hypercorn.config import Config  # noqa: PLC0415 - the load is a light process
 
-    from aegis.app import settle_memory
+    from aegis.app import settle_memory  # noqa: PLC0415 - the load is a light process
 
     server = FastMCP("floor")
     row = {"handle": "lucid-knuth", "profile": "puppet", "state": "idle", "model": "", "queued": 0, "turns": 0}
@@ -57,12 +57,12 @@ async def floor() -> None:
 
 async def plane() -> None:
     """Serve the plane of a kernel with one agent, as `aegis serve` does."""
-    from contextlib import asynccontextmanager
+    from contextlib import asynccontextmanager  # noqa: PLC0415 - the load is a light process
 
-    import aegis_inbox.plugin
-    import aegis_mcp.plugin
-    from aegis import Probe, Profile, hookimpl
-    from aegis.app import open_kernel, settle_memory
+    import aegis_inbox.plugin  # noqa: PLC0415 - the load is a light process
+    import aegis_mcp.plugin  # noqa: PLC0415 - the load is a light process
+    from aegis import Probe, Profile, hookimpl  # noqa: PLC0415 - the load is a light process
+    from aegis.app import open_kernel, settle_memory  # noqa: PLC0415 - the load is a light process
 
     class Driver:
         name, settings, resumes = "puppet", Profile, True
