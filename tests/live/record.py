@@ -16,7 +16,7 @@ from typing import Any
 
 import trio
 from model_server import running, text, thinking, tool_use
-from stage import Stage, turn, until_end
+from stage import Stage, bash, turn, until_end
 
 from aegis.driver import Decision, McpServer, PermissionRequest
 from aegis.errors import LaunchError
@@ -79,10 +79,6 @@ def _short(value: Any, places: dict[str, str]) -> Any:
             value = value.replace(place, name).replace(place.replace("/", "-"), name.replace("/", "-"))
         return value if len(value) <= LONG else value[:LONG] + "…"
     return value
-
-
-def bash(command: str) -> dict[str, Any]:
-    return tool_use("Bash", command=command, description="")
 
 
 async def talk(studio: Studio, *prompts: str, **opened: Any) -> None:

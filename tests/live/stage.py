@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from model_server import Model
+from model_server import Block, Model, tool_use
 
 from aegis.driver import Decision, McpServer, PermissionRequest, Seat
 from aegis.events import Event, TurnEnded
@@ -111,3 +111,28 @@ async def until_end(session: ClaudeSession, seconds: float = 30) -> list[Event]:
         while not any(type(event) is TurnEnded for event in events):
             events += await session.receive()
     return events
+
+
+def bash(command: str) -> Block:
+    """Return the block by which the model runs a command."""
+    return tool_use("Bash", command=command, description="")
+
+
+def of(kind: type, events: list[Event]) -> list[Any]:
+    """Return the events of one kind."""
+    return [event for event in events if type(event) is kind]
+
+
+def ended(events: list[Event]) -> TurnEnded:
+    """Return the one end of the turn."""
+    [end] = of(TurnEnded, events)
+    return end
+
+
+async def heard(session: ClaudeSession, kind: type) -> Event:
+    """Receive until such an event was said."""
+    with trio.fail_after(20):
+        while True:
+            for event in await session.receive():
+                if type(event) is kind:
+                    return event
