@@ -13,9 +13,10 @@ from aegis import AegisError, Busy, Client, ConfigError, Console, NotFound
 from aegis.client import LocalClient
 from aegis.plugins import Plugins
 from aegis.project import FILE, Project
+from aegis.supervise import first_of
 from aegis.yamlfile import YamlFile
 from aegis_cli.remote import connected
-from aegis_cli.running import here, kernel_here, plainly, stoppable
+from aegis_cli.running import here, kernel_here, plainly, say, stoppable
 from aegis_cli.shell import Shell
 
 _PATIENCE, _STEP = 20.0, 0.1  # seconds for another kernel that is starting or ending to have done so
@@ -34,24 +35,28 @@ def run(shell: Shell, agent: str, *, clean: bool) -> int:
 async def _attach(project: Project, agent: str, clean: bool) -> int:
     """Be the kernel if the project's lock is free, else join the one that holds it: the lock decides, nothing else."""
     deadline = trio.current_time() + _PATIENCE
-    async with stoppable(_HANGUP):
+    async with stoppable(_HANGUP) as stop:
         while True:
             try:
                 async with kernel_here(project.root, clean=clean) as kernel:
-                    console = first(kernel.plugins)
-                    return await served(console, LocalClient(kernel, here()), agent, kernel.quit)
+                    stop.orderly = True
+                    client = LocalClient(kernel, here())
+                    return await served(first(kernel.plugins), client, agent, kernel.quit, stop.requested)
             except Busy as busy:
                 if clean:
                     raise Busy(f"{busy}; --clean is for a kernel that starts, so end that one first") from None
             async with AsyncExitStack() as stack:
                 try:
-                    client = await stack.enter_async_context(connected(str(project.socket)))
+                    line = await stack.enter_async_context(connected(str(project.socket)))
                 except AegisError:
                     if trio.current_time() > deadline:
                         raise
                     await trio.sleep(_STEP)
                     continue
-                return await served(first(_plugins(project.root)), client, agent, client.ended)
+                code = await served(first(_plugins(project.root)), line, agent, line.ended)
+                if line.ended.is_set():
+                    say(f"the aegis in {project.root} has ended; its agents come back with the next one")
+                return code
     return 128 + signal.SIGTERM
 
 
@@ -67,14 +72,14 @@ def _plugins(root: Path) -> Plugins:
     return Plugins((YamlFile(root / FILE).load()[1].get("plugins") or {}).get("disabled") or ())
 
 
-async def served(console: Console, client: Client, agent: str, ended: trio.Event) -> int:
+async def served(console: Console, client: Client, agent: str, *ended: trio.Event) -> int:
     """Return the exit code of the person's visit; it ends when the kernel does."""
     code = 0
     with plainly():
         async with trio.open_nursery() as nursery:
 
             async def end() -> None:
-                await ended.wait()
+                await first_of(*ended)
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(end)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import tomllib
@@ -86,7 +87,11 @@ async def _play(folder: Path, plain: bool) -> int:
     story = Story.load()
     environment = {**os.environ, "PYTHON": sys.executable}
     code = 1
-    async with stoppable(), kernel_here(folder, environment=environment) as kernel:
+    async with (
+        stoppable((signal.SIGTERM, signal.SIGHUP)) as stop,
+        kernel_here(folder, environment=environment) as kernel,
+    ):
+        stop.orderly = not plain
         client = LocalClient(kernel, here())
         if plain:
             return await _told(story, client, folder)
@@ -94,7 +99,7 @@ async def _play(folder: Path, plain: bool) -> int:
         await _raise_curtain(story, client)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_open, story, client, _DRAWN)
-            code = await served(console, client, "", kernel.quit)
+            code = await served(console, client, "", kernel.quit, stop.requested)
             nursery.cancel_scope.cancel()
     return code
 

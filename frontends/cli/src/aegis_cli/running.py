@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
@@ -15,8 +16,6 @@ from aegis import Caller, Kernel, open_kernel
 from aegis.events import Fault
 from aegis.supervise import root_cause
 from aegis_cli.control import user_name
-
-STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def here() -> Caller:
@@ -29,18 +28,29 @@ def say(text: str) -> None:
     print(f"aegis: {text}", file=sys.stderr, flush=True)
 
 
+@dataclass
+class Stop:
+    """A request to end: it cancels what is being started; once `orderly`, the first one only sets `requested`."""
+
+    orderly: bool = False
+    requested: trio.Event = field(default_factory=trio.Event)
+
+
 @asynccontextmanager
-async def stoppable(signals: Sequence[signal.Signals] = STOP) -> AsyncIterator[trio.CancelScope]:
-    """Enter a scope that one of the signals cancels; the signal then counts as a request, not as an error."""
+async def stoppable(signals: Sequence[signal.Signals]) -> AsyncIterator[Stop]:
+    """Enter a block that one of the signals ends; it is then left without an error."""
+    stop = Stop()
     with plainly(), trio.open_signal_receiver(*signals) as received:
         async with trio.open_nursery() as nursery:
 
             async def wait() -> None:
                 async for _ in received:
-                    nursery.cancel_scope.cancel()
+                    if not stop.orderly or stop.requested.is_set():
+                        nursery.cancel_scope.cancel()
+                    stop.requested.set()
 
             nursery.start_soon(wait)
-            yield nursery.cancel_scope
+            yield stop
             nursery.cancel_scope.cancel()
 
 

@@ -1,15 +1,17 @@
-"""`aegis serve`: the kernel without a screen."""
+"""`aegis serve`: the kernel without a screen. A signal is a request to stop from the first moment on."""
 
 from __future__ import annotations
 
-import os
+import signal
+import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-import trio
-
-from aegis.app import settle_memory
-from aegis_cli.running import kernel_here, stoppable, watch_faults
 from aegis_cli.shell import Shell, own_parser
+
+STOP = tuple(
+    s for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is not signal.SIG_IGN
+)  # what whoever started us wants ignored (`nohup`, a script's `&`) stays ignored
 
 
 def run(shell: Shell, words: Sequence[str]) -> int:
@@ -17,17 +19,7 @@ def run(shell: Shell, words: Sequence[str]) -> int:
     parser = own_parser("serve")
     parser.add_argument("--clean", action="store_true", help="close the agents of the last time first")
     given = vars(parser.parse_args(words))
-    trio.run(_serve, shell.with_options(given), given.get("clean", False))
+    for number in STOP:
+        signal.signal(number, lambda *_: sys.exit(0))
+    import_module("aegis_cli.serving").serve(shell.with_options(given), STOP, clean=given.get("clean", False))
     return 0
-
-
-async def _serve(shell: Shell, clean: bool) -> None:
-    async with stoppable():
-        async with kernel_here(shell.project.root, clean=clean) as kernel:
-            settle_memory()
-            face = {"root": str(kernel.project.root), "pid": os.getpid(), "socket": str(kernel.project.socket)}
-            shell.show(face, f"aegis runs in {face['root']} (pid {face['pid']}); `aegis stop` or Ctrl-C ends it")
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(watch_faults, kernel)
-                await kernel.quit.wait()
-                nursery.cancel_scope.cancel()

@@ -1,0 +1,31 @@
+"""The kernel of `aegis serve`: opened, announced once callers can come in, its faults said as they happen."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+
+import trio
+
+from aegis.app import settle_memory
+from aegis.supervise import first_of
+from aegis_cli.running import kernel_here, stoppable, watch_faults
+from aegis_cli.shell import Shell
+
+
+def serve(shell: Shell, signals: Sequence[signal.Signals], *, clean: bool) -> None:
+    """Serve the shell's project until one of the signals or a request ends it."""
+    trio.run(_serve, shell, signals, clean)
+
+
+async def _serve(shell: Shell, signals: Sequence[signal.Signals], clean: bool) -> None:
+    async with stoppable(signals) as stop, kernel_here(shell.project.root, clean=clean) as kernel:
+        stop.orderly = True
+        settle_memory()
+        face = {"root": str(kernel.project.root), "pid": os.getpid(), "socket": str(kernel.project.socket)}
+        shell.show(face, f"aegis runs in {face['root']} (pid {face['pid']}); `aegis stop` or Ctrl-C ends it")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch_faults, kernel)
+            await first_of(kernel.quit, stop.requested)
+            nursery.cancel_scope.cancel()
