@@ -105,11 +105,11 @@ class Agent:
                 self._session = session
                 await self._remember(getattr(session, "session_id", ""))
                 self._came_up = True
-                self.opened.set()
                 await self.core.interceptors.tell("agent_started", self.id)
                 nursery.start_soon(self._read, session)
                 while True:
                     self.show("idle")
+                    self.opened.set()  # whoever spawned it may write to it now, and is not told that it waits
                     await self.mailbox.wait()
                     await self._take_turn(session, self.mailbox.take())
         except (Exception, BaseExceptionGroup) as error:  # whatever a driver raised ends this session, not the agent
@@ -202,14 +202,16 @@ class Agent:
 
     async def _cut_short(self, turn: Turn) -> None:
         turn.begun.set()
-        why = f"the turn passed its limit of {self.profile.turn_limit:g} s"
-        if not turn.interrupted:
+        asked = turn.interrupted  # by somebody, before the limit
+        why = "it was interrupted" if asked else f"the turn passed its limit of {self.profile.turn_limit:g} s"
+        if not asked:
             await self.interrupt()
             with trio.move_on_after(_OBEY):
                 await turn.over.wait()
         if turn.ended is None:
             raise LaunchError(f"{why}, and the CLI did not obey an interrupt within {_OBEY:g} s")
-        turn.ended = msgspec.structs.replace(turn.ended, outcome="failed", reason=why)
+        if not asked:
+            turn.ended = msgspec.structs.replace(turn.ended, outcome="failed", reason=why)
 
     async def interrupt(self) -> bool:
         """Ask the turn in flight to stop and say whether there was one; what waits becomes the next turn."""
