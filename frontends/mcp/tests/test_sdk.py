@@ -8,6 +8,7 @@ from mcp.server.connection import Connection
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from trio.testing import wait_all_tasks_blocked
 
 from aegis_mcp import sdk
 
@@ -50,5 +51,6 @@ async def test_open_sessions_are_known_by_id_and_forgotten(scene, raw):
     assert set(sdk.transports(house.manager)) == {client.session}
     assert house.sessions.of(scene.kernel.roster.find("alice").id) == [client.session]
     await client.http.delete(scene.url("alice"), headers=client.headers())
+    await wait_all_tasks_blocked(0.01)
     assert sdk.transports(house.manager) == {}
     assert house.sessions.of(scene.kernel.roster.find("alice").id) == []

@@ -50,7 +50,7 @@ class Plane:
 
     async def run(self, started: trio.Event) -> None:
         """Serve until cancelled, then answer what still runs; a second later nothing is left."""
-        keep = (await trio.to_thread.run_sync(_load)).keep
+        keep = (await trio.to_thread.run_sync(_load, abandon_on_cancel=True)).keep
         stop = trio.Event()
         with News(self.kernel.bus, self.tickets.orphans, self._verbs_changed) as news:
             async with trio.open_nursery() as self.nursery:
@@ -106,7 +106,7 @@ class Plane:
 class Furnishing:
     """What agents' coming and going means to the plane: an interceptor."""
 
-    name, timeout = "mcp", 20
+    name = "mcp"
 
     def __init__(self, plane: Plane) -> None:
         self.plane = plane

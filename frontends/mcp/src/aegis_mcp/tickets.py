@@ -45,7 +45,7 @@ class Tickets:
         """Send the caller the result; a caller that takes no mail any more misses it."""
         trace = {"trace": caller.trace} if caller.trace else {}
         envelope = self._post.envelope(
-            SYSTEM, caller.agent_id, body, task_id=ticket, status=status, hops=caller.hops + 1, **trace
+            SYSTEM, caller.agent_id, body, task_id=ticket, status=status, hops=caller.hops, **trace
         )
         closed = self._book.draft("closed", ticket)
         try:

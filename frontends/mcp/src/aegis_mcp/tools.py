@@ -34,7 +34,8 @@ class Tools:
         self._verbs = verbs
         self.generation = 0
         self._of: dict[tuple[str, tuple[str, ...] | None], list[Tool]] = {}
-        self._names: dict[str, str] = {}
+        self._names: dict[str, str] = {}  # of tools that are gone, too: their verbs can say why
+        self._named = -1
 
     def changed(self) -> None:
         """Forget what was made: the verbs are others now."""
@@ -50,7 +51,8 @@ class Tools:
 
     def verb_of(self, caller: Caller, tool: str) -> str:
         """Return the name of the verb that this tool is, or was before its plugin went; raises `NotFound`."""
-        if tool not in self._names:
+        if self._named != self.generation:
+            self._named = self.generation
             self._names.update({v.marks.tool: v.name for v in self._verbs})
         name = self._names.get(tool)
         if name is None:
