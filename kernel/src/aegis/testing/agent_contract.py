@@ -123,11 +123,24 @@ class AgentContract(StagedDriver):
             assert ended.outcome == "failed" and "limit of 3600 s" in ended.reason
             assert (await house.turn("two")).outcome == "completed"
 
-    @pytest.mark.scene("hang", "two")
-    async def test_quitting_mid_turn_is_quick_and_said(self, open_house: Any) -> None:
+    @pytest.mark.scene("deaf", "two")
+    async def test_a_cli_that_obeys_nothing_is_killed(self, open_house: Any, clock: TestClock) -> None:
         async with open_house() as house:
             async with house.hearing(Text):
-                letter = await house.tell("hang")
+                letter = await house.tell("deaf")
+            assert await house.agent.interrupt()
+            clock.jump(60)
+            with trio.fail_after(PATIENCE):
+                ended = await house.kernel.post.wait_turn(letter)
+            assert ended.outcome == "failed" and "interrupted, and the CLI did not obey" in ended.reason
+            assert (await house.turn("two")).outcome == "completed"
+
+    @pytest.mark.scene("hang", "deaf", "two")
+    @pytest.mark.parametrize("word", ["hang", "deaf"])
+    async def test_quitting_mid_turn_is_quick_and_said(self, open_house: Any, word: str) -> None:
+        async with open_house() as house:
+            async with house.hearing(Text):
+                letter = await house.tell(word)
             mark, left = house.agent.id, trio.current_time()
         assert trio.current_time() - left < QUIT
         assert marked({mark}) == []

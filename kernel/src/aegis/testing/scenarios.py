@@ -20,6 +20,7 @@ SCENES: dict[str, list[dict[str, Any]]] = {
     "whoami": [{"call": "whoami"}, {"say": "{reply}"}],
     "edit": [{"edit": "note.txt", "text": "written"}, {"say": "it is done"}],
     "hang": [{"say": "begun"}, {"never_end": True}],
+    "deaf": [{"deaf": "begun"}],
     "shell": [{"shell": "exec tail -f /dev/null"}],
     "fail": [{"fail": "the model is overloaded"}],
     "die": [{"say": "begun"}, {"stderr": 1}, {"crash": 3}],

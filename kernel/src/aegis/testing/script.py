@@ -38,6 +38,7 @@ STEPS: dict[str, frozenset[str]] = {
     "never_end": frozenset(),  # true
     "exit": frozenset(),  # exit code, once the turn is over
     "crash": frozenset(),  # exit code or signal name, now
+    "deaf": frozenset(),  # text, said once it reads nothing any more and does not obey SIGTERM; the turn never ends
     "close_stdout": frozenset(),  # true: say no more, live on
     "stderr": frozenset(),  # so many bytes of complaints
     "raw": frozenset(),  # text, written as it is

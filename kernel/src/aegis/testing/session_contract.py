@@ -201,7 +201,7 @@ class SessionContract(StagedDriver):
                 pass
 
     async def test_a_cli_that_exits_at_once_is_quoted(self, seats: Seats, stage: Mapping[str, Any]) -> None:
-        last = ["/bin/sh", "-c", "echo the disk is made of cheese >&2; exit 3"]
+        last = ["/bin/sh", "-c", "yes | head -c 250000 >&2; echo the disk is made of cheese >&2; exit 3"]
         seats.rewrite = lambda command: replace(command, argv=last)
         with pytest.raises(LaunchError, match=r"(?s)/bin/sh.*exited with code 3.*made of cheese"):
             async with seats.open(stage):

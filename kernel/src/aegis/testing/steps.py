@@ -91,6 +91,11 @@ def _misbehave(agent: ScriptedAgent, what: str, value: Any) -> None:
             os.kill(os.getpid(), getattr(signal, value))
         case "crash":
             os._exit(value)
+        case "deaf":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            agent.say(str(value))
+            while True:
+                signal.pause()
         case "close_stdout":
             os.close(1)
             agent.pause(lambda: False)
