@@ -19,6 +19,7 @@ from aegis.clock import Clock, WallClock, stamp
 from aegis.config import Config
 from aegis.core import Core
 from aegis.driver import Driver
+from aegis.errors import AegisError
 from aegis.events import Fault, TurnEnded
 from aegis.interceptors import Interceptors
 from aegis.ledger import Ledger
@@ -137,8 +138,12 @@ async def _furnish(kernel: Kernel, owned: Mapping[str, Mapping[str, Any]]) -> No
                     yield name, thing
 
     kernel.reducers.update(kernel.plugins.unique("aegis_reducers", "reducer"))
-    for _, interceptor in asked("aegis_interceptors"):
-        kernel.interceptors.add(interceptor)
+    for name, interceptor in asked("aegis_interceptors"):
+        try:
+            kernel.interceptors.add(interceptor)
+        except AegisError as error:
+            kernel.plugins.fail(name, error)
+            kernel.bus.report(Fault(name, str(error), final=True))
     for name, primitive in asked("aegis_primitives"):
         if isinstance(primitive, Runs):
             kernel.supervisor.start(name, primitive.run, on_down=partial(kernel.verbs.remove, name))

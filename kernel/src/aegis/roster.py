@@ -119,8 +119,26 @@ class Roster:
         self._core.supervisor.start(f"agent:{agent.id}", agent.run, on_down=agent.crashed)
 
     async def close(self, agent: Agent, reason: str = "closed") -> None:
-        """End the agent for good: its process is gone, its waiting mail is dead, its senders know."""
+        """End the agent for good: its process is gone, its waiting mail is dead, its senders know.
+
+        Once begun it is done, also when the caller is cancelled, or is the agent's own task.
+        """
         agent.mailbox.closed = agent.leaving = reason
+        over, failed = trio.Event(), list[LedgerError]()
+
+        async def closing() -> None:
+            try:
+                await self._close(agent, reason)
+            except LedgerError as error:
+                failed.append(error)
+            over.set()
+
+        self._core.base.start_soon(closing)
+        await over.wait()
+        for error in failed:
+            raise error
+
+    async def _close(self, agent: Agent, reason: str) -> None:
         await self._core.supervisor.stop(f"agent:{agent.id}")
         if self._agents.pop(agent.id, None):
             closed = self._book.draft("closed", agent.id, reason=reason)

@@ -1,0 +1,273 @@
+"""Policy that cuts across: asked in order, limited in time, skipped and reported when it fails, unless it is strict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from fakedriver import FakeDriver, Plugin
+
+from aegis.app import Kernel
+from aegis.bus import Bus
+from aegis.callers import Caller
+from aegis.driver import Decision, PermissionRequest
+from aegis.errors import AegisError, Refused
+from aegis.interceptors import Interceptors
+from aegis.testing.clock import TestClock
+from aegis.testing.plugin import Opened
+from aegis.verbs import verb
+
+SAM = Caller("human", "sam")
+
+
+class Says:
+    """Notes that it was asked."""
+
+    def __init__(self, name: str, log: list[str], order: int = 0) -> None:
+        self.name, self.log, self.order = name, log, order
+
+    async def before_verb(self, call: Any) -> None:
+        self.log.append(self.name)
+
+
+class Fails:
+    name = "fails"
+
+    async def before_verb(self, call: Any) -> None:
+        raise ValueError("a bug")
+
+    async def after_verb(self, call: Any, value: Any, error: Any) -> None:
+        raise ValueError("a bug")
+
+    async def permission(self, seat: Any, request: Any) -> Decision | None:
+        raise ValueError("a bug")
+
+
+class Strict(Fails):
+    strict = True
+
+
+class Hangs:
+    name, timeout = "hangs", 3
+
+    async def before_verb(self, call: Any) -> None:
+        await trio.sleep_forever()
+
+
+class Shout:
+    name = "shout"
+
+    @verb("say")
+    async def say(self, caller: Caller, text: str) -> str:
+        """Say it."""
+        return text
+
+
+def offering(*interceptors: object) -> dict[str, object]:
+    return {"shout": Plugin(primitives=[Shout()], interceptors=interceptors)}
+
+
+@pytest.fixture
+def driver() -> FakeDriver:
+    return FakeDriver()
+
+
+async def test_they_are_asked_in_order_ties_as_they_came(kernel_with: Opened) -> None:
+    log: list[str] = []
+    these = [Says("third", log, 5), Says("first", log, -1), Says("second", log), Says("second too", log)]
+    async with kernel_with(**offering(*these)) as kernel:
+        await kernel.verbs.call(SAM, "say", {"text": "x"})
+    assert log == ["first", "second", "second too", "third"]
+
+
+async def test_arguments_may_be_rewritten_and_values_seen(kernel_with: Opened) -> None:
+    seen: list[Any] = []
+
+    class Loud:
+        name = "loud"
+
+        async def before_verb(self, call: Any) -> None:
+            call.args["text"] = call.args["text"].upper()
+
+        async def after_verb(self, call: Any, value: Any, error: Any) -> None:
+            seen.append((call.verb, str(call.caller), value, error))
+
+    async with kernel_with(**offering(Loud())) as kernel:
+        assert await kernel.verbs.call(SAM, "say", {"text": "hello"}) == "HELLO"
+    assert seen == [("say", "human:sam", "HELLO", None)]
+
+
+async def test_one_that_fails_is_reported_and_skipped(kernel_with: Opened) -> None:
+    log: list[str] = []
+    async with kernel_with(**offering(Fails(), Says("after", log, 1))) as kernel:
+        assert await kernel.verbs.call(SAM, "say", {"text": "x"}) == "x"
+        assert log == ["after"]
+        assert [f.source for f in kernel.faults] == ["fails.before_verb", "fails.after_verb"]
+        assert "a bug" in kernel.faults[0].error
+
+
+async def test_a_strict_one_that_fails_refuses_what_was_asked_but_not_what_was_done(kernel_with: Opened) -> None:
+    async with kernel_with(**offering(Strict())) as kernel:
+        with pytest.raises(Refused, match="fails must agree to this, and failed: ValueError"):
+            await kernel.verbs.call(SAM, "say", {"text": "x"})
+    interceptors = Interceptors(Bus())
+    interceptors.add(Strict())
+    await interceptors.tell("after_verb", None, None, None)
+
+
+async def test_one_that_takes_too_long_is_skipped_and_its_time_named(
+    kernel_with: Opened, autojump: TestClock
+) -> None:
+    async with kernel_with(**offering(Hangs())) as kernel:
+        started = trio.current_time()
+        assert await kernel.verbs.call(SAM, "say", {"text": "x"}) == "x"
+        assert trio.current_time() - started == pytest.approx(3, abs=0.5)
+        assert kernel.faults[0].error == "took longer than 3 s"
+
+
+async def test_a_refusal_is_the_answer(kernel_with: Opened) -> None:
+    class Budget:
+        name = "budget"
+
+        async def before_verb(self, call: Any) -> None:
+            raise Refused("the budget of today is spent")
+
+    async with kernel_with(**offering(Budget())) as kernel:
+        with pytest.raises(Refused, match="the budget of today is spent"):
+            await kernel.verbs.call(SAM, "say", {"text": "x"})
+        assert not kernel.faults
+
+
+async def test_one_without_any_point_is_said_to_be_wrong() -> None:
+    class Misspelt:
+        name = "misspelt"
+
+        async def befor_verb(self, call: Any) -> None: ...
+
+    with pytest.raises(AegisError, match="none of the points"):
+        Interceptors(Bus()).add(Misspelt())  # type: ignore[arg-type]
+
+
+async def test_a_plugin_whose_interceptor_is_wrong_is_named_and_the_kernel_runs(kernel_with: Opened) -> None:
+    class Misspelt:
+        name = "misspelt"
+
+        async def befor_verb(self, call: Any) -> None: ...
+
+    async with kernel_with(**offering(), wrong=Plugin(interceptors=[Misspelt()])) as kernel:
+        assert await kernel.verbs.call(SAM, "say", {"text": "x"}) == "x"
+        assert any("none of the points" in f.error for f in kernel.plugins.report() if f.name == "wrong")
+
+
+# -- permissions ----------------------------------------------------------------------------------------------------
+
+
+class Decides:
+    def __init__(self, name: str, decision: Any) -> None:
+        self.name, self.decision = name, decision
+
+    async def permission(self, seat: Any, request: PermissionRequest) -> Any:
+        return self.decision
+
+
+REQUEST = PermissionRequest("1", "Bash")
+
+
+async def _decided(*interceptors: Any) -> Decision:
+    made = Interceptors(Bus())
+    for interceptor in interceptors:
+        made.add(interceptor)
+    return await made.permission(None, REQUEST)  # type: ignore[arg-type]
+
+
+async def test_the_first_decision_counts_and_nobody_means_no() -> None:
+    yes = Decision("allowed", "by rule")
+    assert await _decided(Decides("a", None), Decides("b", yes), Decides("c", Decision("denied"))) == yes
+    nobody = await _decided(Decides("a", None))
+    assert (nobody.allowed, "nobody here can be asked" in nobody.reason) == (False, True)
+
+
+async def test_a_failing_or_nonsensical_answer_is_not_a_yes() -> None:
+    assert not (await _decided(Fails())).allowed
+    assert not (await _decided(Decides("odd", True))).allowed
+    assert (await _decided(Strict())).outcome == "denied"
+
+
+# -- turns ----------------------------------------------------------------------------------------------------------
+
+
+async def test_prompts_may_be_rewritten_and_turns_refused(kernel_with: Opened, driver: FakeDriver) -> None:
+    ended: list[str] = []
+
+    class Policy:
+        name = "policy"
+
+        async def before_turn(self, turn: Any) -> None:
+            if "secret" in turn.prompt:
+                raise Refused("that is secret")
+            turn.prompt += "\nBe brief."
+
+        async def after_turn(self, turn: Any, end: Any) -> None:
+            ended.append(end.outcome)
+
+    async with kernel_with(fake=Plugin(drivers=[driver], interceptors=[Policy()])) as kernel:
+        ann = await kernel.roster.spawn("fake", "ann")
+
+        async def ask(body: str) -> Any:
+            receipt = await kernel.post.deliver(kernel.post.envelope("human:sam", ann.id, body))
+            return await kernel.post.wait_turn(receipt.id)
+
+        assert (await ask("hello")).reply == "echo: Be brief."
+        refused = await ask("a secret")
+        assert (refused.outcome, refused.reason) == ("refused", "that is secret")
+        assert (await ask("again")).outcome == "completed"
+        await trio.testing.wait_all_tasks_blocked()
+    assert ended == ["completed", "refused", "completed"]
+    assert not any("secret" in prompt for prompt in driver.heard)
+
+
+async def test_furnishing_reaches_the_seat_and_a_refusal_there_refuses_the_spawn(
+    kernel_with: Opened, driver: FakeDriver
+) -> None:
+    class Furnish:
+        name, refuse = "furnish", False
+
+        async def furnish(self, seat: Any) -> None:
+            if self.refuse:
+                raise Refused("no more agents today")
+            seat.primer.append("You are watched.")
+            seat.env["EXTRA"] = "1"
+
+    policy = Furnish()
+    async with kernel_with(fake=Plugin(drivers=[driver], interceptors=[policy])) as kernel:
+        await kernel.roster.spawn("fake", "ann")
+        seat = driver.sessions[0].seat
+        assert (seat.primer[-1], seat.env["EXTRA"]) == ("You are watched.", "1")
+        policy.refuse = True
+        with pytest.raises(AegisError, match="no more agents today"):
+            await kernel.roster.spawn("fake", "bob")
+        assert kernel.roster.live() == {"ann"}
+
+
+async def test_an_agent_may_be_closed_from_after_its_turn(kernel_with: Opened, driver: FakeDriver) -> None:
+    class OneTurn:
+        name = "one-turn"
+        kernel: Kernel
+
+        async def after_turn(self, turn: Any, end: Any) -> None:
+            agent = self.kernel.roster.get(turn.agent_id)
+            if agent:
+                await self.kernel.roster.close(agent, "one turn is enough")
+
+    policy = OneTurn()
+    async with kernel_with(fake=Plugin(drivers=[driver], interceptors=[policy])) as kernel:
+        policy.kernel = kernel
+        ann = await kernel.roster.spawn("fake", "ann")
+        await kernel.post.deliver(kernel.post.envelope("human:sam", ann.id, "x"))
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.move_on_after(2):
+            while kernel.roster.live():
+                await trio.testing.wait_all_tasks_blocked(0.01)
+        assert kernel.roster.live() == set()
+        assert kernel.ledger.book("roster").find(ann.id)[-1].kind == "closed"
