@@ -56,8 +56,8 @@ class Plugins:
             GROUP,
             sorted(wanted - set(disabled)),
             on_load_failure_callback=lambda _, point, error: self.fail(point.name, error),
-            on_missing_entrypoints_callback=lambda names: self._errors.update(
-                dict.fromkeys(names, "it is not installed")
+            on_missing_entrypoints_callback=lambda names: self._errors.update(  # it counts those that failed as missing
+                dict.fromkeys(names - self._errors.keys(), "it is not installed")
             ),
         )
         return {str(e.name): e.plugin for e in sorted(found, key=lambda e: str(e.name))}
