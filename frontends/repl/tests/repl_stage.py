@@ -53,8 +53,9 @@ class Actor:
                 await self._stop.wait()
                 outcome = "cancelled"
             case "flood":
+                tail = "x" * int(rest[1]) if rest[1:] else ""
                 for n in range(int(rest[0])):
-                    self._say(e.Text(f"flood line {n}\n"))
+                    self._say(e.Text(f"flood line {n}{tail}\n"))
                     if n % 50 == 0:
                         await trio.lowlevel.checkpoint()
                 self._say(e.Text("flood is over"))

@@ -18,8 +18,14 @@ class Terminal:
 
     def __init__(self, folder: Path, columns: int = 100, rows: int = 30) -> None:
         self._socket, self._folder = folder / "tmux", folder
-        self._environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
-        self._environment |= {"SHELL": "/bin/sh", "TERM": "xterm", "PS1": "shell> "}
+        self._environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        self._environment |= {
+            "HOME": str(folder),
+            "LANG": "C.UTF-8",
+            "SHELL": "/bin/sh",
+            "TERM": "xterm",
+            "PS1": "shell> ",
+        }
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "sh")
         self.tmux("set", "-s", "escape-time", "0")
         self.wait("shell>")

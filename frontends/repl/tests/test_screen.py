@@ -128,6 +128,12 @@ async def test_lines_arrive_in_the_order_they_were_typed(tmp_path):
             await visit.wait(f"› line {n}( |\n)")
 
 
+async def test_what_is_typed_after_control_c_finds_the_line_clear(tmp_path):
+    async with visiting(tmp_path, "aa") as visit:
+        visit.type("half a\x03whole\r")
+        await visit.wait("› whole\n\necho: whole\n")
+
+
 async def test_a_slow_verb_keeps_nobody_from_going_on(tmp_path):
     async with visiting(tmp_path, "aa") as visit:
         visit.type("/slow\r/sessions\r")

@@ -44,7 +44,7 @@ def console(folder):
 @pytest.mark.leaks("the console's other end is closed in the test")
 def test_a_stalled_terminal_keeps_nobody_from_leaving(tmp_path):
     with kernel(tmp_path) as serving, console(tmp_path) as (process, terminal):
-        os.write(terminal, b"flood 5000\r")
+        os.write(terminal, b"flood 5000 500\r")
         while b"flood line" not in os.read(terminal, 65_536):
             pass
         serving.send_signal(signal.SIGKILL)  # nobody reads the terminal from here on

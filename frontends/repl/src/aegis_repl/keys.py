@@ -97,7 +97,7 @@ def bindings(screen: Screen, act: Callable[[Act], None]) -> KeyBindings:
 
     @keys.add("c-c", eager=True)
     def _(event: KeyPressEvent) -> None:
-        screen.interrupted()
+        screen.clear_or_quit()  # now: what is typed next must find the line clear
 
     @keys.add("tab")
     async def _(event: KeyPressEvent) -> None:

@@ -23,7 +23,7 @@ from aegis.frontend import Client
 from aegis_repl import render
 from aegis_repl.keys import Act
 from aegis_repl.parse import LOCAL, Command, Say, bind, parse
-from aegis_repl.screen import FrameOutput, Screen, frame_output
+from aegis_repl.screen import FrameOutput, Screen
 from aegis_repl.state import State
 from aegis_repl.welcome import help_on, welcome
 
@@ -38,7 +38,7 @@ class Repl:
     def __init__(self, client: Client, input: Input | None = None, output: FrameOutput | None = None) -> None:  # noqa: A002
         self._client = client
         self._input = input or create_input(sys.stdin)
-        self._output = output or frame_output(sys.stdout.fileno(), os.environ.get("TERM"))
+        self._output = output or FrameOutput.from_pty(sys.stdout, term=os.environ.get("TERM"))
         self._state = State(time.monotonic)
         self._verbs: dict[str, dict[str, Any]] = {}
         self._acts, self._inbox = trio.open_memory_channel[Act](inf)

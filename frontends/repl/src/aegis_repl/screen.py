@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 from prompt_toolkit import PromptSession
@@ -74,6 +75,7 @@ class Screen:
         self._draft, self._rows = "", 0
         self._last_interrupt = 0.0
         self._asked: dict[int, asyncio.Future[list[str]]] = {}
+        self._numbers = count()
 
     # -- from any thread ----------------------------------------------------------------------------------------
 
@@ -101,8 +103,8 @@ class Screen:
         self._soon(self._resized.set)
 
     def interrupted(self) -> None:
-        """Take a Ctrl+C: the line is cleared; on an empty one, the second of two leaves."""
-        self._soon(self._clear_or_quit)
+        """Take a Ctrl+C that came as a signal."""
+        self._soon(self.clear_or_quit)
 
     def offer(self, number: int, values: list[str]) -> None:
         """Answer `Act("values", …)` of this number."""
@@ -131,6 +133,18 @@ class Screen:
     def stash(self) -> None:
         """Put the half-typed line aside; it is back when the next line has been entered."""
         self._draft = self._session.default_buffer.text
+
+    def clear_or_quit(self) -> None:
+        """Clear the line; when it is empty, the second of two calls leaves."""
+        buffer, now = self._session.default_buffer, time.monotonic()
+        if buffer.text:
+            buffer.reset()
+            self._last_interrupt = 0.0
+        elif now - self._last_interrupt < TWICE:
+            self._act(Act("quit"))
+        else:
+            self._last_interrupt = now
+            self._act(Act("hint", "Ctrl+C once more leaves; Esc stops the agent's turn"))
 
     async def _main(self) -> None:
         drawn = asyncio.Event()
@@ -191,7 +205,7 @@ class Screen:
             except EOFError:  # `leave`, or the terminal is gone
                 return
             except KeyboardInterrupt:
-                self._clear_or_quit()
+                self.clear_or_quit()
                 continue
             self._act(Act("line", line))
 
@@ -238,22 +252,9 @@ class Screen:
         if app.is_running and app.future and not app.future.done():
             app.exit(exception=EOFError())
 
-    def _clear_or_quit(self) -> None:
-        buffer, now = self._session.default_buffer, time.monotonic()
-        if buffer.text:
-            buffer.reset()
-            self._last_interrupt = 0.0
-        elif now - self._last_interrupt < TWICE:
-            self._act(Act("quit"))
-        else:
-            self._last_interrupt = now
-            self._act(Act("hint", "Ctrl+C once more leaves; Esc stops the agent's turn"))
-
     async def _values(self, what: str) -> list[str]:
         """Return what the kernel completes, nothing when it takes longer than a person waits."""
-        number = len(self._asked)
-        while number in self._asked:
-            number += 1
+        number = next(self._numbers)
         future = self._asked[number] = asyncio.get_running_loop().create_future()
         self._act(Act("values", (number, what)))
         try:
@@ -269,13 +270,3 @@ class Screen:
     def _toolbar(self) -> Line:
         width = self._output.get_size().columns
         return [*bars.tabs(self.view, width), ("", "\n"), *bars.status(self.view, width, time.monotonic())]
-
-
-def frame_output(descriptor: int, term: str | None) -> FrameOutput:
-    """Return an output for the terminal of this descriptor.
-
-    Its stream is its own: a thread that is stuck in a write to a stalled terminal must not hold the lock of
-    `sys.stdout`, which the interpreter takes when it ends.
-    """
-    stream = open(descriptor, "w", encoding="utf-8", errors="replace", newline="", closefd=False)  # noqa: SIM115
-    return FrameOutput.from_pty(stream, term=term)  # type: ignore[return-value]  it is a class method
