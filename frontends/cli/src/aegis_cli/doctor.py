@@ -91,7 +91,7 @@ def _plugins(project: Project, failed: dict[str, str]) -> tuple[list[dict[str, A
 
 
 def _row(row: Found, failed: dict[str, str]) -> dict[str, Any]:
-    error = row.error or failed.get(row.name, "")
+    error = row.error or (failed.get(row.name, "") if row.state != "disabled" else "")
     state = "failed" if error else row.state
     return {
         "name": row.name, "distribution": row.distribution, "version": row.version, "state": state, "error": error

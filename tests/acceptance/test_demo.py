@@ -1,0 +1,42 @@
+"""`aegis demo`: the main job, on a machine with no agent CLI, no account and no network."""
+
+import json
+import re
+import signal
+from pathlib import Path
+
+
+def test_the_story_is_told_to_its_end(house):
+    said = house.says("demo", "--plain")
+    mail = re.findall(r"^✉ from agent:(\w+) · \d\d:\d\d:\d\dZ → (\w+)", said, re.MULTILINE)
+    assert mail == [
+        ("planner", "builder"), ("builder", "reviewer"), ("reviewer", "builder"), ("builder", "reviewer"),
+        ("reviewer", "planner"), ("planner", "human"),
+    ]  # fmt: skip
+    assert re.match(r"human:\S+ → planner: Our café needs to split bills", said)
+    assert "planner: Yes. The plan:" in said
+    assert "reviewer · shell" in said
+    assert "check.py says no (exit code 1)" in said, "the check really ran, and really failed"
+    assert "check.py passes (exit code 0)" in said
+    assert not list(house.root.iterdir()), "it plays in a folder of its own"
+
+
+def test_the_folder_is_kept_when_asked_for(house):
+    done = house.run("demo", "--plain", "--keep")
+    folder = Path(done.stderr.removeprefix("aegis: the demo's folder is ").strip())
+    assert "divmod" in (folder / "split.py").read_text()
+    assert sorted(p.name for p in folder.glob("*.py")) == ["check.py", "split.py"]
+
+
+def test_a_demo_that_is_left_early_leaves_nothing(house):
+    with house.start("demo", "--plain", text=False) as demo:
+        demo.stdout.readline()
+        demo.send_signal(signal.SIGINT)
+        demo.wait(20)
+    assert demo.returncode == 130
+
+
+def test_without_its_agents_it_says_what_is_missing(house):
+    house.environment["AEGIS_PLUGINS"] = "cli,inbox"
+    assert "there is no provider 'scripted'" in house.refuses("demo", "--plain", code=2)
+    assert json.loads(house.run("--json", "demo", code=2).stdout)["error"]["type"] == "ConfigError"

@@ -1,0 +1,274 @@
+"""One kernel a project: who may reach it, how it ends, what happens when something is broken."""
+
+import os
+import pty
+import shutil
+import signal
+import sqlite3
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from aegis.errors import AegisError
+from aegis.project import Project
+from aegis_cli.blocking import BlockingClient
+
+NOBODY = 65534
+WORKING = {
+    "thinking": "wait 60",
+    "asking for leave": "ask for a day off",
+}
+DEAF = """\
+agents:
+  deaf:
+    provider: scripted
+    script: [{do: [{never_end: true}]}]
+  mute:
+    provider: scripted
+    script: [{do: [{say: "bye"}, {close_stdout: true}]}]
+"""
+
+
+def report(record_property, state, took):
+    """Put on record how long it took; a slow machine is no failure."""
+    record_property("seconds", round(took, 2))
+    print(f"{state}: ended after {took:.2f} s")
+
+
+def test_a_second_kernel_is_refused_and_names_the_first(running):
+    with running.start("serve") as second:
+        assert second.wait(30) == 1
+        said = second.stderr.read()
+    assert f"aegis already runs in {running.root} (pid " in said
+    assert running.json("sessions") == []
+
+
+def test_stop_ends_it_and_waits(house):
+    with house.serving() as server:
+        assert house.says("stop") == f"the aegis in {house.root} (pid {server.pid}) has ended"
+        assert server.wait(5) == 0
+    said = house.refuses("stop", code=1)
+    assert said == f"no aegis runs in {house.root}; start one with `aegis` (a REPL) or `aegis serve` (without a screen)"
+    with house.serving():
+        assert house.json("sessions") == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda n: n.name)
+def test_signals_end_it(house, number, record_property):
+    with house.serving() as server:
+        report(record_property, number.name, house.end(server, number))
+        assert server.returncode == 0
+    assert not Project(house.root).socket.exists()
+
+
+@pytest.mark.parametrize("after", ["lock", "ledger.db", "control.sock"])
+def test_it_ends_while_it_starts(house, after, record_property):
+    """A signal in the middle of starting ends it just as well, and leaves nothing in the way of the next."""
+    state = Project(house.root).state
+    seen = state / ("kernel.lock" if after == "lock" else after)
+    server = house.start("serve")
+    house.eventually(seen.exists, f"{seen.name}")
+    report(record_property, f"starting, {after}", house.end(server))
+    assert server.returncode == 0
+    with house.serving():
+        assert house.json("sessions") == []
+
+
+@pytest.mark.parametrize("state", [*WORKING, "idle", "deaf", "mute", "waited for", "watched"])
+def test_it_ends_whatever_its_agents_do(house, state, record_property):
+    (house.root / ".aegis.yaml").write_text(DEAF)
+    profile = state if state in ("deaf", "mute") else "scripted"
+    callers = []
+    with house.serving() as server:
+        house.run("spawn", profile, "--handle", "ada")
+        if state == "waited for":
+            callers.append(house.start("send", "ada", "wait 60", "--wait"))
+        elif state != "idle":
+            house.run("send", "ada", WORKING.get(state, "hello"))
+        if state == "watched":
+            callers.append(house.start("events", "--follow"))
+            callers[-1].stderr.readline()
+        elif state != "idle":
+            house.eventually(lambda: house.json("sessions")[0]["state"] == "working", "a turn")
+        report(record_property, state, house.end(server))
+        assert server.returncode == 0
+    for caller in callers:
+        assert caller.wait(10) == (0 if state == "watched" else 1)
+        house.end(caller)
+    assert leftovers(house) == []
+
+
+def leftovers(house):
+    """Return the processes that still run with this house's home in their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*") if Path("/proc").exists() else ():
+        try:
+            if f"HOME={house.environment['HOME']}\0".encode() in (entry / "environ").read_bytes():
+                found.append((entry / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
+
+
+def test_agents_come_back(house):
+    with house.serving():
+        house.run("spawn", "scripted", "--handle", "ada")
+        house.run("send", "ada", "remember the milk", "--wait")
+    with house.serving():
+        assert house.says("send", "ada", "hello", "--wait").startswith("Hello. I am ada")
+    with house.serving("--clean"):
+        assert house.json("sessions") == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_another_user_is_refused(house):
+    """Twice: by the modes of folder and socket, and, were those opened wide, by who is at the other end."""
+    house.root = Path(tempfile.mkdtemp())  # where others can reach it, unlike pytest's folders
+    try:
+        house.root.chmod(0o755)
+        with house.serving():
+            project = Project(house.root)
+            assert "belongs to another user" in as_nobody(project)
+            project.state.chmod(0o755)
+            project.socket.chmod(0o666)
+            assert "sent this user away" in as_nobody(project)
+            assert house.json("sessions") == []
+    finally:
+        shutil.rmtree(house.root)
+
+
+def as_nobody(project):
+    """Return what another user of this machine is told."""
+    read, write = os.pipe()
+    if not (child := os.fork()):
+        said = "it answered"
+        try:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            with BlockingClient(project) as client:
+                client.ask("snapshot")
+        except AegisError as error:
+            said = str(error)
+        finally:
+            os.write(write, said.encode())
+            os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    with os.fdopen(read) as pipe:
+        return pipe.read()
+
+
+def test_a_broken_plugin_is_named_and_everything_else_works(house, tmp_path):
+    dist = tmp_path / "site" / "acme_broken-1.0.dist-info"
+    dist.mkdir(parents=True)
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-broken\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text("[aegis.plugins]\nbroken = acme_broken\n")
+    (tmp_path / "site" / "acme_broken.py").write_text("raise RuntimeError('the glue has dried')\n")
+    house.environment["PYTHONPATH"] = str(tmp_path / "site")
+    error = "RuntimeError: the glue has dried"
+    rows = {row["name"]: row for row in house.json("plugin", "list")}
+    assert (rows["broken"]["state"], rows["broken"]["error"]) == ("failed", error)
+    assert rows["broken"]["distribution"] == "acme-broken"
+    assert f"✗ the plugin 'broken' is broken: {error}" in house.run("doctor", code=1).stdout
+    with house.start("serve") as server:
+        house.wait_for_line(server, "aegis runs in")
+        house.run("spawn", "scripted", "--handle", "ada")
+        assert house.says("send", "ada", "hello", "--wait").startswith("Hello. I am ada")
+        assert "broken" in house.run("doctor", code=1).stdout
+        server.send_signal(signal.SIGTERM)
+        assert f"aegis: the plugin 'broken' is broken and left out: {error}\n" in server.stderr.read()
+    (house.root / ".aegis.yaml").write_text("plugins: {disabled: [broken]}\n")
+    rows = {row["name"]: row for row in house.json("doctor")["plugins"]}
+    assert (rows["broken"]["state"], rows["broken"]["error"]) == ("disabled", "")
+
+
+WRONG = {
+    "unknown section": ("agents: {}\nquues: {}\n", ":2: quues: ", "quues"),
+    "unknown key": ("agents:\n  a:\n    provider: scripted\n    modle: x\n", ":4: agents.a.modle: ", "'model'"),
+    "wrong type": ("agents:\n  a:\n    provider: scripted\n    turn_limit: soon\n", ":4: agents.a.turn_limit: ", ""),
+    "wrong value": ("agents:\n  a: {provider: scripted, permission: all}\n", ":2: agents.a.permission: ", "'full'"),
+    "unknown provider": ("agents:\n  a:\n    provider: scriptd\n", ":3: agents.a.provider: ", "'scripted'"),
+    "no provider": ("agents:\n  a: {}\n", ":2: agents.a.provider: ", "missing"),
+    "unknown default": ("default_agent: nobody\n", ":1: default_agent: ", "nobody"),
+    "duplicate key": ("agents: {}\nagents: {}\n", ":2: ", "duplicate key"),
+    "no mapping": ("- a\n- b\n", ": ", "must be a mapping"),
+    "no YAML": ("agents: [\n", ":2: ", "expected"),
+    "unknown plugin": ("plugins: {inbx: {}}\n", ":1: plugins.inbx: ", "'inbox'"),
+    "plugin's key": ("plugins:\n  approvals: {timout: 3}\n", ":2: plugins.approvals.timout: ", "'timeout'"),
+    "anchors bomb": (
+        "a: &a [x,x,x,x,x,x,x,x,x]\n"
+        + "".join(f"{n}: &{n} [{','.join(['*' + p] * 9)}]\n" for p, n in zip("abcdefgh", "bcdefghi", strict=True)),
+        ": ", "larger than",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_configuration_is_a_sentence_and_nothing_is_started(house, case):
+    text, where, nearest = WRONG[case]
+    file = house.root / ".aegis.yaml"
+    file.write_text(text)
+    said = house.refuses("serve", code=2)
+    assert said.startswith(f"{file}{where}")
+    assert nearest in said
+    assert not (house.root / ".aegis").exists()
+    assert said in house.run("doctor", code=1).stdout
+
+
+def test_a_configuration_that_is_a_folder(house):
+    (house.root / ".aegis.yaml").mkdir()
+    assert "is a directory" in house.refuses("serve", code=2)
+    assert not (house.root / ".aegis").exists()
+
+
+@pytest.mark.parametrize("text", [None, "", "# nothing yet\n"], ids=["absent", "empty", "comments"])
+def test_without_a_configuration_every_provider_is_a_profile(house, text):
+    if text is not None:
+        (house.root / ".aegis.yaml").write_text(text)
+    with house.serving():
+        assert "scripted" in house.json("agents")
+
+
+def test_a_ledger_that_is_damaged_is_said_to_be(house):
+    with house.serving():
+        pass
+    ledger = Project(house.root).state / "ledger.db"
+    for extra in ("-wal", "-shm"):
+        ledger.with_name(ledger.name + extra).unlink(missing_ok=True)
+    ledger.write_bytes(b"no database " * 1000)
+    assert f"cannot open the ledger {ledger}" in house.refuses("serve", code=1)
+    with pytest.raises(sqlite3.DatabaseError):
+        sqlite3.connect(ledger).execute("select 1 from records")
+
+
+def test_a_console_needs_a_terminal(house):
+    assert house.refuses(code=2).startswith("a console needs a terminal; `aegis serve` runs without one")
+
+
+def test_without_arguments_it_is_the_kernel_and_a_console(house):
+    terminal, theirs = pty.openpty()
+    console = house.start(stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    try:
+        house.eventually(Project(house.root).socket.exists, "a kernel behind the console")
+        house.eventually(lambda: os.read(terminal, 4096), "something on the screen")
+        assert house.json("sessions") == []
+        house.run("stop")
+        house.eventually(lambda: drained(terminal) or console.poll() is not None, "the console's end")
+    finally:
+        house.end(console)
+        os.close(terminal)
+    assert console.returncode == 0
+
+
+def drained(terminal):
+    """Read what the screen shows, so that whoever draws on it never waits."""
+    os.set_blocking(terminal, False)
+    try:
+        while os.read(terminal, 65_536):
+            pass
+    except OSError:
+        pass
+    return False
