@@ -59,7 +59,7 @@ async def test_a_kernel_opened_twice_is_a_restart(kernel_with):
 
 def outcome(pytester, source):
     pytester.makepyfile("import os, subprocess, pytest, trio\n" + source)
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly")
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:randomly")
 
 
 def test_a_failed_assert_in_a_nursery_looks_like_one(pytester):

@@ -58,11 +58,10 @@ def test_any_json_is_a_script_or_a_sentence(value):
     for script in (value, [value], [{"do": value}], [{"do": [value]}], [{"when": value, "do": []}]):
         try:
             rules = check(script)
-        except ScriptError as error:
-            assert str(error)
-        else:
-            assert all(kind(step) in STEPS for rule in rules for step in rule["do"])
-            json.dumps(rules)
+        except ScriptError:
+            continue  # any other error is a failure
+        assert all(kind(step) in STEPS for rule in rules for step in rule["do"])
+        json.dumps(rules)
 
 
 @pytest.mark.parametrize(

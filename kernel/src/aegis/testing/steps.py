@@ -49,7 +49,7 @@ def _work(
     match what:
         case "call":
             given = filled(step.get("args", {}), names)
-            server = step.get("server") or next(iter(agent.servers), "")
+            server = step.get("server") or next(iter(agent.servers), "aegis")
             return value, given, server, partial(agent.ask_server, server, value, given)
         case "ask":
             return value, filled(step.get("input", {}), names), "", lambda: ("allowed", False)
