@@ -116,9 +116,7 @@ async def test_a_strict_one_that_fails_refuses_what_was_asked_but_not_what_was_d
     await interceptors.tell("after_verb", None, None, None)
 
 
-async def test_one_that_takes_too_long_is_skipped_and_its_time_named(
-    kernel_with: Opened, autojump: TestClock
-) -> None:
+async def test_one_that_takes_too_long_is_skipped_and_its_time_named(kernel_with: Opened, autojump: TestClock) -> None:
     async with kernel_with(**offering(Hangs())) as kernel:
         started = trio.current_time()
         assert await kernel.verbs.call(SAM, "say", {"text": "x"}) == "x"

@@ -179,9 +179,10 @@ def _settled(pid: int) -> None:
     """Wait until the shell has nothing more to do: it ended, sleeps, stopped, or runs for good."""
     for _ in range(200):
         try:
-            if psutil.Process(pid).status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED) or psutil.Process(
-                pid
-            ).children():
+            if (
+                psutil.Process(pid).status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED)
+                or psutil.Process(pid).children()
+            ):
                 return
         except psutil.Error:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,6 @@ from aegis.clock import Clock, WallClock, stamp
 from aegis.config import Config
 from aegis.core import Core
 from aegis.driver import Driver
-from aegis.errors import AegisError
 from aegis.events import Fault, TurnEnded
 from aegis.interceptors import Interceptors
 from aegis.ledger import Ledger
@@ -67,11 +66,10 @@ async def open_kernel(
     (default: this process's), `clean` closes the agents of the last time. Raises `ConfigError`, `Busy`, `LedgerError`.
     """
     project = Project(root.resolve())
-    disabled = (YamlFile(project.config).load()[1].get("plugins") or {}).get("disabled") or ()
-    found = Plugins(disabled, plugins)
+    found = Plugins(_disabled(project), plugins)
     drivers: dict[str, Driver] = found.unique("aegis_drivers", "driver", settings={})
     drivers |= {alias: d for d in drivers.values() for alias in getattr(d, "aliases", ())}
-    owned = {name: dict(sections) for name, sections in found.ask("aegis_settings")}
+    owned = found.sections()
     config = Config(project.root, {k: v for own in owned.values() for k, v in own.items()}, drivers, found.names)
     project.prepare()
     disk = trio.CancelScope(shield=True)  # an owner that is cancelled must not stop the ledger before the agents
@@ -97,6 +95,12 @@ async def open_kernel(
             raise
         cause = root_cause(failure)
         raise cause from cause.__cause__
+
+
+def _disabled(project: Project) -> set[str]:
+    section = YamlFile(project.config).load()[1].get("plugins")  # what is wrong with it `Config` says, with its line
+    names = section.get("disabled") if isinstance(section, dict) else ()
+    return set(map(str, names)) if isinstance(names, list) else set()
 
 
 async def _within(scope: trio.CancelScope, ledger: Ledger) -> None:
@@ -134,40 +138,39 @@ async def _furnish(kernel: Kernel, owned: Mapping[str, Mapping[str, Any]]) -> No
         for name in kernel.plugins.names:
             settings = {section: kernel.config.section(section) for section in owned.get(name, {})}
             for _, thing in kernel.plugins.offers(hook, only=name, kernel=kernel, settings=settings):
-                if _welcome(kernel, name, thing):
+                with _blamed(kernel, name):
+                    kernel.verbs.add(name, thing)
+                    if isinstance(thing, Restores):
+                        thing.restore()
                     yield name, thing
 
     kernel.reducers.update(kernel.plugins.unique("aegis_reducers", "reducer"))
     for name, interceptor in asked("aegis_interceptors"):
-        try:
+        with _blamed(kernel, name):
             kernel.interceptors.add(interceptor)
-        except AegisError as error:
-            kernel.plugins.fail(name, error)
-            kernel.bus.report(Fault(name, str(error), final=True))
     for name, primitive in asked("aegis_primitives"):
         if isinstance(primitive, Runs):
             kernel.supervisor.start(name, primitive.run, on_down=partial(kernel.verbs.remove, name))
     for name, service in asked("aegis_frontends"):
         started = trio.Event()
-        child = kernel.supervisor.start(name, partial(service.run, started), on_down=partial(kernel.verbs.remove, name))
-        with trio.move_on_after(_START) as scope:
-            await first_of(started, child.over)
-        if scope.cancelled_caught:
-            kernel.bus.report(Fault(name, f"did not come up within {_START:g} s", final=True))
+        with _blamed(kernel, name):
+            run = partial(service.run, started)
+            child = kernel.supervisor.start(name, run, on_down=partial(kernel.verbs.remove, name))
+            with trio.move_on_after(_START) as scope:
+                await first_of(started, child.over)
+            if scope.cancelled_caught:
+                kernel.bus.report(Fault(name, f"did not come up within {_START:g} s", final=True))
 
 
-def _welcome(kernel: Kernel, plugin: str, thing: object) -> bool:
-    """Offer the verbs of what a plugin offers and rebuild its state; a failure is that plugin's end, and is said."""
+@contextmanager
+def _blamed(kernel: Kernel, plugin: str) -> Iterator[None]:
+    """Make whatever is raised inside the end of this plugin, and say so."""
     try:
-        kernel.verbs.add(plugin, thing)
-        if isinstance(thing, Restores):
-            thing.restore()
+        yield
     except Exception as error:  # whatever a plugin raises must not stop the others
         kernel.verbs.remove(plugin, str(error))
         kernel.plugins.fail(plugin, error)
         kernel.bus.report(Fault(plugin, str(error), final=True))
-        return False
-    return True
 
 
 async def _revive(kernel: Kernel, clean: bool) -> None:

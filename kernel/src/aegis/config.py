@@ -34,7 +34,7 @@ class Config:
         self, root: Path, sections: Mapping[str, Any], drivers: Mapping[str, Driver], plugins: Sequence[str]
     ) -> None:
         self.root, self._file = root, YamlFile(root / FILE)
-        self._models = {name: TypeAdapter(model) for name, model in sections.items()}
+        self._models = {name: m if isinstance(m, TypeAdapter) else TypeAdapter(m) for name, m in sections.items()}
         self._drivers, self._plugins = dict(drivers), tuple(plugins)
         self._sections, self.profiles, self._default = self._check(*self._file.load())
 
@@ -76,6 +76,10 @@ class Config:
 
     def _check(self, document: CommentedMap, plain: dict[str, Any]) -> _Checked:
         plugins = plain.get("plugins") or {}
+        if not isinstance(plugins, dict):
+            self._fail(document, ["plugins"], "`plugins:` must be a mapping of plugins and their settings")
+        if not isinstance(plugins.get("disabled") or [], list):
+            self._fail(document, ["plugins", "disabled"], "`disabled:` must be a list of plugins")
         owned = {"default_agent", "agents", "plugins", *(s.split(".")[0] for s in self._models)}
         named = {"disabled", *self._plugins, *(s.split(".")[1] for s in self._models if s.startswith("plugins."))}
         for name in plain.keys() - owned:

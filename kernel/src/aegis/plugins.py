@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pluggy
+from pydantic import TypeAdapter
 from stevedore import NamedExtensionManager
 from stevedore.extension import ExtensionManager
 
@@ -96,14 +97,36 @@ class Plugins:
             else:
                 yield from ((name, thing) for thing in offered)
 
+    def sections(self) -> dict[str, dict[str, TypeAdapter[Any]]]:
+        """Return each plugin's sections of the configuration and their types; raises `ConfigError` when two own one."""
+        found: dict[str, dict[str, TypeAdapter[Any]]] = {}
+        owners: dict[str, str] = {}
+        for name, models in list(self.ask("aegis_settings")):
+            try:
+                found[name] = {str(section): TypeAdapter(model) for section, model in dict(models).items()}
+            except Exception as error:  # without its settings a plugin is not started
+                self.fail(name, error)
+                self._manager.unregister(name=name)
+                self.names.remove(name)
+                continue
+            for section in found[name]:
+                if (other := owners.setdefault(section, name)) != name:
+                    both = f"plugins {other!r} and {name!r} both own the section {section!r}"
+                    raise ConfigError(f"{both}; disable one of them under plugins.disabled in .aegis.yaml")
+        return found
+
     def unique(self, hook: str, what: str, **arguments: Any) -> dict[str, Any]:
         """Return the offered objects by name; raises `ConfigError` naming both plugins when two offer one name."""
         found: dict[str, tuple[str, Any]] = {}
         for plugin, thing in self.offers(hook, **arguments):
-            if thing.name in found:
-                both = f"plugins {found[thing.name][0]!r} and {plugin!r} both offer the {what} {thing.name!r}"
+            name = getattr(thing, "name", None)
+            if not isinstance(name, str):
+                self.fail(plugin, AegisError(f"{hook} returned {thing!r}, a {what} without a name"))
+                continue
+            if name in found:
+                both = f"plugins {found[name][0]!r} and {plugin!r} both offer the {what} {name!r}"
                 raise ConfigError(f"{both}; disable one of them under plugins.disabled in .aegis.yaml")
-            found[thing.name] = (plugin, thing)
+            found[name] = (plugin, thing)
         return {name: thing for name, (_, thing) in found.items()}
 
     def report(self) -> list[Found]:

@@ -1,0 +1,284 @@
+"""`.aegis.yaml`: wrong in every way is a sentence with file, line, key and the nearest valid choice, and nothing starts."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakedriver import FakeDriver, Plugin
+from pydantic import Field
+
+from aegis.app import open_kernel
+from aegis.config import Config, Settings
+from aegis.driver import Profile
+from aegis.errors import ConfigError, NotFound
+from aegis.yamlfile import YamlFile
+
+
+class Queue(Settings):
+    workers: int = Field(1, ge=1)
+    agent: str = ""
+
+
+class Metrics(Settings):
+    interval: float = 60
+    sinks: list[str] = []
+
+
+class ClaudeProfile(Profile):
+    effort: str = "medium"
+
+
+def config(root: Path, text: str | None = None) -> Config:
+    if text is not None:
+        (root / ".aegis.yaml").write_text(text)
+    claude, gemini = FakeDriver("claude"), FakeDriver("gemini")
+    claude.settings = ClaudeProfile
+    sections = {"queues": dict[str, Queue], "plugins.metrics": Metrics}
+    return Config(root, sections, {"claude": claude, "gemini": gemini}, ["claude", "gemini", "metrics", "queue"])
+
+
+@pytest.mark.parametrize("text", [None, "", "\n", "# nothing yet\n", "---\n", "agents:\n", "agents: {}\nqueues:\n"])
+def test_without_settings_everything_has_its_default(tmp_path: Path, text: str | None) -> None:
+    made = config(tmp_path, text)
+    assert made.section("queues") == {}
+    assert made.section("plugins.metrics") == Metrics()
+    assert made.names() == ["claude", "gemini"]
+    profile, driver = made.profile("claude")
+    assert (profile, driver.name) == (ClaudeProfile(provider="claude"), "claude")
+    assert made.profile("")[1].name == "claude"
+
+
+def test_what_is_set_is_read(tmp_path: Path) -> None:
+    made = config(
+        tmp_path,
+        "default_agent: fast\nagents:\n  fast: {provider: claude, effort: low, turn_limit: 60}\n  old: {harness: gemini}\n"
+        "queues:\n  ci: {workers: 3, agent: fast}\nplugins:\n  metrics: {sinks: [a, b]}\n  disabled: [x]\n",
+    )
+    assert made.profile("")[0] == ClaudeProfile(provider="claude", effort="low", turn_limit=60)
+    assert made.profile("old")[1].name == "gemini"
+    assert made.section("queues")["ci"].workers == 3
+    assert made.section("plugins.metrics").sinks == ["a", "b"]
+    assert made.names() == ["claude", "fast", "gemini", "old"]
+    with pytest.raises(NotFound, match=r"no profile 'fest' \(profiles: claude, fast, gemini, old\)\. Did you mean"):
+        made.profile("fest")
+
+
+WRONG = {
+    "unknown section": ("agents: {}\nqueus:\n  ci: {}\n", r":2: queus: .*Did you mean 'queues'"),
+    "unknown key": (
+        "queues:\n  ci:\n    worker: 2\n",
+        r":3: queues\.ci\.worker: .*agent, workers.*Did you mean 'workers'",
+    ),
+    "unknown key of a profile": (
+        "agents:\n  a:\n    provider: claude\n    efort: low\n",
+        r":4: agents\.a\.efort: .*Did you mean 'effort'",
+    ),
+    "wrong type": ("queues:\n  ci:\n    workers: many\n", r":3: queues\.ci\.workers: .*integer"),
+    "out of range": ("queues:\n  ci: {workers: 0}\n", r":2: queues\.ci\.workers: .*greater than or equal to 1"),
+    "none of the choices": (
+        "agents:\n  a:\n    provider: claude\n    permission: root\n",
+        r":4: agents\.a\.permission: 'root' is none of 'read', 'write', 'full' or 'auto'",
+    ),
+    "unknown provider": (
+        "agents:\n  a: {provider: cluade}\n",
+        r":2: agents\.a\.provider: there is no provider 'cluade' \(installed: claude, gemini\)\. Did you mean 'claude'",
+    ),
+    "no provider": ("agents:\n  a: {}\n", r"agents\.a\.provider: `provider:` is missing"),
+    "a profile that is a text": ("agents:\n  a: claude\n", r":2: agents\.a: an agent is a mapping"),
+    "agents as a list": ("agents: [a]\n", r":1: agents: `agents:` must be a mapping"),
+    "unknown default": ("default_agent: cloud\n", r":1: default_agent: there is no profile 'cloud'\."),
+    "a plugin that is not installed": ("plugins:\n  metric: {}\n", r":2: plugins\.metric: .*Did you mean 'metrics'"),
+    "a list of plugins": ("plugins: [metrics]\n", r":1: plugins: .*mapping"),
+    "plugins as a text": ("plugins: metrics\n", r":1: plugins: .*mapping"),
+    "a text as the disabled plugins": ("plugins:\n  disabled: metrics\n", r":2: plugins\.disabled: .*list"),
+    "a wrong list entry": (
+        "plugins:\n  metrics:\n    sinks:\n    - a\n    - {}\n",
+        r":5: plugins\.metrics\.sinks\.1: ",
+    ),
+    "duplicate key": ("agents:\n  a: {provider: claude}\nagents: {}\n", r":3: .*duplicate key"),
+    "a tab": ("agents:\n\ta: 1\n", r":2: "),
+    "a list": ("- a\n", "must be a mapping of sections"),
+    "a text": ("hello\n", "must be a mapping of sections"),
+    "two documents": ("a: 1\n---\nb: 2\n", r"\.aegis\.yaml"),
+    "an undefined alias": ("agents: *nobody\n", r":1: .*undefined alias"),
+    "a number as section": ("5: x\n", r":1: 5: no installed plugin owns"),
+    "a null byte": ("a\0: 1\n", r"\.aegis\.yaml"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, case: str) -> None:
+    text, sentence = WRONG[case]
+    with pytest.raises(ConfigError, match=sentence) as error:
+        config(tmp_path, text)
+    assert str(error.value).startswith(str(tmp_path / ".aegis.yaml"))
+    assert error.value.exit_code == 2
+
+
+def test_anchors_that_blow_up_are_refused_at_once(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    with pytest.raises(ConfigError, match="aliases make it larger than"):
+        config(tmp_path, "\n".join(lines))
+
+
+def test_an_alias_to_itself_is_refused(tmp_path: Path) -> None:
+    for text in ("queues: &a\n  x: *a\n", "queues:\n  ci: &a\n    workers: [*a]\n", "queues: &a [*a]\n"):
+        with pytest.raises(ConfigError):
+            config(tmp_path, text)
+
+
+def test_honest_aliases_and_merges_work(tmp_path: Path) -> None:
+    made = config(tmp_path, "agents:\n  a: &base {provider: claude, effort: high}\n  b: {<<: *base, model: x}\n")
+    assert made.profile("b")[0] == ClaudeProfile(provider="claude", effort="high", model="x")
+
+
+def test_a_folder_an_unreadable_and_a_binary_file_are_said(tmp_path: Path) -> None:
+    (tmp_path / ".aegis.yaml").mkdir()
+    with pytest.raises(ConfigError, match=r"\.aegis\.yaml is a directory"):
+        config(tmp_path)
+    (tmp_path / ".aegis.yaml").rmdir()
+    (tmp_path / ".aegis.yaml").write_bytes(b"\xff\xfe\x00agents")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        config(tmp_path)
+    (tmp_path / ".aegis.yaml").unlink()
+    (tmp_path / ".aegis.yaml").symlink_to(tmp_path / ".aegis.yaml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        config(tmp_path)
+
+
+async def test_with_a_wrong_file_nothing_starts(project: Path) -> None:
+    (project / ".aegis.yaml").write_text("agents: {a: {provider: nobody}}\n")
+    with pytest.raises(ConfigError):
+        async with open_kernel(project, plugins={"fake": Plugin(drivers=[FakeDriver()])}, environment={}):
+            pytest.fail("it started")
+    assert [p.name for p in project.iterdir()] == [".aegis.yaml"]
+
+
+# -- overlays -------------------------------------------------------------------------------------------------------
+
+
+def overlay(root: Path, section: str, name: str, text: str) -> None:
+    (root / ".aegis" / section).mkdir(parents=True, exist_ok=True)
+    (root / ".aegis" / section / f"{name}.yaml").write_text(text)
+
+
+def test_an_overlay_is_an_entry_of_its_section(tmp_path: Path) -> None:
+    overlay(tmp_path, "queues", "nightly", "workers: 2\n")
+    overlay(tmp_path, "agents", "solo", "provider: gemini\n")
+    made = config(tmp_path, "queues:\n  ci: {}\n")
+    assert {n: q.workers for n, q in made.section("queues").items()} == {"ci": 1, "nightly": 2}
+    assert made.profile("solo")[1].name == "gemini"
+
+
+def test_an_overlay_beside_an_entry_of_its_name_is_refused(tmp_path: Path) -> None:
+    overlay(tmp_path, "queues", "ci", "workers: 2\n")
+    with pytest.raises(ConfigError, match=r"queues\.ci is also in .*keep one of the two"):
+        config(tmp_path, "queues:\n  ci: {}\n")
+
+
+@pytest.mark.parametrize("text", ["wrokers: 2\n", "workers: no\n", "- 1\n", "a: [\n"])
+def test_what_is_wrong_in_an_overlay_names_the_overlay(tmp_path: Path, text: str) -> None:
+    overlay(tmp_path, "queues", "nightly", text)
+    with pytest.raises(ConfigError, match=r"\.aegis/queues/nightly\.yaml"):
+        config(tmp_path)
+
+
+# -- reloading and editing ------------------------------------------------------------------------------------------
+
+
+def test_a_bad_reload_keeps_the_last_good_configuration(tmp_path: Path) -> None:
+    made = config(tmp_path, "queues:\n  ci: {workers: 3}\n")
+    (tmp_path / ".aegis.yaml").write_text("queues: [")
+    with pytest.raises(ConfigError):
+        made.reload()
+    assert made.section("queues")["ci"].workers == 3
+    (tmp_path / ".aegis.yaml").write_text("queues:\n  ci: {workers: 4}\n")
+    made.reload()
+    assert made.section("queues")["ci"].workers == 4
+
+
+COMMENTED = """\
+# the team's agents
+
+agents:
+  fast:   # for small things
+    provider: "claude"     # signed in
+    effort: 'low'
+
+# queues come last
+queues:
+  ci: {workers: 1}  # one is enough
+"""
+
+
+def test_an_edit_keeps_comments_quotes_and_order(tmp_path: Path) -> None:
+    made = config(tmp_path, COMMENTED)
+    made.edit(lambda document: document["queues"]["ci"].update(workers=2))
+    assert (tmp_path / ".aegis.yaml").read_text() == COMMENTED.replace("workers: 1", "workers: 2")
+    assert made.section("queues")["ci"].workers == 2
+
+
+def test_an_edit_that_would_be_wrong_changes_nothing(tmp_path: Path) -> None:
+    made = config(tmp_path, COMMENTED)
+    with pytest.raises(ConfigError, match="integer"):
+        made.edit(lambda document: document["queues"]["ci"].update(workers="many"))
+    with pytest.raises(ZeroDivisionError):
+        made.edit(lambda document: 1 // 0)
+    assert (tmp_path / ".aegis.yaml").read_text() == COMMENTED
+    assert made.section("queues")["ci"].workers == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".aegis", ".aegis.yaml"]
+
+
+def test_an_edit_makes_the_file_when_there_is_none(tmp_path: Path) -> None:
+    made = config(tmp_path)
+    made.edit(lambda document: document.update(queues={"ci": {"workers": 5}}))
+    assert made.section("queues")["ci"].workers == 5
+    assert stat.S_IMODE((tmp_path / ".aegis.yaml").stat().st_mode) == 0o644
+
+
+def test_an_edit_keeps_mode_and_symbolic_link(tmp_path: Path) -> None:
+    shared = tmp_path / "dotfiles" / "aegis.yaml"
+    shared.parent.mkdir()
+    shared.write_text(COMMENTED)
+    shared.chmod(0o640)
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / ".aegis.yaml").symlink_to(shared)
+    config(root).edit(lambda document: document["queues"]["ci"].update(workers=2))
+    assert (root / ".aegis.yaml").is_symlink()
+    assert "workers: 2" in shared.read_text()
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o640
+
+
+def test_the_place_of_a_key_is_its_line(tmp_path: Path) -> None:
+    file = YamlFile(tmp_path / "x.yaml")
+    document, _ = file.load("a:\n  b:\n    - x\n    - y: 1\n      z: 2\n")
+    assert [file.line(document, w) for w in ([], ["a"], ["a", "b"], ["a", "b", 1], ["a", "b", 1, "z"], ["a", "q"])] == [
+        1, 1, 2, 4, 5, 1,
+    ]  # fmt: skip
+
+
+_EDITOR = """
+import sys
+from pathlib import Path
+from aegis.yamlfile import YamlFile
+
+for n in range(5):
+    YamlFile(Path(sys.argv[1])).edit(lambda d: d["queues"].update({f"q{sys.argv[2]}-{n}": {}}), lambda *_: None)
+"""
+
+
+def test_eight_editors_at_once_keep_all_their_changes(tmp_path: Path) -> None:
+    path = tmp_path / ".aegis.yaml"
+    path.write_text(COMMENTED)
+    editors = [subprocess.Popen([sys.executable, "-c", _EDITOR, str(path), str(n)], env=os.environ) for n in range(8)]
+    assert [editor.wait(timeout=50) for editor in editors] == [0] * 8
+    queues = YamlFile(path).load()[1]["queues"]
+    assert sorted(queues) == sorted(["ci", *(f"q{e}-{n}" for e in range(8) for n in range(5))])
+    assert "# one is enough" in path.read_text()
