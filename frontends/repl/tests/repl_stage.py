@@ -145,7 +145,7 @@ class Theatre:
         """Let the agent do it, this once."""
         return self._decide(request, Decision("allowed", reason))
 
-    @verb("approvals deny", positional=("request", "reason"))
+    @verb("approvals deny")
     async def deny(self, caller: Caller, request: Annotated[str, Completes("approval")], reason: str = "") -> str:
         """Refuse it."""
         return self._decide(request, Decision("denied", reason))

@@ -94,8 +94,8 @@ def test_a_flood_is_cut_but_its_end_is_seen(two):
 def test_a_person_is_asked_and_answers(two):
     two.type("ask", "Enter")
     two.wait(r"\? lucid-knuth asks to use Bash: rm -rf build\n  y allows once")
-    two.type("n not today", "Enter")
-    two.wait("it was denied: not today")
+    two.type('n not "today"', "Enter")
+    two.wait('it was denied: not "today"')
     two.type("ask", "Enter")
     two.wait(r"y allows once")
     two.type("y", "Enter")

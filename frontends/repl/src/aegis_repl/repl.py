@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -185,7 +186,8 @@ class Repl:
         asked = self._state.asked
         if asked and (text.strip() in ("y", "n") or text.startswith("n ")):
             verb = "approvals allow" if text.strip() == "y" else "approvals deny"
-            self._call(verb, f"{asked.id} {text.strip()[1:].strip()}".strip(), quiet=True)
+            why = text.strip()[1:].strip()
+            self._call(verb, asked.id + (f" --reason {json.dumps(why, ensure_ascii=False)}" if why else ""), quiet=True)
             return
         match parse(text, list(self._verbs)):
             case Say(said, handle):
@@ -265,9 +267,8 @@ class Repl:
     async def _run(self, name: str, rest: str, *, quiet: bool = False, follow: bool = False) -> bool:
         try:
             verb = self._verbs.get(name)
-            value = await self._client.call(
-                name, bind(verb, rest) if verb else {}
-            )  # the kernel says best what is missing
+            # A verb that is not there is asked for all the same: the kernel says best what is missing.
+            value = await self._client.call(name, bind(verb, rest) if verb else {})
         except Exception as error:  # noqa: BLE001  a verb's fault is its answer, never the end of the screen
             self._say(render.refusal(error))
             return False

@@ -156,7 +156,11 @@ class State:
         place = order.index(agent["id"])
         gone = self.tabs.pop(agent["id"])
         self.closing = "" if self.closing == agent["id"] else self.closing
-        reason = "" if agent["reason"] in ("", "closed") else f": {render.first_line(agent['reason'], 300)}"
+        reason = (
+            ""
+            if agent["reason"] in ("", "closed", gone.agent["reason"])
+            else f": {render.first_line(agent['reason'], 300)}"
+        )
         lines: list[Line] = [[("class:dim", f"· {gone.handle} is closed{reason}")]]
         if agent["id"] != self.active:
             return self.note(lines)
