@@ -124,9 +124,9 @@ class Caller:
             self.session = head.lower().split("mcp-session-id: ")[1].split("\r\n")[0]
             await self._ask({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
-    async def call(self) -> None:
+    async def call(self, arguments: dict[str, Any] | None = None, expected: bytes = b"lucid-knuth") -> None:
         """Call the tool once and see that it worked."""
-        params: dict[str, Any] = {"name": TOOL, "arguments": {}}
+        params: dict[str, Any] = {"name": TOOL, "arguments": arguments or {}}
         if self.era == "modern":
             prefix = "io.modelcontextprotocol/"
             client = {"name": "bench", "version": "1"}
@@ -136,7 +136,7 @@ class Caller:
                 f"{prefix}clientInfo": client,
             }
         head, body = await self._ask({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
-        assert " 200 " in head and b"lucid-knuth" in body, (head, body)
+        assert " 200 " in head and expected in body, (head, body)
 
     async def _ask(self, message: dict[str, Any]) -> tuple[str, bytes]:
         body = json.dumps(message).encode()

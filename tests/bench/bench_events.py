@@ -1,0 +1,259 @@
+"""Events of one agent, from a real process into the transcript and three subscribers, beside split and parse alone.
+
+Also: what another client's call takes meanwhile, and what a further idle agent costs. `--profile` shows where time goes.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import gc
+import os
+import pstats
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import trio
+import trio.testing
+
+from aegis import Caller, hookimpl, verb
+from aegis.app import Kernel, open_kernel, settle_memory
+from aegis.client import LocalClient
+from aegis.driver import Probe, Profile, Seat
+from aegis.events import Event, Text, TurnEnded
+from aegis.plugins import GROUP
+from aegis.processes import Command, Process
+
+LINES, IDLE = 150_000, 1_000
+SAM = Caller("human", "bench")
+
+
+class Line(msgspec.Struct):
+    """What the bench's CLI says: `say` with a text, or `done`."""
+
+    kind: str
+    text: str = ""
+    message: str = ""
+
+
+_decode = msgspec.json.Decoder(Line).decode
+
+
+class BenchSession:
+    """A CLI that says a file."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def send(self, prompt: str) -> None:
+        await self._process.write(b"go\n")
+
+    async def receive(self) -> Sequence[Event]:
+        lines = [_decode(line) for line in await self._process.lines()]
+        return [Text(x.text, x.message) if x.kind == "say" else TurnEnded("completed") for x in lines]
+
+    async def interrupt(self) -> None: ...
+
+
+class IdleSession:
+    """A session without a process."""
+
+    async def send(self, prompt: str) -> None: ...
+
+    async def receive(self) -> Sequence[Event]:
+        await trio.sleep_forever()
+
+    async def interrupt(self) -> None: ...
+
+
+class BenchDriver:
+    """`cat` as a CLI."""
+
+    name, settings, resumes = "bench", Profile, False
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @asynccontextmanager
+    async def open(self, seat: Seat) -> AsyncIterator[BenchSession]:
+        argv = ["/bin/sh", "-c", f'read go; cat "{self._file}"; read more']
+        async with seat.start(Command(argv, {"PATH": os.environ["PATH"]}, seat.cwd)) as process:
+            yield BenchSession(process)
+
+    def probe(self) -> Probe:
+        return Probe(True)
+
+
+class IdleDriver(BenchDriver):
+    """Agents that do nothing."""
+
+    name = "idle"
+
+    @asynccontextmanager
+    async def open(self, seat: Seat) -> AsyncIterator[Any]:
+        await trio.lowlevel.checkpoint()
+        yield IdleSession()
+
+
+class Plugin:
+    """The drivers, and one verb to call meanwhile."""
+
+    name = "bench"
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @hookimpl
+    def aegis_drivers(self) -> list[Any]:
+        return [BenchDriver(self._file), IdleDriver(self._file)]
+
+    @hookimpl
+    def aegis_primitives(self, kernel: Kernel) -> list[Any]:
+        return [self]
+
+    @verb("ping")
+    async def ping(self, caller: Caller, text: str) -> str:
+        """Return the text."""
+        return text
+
+
+def write(file: Path) -> None:
+    """Write the lines, each of one KB."""
+    encode = msgspec.json.encode
+    with file.open("wb") as out:
+        for n in range(LINES):
+            line = encode({"kind": "say", "text": "", "message": f"m{n // 50}"})
+            text = "lorem ipsum dolor " * 60
+            out.write(encode({"kind": "say", "text": text[: 1023 - len(line)], "message": f"m{n // 50}"}) + b"\n")
+        out.write(encode({"kind": "done"}) + b"\n")
+
+
+def floor(file: Path) -> float:
+    """Split and parse the same lines; return how many a second."""
+    data = file.read_bytes()
+    started = time.perf_counter()
+    for at in range(0, len(data), 262_144):
+        for line in data[at : at + 262_144].split(b"\n"):
+            try:
+                _decode(line)
+            except msgspec.DecodeError:  # cut by the block's edge
+                continue
+    return LINES / (time.perf_counter() - started)
+
+
+async def calls(client: LocalClient, into: list[float], pause: float = 0.002) -> None:
+    """Call a verb again and again and note how long each took, in ms."""
+    while True:
+        started = time.perf_counter()
+        await client.call("ping", {"text": "x"})
+        into.append((time.perf_counter() - started) * 1000)
+        await trio.sleep(pause)
+
+
+async def watch(kernel: Kernel, seen: list[int]) -> None:
+    """Look at every event, as a screen does."""
+    count = 0
+    with kernel.bus.subscribe() as news:
+        async for batches in news:
+            for _, events in batches:
+                count += sum(type(event) is Text for event in events)
+            seen[0] = count
+
+
+async def stream(root: Path, file: Path, profile: bool) -> dict[str, float]:
+    """Run one turn of all the lines; return the figures."""
+    records = {p.name: p.load() for p in entry_points(group=GROUP) if p.name == "records"}
+    async with open_kernel(root, plugins={"bench": Plugin(file), **records}, environment={}) as kernel:
+        client, quiet, busy = LocalClient(kernel, SAM), list[float](), list[float]()
+        settle_memory()
+        agent = await kernel.roster.spawn("bench", "talker")
+        async with trio.open_nursery() as nursery:
+            with trio.move_on_after(1):
+                await calls(client, quiet)
+            seen = [[0], [0], [0]]
+            for one in seen:
+                nursery.start_soon(watch, kernel, one)
+            nursery.start_soon(calls, client, busy)
+            profiler = cProfile.Profile()
+            if profile:
+                profiler.enable()
+            cpu, started = time.process_time(), time.perf_counter()
+            receipt = await kernel.post.deliver(kernel.post.envelope(str(SAM), agent.id, "go"))
+            ended = await kernel.post.wait_turn(receipt.id)
+            seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+            profiler.disable()
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert ended.outcome == "completed", ended
+        if profile:
+            pstats.Stats(profiler).sort_stats("tottime").print_stats(18)
+    stored = sum(1 for path in (root / ".aegis" / "state").glob("sessions/*.jsonl") for _ in path.open("rb"))
+    return {
+        "rate": LINES / seconds, "cpu": LINES / cpu, "quiet": statistics.median(quiet), "busy": statistics.median(busy),
+        "worst": sorted(busy)[len(busy) * 99 // 100], "seen": min(one[0] for one in seen), "stored": stored,
+    }  # fmt: skip
+
+
+class Wakes(trio.abc.Instrument):
+    """Counts how often the run woke up."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def after_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+async def idle(root: Path, file: Path) -> dict[str, float]:
+    """Spawn many agents that do nothing; return what each costs."""
+    async with open_kernel(root, plugins={"bench": Plugin(file)}, environment={}) as kernel:
+        for n in range(50):  # what is allocated once
+            await kernel.roster.spawn("idle", f"first-{n}")
+        gc.collect()
+        before = psutil.Process().memory_info().rss
+        for n in range(IDLE):
+            await kernel.roster.spawn("idle", f"more-{n}")
+        gc.collect()
+        memory = (psutil.Process().memory_info().rss - before) / IDLE
+        wakes = Wakes()
+        trio.lowlevel.add_instrument(wakes)
+        cpu = time.process_time()
+        await trio.sleep(2)
+        cpu, woken = time.process_time() - cpu, wakes.count
+        trio.lowlevel.remove_instrument(wakes)
+        return {"memory": memory, "cpu": cpu, "wakes": woken}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the figures."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = folder / "lines"
+        write(file)
+        bare = max(floor(file) for _ in range(3))
+        for part in ("stream", "idle"):
+            (folder / part).mkdir()
+        got = trio.run(stream, folder / "stream", file, "--profile" in arguments)
+        rate, ratio = got["rate"], got["busy"] / got["quiet"]
+        print(f"{'split and parse of 1 KB lines':44}{bare:>10,.0f} /s")
+        print(f"{'events of one agent, 3 subscribers, stored':44}{rate:>10,.0f} /s  ratio {rate / bare:.2f}  (aim: 90,000 /s)")
+        print(f"{'  per second of its CPU time':44}{got['cpu']:>10,.0f} /s")
+        print(f"{'  each subscriber saw, on disk':44}{got['seen']:>10,.0f}, {got['stored']:,} of {LINES:,}")
+        print(f"{'a verb call when idle, p50':44}{got['quiet']:>10.3f} ms")
+        print(f"{'a verb call meanwhile, p50':44}{got['busy']:>10.3f} ms  ratio {ratio:.1f}  (aim: at most 2), p99 {got['worst']:.1f} ms")
+        cost = trio.run(idle, folder / "idle", file)
+        print(f"{'memory of a further idle agent':44}{cost['memory'] / 1024:>10.1f} KB  (aim: at most 60)")
+        print(f"{f'CPU of {IDLE:,} idle agents over 2 s':44}{cost['cpu'] * 1000:>10.1f} ms, {cost['wakes']:.0f} wakes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
