@@ -74,6 +74,13 @@ def test_a_new_agent_gets_a_tab_and_is_switched_to_when_awaited():
     assert state.active == "01c"
 
 
+def test_after_a_gap_the_tabs_are_what_the_snapshot_says():
+    state = opened(agent("a", "working"), agent("b"))
+    lines = plain(state.refresh({"agents": [agent("a", "idle"), agent("c")]}))
+    assert lines == ["· c is here ·opus·", "· b is closed"]
+    assert [(face.handle, face.state) for face in state.view().faces] == [("a", "idle"), ("c", "idle")]
+
+
 def test_a_failure_is_said_once():
     state = opened(agent("a", "working"))
     assert change(state, "a", state="failed", reason="exit code 1")[0] == ["✗ failed: exit code 1"]

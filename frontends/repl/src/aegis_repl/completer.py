@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,7 @@ class VerbCompleter(Completer):
 
     async def get_completions_async(
         self, document: Document, complete_event: CompleteEvent
-    ) -> AsyncIterator[Completion]:  # type: ignore[override]
+    ) -> AsyncGenerator[Completion, None]:
         """Give what fits the word under the cursor: what begins with it, then what contains it."""
         want = wanted(document.text_before_cursor, self._verbs())
         if want is None:

@@ -19,7 +19,7 @@ from prompt_toolkit.input import Input, create_input
 
 from aegis.bus import Batch
 from aegis.errors import AegisError, Refused
-from aegis.events import VerbsChanged
+from aegis.events import Gap, VerbsChanged
 from aegis.frontend import Client
 from aegis_repl import render
 from aegis_repl.keys import Act
@@ -143,6 +143,8 @@ class Repl:
                         self._screen.emit(lines, ring=ring)
                     if any(isinstance(event, VerbsChanged) for event in batch.events):
                         await self._learn()
+                    if any(isinstance(event, Gap) for event in batch.events):
+                        self._screen.emit(self._state.refresh(await self._client.snapshot()))
                 self._screen.show(self._state.view())
         except AegisError as error:
             why = f"{GONE} ({error})"

@@ -93,6 +93,12 @@ class State:
             tab = self._meet(agent)
             tab.unread = bool(agent["session_id"])
 
+    def refresh(self, snapshot: Mapping[str, Any]) -> list[Line]:
+        """Catch up after events were missed: agents are what the snapshot says; return the lines to print."""
+        agents = {agent["id"]: agent for agent in snapshot.get("agents", ())}
+        gone = [{**tab.agent, "state": "closed", "reason": ""} for x, tab in self.tabs.items() if x not in agents]
+        return [line for agent in (*agents.values(), *gone) for line in self._changed(agent)]
+
     def fold(self, batch: Batch) -> tuple[list[Line], bool]:
         """Take a batch in; return the lines to print now, and whether to ring because of another tab."""
         tab = self.tabs.get(batch.agent_id)
