@@ -105,6 +105,19 @@ async def test_a_client_that_cancels_ends_the_call(scene, waiting):
     assert await ended(scene) == ["cancelled"]
 
 
+async def test_a_word_of_the_clients_ends_the_call_though_its_request_stays_open(scene, raw):
+    """OpenCode and legacy Claude post `notifications/cancelled` and keep the connection."""
+    await scene.spawn("alice")
+    alice = raw("alice")
+    await alice.hello()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(alice.call, "aegis_slow")
+        await scene.toys.started.wait()
+        await alice.post("notifications/cancelled", {"requestId": 2}, number=None)
+        assert await ended(scene) == ["cancelled"]
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_cli_that_is_killed_ends_its_calls(scene, raw, mode):
     await scene.spawn("alice")
     alice = raw("alice")
@@ -205,6 +218,7 @@ async def test_a_ticket_that_a_planned_stop_ends_is_told_after_the_restart(open_
         told = [r.data for r in scene.kernel.ledger.book("mail").replay()[1] if r.data.get("task_id") == ticket]
         assert [(m["recipient"], m["status"]) for m in told] == [(agent.id, "error")]
         assert told[0]["body"] == "aegis_slow: call cancelled: the kernel is restarting; call again"
+        assert scene.plane.tickets.orphans == set()  # and not told again
 
 
 async def test_a_ticket_that_a_crash_ended_is_told_after_the_restart(open_scene):

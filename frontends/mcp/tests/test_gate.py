@@ -23,6 +23,7 @@ async def refused(scene) -> dict[str, int]:
         ({"host": "127.0.0.1.evil.example:80"}, 421, "host"),
         ({"origin": "https://evil.example"}, 403, "origin"),
         ({"origin": "null"}, 403, "origin"),
+        ({"origin": ""}, 403, "origin"),
         ({"origin": "http://[half"}, 403, "origin"),
     ],
 )
