@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from aegis.errors import AegisError, Busy
 
@@ -24,8 +22,7 @@ def find_project_root(start: Path | None = None) -> Path:
     return next(found, here)
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(NamedTuple):  # no dataclass: every one-shot command would pay for that import
     """One folder with an `.aegis.yaml` or an `.aegis/` in it, or that will have one."""
 
     root: Path
@@ -46,6 +43,9 @@ class Project:
         path = self.state / "control.sock"
         if len(os.fsencode(path)) <= _LONGEST_SOCKET:
             return path
+        import hashlib  # noqa: PLC0415 - needed here only, paid for by every one-shot command
+        import tempfile  # noqa: PLC0415 - the same
+
         name = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:20]
         return Path(tempfile.gettempdir()) / f"aegis-{os.getuid()}" / f"{name}.sock"
 

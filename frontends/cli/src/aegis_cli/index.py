@@ -6,11 +6,11 @@ uninstalling changes one) and no source file of an editable plugin did. Anything
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ class Index:
     @property
     def path(self) -> Path:
         """The file of this interpreter and search path."""
-        name = hashlib.sha256(repr((sys.prefix, sys.path)).encode()).hexdigest()[:16]
-        return self._folder / f"index-{name}.json"
+        name = zlib.crc32(repr((sys.prefix, sys.path)).encode())  # two of one name only cost time: the key decides
+        return self._folder / f"index-{name:08x}.json"
 
     def load(self) -> dict[str, Any]:
         """Return `plugins` (name, value, distribution, version), `verbs` (as described) and `failed` (name → error)."""

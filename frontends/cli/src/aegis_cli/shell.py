@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aegis.errors import AegisError, ConfigError, nearest
 from aegis.project import Project, find_project_root
@@ -31,8 +30,7 @@ COMMANDS = {
 }
 
 
-@dataclass(frozen=True)
-class Shell:
+class Shell(NamedTuple):
     """One invocation: whose project, in what form the answer is wanted."""
 
     folder: str = ""
