@@ -247,28 +247,77 @@ def test_a_console_needs_a_terminal(house):
     assert house.refuses(code=2).startswith("a console needs a terminal; `aegis serve` runs without one")
 
 
-def test_without_arguments_it_is_the_kernel_and_a_console(house):
-    terminal, theirs = pty.openpty()
-    console = house.start(stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    try:
-        house.eventually(Project(house.root).socket.exists, "a kernel behind the console")
-        house.eventually(lambda: os.read(terminal, 4096), "something on the screen")
-        assert house.json("sessions") == []
+class Screen:
+    """A console at a terminal of its own."""
+
+    def __init__(self, house, *words):
+        self.terminal, theirs = pty.openpty()
+        self.process = house.start(*words, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        os.set_blocking(self.terminal, False)
+        self.shown = b""
+
+    def draw(self):
+        """Take what was drawn, so that whoever draws never waits, and return all of it."""
+        try:
+            while more := os.read(self.terminal, 65_536):
+                self.shown += more
+        except OSError:
+            pass  # nothing more yet, or nobody draws any more
+        return self.shown
+
+    def ended(self):
+        """Return whether the console has ended; what it draws meanwhile is taken."""
+        self.draw()
+        return self.process.poll() is not None
+
+
+@pytest.fixture
+def screen(house):
+    """Open consoles in the house; they are closed with the test."""
+    made = []
+
+    def opened(*words):
+        made.append(Screen(house, *words))
+        return made[-1]
+
+    yield opened
+    for one in made:
+        house.end(one.process)
+        os.close(one.terminal)
+
+
+def test_without_arguments_it_is_the_kernel_and_a_console(house, screen):
+    console = screen("--agent", "scripted")
+    house.eventually(lambda: Project(house.root).socket.exists() and console.draw(), "a kernel behind a console")
+    house.eventually(lambda: len(house.json("sessions")) == 1, "the agent that was asked for")
+    house.run("stop")
+    house.eventually(console.ended, "the console's end")
+    assert console.process.returncode == 0
+
+
+def test_a_console_attaches_to_the_kernel_that_runs(house, screen):
+    with house.serving() as server:
+        console = screen()
+        house.eventually(lambda: b"\x1b[" in console.draw(), "something on the screen")
+        assert server.poll() is None
         house.run("stop")
-        house.eventually(lambda: drained(terminal) or console.poll() is not None, "the console's end")
-    finally:
-        house.end(console)
-        os.close(terminal)
-    assert console.returncode == 0
+        house.eventually(console.ended, "the console's end")
+    assert f"the aegis in {house.root} has ended".encode() in console.draw().replace(b"\r\n", b"")
 
 
-def drained(terminal):
-    """Read what the screen shows, so that whoever draws on it never waits."""
-    os.set_blocking(terminal, False)
-    try:
-        while os.read(terminal, 65_536):
-            pass
-    except OSError:
-        pass
-    return False
+def test_of_several_that_start_at_once_one_is_the_kernel(house, screen):
+    consoles = [screen() for _ in range(3)]
+    for console in consoles:
+        house.eventually(lambda console=console: b"\x1b[" in console.draw(), "every console")
+    assert house.json("sessions") == []
+    house.run("stop")
+    for console in consoles:
+        house.eventually(console.ended, "the consoles' end")
+
+
+def test_a_project_deep_in_the_folders_is_reached(house):
+    house.root = house.root / ("d" * 60) / ("e" * 60)
+    house.root.mkdir(parents=True)
+    with house.serving():
+        assert house.json("sessions") == []
