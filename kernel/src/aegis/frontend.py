@@ -45,4 +45,4 @@ class Console(Protocol):
     name: str
 
     async def attach(self, client: Client) -> int:
-        """Serve the person until they leave and return the exit code."""
+        """Serve the person until they leave and return the exit code; cancelled when the kernel ends."""

@@ -77,7 +77,7 @@ class Approvals:
         """Let the agent do it, this once."""
         return self._answer(request, Decision("allowed", reason or f"allowed by {caller}"))
 
-    @verb("approvals deny", callers=PEOPLE)
+    @verb("approvals deny", callers=PEOPLE, positional=("request", "reason"))
     async def deny(self, caller: Caller, request: Request, reason: str = "") -> str:
         """Refuse it; the agent reads the reason and goes on."""
         return self._answer(request, Decision("denied", reason or f"denied by {caller}"))
