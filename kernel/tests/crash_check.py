@@ -78,6 +78,13 @@ def _mail(kernel: Kernel, acks: list[dict[str, Any]], before: list[Row], journal
         if receipt.state == "dead":
             assert kernel.roster.get(ack["to"]) is None, f"{ack['token']} is dead, its recipient lives: {receipt}"
             _told(kernel, ack["id"], ack["by"])
+    unread = {x.envelope.id for x in kernel.post.letters() if x.envelope.recipient.startswith("human:")}
+    read = {key for book, kind, key, _ in before if (book, kind) == ("mail", "read")}
+    for ack in acks:
+        if ack["did"] == "write home":
+            assert (ack["id"] in unread) != (ack["id"] in read), f"the letter home {ack['id']} is lost"
+        elif ack["did"] == "read":
+            assert not unread & set(ack["ids"]), "what was read is new again"
     accepted = [key for book, kind, key, _ in before if (book, kind) == ("mail", "accepted")]
     for agent_id, received in journals.items():
         ids_of: dict[str, set[str]] = {}

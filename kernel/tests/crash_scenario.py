@@ -84,6 +84,18 @@ class Day:
         note(self.acks, did="send", id=receipt.id, to=to.id, token=envelope.body, by=sender_id)
         return receipt.id
 
+    async def write_home(self, agent: Agent) -> None:
+        """Have an agent write to the person."""
+        envelope = self.kernel.post.envelope(f"agent:{agent.handle}", HUMAN, f"home-{agent.id}", sender_id=agent.id)
+        await self.kernel.post.deliver(envelope)
+        note(self.acks, did="write home", id=envelope.id)
+
+    async def read_mail(self) -> None:
+        """Have the person read what waits."""
+        letters = self.kernel.post.letters(HUMAN)
+        await self.kernel.post.read(letters)
+        note(self.acks, did="read", ids=[x.envelope.id for x in letters])
+
     async def close(self, agent: Agent) -> None:
         await self.kernel.roster.close(agent, "its work is done")
         note(self.acks, did="close", id=agent.id)
@@ -116,6 +128,9 @@ async def main(disk: Path, notes: Path) -> None:
         driver.hold = False
         await day.close(cat)
         await turn(await day.say(bob))
+        await day.write_home(ann)
+        await day.write_home(bob)
+        await day.read_mail()
 
 
 if __name__ == "__main__":

@@ -236,7 +236,6 @@ async def test_a_damaged_page_is_said_in_a_sentence(opened: Opened, tmp_path: Pa
         async with opened() as ledger:
             list(ledger.book("a").replay()[1])
             await ledger.append(Draft("a", "k", "x"))
-    assert caught.group_contains(LedgerError) if isinstance(caught.value, BaseExceptionGroup) else True
     leaf = caught.value.exceptions[0] if isinstance(caught.value, BaseExceptionGroup) else caught.value
     assert isinstance(leaf, LedgerError), repr(leaf)
     assert str(path) in str(leaf)

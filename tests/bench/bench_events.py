@@ -10,11 +10,12 @@ import gc
 import os
 import pstats
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,6 @@ import trio.testing
 
 from aegis import Caller, hookimpl, verb
 from aegis.app import Kernel, open_kernel, settle_memory
-from aegis.client import LocalClient
 from aegis.driver import Probe, Profile, Seat
 from aegis.events import Event, Text, TurnEnded
 from aegis.plugins import GROUP
@@ -149,13 +149,42 @@ def floor(file: Path) -> float:
     return LINES / (time.perf_counter() - started)
 
 
-async def calls(client: LocalClient, into: list[float], pause: float = 0.002) -> None:
-    """Call a verb again and again and note how long each took, in ms."""
-    while True:
-        started = time.perf_counter()
-        await client.call("ping", {"text": "x"})
-        into.append((time.perf_counter() - started) * 1000)
-        await trio.sleep(pause)
+async def calls(address: str) -> None:
+    """Be another client: call a verb again and again across the control socket, and print how long each took, in ms."""
+    from aegis_cli.remote import connected  # noqa: PLC0415 - only this process needs it
+
+    async with connected(address) as client:
+        while True:
+            started = time.perf_counter()
+            await client.call("ping", {"text": "x"})
+            print((time.perf_counter() - started) * 1000, flush=True)
+            await trio.sleep(0.005)
+
+
+@asynccontextmanager
+async def calling(address: Path) -> AsyncIterator[list[float]]:
+    """Have another process call for as long as this is entered; the list fills with what each call took."""
+    took: list[float] = []
+    command = [sys.executable, __file__, "--caller", str(address)]
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+    assert process.stdout
+
+    async def read(task_status: trio.TaskStatus[None]) -> None:
+        rest, ready = b"", False
+        async for chunk in process.stdout:
+            *lines, rest = (rest + chunk).split(b"\n")
+            took.extend(map(float, lines))
+            if len(took) > 20 and not ready:
+                ready = True
+                took.clear()
+                task_status.started()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(read)
+        yield took
+        nursery.cancel_scope.cancel()
+    process.kill()
+    await process.wait()
 
 
 async def watch(kernel: Kernel, seen: list[int]) -> None:
@@ -170,18 +199,19 @@ async def watch(kernel: Kernel, seen: list[int]) -> None:
 
 async def stream(root: Path, file: Path, profile: bool) -> dict[str, float]:
     """Run one turn of all the lines; return the figures."""
-    records = {p.name: p.load() for p in entry_points(group=GROUP) if p.name == "records"}
-    async with open_kernel(root, plugins={"bench": Plugin(file), **records}, environment={}) as kernel:
-        client, quiet, busy = LocalClient(kernel, SAM), list[float](), list[float]()
+    others = {p.name: p.load() for p in entry_points(group=GROUP) if p.name in ("cli", "records")}
+    async with open_kernel(root, plugins={"bench": Plugin(file), **others}, environment={}) as kernel:
         settle_memory()
         agent = await kernel.roster.spawn("bench", "talker")
         async with trio.open_nursery() as nursery:
-            with trio.move_on_after(1):
-                await calls(client, quiet)
+            async with calling(kernel.project.socket) as took:
+                await trio.sleep(1.5)
+                quiet = list(took)
             seen = [[0], [0], [0]]
             for one in seen:
                 nursery.start_soon(watch, kernel, one)
-            nursery.start_soon(calls, client, busy)
+            other = calling(kernel.project.socket)
+            took = await other.__aenter__()
             profiler = cProfile.Profile()
             if profile:
                 profiler.enable()
@@ -190,6 +220,8 @@ async def stream(root: Path, file: Path, profile: bool) -> dict[str, float]:
             ended = await kernel.post.wait_turn(receipt.id)
             seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
             profiler.disable()
+            busy = list(took)
+            await other.__aexit__(None, None, None)
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
         assert ended.outcome == "completed", ended
@@ -234,6 +266,10 @@ async def idle(root: Path, file: Path) -> dict[str, float]:
 
 def main(arguments: Sequence[str]) -> int:
     """Print the figures."""
+    if arguments[:1] == ["--caller"]:
+        with suppress(KeyboardInterrupt):
+            trio.run(calls, arguments[1])
+        return 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file = folder / "lines"
@@ -244,11 +280,15 @@ def main(arguments: Sequence[str]) -> int:
         got = trio.run(stream, folder / "stream", file, "--profile" in arguments)
         rate, ratio = got["rate"], got["busy"] / got["quiet"]
         print(f"{'split and parse of 1 KB lines':44}{bare:>10,.0f} /s")
-        print(f"{'events of one agent, 3 subscribers, stored':44}{rate:>10,.0f} /s  ratio {rate / bare:.2f}  (aim: 90,000 /s)")
+        print(
+            f"{'events of one agent, 3 subscribers, stored':44}{rate:>10,.0f} /s  ratio {rate / bare:.2f}  (aim: 90,000 /s)"
+        )
         print(f"{'  per second of its CPU time':44}{got['cpu']:>10,.0f} /s")
         print(f"{'  each subscriber saw, on disk':44}{got['seen']:>10,.0f}, {got['stored']:,} of {LINES:,}")
         print(f"{'a verb call when idle, p50':44}{got['quiet']:>10.3f} ms")
-        print(f"{'a verb call meanwhile, p50':44}{got['busy']:>10.3f} ms  ratio {ratio:.1f}  (aim: at most 2), p99 {got['worst']:.1f} ms")
+        print(
+            f"{'a verb call meanwhile, p50':44}{got['busy']:>10.3f} ms  ratio {ratio:.1f}  (aim: at most 2), p99 {got['worst']:.1f} ms"
+        )
         cost = trio.run(idle, folder / "idle", file)
         print(f"{'memory of a further idle agent':44}{cost['memory'] / 1024:>10.1f} KB  (aim: at most 60)")
         print(f"{f'CPU of {IDLE:,} idle agents over 2 s':44}{cost['cpu'] * 1000:>10.1f} ms, {cost['wakes']:.0f} wakes")

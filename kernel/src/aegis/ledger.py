@@ -167,17 +167,20 @@ class Ledger:
     def select(self, where: str, *args: Any) -> Iterator[Record]:
         """Yield the stored records for which an SQL condition holds."""
         query = f"select seq, book, kind, key, at, data from records where {where}"
-        try:
-            with closing(self._read.execute(query, args)) as rows:
-                for seq, book, kind, key, at, data in rows:
-                    yield Record(seq, book, kind, key, at, msgspec.json.decode(data))
-        except (sqlite3.Error, msgspec.DecodeError) as error:
-            raise LedgerError(f"the ledger {self._path} cannot be read: {error}; is the file damaged?") from error
+        for seq, book, kind, key, at, data in self._rows(query, args):
+            yield Record(seq, book, kind, key, at, data)
 
     def load(self, book: str) -> tuple[int, Any]:
         """Return the book's snapshot and the sequence number it reaches to, or (0, None)."""
-        row = self._read.execute("select seq, state from snapshots where book=?", (book,)).fetchone()
-        return (row[0], msgspec.json.decode(row[1])) if row else (0, None)
+        return next(self._rows("select seq, state from snapshots where book=?", (book,)), (0, None))
+
+    def _rows(self, query: str, args: tuple[Any, ...]) -> Iterator[Any]:
+        try:
+            with closing(self._read.execute(query, args)) as rows:
+                for *fields, data in rows:
+                    yield *fields, msgspec.json.decode(data)
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            raise LedgerError(f"the ledger {self._path} cannot be read: {error}; is the file damaged?") from error
 
 
 class Book:

@@ -80,7 +80,10 @@ class Post:
 
     def mailbox(self, address: str) -> Mailbox:
         """Return the mailbox of an agent id or `human:<user>`, made when it is new."""
-        return self._boxes.setdefault(address, Mailbox(address))
+        box = self._boxes.get(address)
+        if box is None:
+            box = self._boxes[address] = Mailbox(address)
+        return box
 
     def _box(self, address: str) -> Mailbox | None:
         return self.mailbox(address) if address.startswith("human:") else self._boxes.get(address)

@@ -18,6 +18,7 @@ from aegis.errors import LaunchError
 
 MARK = "AEGIS_AGENT"  # in the environment of every CLI, and so of every shell it starts: how leftovers are found
 MAX_LINE = 128 * 2**20
+_CHUNK = 32_768  # bytes read at a time: with larger ones a talkative CLI makes everyone else wait longer
 _STDERR_KEPT = 64 * 2**10
 _CLOSE, _TERM, _STUCK = 0.3, 0.7, 30.0  # seconds: to leave by itself, to obey SIGTERM, to read its input
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
@@ -53,7 +54,7 @@ class Process:
         while True:
             chunk = b""
             with suppress(*_GONE):
-                chunk = bytes(await self._stdout.receive_some(262_144))
+                chunk = bytes(await self._stdout.receive_some(_CHUNK))
             if not chunk and not self._size:
                 raise LaunchError(await self._epitaph())
             first, *rest = chunk.split(b"\n")
