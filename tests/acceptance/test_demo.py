@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -24,8 +25,11 @@ def test_the_story_is_told_to_its_end(house):
 def test_the_folder_is_kept_when_asked_for(house):
     done = house.run("demo", "--plain", "--keep")
     folder = Path(done.stderr.removeprefix("aegis: the demo's folder is ").strip())
-    assert "divmod" in (folder / "split.py").read_text()
-    assert sorted(p.name for p in folder.glob("*.py")) == ["check.py", "split.py"]
+    try:
+        assert "divmod" in (folder / "split.py").read_text()
+        assert sorted(p.name for p in folder.glob("*.py")) == ["check.py", "split.py"]
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_a_demo_that_is_left_early_leaves_nothing(house):
