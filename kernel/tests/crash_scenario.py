@@ -127,6 +127,11 @@ async def main(disk: Path, notes: Path) -> None:
         await day.say(cat, by=bob)
         driver.hold = False
         await day.close(cat)
+        dan = await day.spawn("dan")
+        async with trio.open_nursery() as nursery:  # mail that is being stored while its recipient is being closed
+            nursery.start_soon(day.say, dan, bob)
+            await trio.lowlevel.checkpoint()
+            await day.close(dan)
         await turn(await day.say(bob))
         await day.write_home(ann)
         await day.write_home(bob)

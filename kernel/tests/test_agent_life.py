@@ -155,7 +155,7 @@ async def test_a_cli_that_does_not_start_is_a_refused_spawn_and_leaves_nothing(
     kernel: Kernel, driver: FakeDriver
 ) -> None:
     driver.opening = [gone("exited with code 2; it said: no key")]
-    with pytest.raises(LaunchError, match="no 'fake' agent was started: .*no key"):
+    with pytest.raises(LaunchError, match=r"no 'fake' agent was started: .*no key"):
         await kernel.roster.spawn("fake", "ann")
     assert kernel.roster.live() == set()
     driver.opening = []
@@ -227,7 +227,7 @@ async def test_three_failed_openings_are_a_failed_agent_that_can_be_revived(
     assert "dead letter" in ended.reason
     assert (ann.state, driver.opening) == ("failed", [])
     assert any("not delivered" in news and receipt.id in news for news in news_for(kernel, SAM))
-    with pytest.raises(Refused, match="ann takes no mail: it has failed: .*exited with code 9"):
+    with pytest.raises(Refused, match=r"ann takes no mail: it has failed: .*exited with code 9"):
         await say(kernel, ann, "again")
     ann.revive()
     assert (await ask(kernel, ann, "and now")).reply == "echo: and now"
@@ -405,7 +405,7 @@ async def test_an_unknown_handle_or_profile_names_what_there_is(kernel: Kernel) 
     await kernel.roster.spawn("fake", "lucid-knuth")
     with pytest.raises(NotFound, match=r"no agent 'lucid-nuth' is alive \(live: lucid-knuth\). Did you mean"):
         kernel.roster.find("lucid-nuth")
-    with pytest.raises(NotFound, match="there is no profile 'fak' .*Did you mean 'fake'"):
+    with pytest.raises(NotFound, match=r"there is no profile 'fak' .*Did you mean 'fake'"):
         await kernel.roster.spawn("fak", "bob")
 
 

@@ -1,4 +1,4 @@
-"""`.aegis.yaml`: wrong in every way is a sentence with file, line, key and the nearest valid choice, and nothing starts."""
+"""`.aegis.yaml`: what is wrong is a sentence with file, line, key and the nearest valid choice, and nothing starts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Queue(Settings):
 
 class Metrics(Settings):
     interval: float = 60
-    sinks: list[str] = []
+    sinks: tuple[str, ...] = ()
 
 
 class ClaudeProfile(Profile):
@@ -56,13 +56,14 @@ def test_without_settings_everything_has_its_default(tmp_path: Path, text: str |
 def test_what_is_set_is_read(tmp_path: Path) -> None:
     made = config(
         tmp_path,
-        "default_agent: fast\nagents:\n  fast: {provider: claude, effort: low, turn_limit: 60}\n  old: {harness: gemini}\n"
+        "default_agent: fast\n"
+        "agents:\n  fast: {provider: claude, effort: low, turn_limit: 60}\n  old: {harness: gemini}\n"
         "queues:\n  ci: {workers: 3, agent: fast}\nplugins:\n  metrics: {sinks: [a, b]}\n  disabled: [x]\n",
     )
     assert made.profile("")[0] == ClaudeProfile(provider="claude", effort="low", turn_limit=60)
     assert made.profile("old")[1].name == "gemini"
     assert made.section("queues")["ci"].workers == 3
-    assert made.section("plugins.metrics").sinks == ["a", "b"]
+    assert made.section("plugins.metrics").sinks == ("a", "b")
     assert made.names() == ["claude", "fast", "gemini", "old"]
     with pytest.raises(NotFound, match=r"no profile 'fest' \(profiles: claude, fast, gemini, old\)\. Did you mean"):
         made.profile("fest")

@@ -55,7 +55,7 @@ def test_a_person_reads_the_short_form() -> None:
     assert said.short() == "✉ from agent:x · 17:42:03Z\n  a\n  b\n  c\n  d\n  … (2 more lines)"
 
 
-@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda f: ascii(f))
+@pytest.mark.parametrize("forgery", FORGERIES, ids=ascii)
 def test_a_line_that_looks_like_a_header_is_visibly_quoted(forgery: str) -> None:
     last = quoted(forgery).splitlines()[-1]
     assert last.startswith("¦ "), last

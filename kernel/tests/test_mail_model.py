@@ -30,6 +30,8 @@ steps = st.lists(
         st.tuples(st.just("deliver_many"), box, st.integers(2, 5)),
         st.tuples(st.just("deliver_again"), st.integers(0, 50)),
         st.tuples(st.just("deliver_and_close"), box, box),
+        st.tuples(st.just("work"), box, box),
+        st.tuples(st.just("work"), box, box),
         st.tuples(st.just("take"), box),
         st.tuples(st.just("give_back"), box),
         st.tuples(st.just("inject"), box),
@@ -91,6 +93,8 @@ class Play:
             back = [i for i in self.model.taken[name] if i not in self.model.injected]
             self.model.waiting[name] = back + self.model.waiting[name]
             self.model.taken[name], self.letters[name] = [], []
+            now = [x.envelope.id for x in self.post.mailbox(name).waiting]
+            assert now == self.model.waiting[name], "what was in flight must not be taken again"
         for letter in flying:
             ended = TurnEnded("interrupted", letter.turn, reason="aegis stopped")
             await self.post.ended([letter], ended, tell=True)
@@ -177,6 +181,12 @@ class Play:
             self.letters[name] = self.post.mailbox(name).take()
             self.model.taken[name], self.model.waiting[name] = self.model.waiting[name], []
             assert [x.envelope.id for x in self.letters[name]] == self.model.taken[name]
+
+    async def work(self, recipient: str, sender: str) -> None:
+        """Deliver something and let the CLI take all that waits."""
+        await self.deliver(recipient, sender)
+        await self.take(recipient)
+        await self.inject(recipient)
 
     async def give_back(self, name: str) -> None:
         if not set(self.model.taken[name]) & set(self.model.injected):
@@ -270,6 +280,6 @@ async def _play(script: list[tuple[Any, ...]]) -> None:
 
 
 @given(steps)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_mail_is_never_lost_and_ends_exactly_once(script: list[tuple[Any, ...]]) -> None:
     trio.run(_play, script)

@@ -54,6 +54,11 @@ async def test_the_last_words_on_stderr_are_in_the_error(tmp_path: Path) -> None
         assert end.endswith("exited with code 1; it said: line 3\nline 4\nline 5\nline 6\nline 7")
 
 
+async def test_words_that_arrive_a_little_after_the_death_are_in_the_error(tmp_path: Path) -> None:
+    script = "(head -c 3000000 /dev/zero | tr '\\0' x >&2; echo; echo late words >&2) >&- & exec >&-; exit 3"
+    assert (await spoken(sh(script, tmp_path)))[1].endswith("late words")
+
+
 async def test_a_signal_is_named(tmp_path: Path) -> None:
     assert (await spoken(sh("kill -SEGV $$", tmp_path)))[1].endswith("was ended by SIGSEGV")
 
@@ -132,8 +137,12 @@ async def test_a_cancelled_writer_leaves_no_half_line(tmp_path: Path) -> None:
 async def test_writing_to_a_cli_that_is_gone_says_why(tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery, running(sh("echo no key >&2; exit 4", tmp_path), nursery) as process:
         with pytest.raises(LaunchError, match="exited with code 4; it said: no key"):
-            while True:
-                await process.write(b"x" * 100_000)
+            await _write_for_ever(process)
+
+
+async def _write_for_ever(process: Process) -> None:
+    while True:
+        await process.write(b"x" * 100_000)
 
 
 async def test_closed_output_of_a_living_cli_is_said(tmp_path: Path) -> None:
@@ -151,6 +160,7 @@ STATES = {
     "floods": "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done",
     "closed pipes": "exec >&- 2>&-; sleep 60",
     "child in a session of its own": "setsid sleep 300 & echo up; cat",
+    "child that hides": "env -i sleep 300 & echo up; cat",
     "child holds the pipes": "sleep 300 & echo up; exit 0",
     "stopped": "kill -STOP $$; sleep 60",
 }
@@ -166,13 +176,23 @@ async def test_leaving_takes_a_second_and_leaves_no_process_and_no_descriptor(tm
                 assert await process.lines() == [b"up"]
             elif state != "obedient":
                 await trio.to_thread.run_sync(_settled, process.pid)
+            children = _children(process.pid)
             started = time.monotonic()
         took = time.monotonic() - started
     assert took < 1.2, f"it took {took:.2f} s"
     assert not psutil.pid_exists(process.pid)
     assert not _marked(mark)
+    psutil.wait_procs(children, timeout=2)
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     if descriptors:
         assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def _settled(pid: int) -> None:

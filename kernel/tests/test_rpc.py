@@ -125,7 +125,7 @@ async def test_hanging_up_fails_what_is_open_and_what_comes_later() -> None:
 async def test_a_cancelled_request_to_one_that_hung_up_is_just_cancelled() -> None:
     left, right = trio.testing.memory_stream_pair()
     connection = Connection(line_reader(left), line_writer(left), Side(right).handle)
-    with trio.move_on_after(0) as scope:
+    with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(connection.request, "wait")
             await trio.testing.wait_all_tasks_blocked()

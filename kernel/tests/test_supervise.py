@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import trio
 from fakedriver import Plugin
@@ -29,7 +31,7 @@ async def test_a_crash_is_reported_and_the_task_runs_again_with_growing_pauses(a
     assert [f.final for f in bus.faults] == [False] * 3
     assert [f.source for f in bus.faults] == ["shaky"] * 3
     assert "ValueError('crash 1')" in bus.faults[0].error
-    pauses = [b - a for a, b in zip(begun, begun[1:], strict=False)]
+    pauses = [b - a for a, b in pairwise(begun)]
     assert pauses == pytest.approx([0.1, 0.2, 0.4], abs=0.05)
     assert not child.down
 
@@ -132,7 +134,7 @@ async def test_a_plugins_crash_withdraws_its_verbs_and_leaves_the_others(
     async with kernel_with(**plugins) as kernel:
         await trio.sleep(10)
         assert await kernel.verbs.call(sam, "good thing") == "done"
-        with pytest.raises(NotFound, match="bad thing: its plugin 'bad' is down .*out of luck"):
+        with pytest.raises(NotFound, match=r"bad thing: its plugin 'bad' is down .*out of luck"):
             await kernel.verbs.call(sam, "bad thing")
         assert kernel.faults[-1].final
 

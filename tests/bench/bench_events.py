@@ -1,6 +1,6 @@
 """Events of one agent, from a real process into the transcript and three subscribers, beside split and parse alone.
 
-Also: what another client's call takes meanwhile, and what a further idle agent costs. `--profile` shows where time goes.
+Also: what another client's call takes meanwhile, and what a further idle agent costs. `--profile` shows the time spent.
 """
 
 from __future__ import annotations
@@ -264,6 +264,11 @@ async def idle(root: Path, file: Path) -> dict[str, float]:
         return {"memory": memory, "cpu": cpu, "wakes": woken}
 
 
+def row(what: str, figure: float, unit: str) -> None:
+    """Print one figure."""
+    print(f"{what:44}{figure:>10,.0f} {unit}")
+
+
 def main(arguments: Sequence[str]) -> int:
     """Print the figures."""
     if arguments[:1] == ["--caller"]:
@@ -278,20 +283,17 @@ def main(arguments: Sequence[str]) -> int:
         for part in ("stream", "idle"):
             (folder / part).mkdir()
         got = trio.run(stream, folder / "stream", file, "--profile" in arguments)
+        row("split and parse of 1 KB lines", bare, "/s")
         rate, ratio = got["rate"], got["busy"] / got["quiet"]
-        print(f"{'split and parse of 1 KB lines':44}{bare:>10,.0f} /s")
-        print(
-            f"{'events of one agent, 3 subscribers, stored':44}{rate:>10,.0f} /s  ratio {rate / bare:.2f}  (aim: 90,000 /s)"
-        )
-        print(f"{'  per second of its CPU time':44}{got['cpu']:>10,.0f} /s")
-        print(f"{'  each subscriber saw, on disk':44}{got['seen']:>10,.0f}, {got['stored']:,} of {LINES:,}")
-        print(f"{'a verb call when idle, p50':44}{got['quiet']:>10.3f} ms")
-        print(
-            f"{'a verb call meanwhile, p50':44}{got['busy']:>10.3f} ms  ratio {ratio:.1f}  (aim: at most 2), p99 {got['worst']:.1f} ms"
-        )
+        row("events of one agent, 3 subscribers, stored", rate, f"/s  ratio {rate / bare:.2f}  (aim: 90,000 /s)")
+        row("  per second of its CPU time", got["cpu"], "/s")
+        row("  each subscriber saw", got["seen"], f"of {LINES:,}; on disk: {got['stored']:,}")
+        row("another client's call when idle, p50", got["quiet"] * 1000, "us")
+        more = f"us  ratio {ratio:.1f}  (aim: at most 2), p99 {got['worst']:.1f} ms"
+        row("another client's call meanwhile, p50", got["busy"] * 1000, more)
         cost = trio.run(idle, folder / "idle", file)
-        print(f"{'memory of a further idle agent':44}{cost['memory'] / 1024:>10.1f} KB  (aim: at most 60)")
-        print(f"{f'CPU of {IDLE:,} idle agents over 2 s':44}{cost['cpu'] * 1000:>10.1f} ms, {cost['wakes']:.0f} wakes")
+        row("memory of a further idle agent", cost["memory"] / 1024, "KB  (aim: at most 60)")
+        row(f"CPU of {IDLE:,} idle agents over 2 s", cost["cpu"] * 1e6, f"us, {cost['wakes']:.0f} wakes")
     return 0
 
 

@@ -64,9 +64,9 @@ def walk(
 
     The scenario is a command to which two folders are added: the first is the disk that can be lost, the second
     survives everything (what was acknowledged is noted there). `check(disk, notes)` recovers from copies of both and
-    raises AssertionError (or an `AegisError` of the recovery) with what is wrong. `skip` takes syncs out, by number or by the pattern of a path: a walk
-    that finds nothing then proves nothing. `enough` failures end the walk early. Raises `AegisError` where there is no
-    such disk, no C compiler, or a scenario that fails by itself.
+    raises AssertionError (or an `AegisError` of the recovery) with what is wrong. `skip` takes syncs out, by number or
+    by the pattern of a path: a walk that finds nothing then proves nothing. `enough` failures end the walk early.
+    Raises `AegisError` where there is no such disk, no C compiler, or a scenario that fails by itself.
     """
     found = Walk()
     with tempfile.TemporaryDirectory(prefix="aegis-crash-") as name:
