@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from fakedriver import FakeDriver, FakeSession, Plugin, echo
 
 from aegis.agent import Agent
 from aegis.app import Kernel, open_kernel
+from aegis.errors import Refused
 from aegis.events import Text, TurnEnded
 
 HUMAN = "human:sam"
@@ -84,6 +86,11 @@ class Day:
         note(self.acks, did="send", id=receipt.id, to=to.id, token=envelope.body, by=sender_id)
         return receipt.id
 
+    async def try_to_say(self, to: Agent, by: Agent) -> None:
+        """Send, unless it is refused."""
+        with suppress(Refused):
+            await self.say(to, by)
+
     async def write_home(self, agent: Agent) -> None:
         """Have an agent write to the person."""
         envelope = self.kernel.post.envelope(f"agent:{agent.handle}", HUMAN, f"home-{agent.id}", sender_id=agent.id)
@@ -129,7 +136,7 @@ async def main(disk: Path, notes: Path) -> None:
         await day.close(cat)
         dan = await day.spawn("dan")
         async with trio.open_nursery() as nursery:  # mail that is being stored while its recipient is being closed
-            nursery.start_soon(day.say, dan, bob)
+            nursery.start_soon(day.try_to_say, dan, bob)
             await trio.lowlevel.checkpoint()
             await day.close(dan)
         await turn(await day.say(bob))
