@@ -566,6 +566,7 @@ async def test_every_change_of_state_is_shown(kernel: Kernel, driver: FakeDriver
     with kernel.bus.subscribe() as news:
         ann = await kernel.roster.spawn("fake", "ann")
         await ask(kernel, ann, "x")
+        await trio.testing.wait_all_tasks_blocked()
         await kernel.roster.close(ann)
         events: list[Event] = [e for batch in await anext(news) for e in batch.events]
     faces = [e.agent["state"] for e in events if isinstance(e, AgentChanged)]

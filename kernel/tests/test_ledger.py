@@ -156,7 +156,7 @@ async def test_a_replay_begins_with_the_snapshot(opened: Opened) -> None:
         book = ledger.book("tasks")
         for n in range(5):
             record = await book.append("done", str(n))
-        await book.snapshot({"done": 5}, record.seq)
+        book.snapshot({"done": 5}, record.seq)
         await book.append("done", "5")
         await ledger.book("others").append("done", "x")
     async with opened() as ledger:

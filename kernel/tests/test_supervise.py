@@ -157,4 +157,4 @@ async def test_a_surface_that_does_not_come_up_is_reported_and_the_kernel_runs(
     async with kernel_with(stuck=Plugin(frontends=[Stuck()]), crashes=Plugin(frontends=[Crashes()])) as kernel:
         finals = {f.source: f.error for f in kernel.faults if f.final}
     assert finals["stuck"] == "did not come up within 15 s"
-    assert "the port is taken" in finals["crashes"]
+    assert "the port is taken" in finals["crashes.crashes"]

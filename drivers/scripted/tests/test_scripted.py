@@ -37,7 +37,7 @@ def test_the_default_script_can_be_followed():
         ("think again", "I thought about it."),
         ("help", "I obey: `tell <handle> <text>`"),
         ("tell bo hi", "there is no MCP server 'aegis' here"),
-        ("ask nicely", "The answer: nobody here can be asked"),
+        ("ask nicely", "The answer: no plugin here can ask anyone"),
         ("the sky is green", "You said: the sky is green"),
     ],
 )

@@ -14,6 +14,7 @@ from aegis.driver import Driver, Profile, Seat, Session
 from aegis.errors import AegisError, LaunchError, Refused
 from aegis.events import AgentChanged, Notice, Outcome, PermissionAsked, SessionStarted, TurnStarted
 from aegis.mail import Letter, Mailbox
+from aegis.patience import patiently
 from aegis.seat import seated
 from aegis.supervise import root_cause
 from aegis.turn import Turn, prompt_of
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from aegis.core import Core
 
 AgentState = Literal["starting", "idle", "working", "stopped", "failed", "closed"]
-_TRIES, _PAUSE, _OBEY = 3, 0.5, 10.0  # openings in a row that may fail; first pause; seconds to obey an interrupt
+_TRIES, _PAUSE = 3, 0.5  # openings in a row that may fail; seconds before the second
+_OPENING, _OBEY = 60.0, 10.0  # seconds a CLI has to come up, and to obey an interrupt
 _FACE = ("id", "handle", "state", "reason", "session_id", "by", "turns", "cost_usd", "born")
 
 
@@ -54,7 +56,6 @@ class Agent:
     _failures: int = 0
     _came_up: bool = False
     _limit: trio.CancelScope = field(default_factory=trio.CancelScope)
-    _revived: trio.Event = field(default_factory=trio.Event)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the agent's public face."""
@@ -87,67 +88,64 @@ class Agent:
         return self.session_id if self._failures < _TRIES - 1 else ""
 
     async def run(self) -> None:
-        """Open the session when there is a reason to, and serve it, until cancelled."""
+        """Open the session when there is a reason to, and serve it, until cancelled or failed."""
         try:
-            while True:
+            while self.state != "failed":
                 if self.opened.is_set():  # the first opening is the spawn's; later ones wait for mail
                     await self.mailbox.wait()
                 self.show("starting")
                 await self._lost(await self._life())
         finally:
-            with trio.CancelScope(shield=True):
+            self.opened.set()
+            async with patiently():
                 await self._settle("interrupted", self.leaving)
 
     async def _life(self) -> AegisError:
         self._came_up = False
-        try:
-            async with seated(self) as session, trio.open_nursery() as nursery:
-                self._session = session
-                await self._remember(getattr(session, "session_id", ""))
-                self._came_up = True
-                await self.core.interceptors.tell("agent_started", self.id)
-                nursery.start_soon(self._read, session)
-                while True:
-                    self.show("idle")
-                    self.opened.set()  # whoever spawned it may write to it now, and is not told that it waits
-                    await self.mailbox.wait()
-                    await self._take_turn(session, self.mailbox.take())
-        except (Exception, BaseExceptionGroup) as error:  # whatever a driver raised ends this session, not the agent
-            cause = root_cause(error)
-            if not isinstance(cause, Exception):
+        with trio.move_on_after(_OPENING) as opening:
+            try:
+                async with seated(self) as session, trio.open_nursery() as nursery:
+                    self._session, opening.deadline = session, float("inf")
+                    await self._remember(getattr(session, "session_id", ""))
+                    self._came_up = True
+                    await self.core.interceptors.tell("agent_started", self.id)
+                    nursery.start_soon(self._read, session)
+                    while True:
+                        if self.state != "idle":
+                            self.show("idle")
+                        self.opened.set()  # whoever spawned it may write to it now, and is not told that it waits
+                        await self.mailbox.wait()
+                        await self._take_turn(session, self.mailbox.take())
+            except (Exception, BaseExceptionGroup) as error:  # whatever a driver raised ends the session, not the agent
+                cause = root_cause(error)
+                if isinstance(cause, AegisError):
+                    return cause
+                if isinstance(cause, Exception):
+                    return LaunchError(f"the driver {self.driver.name!r} failed: {cause!r}")
                 raise
-            ours = isinstance(cause, AegisError)
-            return cause if ours else LaunchError(f"the driver {self.driver.name!r} failed: {cause!r}")  # type: ignore[return-value]
-        finally:
-            self._session = None
-        raise AssertionError("a session is only left by an error")
+            finally:
+                self._session = None
+        return LaunchError(f"the CLI of {self.driver.name!r} did not come up within {_OPENING:g} s")
 
     async def _lost(self, error: AegisError) -> None:
         """Account for a session that is gone: stopped until mail comes, or failed until revived."""
         begun = self.turn is not None and self.turn.begun.is_set()
         between = self._came_up and self.turn is None and not self.mailbox.waiting
+        self.show("stopped", str(error))
         await self._settle("failed", str(error))
         self._failures = 0 if begun or between else self._failures + 1
         if self.opened.is_set() and self._failures < _TRIES and not isinstance(error, Refused):
             self.core.bus.publish(self.id, Notice(f"{error}; the next message starts it again", "error", "aegis"))
-            self.show("stopped", str(error))
             await trio.sleep(_PAUSE * 2 ** (self._failures - 1) if self._failures else 0)
-            return
-        self.crashed(str(error))
-        await self.core.post.bury(self.core.post.letters(self.id), str(error))
-        await self._revived.wait()
+        else:
+            self.crashed(str(error))
+            await self.core.post.bury(self.core.post.letters(self.id), str(error))
 
     def crashed(self, why: str) -> None:
         """Take no more mail, until revived."""
-        self.mailbox.closed, self._failures, self._revived = f"it has failed: {why}", 0, trio.Event()
+        self.mailbox.closed, self._failures = f"it has failed: {why}", 0
         self.show("failed", why)
         self.opened.set()
-
-    def revive(self) -> None:
-        """Let a failed agent take mail again."""
-        self.mailbox.closed = ""
-        self.show("stopped")
-        self._revived.set()
 
     async def _settle(self, outcome: Outcome, reason: str) -> None:
         """End the turn in flight, if any: with a sign of life it is over, without one its letters wait again."""
@@ -175,11 +173,15 @@ class Agent:
 
     async def _take_turn(self, session: Session, letters: list[Letter]) -> None:
         turn = self.turn = Turn(new_id(), self.id, letters, prompt_of(letters))
+        self._limit = trio.CancelScope()
         self.show("working")
         self.core.bus.publish(self.id, TurnStarted(turn.id, turn.envelopes, turn.trace))
         try:
             await self.core.interceptors.tell("before_turn", turn)
-            with trio.move_on_after(self.profile.turn_limit) as self._limit:
+            if turn.interrupted:
+                raise Refused("it was interrupted before it began")
+            self._limit.deadline, turn.sent = trio.current_time() + self.profile.turn_limit, True
+            with self._limit:
                 await session.send(turn.prompt)
                 await turn.begun.wait()
                 await self.core.post.injected(letters, turn.id)
@@ -187,15 +189,18 @@ class Agent:
             if self._limit.cancelled_caught:
                 await self._cut_short(turn)
         except Refused as refusal:
-            turn.fail("refused", str(refusal))
+            turn.fail("cancelled" if turn.interrupted else "refused", str(refusal))
         self.turn, self._failures = None, 0
-        await self._end(turn, turn.ended)
+        async with patiently(leaving=1):
+            await self._end(turn, turn.ended)
 
     async def _end(self, turn: Turn, ended: Any) -> None:
         if not turn.heard:  # the end is the kernel's word: the CLI did not say it
             self.core.bus.publish(self.id, ended)
         self.turns += 1
         self.cost_usd += ended.cost_usd or 0.0
+        if self._session:
+            self.show("idle")  # before whoever waits for the turn hears that it is over
         bad = ended.outcome in ("failed", "refused", "interrupted")
         await self.core.post.ended(turn.letters, ended, tell=bad)
         await self.core.interceptors.tell("after_turn", turn, ended)
@@ -213,16 +218,22 @@ class Agent:
         if not asked:
             turn.ended = msgspec.structs.replace(turn.ended, outcome="failed", reason=why)
 
-    async def interrupt(self) -> bool:
-        """Ask the turn in flight to stop and say whether there was one; what waits becomes the next turn."""
-        session = self._session
-        if self.turn is None or session is None:
+    def cut_in(self) -> None:
+        """Interrupt the turn that runs at this moment, if one does."""
+        if self.turn:
+            self.core.base.start_soon(self.interrupt, self.turn)
+
+    async def interrupt(self, turn: Turn | None = None) -> bool:
+        """Ask the turn in flight (this one, if given) to stop and say whether it was; what waits is the next turn."""
+        turn, session = turn or self.turn, self._session
+        if turn is None or turn is not self.turn or session is None:
             return False
-        self.turn.interrupted = True
+        turn.interrupted = True
         self._limit.deadline = min(self._limit.deadline, trio.current_time() + _OBEY)
         try:
             await self.core.interceptors.tell("interrupted", self.id)
-            await session.interrupt()
+            if turn.sent:
+                await session.interrupt()
         except Exception as error:  # noqa: BLE001 - whoever asked is not to blame; the deadline just set ends the turn
             self.core.bus.publish(self.id, Notice(f"the interrupt failed: {root_cause(error)!r}", "error", "aegis"))
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -24,7 +24,7 @@ from aegis.interceptors import Interceptors
 from aegis.ledger import Ledger
 from aegis.mail import Letter, Post
 from aegis.plugins import Plugins
-from aegis.primitive import Restores, Runs
+from aegis.primitive import Restores
 from aegis.project import Project
 from aegis.reducer import Reducer
 from aegis.roster import INTERRUPTED, Roster
@@ -68,7 +68,7 @@ async def open_kernel(
     project = Project(root.resolve())
     found = Plugins(_disabled(project), plugins)
     drivers: dict[str, Driver] = found.unique("aegis_drivers", "driver", settings={})
-    drivers |= {alias: d for d in drivers.values() for alias in getattr(d, "aliases", ())}
+    drivers = {alias: d for d in drivers.values() for alias in getattr(d, "aliases", ())} | drivers
     owned = found.sections()
     config = Config(project.root, {k: v for own in owned.values() for k, v in own.items()}, drivers, found.names)
     project.prepare()
@@ -82,8 +82,7 @@ async def open_kernel(
                             project, found, config, drivers, clock or WallClock(), environment, base, work
                         )
                         base.start_soon(_within, disk, kernel.ledger)
-                        await _furnish(kernel, owned)
-                        await _revive(kernel, clean)
+                        await _revive(kernel, clean, partial(_furnish, kernel, owned))
                         yield kernel
                         await kernel.roster.leave()  # agents first: surfaces and records see their end
                         work.cancel_scope.cancel()
@@ -149,13 +148,15 @@ async def _furnish(kernel: Kernel, owned: Mapping[str, Mapping[str, Any]]) -> No
         with _blamed(kernel, name):
             kernel.interceptors.add(interceptor)
     for name, primitive in asked("aegis_primitives"):
-        if isinstance(primitive, Runs):
-            kernel.supervisor.start(name, primitive.run, on_down=partial(kernel.verbs.remove, name))
+        if hasattr(primitive, "run"):
+            down = partial(kernel.verbs.remove, name)
+            kernel.supervisor.start(f"{name}.{primitive.name}", primitive.run, on_down=down)
     for name, service in asked("aegis_frontends"):
         started = trio.Event()
         with _blamed(kernel, name):
             run = partial(service.run, started)
-            child = kernel.supervisor.start(name, run, on_down=partial(kernel.verbs.remove, name))
+            down = partial(kernel.verbs.remove, name)
+            child = kernel.supervisor.start(f"{name}.{service.name}", run, on_down=down)
             with trio.move_on_after(_START) as scope:
                 await first_of(started, child.over)
             if scope.cancelled_caught:
@@ -173,16 +174,18 @@ def _blamed(kernel: Kernel, plugin: str) -> Iterator[None]:
         kernel.bus.report(Fault(plugin, str(error), final=True))
 
 
-async def _revive(kernel: Kernel, clean: bool) -> None:
-    """Bring agents and mail back, and tell those who waited for a turn that the last kernel's end cut off."""
+async def _revive(kernel: Kernel, clean: bool, furnish: Callable[[], Awaitable[None]]) -> None:
+    """Bring mail and agents back before anyone is let in, then start them, and tell those whose turn was cut off."""
     turns: dict[str, list[Letter]] = {}
     for letter in kernel.post.restore():
         turns.setdefault(letter.turn, []).append(letter)
-    await kernel.roster.restore()
+    agents = await kernel.roster.restore()
+    await furnish()
+    for agent in agents if clean else ():
+        await kernel.roster.close(agent, "started clean")
     for turn, letters in turns.items():
         await kernel.post.ended(letters, TurnEnded("interrupted", turn, reason=INTERRUPTED), tell=True)
-    for agent in kernel.roster if clean else ():
-        await kernel.roster.close(agent, "started clean")
+    kernel.roster.begin(agents)
 
 
 def settle_memory() -> None:

@@ -10,6 +10,8 @@ import trio
 
 from aegis.events import Event, Fault, Gap
 
+_PATIENCE = 10.0  # seconds
+
 
 class Batch(NamedTuple):
     """Events of one agent, in order; the kernel's own have an empty `agent_id`."""
@@ -86,11 +88,18 @@ class Bus:
             subscription.push(batch)
 
     async def room(self) -> None:
-        """Wait while a lossless subscriber is full: the one who feeds the bus a stream asks before reading on."""
-        while any(s.lossless and s.size > s.capacity for s in self.subscriptions):
-            if self.drained.is_set():
-                self.drained = trio.Event()
-            await self.drained.wait()
+        """Wait while a lossless subscriber is full: the one who feeds the bus a stream asks before reading on.
+
+        One that stands still for `_PATIENCE` seconds is lossless no more, and that is reported.
+        """
+        with trio.move_on_after(_PATIENCE) as scope:
+            while full := [s for s in self.subscriptions if s.lossless and s.size > s.capacity]:
+                if self.drained.is_set():
+                    self.drained = trio.Event()
+                await self.drained.wait()
+        for subscription in full if scope.cancelled_caught else ():
+            subscription.lossless = False
+            self.report(Fault("bus", f"a watcher took nothing for {_PATIENCE:g} s; it loses events from now on"))
 
     def subscribe(self, capacity: int = 50_000, *, lossless: bool = False) -> Subscription:
         """Return a subscription to enter (`with bus.subscribe() as news: async for batches in news`)."""

@@ -11,6 +11,7 @@ from aegis.driver import Decision, PermissionRequest, Seat
 from aegis.errors import AegisError, Refused, listed
 from aegis.events import Fault
 from aegis.processes import Command
+from aegis.supervise import root_cause
 
 _AFTERWARDS = frozenset({"after_turn", "after_verb", "agent_started", "interrupted", "agent_closed"})
 POINTS = _AFTERWARDS | {"furnish", "before_launch", "before_turn", "before_verb", "permission"}
@@ -76,7 +77,7 @@ class Interceptors:
                 return Decision("denied", str(refusal))
             if isinstance(decision, Decision):
                 return decision
-        return Decision("denied", "nobody here can be asked (aegis-approvals is not installed)")
+        return Decision("denied", "no plugin here can ask anyone (aegis-approvals would)")
 
     async def _one(self, interceptor: Any, point: str, args: tuple[Any, ...]) -> Any:
         method = getattr(interceptor, point, None)
@@ -86,11 +87,14 @@ class Interceptors:
         try:
             with trio.fail_after(float("inf") if timeout is None else timeout):
                 return await method(*args)
-        except Refused:
-            raise
-        except Exception as error:  # a plugin raised: catching whatever it was is this module's job
+        except (Exception, BaseExceptionGroup) as error:  # a plugin raised: catching whatever it was is the job here
+            cause = root_cause(error)
+            if not isinstance(cause, Exception):
+                raise
+            if isinstance(cause, Refused) and point not in _AFTERWARDS:
+                raise cause from None
             name = getattr(interceptor, "name", type(interceptor).__name__)
-            why = f"took longer than {timeout} s" if isinstance(error, trio.TooSlowError) else repr(error)
+            why = f"took longer than {timeout} s" if isinstance(cause, trio.TooSlowError) else repr(cause)
             self._bus.report(Fault(f"{name}.{point}", why))
             if getattr(interceptor, "strict", False) and point not in _AFTERWARDS:
                 raise Refused(f"{name} must agree to this, and failed: {why}") from error

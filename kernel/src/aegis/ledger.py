@@ -30,6 +30,7 @@ create table if not exists snapshots(book text primary key, seq integer not null
 """
 _INSERT = "insert into records(book, kind, key, at, data) values (?, ?, ?, ?, ?)"
 _SNAPSHOT = "insert or replace into snapshots(book, seq, state) values (?, ?, ?)"
+SNAPSHOT_EVERY = 5_000
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -56,7 +57,7 @@ class Record(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Slot:
-    drafts: tuple[Draft, ...]
+    rows: list[tuple[str, str, str, bytes]]
     snapshot: tuple[str, int, bytes] | None = None
     done: trio.Event = field(default_factory=trio.Event)
     records: list[Record] = field(default_factory=list)
@@ -73,7 +74,7 @@ class Ledger:
         self._wake = trio.Event()
         self._committed: list[Callable[[list[Record]], object]] = []
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
             self._db.executescript(_SCHEMA)
             self._read = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)  # sees only what is committed
         except sqlite3.Error as error:
@@ -93,22 +94,26 @@ class Ledger:
 
         Raises `LedgerError` when they could not be stored.
         """
-        return await self._put(_Slot(drafts))
-
-    async def snapshot(self, book: str, state: Any, upto: int) -> None:
-        """Let a later `replay` of the book begin with `state`, the fold of its records up to and with `upto`."""
-        await self._put(_Slot((), (book, upto, _encode(state))))
-
-    async def _put(self, slot: _Slot) -> list[Record]:
-        if self._over:
-            raise LedgerError(f"the ledger {self._path} is closed; the record was not stored")
-        self._waiting.append(slot)
-        self._wake.set()
+        try:
+            slot = _Slot([(d.book, d.kind, d.key, _encode(d.data)) for d in drafts])
+        except Exception as error:
+            raise LedgerError(f"the ledger {self._path} did not store the record: {error!r}") from error
+        self._put(slot)
         with trio.CancelScope(shield=True):  # accepted work is stored or failed, never "maybe"
             await slot.done.wait()
         if slot.error:
             raise slot.error
         return slot.records
+
+    def snapshot(self, book: str, state: Any, upto: int) -> None:
+        """Let a later `replay` of the book begin with `state`, the fold of its records up to and with `upto`, soon."""
+        self._put(_Slot([], (book, upto, _encode(state))))
+
+    def _put(self, slot: _Slot) -> None:
+        if self._over:
+            raise LedgerError(f"the ledger {self._path} is closed; the record was not stored")
+        self._waiting.append(slot)
+        self._wake.set()
 
     async def run(self) -> None:
         """Commit what is put, in order, for as long as the kernel lives; cancelled, it commits what still waits."""
@@ -145,11 +150,11 @@ class Ledger:
         try:
             self._db.execute("begin immediate")
             for slot in batch:
-                stored.append([self._insert(draft, at) for draft in slot.drafts])
+                stored.append([self._insert(*row, at) for row in slot.rows])
                 if slot.snapshot:
                     self._db.execute(_SNAPSHOT, slot.snapshot)
             self._db.execute("commit")
-        except (sqlite3.Error, TypeError, ValueError, OverflowError, RecursionError) as error:
+        except (sqlite3.Error, ValueError) as error:
             if self._db.in_transaction:
                 self._db.execute("rollback")
             for slot in batch:
@@ -159,10 +164,9 @@ class Ledger:
             slot.records, slot.error = records, None
         return True
 
-    def _insert(self, draft: Draft, at: str) -> Record:
-        row = (draft.book, draft.kind, draft.key, at, _encode(draft.data))
-        seq = self._db.execute(_INSERT, row).lastrowid or 0
-        return Record(seq, draft.book, draft.kind, draft.key, at, draft.data)
+    def _insert(self, book: str, kind: str, key: str, data: bytes, at: str) -> Record:
+        seq = self._db.execute(_INSERT, (book, kind, key, at, data)).lastrowid or 0
+        return Record(seq, book, kind, key, at, msgspec.json.decode(data))  # what a replay will give, too
 
     def select(self, where: str, *args: Any) -> Iterator[Record]:
         """Yield the stored records for which an SQL condition holds."""
@@ -206,9 +210,34 @@ class Book:
         seq, state = self._ledger.load(self.name)
         return state, self._ledger.select("book=? and seq>? order by seq", self.name, seq)
 
-    async def snapshot(self, state: Any, upto: int) -> None:
-        """Let a later `replay` begin with `state`, the fold of the records up to and with `upto`."""
-        await self._ledger.snapshot(self.name, state, upto)
+    def snapshot(self, state: Any, upto: int) -> None:
+        """Let a later `replay` begin with `state`, the fold of the records up to and with `upto`, soon."""
+        self._ledger.snapshot(self.name, state, upto)
+
+    def fold(self, begin: Callable[[Any], None], apply: Callable[[Record], None], state: Callable[[], Any]) -> None:
+        """Rebuild a state and keep it: `begin` with the snapshot, if any, `apply` each record, and each committed one.
+
+        Live and after a restart the same function makes the state, so both agree. Once in `SNAPSHOT_EVERY` records
+        what `state` returns is kept as the next snapshot.
+        """
+        snapshot, records = self.replay()
+        if snapshot is not None:
+            begin(snapshot)
+        for record in records:
+            apply(record)
+        since = 0
+
+        def committed(records: list[Record]) -> None:
+            nonlocal since
+            for record in records:
+                if record.book == self.name:
+                    apply(record)
+                    since += 1
+                    if since >= SNAPSHOT_EVERY:
+                        since = 0
+                        self.snapshot(state(), record.seq)
+
+        self._ledger.on_commit(committed)
 
     def find(self, key: str) -> list[Record]:
         """Return every record about `key`, oldest first."""

@@ -17,12 +17,11 @@ import trio
 from aegis.bus import Bus
 from aegis.clock import Clock, new_id, stamp
 from aegis.envelope import Envelope, Receipt, State
-from aegis.errors import NotFound, Refused
+from aegis.errors import LedgerError, NotFound, Refused
 from aegis.events import Delivered, TurnEnded
 from aegis.ledger import Draft, Ledger, Record
 
 MAX_HOPS = 64  # how many agents may answer one another before a person must say something
-_SNAPSHOT_EVERY = 5_000  # records
 SYSTEM = "system"
 
 
@@ -33,6 +32,7 @@ class Letter:
     envelope: Envelope
     state: State = "accepted"
     turn: str = ""
+    position: int = 0
 
 
 class Mailbox:
@@ -41,7 +41,7 @@ class Mailbox:
     def __init__(self, label: str) -> None:
         self.label, self.busy, self.closed = label, True, ""
         self.waiting: deque[Letter] = deque()
-        self.cut_in: Callable[[], None] = lambda: None
+        self.cut_in: Callable[[], object] = lambda: None
         self._arrived = trio.Event()
 
     def put(self, letter: Letter) -> None:
@@ -73,10 +73,9 @@ class Post:
         self._book, self._bus, self._clock = ledger.book("mail"), bus, clock
         self._boxes: dict[str, Mailbox] = {}
         self._letters: dict[str, Letter] = {}
-        self._positions: dict[str, int] = {}
+        self._storing: set[str] = set()
         self._waiters: dict[str, list[trio.Event]] = {}
-        self._upto, self._snapshot_at = 0, _SNAPSHOT_EVERY
-        ledger.on_commit(self._committed)
+        self._live = False
 
     def mailbox(self, address: str) -> Mailbox:
         """Return the mailbox of an agent id or `human:<user>`, made when it is new."""
@@ -92,48 +91,51 @@ class Post:
         """Return the letters not done with, of one recipient or of all, oldest first."""
         return [x for x in self._letters.values() if address in ("", x.envelope.recipient)]
 
-    def _committed(self, records: list[Record]) -> None:
-        for record in records:
-            if record.book == "mail":
-                self._apply(record)
-                if record.kind == "accepted":
-                    self._announce(self._letters[record.key].envelope, record.data)
-
-    def _apply(self, record: Record) -> None:
-        self._upto = record.seq
-        match record.kind:
-            case "accepted" if record.key not in self._letters:
-                self._hold(Letter(msgspec.convert(record.data, Envelope)))
-            case "injected" if letter := self._letters.get(record.key):
-                letter.state, letter.turn = "injected", record.data["turn"]
-            case "ended" | "dead" | "read" if letter := self._letters.pop(record.key, None):
-                box = self.mailbox(letter.envelope.recipient)
-                if letter in box.waiting:
-                    box.waiting.remove(letter)
-
-    def _hold(self, letter: Letter) -> None:
-        self._letters[letter.envelope.id] = letter
-        self.mailbox(letter.envelope.recipient).put(letter)
-
-    def _announce(self, envelope: Envelope, data: dict[str, Any]) -> None:
-        box = self._boxes[envelope.recipient]
-        position = len(box.waiting) if box.busy else 0
-        if envelope.id in self._positions:
-            self._positions[envelope.id] = position
-        self._bus.publish(envelope.recipient, Delivered(data, position))
-        if envelope.urgency == "interrupt":
-            box.cut_in()
-
     def restore(self) -> list[Letter]:
         """Rebuild the mailboxes from the ledger and return the letters whose turn was in flight."""
-        state, records = self._book.replay()
-        for envelope, letter_state, turn in state or ():
-            self._hold(Letter(msgspec.convert(envelope, Envelope), letter_state, turn))
-        for record in records:
-            self._apply(record)
-        for box in self._boxes.values():
-            box.waiting = deque(x for x in box.waiting if x.state == "accepted")
+        self._book.fold(self._begin, self._apply, self._state)
+        self._live = True
         return [x for x in self._letters.values() if x.state == "injected"]
+
+    def _begin(self, snapshot: Any) -> None:
+        for envelope, state, turn in snapshot:
+            self._hold(Letter(msgspec.convert(envelope, Envelope), state, turn))
+
+    def _state(self) -> Any:
+        return [(msgspec.to_builtins(x.envelope), x.state, x.turn) for x in self._letters.values()]
+
+    def _apply(self, record: Record) -> None:
+        match record.kind:
+            case "accepted" if record.key not in self._letters:
+                new = self._hold(Letter(msgspec.convert(record.data, Envelope)))
+                if self._live:
+                    self._bus.publish(new.envelope.recipient, Delivered(record.data, new.position))
+            case "injected" if letter := self._letters.get(record.key):
+                letter.state, letter.turn = "injected", record.data["turn"]
+                self._forget(letter)
+            case "ended" | "dead" | "read" if done := self._letters.get(record.key):
+                self._done(done)
+
+    def _hold(self, letter: Letter) -> Letter:
+        envelope = letter.envelope
+        self._letters[envelope.id], box = letter, self.mailbox(envelope.recipient)
+        if letter.state == "accepted":
+            box.put(letter)
+        letter.position = len(box.waiting) if box.busy else 0
+        if self._live and envelope.urgency == "interrupt":
+            box.cut_in()
+        return letter
+
+    def _forget(self, letter: Letter) -> None:
+        box = self.mailbox(letter.envelope.recipient)
+        if letter in box.waiting:
+            box.waiting.remove(letter)
+
+    def _done(self, letter: Letter) -> None:
+        self._forget(letter)
+        self._letters.pop(letter.envelope.id, None)
+        for event in self._waiters.pop(letter.envelope.id, ()):
+            event.set()
 
     def envelope(self, sender: str, recipient: str, body: str, **more: Any) -> Envelope:
         """Return a fresh envelope, sent now; its trace begins with itself unless one is given."""
@@ -141,11 +143,7 @@ class Post:
         return Envelope(made, sender, recipient, stamp(self._clock.now()), body, **{"trace": made, **more})
 
     def accept(self, envelope: Envelope) -> Draft:
-        """Return the record that accepts the envelope, to be stored together with others; it is delivered then."""
-        return self._book.draft("accepted", envelope.id, **msgspec.to_builtins(envelope))
-
-    async def deliver(self, envelope: Envelope, *together: Draft) -> Receipt:
-        """Store the envelope (and other records with it, all or none) and return the receipt; an id delivers once.
+        """Return the record that accepts the envelope, to be stored together with others; it is delivered then.
 
         Raises `Refused` when the recipient takes no mail or the envelope went through too many hands.
         """
@@ -156,19 +154,28 @@ class Post:
             raise Refused(f"{box.label} takes no mail: {box.closed}")
         if envelope.hops > MAX_HOPS:
             raise Refused(f"this message went through {envelope.hops} agents since a person last spoke; stopping here")
-        if envelope.id in self._positions:
-            await self._book.append_all()  # on disk once what another task is just storing is
+        return self._book.draft("accepted", envelope.id, **msgspec.to_builtins(envelope))
+
+    async def deliver(self, envelope: Envelope, *together: Draft) -> Receipt:
+        """Store the envelope (and other records with it, all or none) and return the receipt; an id delivers once.
+
+        Raises `Refused` as `accept` does.
+        """
+        while envelope.id in self._storing:
+            await self._book.append_all()  # answered once the commit under way is over
+        draft = self.accept(envelope)
         if self._book.find(envelope.id):
             return self.receipt(envelope.id)
-        self._positions[envelope.id] = 0
+        self._storing.add(envelope.id)
         try:
-            await self._book.append_all(self.accept(envelope), *together)
+            await self._book.append_all(draft, *together)
         finally:
-            position = self._positions.pop(envelope.id)
-        closed = self.mailbox(envelope.recipient).closed  # perhaps while the disk worked
-        if closed:
-            await self.bury([x for x in self.letters(envelope.recipient) if x.envelope.id == envelope.id], closed)
-        return Receipt(envelope.id, box.label, "dead" if closed else "accepted", position, reason=closed)
+            self._storing.discard(envelope.id)
+        box, letter = self.mailbox(envelope.recipient), self._letters.get(envelope.id)
+        if box.closed and letter:  # it closed while the disk worked
+            await self.bury([letter], box.closed)
+        state: State = "dead" if box.closed else "accepted"
+        return Receipt(envelope.id, box.label, state, letter.position if letter else 0, reason=box.closed)
 
     def find(self, envelope_id: str) -> tuple[Envelope, Receipt]:
         """Return an envelope and what became of it; raises `NotFound`."""
@@ -192,6 +199,8 @@ class Post:
         receipt = self.receipt(envelope_id)
         if receipt.state == "dead":
             return TurnEnded("failed", reason=f"dead letter: {receipt.reason}")
+        if receipt.state != "ended":
+            raise LedgerError(f"the turn of message {envelope_id} is over, but how it ended could not be stored")
         turn = self._book.find(receipt.turn)
         return msgspec.convert(turn[-1].data, TurnEnded) if turn else TurnEnded("completed")
 
@@ -204,10 +213,6 @@ class Post:
         news = self._to_senders(letters, f"turn {ended.outcome}: {ended.reason}") if tell else []
         turn = self._book.draft("turn", ended.turn, **msgspec.to_builtins(ended))
         await self._note("ended", letters, turn, *news, turn=ended.turn, outcome=ended.outcome, reason=ended.reason)
-        if self._upto >= self._snapshot_at:
-            self._snapshot_at = self._upto + _SNAPSHOT_EVERY
-            state = [(msgspec.to_builtins(x.envelope), x.state, x.turn) for x in self._letters.values()]
-            await self._book.snapshot(state, self._upto)
 
     async def bury(self, letters: Sequence[Letter], reason: str, *together: Draft) -> None:
         """Make dead letters of these and tell their senders, in one append with what is stored together with that."""
@@ -220,11 +225,13 @@ class Post:
 
     async def _note(self, kind: str, letters: Sequence[Letter], *together: Draft, **data: str) -> None:
         drafts = [self._book.draft(kind, x.envelope.id, recipient=x.envelope.recipient, **data) for x in letters]
-        if drafts or together:
-            await self._book.append_all(*together, *drafts)
-        for letter in letters if kind != "injected" else ():
-            for event in self._waiters.pop(letter.envelope.id, ()):
-                event.set()
+        try:
+            if drafts or together:
+                await self._book.append_all(*together, *drafts)
+        except LedgerError:
+            for letter in letters if kind != "injected" else ():
+                self._done(letter)  # nobody waits for what cannot be known; a restart reads what is stored
+            raise
 
     def _to_senders(self, letters: Sequence[Letter], what: str) -> list[Draft]:
         drafts = []

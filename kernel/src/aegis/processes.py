@@ -15,6 +15,7 @@ import psutil
 import trio
 
 from aegis.errors import LaunchError
+from aegis.patience import send_whole
 
 MARK = "AEGIS_AGENT"  # in the environment of every CLI, and so of every shell it starts: how leftovers are found
 MAX_LINE = 128 * 2**20
@@ -73,15 +74,14 @@ class Process:
         self._size += len(part)
 
     async def write(self, data: bytes) -> None:
-        """Hand all of `data` to the CLI; a cancelled caller never leaves half a line behind."""
-        with trio.move_on_after(_STUCK, shield=True) as scope:
-            try:
-                async with self._writing:
-                    await self._stdin.send_all(data)
-            except _GONE:
-                raise LaunchError(await self._epitaph()) from None
-        if scope.cancelled_caught:
-            raise LaunchError(f"{self.command} (pid {self.pid}) has not read its input for {_STUCK:.0f} s")
+        """Hand all of `data` to the CLI; a cancelled caller never leaves half a line behind that another follows."""
+        try:
+            async with self._writing:
+                if await send_whole(self._stdin, data, _STUCK):
+                    return
+        except _GONE:
+            raise LaunchError(await self._epitaph()) from None
+        raise LaunchError(f"{self.command} (pid {self.pid}) has not read its input for {_STUCK:.0f} s")
 
     async def drain(self) -> None:
         """Keep the last words said on stderr until it closes."""

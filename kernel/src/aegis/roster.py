@@ -7,8 +7,8 @@ stays an alias until a new agent takes it, so a rename strands nothing.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import trio
@@ -24,7 +24,6 @@ from aegis.processes import sweep
 
 INTERRUPTED = "aegis stopped while this turn ran"
 _HANDLE, _LONGEST = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){0,2}\Z"), 40
-_SNAPSHOT_EVERY = 5_000  # records
 
 
 class Roster:
@@ -35,8 +34,7 @@ class Roster:
         self._agents: dict[str, Agent] = {}
         self._handles: dict[str, str] = {}
         self._open: dict[str, dict[str, Any]] = {}
-        self._upto, self._snapshot_at = 0, _SNAPSHOT_EVERY
-        core.ledger.on_commit(self._committed)
+        self._closing: dict[str, trio.Event] = {}
 
     def __iter__(self) -> Iterator[Agent]:
         return iter(list(self._agents.values()))
@@ -78,32 +76,35 @@ class Roster:
     async def spawn(self, profile: str, handle: str, by: str = "system") -> Agent:
         """Return a live agent whose session is open; raises `LaunchError` or `Refused` and then nothing is left."""
         self._core.config.profile(profile)
-        self._check(handle, self.live())
+        self._check(handle)
         agent = self._add(new_id(), handle=handle, profile=profile, by=by, born=stamp(self._core.clock.now()))
         try:
             await self._book.append("spawned", agent.id, handle=handle, profile=profile, by=by, born=agent.born)
         except LedgerError:
             del self._agents[agent.id]
             raise
-        self._start(agent)
-        try:
-            await agent.opened.wait()
-        except trio.Cancelled:
-            with trio.CancelScope(shield=True):
-                await self.close(agent, "the spawn was cancelled")
-            raise
+        if agent.id in self._agents and agent.id not in self._closing:
+            self._start(agent)
+            try:
+                await agent.opened.wait()
+            except trio.Cancelled:
+                with trio.CancelScope(shield=True):
+                    await self.close(agent, "the spawn was cancelled")
+                raise
         if agent.state == "failed":
             reason = agent.reason
             await self.close(agent, reason)
             raise LaunchError(f"no {profile!r} agent was started: {reason}")
+        if agent.id not in self._agents or agent.id in self._closing:
+            raise Refused(f"{handle} was closed while it started: {agent.leaving}")
         return agent
 
-    def _check(self, handle: str, taken: set[str]) -> None:
+    def _check(self, handle: str, own: str = "") -> None:
         if not _HANDLE.match(handle) or len(handle) > _LONGEST:
-            raise Refused(
-                f"{handle!r} is not a handle: up to three words of a-z and 0-9 joined by '-', {_LONGEST} letters"
-            )
-        if handle in taken:
+            rule = f"up to three words of a-z and 0-9 joined by '-', {_LONGEST} letters"
+            raise Refused(f"{handle!r} is not a handle: {rule}")
+        taken = self.live() | {seen["handle"] for seen in self._open.values()}
+        if handle in taken - {own}:
             raise Refused(f"the handle {handle!r} is taken (live: {listed(taken)})")
 
     def _add(self, agent_id: str, *, handle: str, profile: str, by: str, born: str, session_id: str = "") -> Agent:
@@ -111,43 +112,50 @@ class Roster:
         box = self._core.post.mailbox(agent_id)
         box.label = handle
         agent = Agent(self._core, agent_id, handle, profile, settings, driver, box, born, by, session_id=session_id)
-        box.cut_in = partial(self._core.base.start_soon, agent.interrupt)
+        box.cut_in = agent.cut_in
         self._agents[agent_id] = agent
         return agent
 
     def _start(self, agent: Agent) -> None:
         self._core.supervisor.start(f"agent:{agent.id}", agent.run, on_down=agent.crashed)
 
+    def revive(self, agent: Agent) -> None:
+        """Let an agent that has failed take mail again; its next message starts its CLI anew."""
+        agent.mailbox.closed = ""
+        agent.show("stopped")
+        self._start(agent)
+
     async def close(self, agent: Agent, reason: str = "closed") -> None:
         """End the agent for good: its process is gone, its waiting mail is dead, its senders know.
 
-        Once begun it is done, also when the caller is cancelled, or is the agent's own task.
+        Once begun it is done, also when the caller is cancelled, or is the agent's own task. Raises `LedgerError` when
+        that could not be stored; the agent is then gone until a restart.
         """
-        agent.mailbox.closed = agent.leaving = reason
-        over, failed = trio.Event(), list[LedgerError]()
-
-        async def closing() -> None:
-            try:
-                await self._close(agent, reason)
-            except LedgerError as error:
-                failed.append(error)
-            over.set()
-
-        self._core.base.start_soon(closing)
-        await over.wait()
-        for error in failed:
-            raise error
+        if agent.id in self._agents and agent.id not in self._closing:
+            self._closing[agent.id] = trio.Event()
+            agent.mailbox.closed = agent.leaving = reason
+            self._core.base.start_soon(self._close, agent, reason)
+        if (over := self._closing.get(agent.id)) is not None:
+            await over.wait()
+        if agent.id in self._open:
+            raise LedgerError(
+                f"{agent.handle} is closed, but that could not be stored: it will be back after a restart"
+            )
 
     async def _close(self, agent: Agent, reason: str) -> None:
-        await self._core.supervisor.stop(f"agent:{agent.id}")
-        if self._agents.pop(agent.id, None):
-            closed = self._book.draft("closed", agent.id, reason=reason)
-            await self._core.post.bury(self._core.post.letters(agent.id), reason, closed)
-            agent.show("closed", reason)
-            await self._core.interceptors.tell("agent_closed", agent.id)
-            if self._upto >= self._snapshot_at:
-                self._snapshot_at = self._upto + _SNAPSHOT_EVERY
-                await self._book.snapshot((self._open, self._handles), self._upto)
+        with trio.CancelScope(shield=True):
+            try:
+                await self._core.supervisor.stop(f"agent:{agent.id}")
+                closed = self._book.draft("closed", agent.id, reason=reason)
+                await self._core.post.bury(self._core.post.letters(agent.id), reason, closed)
+            except LedgerError as error:
+                self._core.bus.report(Fault(f"agent:{agent.handle}", str(error)))
+            finally:
+                self._agents.pop(agent.id, None)
+                agent.show("closed", reason)
+                await self._core.interceptors.tell("agent_closed", agent.id)
+                shutil.rmtree(self._core.project.state / "seats" / agent.id, ignore_errors=True)
+                self._closing.pop(agent.id).set()
 
     async def leave(self) -> None:
         """End every agent's session, all at once; the agents come back with the next kernel."""
@@ -158,7 +166,7 @@ class Roster:
 
     async def rename(self, agent: Agent, handle: str) -> None:
         """Give the agent another handle; the old one goes on leading to it."""
-        self._check(handle, self.live() - {agent.handle})
+        self._check(handle, agent.handle)
         before = agent.handle
         agent.handle = agent.mailbox.label = handle  # taken from now on
         try:
@@ -168,12 +176,9 @@ class Roster:
             raise
         agent.show()
 
-    async def restore(self) -> None:
-        """Bring back every agent that was not closed; those with mail start at once, the others when some comes."""
-        state, records = self._book.replay()
-        self._open, self._handles = state or ({}, {})
-        for record in records:
-            self._fold(record)
+    async def restore(self) -> list[Agent]:
+        """Bring back every agent that was not closed and return them, to be started by `begin`."""
+        self._book.fold(self._begin, self._fold, lambda: (self._open, self._handles))
         await trio.to_thread.run_sync(sweep, set(self._open))  # CLIs that outlived a killed kernel
         for agent_id, seen in list(self._open.items()):
             try:
@@ -182,22 +187,22 @@ class Roster:
                 self._core.bus.report(Fault(f"agent:{seen['handle']}", f"cannot come back: {error}", final=True))
         for letter in self._core.post.letters():
             address = letter.envelope.recipient
-            if (
-                letter.state == "accepted" and not address.startswith("human:") and address not in self._open
-            ):  # accepted while its agent was closing
-                self._core.post.mailbox(address).closed = "it was closed"
+            if letter.state == "accepted" and not address.startswith("human:") and address not in self._open:
+                self._core.post.mailbox(address).closed = "it was closed"  # accepted while its agent was closing
                 await self._core.post.bury([letter], "it was closed")
-        for agent in self:
-            self._start(agent)
-            agent.show()
+        return list(self)
 
-    def _committed(self, records: list[Record]) -> None:
-        for record in records:
-            if record.book == "roster":
-                self._fold(record)
+    def begin(self, agents: list[Agent]) -> None:
+        """Start agents that came back: those with mail open their sessions at once, the others when some comes."""
+        for agent in agents:
+            if agent.id in self._agents:
+                self._start(agent)
+                agent.show()
+
+    def _begin(self, snapshot: Any) -> None:
+        self._open, self._handles = snapshot
 
     def _fold(self, record: Record) -> None:
-        self._upto = record.seq
         if handle := record.data.get("handle"):  # former handles go on leading to their agent
             self._handles[handle] = record.key
         match record.kind:

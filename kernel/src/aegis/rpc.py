@@ -10,6 +10,7 @@ import msgspec
 import trio
 
 from aegis.errors import AegisError
+from aegis.patience import send_whole
 
 Handler = Callable[[str, Any], Awaitable[Any]]
 Writer = Callable[[bytes], Awaitable[None]]
@@ -146,14 +147,12 @@ def line_writer(stream: trio.abc.SendStream, patience: float = 30) -> Writer:
     lock = trio.Lock()
 
     async def write(data: bytes) -> None:
-        with trio.move_on_after(patience, shield=True) as scope:
-            try:
-                async with lock:
-                    await stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                raise RpcError(CLOSED, "the connection is closed") from None
-        if scope.cancelled_caught:
-            await stream.aclose()
-            raise RpcError(CLOSED, f"the other side read nothing for {patience:g} s")
+        try:
+            async with lock:
+                if await send_whole(stream, data, patience):
+                    return
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise RpcError(CLOSED, "the connection is closed") from None
+        raise RpcError(CLOSED, f"the other side read nothing for {patience:g} s")
 
     return write

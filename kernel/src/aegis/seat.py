@@ -16,7 +16,7 @@ from aegis.processes import MARK, Command, Process, running
 if TYPE_CHECKING:
     from aegis.agent import Agent
 
-_opening = trio.CapacityLimiter(4)  # CLIs that may start at the same time
+_opening = trio.CapacityLimiter(8)  # CLIs that may start at the same time
 
 
 @asynccontextmanager

@@ -15,11 +15,16 @@ LIMIT, WINDOW, BACKOFF = 5, 60.0, 0.1  # so many crashes in so many seconds mark
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Return what is inside nested exception groups; an error of ours is preferred to what it set off."""
-    while isinstance(error, BaseExceptionGroup):
-        ours = [e for e in error.exceptions if isinstance(root_cause(e), AegisError)]
-        error = (ours or error.exceptions)[0]
-    return error
+    """Return what matters most in nested groups: an order to end, an error of ours, another's, a cancellation."""
+    leaves: list[BaseException] = [error]
+    while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):
+        leaves = [e for leaf in leaves for e in getattr(leaf, "exceptions", (leaf,))]
+
+    def rank(leaf: BaseException) -> int:
+        kinds = (AegisError, Exception, trio.Cancelled)
+        return next((n for n, kind in enumerate(kinds) if isinstance(leaf, kind)), -1)
+
+    return min(leaves, key=rank)
 
 
 @dataclass(slots=True)
@@ -49,23 +54,26 @@ class Supervisor:
         return child
 
     async def _run(self, child: Child, run: Callable[[], Awaitable[None]], on_down: Callable[[str], None]) -> None:
-        with child.scope:
-            while not child.down:
-                try:
-                    await run()
-                    break
-                except Exception as error:  # the one place where a plugin's crash ends
-                    why, now = repr(root_cause(error)), trio.current_time()
-                    child.crashes = [t for t in child.crashes if now - t < WINDOW] + [now]
-                    child.down = why if len(child.crashes) >= LIMIT else ""
-                    self._bus.report(Fault(child.name, why, bool(child.down)))
-                    if child.down:
-                        on_down(why)
-                    else:
+        try:
+            with child.scope:
+                while not child.down:
+                    try:
+                        await run()
+                        break
+                    except (Exception, BaseExceptionGroup) as error:  # the one place where a plugin's crash ends
+                        cause, now = root_cause(error), trio.current_time()
+                        if not isinstance(cause, Exception):
+                            raise
+                        child.crashes = [t for t in child.crashes if now - t < WINDOW] + [now]
+                        child.down = repr(cause) if len(child.crashes) >= LIMIT else ""
+                        self._bus.report(Fault(child.name, repr(cause), bool(child.down)))
+                        if child.down:
+                            on_down(child.down)
                         await trio.sleep(BACKOFF * 2 ** (len(child.crashes) - 1))
-        child.over.set()
-        if self.children.get(child.name) is child and not child.down:
-            del self.children[child.name]
+        finally:
+            child.over.set()
+            if self.children.get(child.name) is child and not child.down:
+                del self.children[child.name]
 
     async def stop(self, name: str) -> None:
         """End the task and wait until it is over; nothing happens when there is none."""

@@ -47,6 +47,7 @@ class Turn:
     begun: trio.Event = field(default_factory=trio.Event)
     over: trio.Event = field(default_factory=trio.Event)
     ended: TurnEnded | None = None
+    sent: bool = False
     heard: bool = False
     interrupted: bool = False
     reply: Reply = field(default_factory=Reply)
@@ -78,7 +79,8 @@ class Turn:
                 self.usage = event
             elif isinstance(event, TurnEnded):
                 self.heard = True
-        self.begun.set()
+        if self.sent:  # before that the CLI speaks of something else
+            self.begun.set()
         return [self._finish(e) if isinstance(e, TurnEnded) else e for e in events] if self.heard else events
 
     def fail(self, outcome: Outcome, reason: str) -> TurnEnded:

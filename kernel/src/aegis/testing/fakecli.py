@@ -65,8 +65,12 @@ def servers(sources: Sequence[str]) -> dict[str, tuple[str, dict[str, str]]]:
 
 def main(argv: Sequence[str]) -> None:
     """Be the CLI."""
+    if argv and argv[0] == "acp":
+        from aegis.testing import acp  # noqa: PLC0415 - the other dialect would slow the start of this one
+
+        return acp.main(argv[1:])
     if not argv or argv[0] != "stream-json":
-        sys.exit("fakecli speaks: stream-json")
+        sys.exit("fakecli speaks: acp, stream-json")
     flags = Flags().parse_args(argv[1:])
     if flags.version:
         print(f"{VERSION} (Claude Code)")

@@ -94,7 +94,7 @@ class Agents:
         agent = self._kernel.roster.find(handle)
         if agent.state != "failed":
             raise Refused(f"{agent.handle} has not failed; it is {agent.state}")
-        agent.revive()
+        self._kernel.roster.revive(agent)
         return f"{agent.handle} takes mail again"
 
     @verb("sessions", tool="aegis_list_sessions", read_only=True)

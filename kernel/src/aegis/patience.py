@@ -1,0 +1,43 @@
+"""Waiting that does not stop half-way, and does not keep anyone who leaves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+_LEAVING = 0.5  # seconds that what is inside has once its task is cancelled
+
+
+@asynccontextmanager
+async def patiently(seconds: float = float("inf"), leaving: float = _LEAVING) -> AsyncIterator[trio.CancelScope]:
+    """Go on inside although cancelled, for `leaving` seconds then, and for `seconds` at all; the scope tells which."""
+    scope = trio.CancelScope(shield=True, deadline=trio.current_time() + seconds)
+    failure: Exception | None = None
+
+    async def hurry() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            scope.deadline = min(scope.deadline, trio.current_time() + leaving)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hurry)
+        with scope:
+            try:
+                yield scope
+            except Exception as error:  # noqa: BLE001 - raised again outside the nursery, which would wrap it
+                failure = error
+        nursery.cancel_scope.cancel()
+    if failure:
+        raise failure
+
+
+async def send_whole(stream: trio.abc.SendStream, data: bytes, seconds: float) -> bool:
+    """Send all of the data, or break the stream, so that nothing follows half a line; return whether it was sent."""
+    async with patiently(seconds) as scope:
+        await stream.send_all(data)
+    if scope.cancelled_caught:
+        await trio.aclose_forcefully(stream)
+    return not scope.cancelled_caught
