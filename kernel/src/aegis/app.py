@@ -82,6 +82,7 @@ async def open_kernel(
                             project, found, config, drivers, clock or WallClock(), environment, base, work
                         )
                         base.start_soon(_within, disk, kernel.ledger)
+                        base.start_soon(_probe, config)
                         await _revive(kernel, clean, partial(_furnish, kernel, owned))
                         yield kernel
                         await kernel.roster.leave()  # agents first: surfaces and records see their end
@@ -100,6 +101,10 @@ def _disabled(project: Project) -> set[str]:
     section = YamlFile(project.config).load()[1].get("plugins")  # what is wrong with it `Config` says, with its line
     names = section.get("disabled") if isinstance(section, dict) else ()
     return set(map(str, names)) if isinstance(names, list) else set()
+
+
+async def _probe(config: Config) -> None:
+    await trio.to_thread.run_sync(lambda: config.default_agent, abandon_on_cancel=True)  # starts CLIs: not on the loop
 
 
 async def _within(scope: trio.CancelScope, ledger: Ledger) -> None:

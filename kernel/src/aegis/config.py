@@ -17,7 +17,6 @@ from aegis.errors import ConfigError, NotFound, listed, nearest
 from aegis.project import FILE
 from aegis.yamlfile import YamlFile
 
-_OVERLAYS = frozenset({"agents", "queues", "schedules", "remotes", "groups"})
 _Checked = tuple[dict[str, Any], dict[str, Profile], str]
 
 
@@ -35,7 +34,7 @@ class Config:
     ) -> None:
         self.root, self._file = root, YamlFile(root / FILE)
         self._models = {name: m if isinstance(m, TypeAdapter) else TypeAdapter(m) for name, m in sections.items()}
-        self._drivers, self._plugins = dict(drivers), tuple(plugins)
+        self._drivers, self._plugins, self._found = dict(drivers), tuple(plugins), ""
         self._sections, self.profiles, self._default = self._check(*self._file.load())
 
     def reload(self) -> None:
@@ -71,8 +70,11 @@ class Config:
         """The profile of a new agent when none is named: as configured, else a CLI that is installed."""
         if self._default or self.profiles:
             return self._default or next(iter(self.profiles))
-        real = [d.name for d in self._drivers.values() if d.name != "scripted" and d.probe().found]
-        return next(iter([*real, *self._drivers]), "")
+        if not self._found:  # a probe runs `CLI --version`: once is enough
+            drivers = {d.name: d for d in self._drivers.values()}
+            real = (n for n, d in drivers.items() if not getattr(d, "fallback", False) and d.probe().found)
+            self._found = next(real, next(iter(drivers), ""))
+        return self._found
 
     def _check(self, document: CommentedMap, plain: dict[str, Any]) -> _Checked:
         plugins = plain.get("plugins") or {}
@@ -93,15 +95,15 @@ class Config:
         agents = self._entries(document, plain, "agents") or {}
         profiles = {name: self._profile(document, name, body) for name, body in agents.items()}
         default, known = plain.get("default_agent") or "", {*profiles, *self._drivers}
-        if default and default not in known:
+        if default and (not isinstance(default, str) or default not in known):
             self._fail(document, ["default_agent"], f"there is no profile {default!r}.{nearest(str(default), known)}")
         return sections, profiles, default
 
     def _entries(self, document: CommentedMap, plain: dict[str, Any], name: str) -> Any:
         """Return a section's value, its overlays merged in."""
         value = plain.get(name)
-        overlays = sorted((self.root / ".aegis" / name).glob("*.yaml")) if name in _OVERLAYS else []
-        if name in _OVERLAYS and not isinstance(value or {}, dict):
+        overlays = sorted((self.root / ".aegis" / name).glob("*.yaml"))
+        if (overlays or name == "agents") and not isinstance(value or {}, dict):
             self._fail(document, [name], f"`{name}:` must be a mapping of names")
         for path in overlays:
             if path.stem in (value or {}):

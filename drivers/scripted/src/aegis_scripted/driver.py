@@ -31,6 +31,7 @@ class ScriptedDriver:
     name = "scripted"
     settings: type[Profile] = ScriptedProfile
     resumes = True
+    fallback = True  # the default agent where no real CLI is installed
 
     @asynccontextmanager
     async def open(self, seat: Seat) -> AsyncIterator[ScriptedSession]:
