@@ -3,84 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import msgspec
 import trio
 
 from aegis.bus import Batch
 from aegis.clock import new_id
-from aegis.driver import Driver, Profile, Seat, Session
+from aegis.driver import Driver, Seat, Session
 from aegis.errors import AegisError, LaunchError, Refused
-from aegis.events import AgentChanged, Notice, Outcome, PermissionAsked, SessionStarted, TurnStarted
-from aegis.mail import Letter, Mailbox
+from aegis.events import Notice, Outcome, SessionStarted, TurnStarted
+from aegis.face import Face
+from aegis.mail import Letter
 from aegis.patience import patiently
 from aegis.seat import seated
 from aegis.supervise import root_cause
 from aegis.turn import Turn, prompt_of
 
-if TYPE_CHECKING:
-    from aegis.core import Core
-
-AgentState = Literal["starting", "idle", "working", "stopped", "failed", "closed"]
 _TRIES, _PAUSE = 3, 0.5  # openings in a row that may fail; seconds before the second
 _OPENING, _OBEY = 60.0, 10.0  # seconds a CLI has to come up, and to obey an interrupt
-_FACE = ("id", "handle", "state", "reason", "session_id", "by", "turns", "cost_usd", "born")
 
 
-@dataclass(slots=True, eq=False)
-class Agent:
+@dataclass(slots=True, eq=False, kw_only=True)
+class Agent(Face):
     """One agent; everything durable about it is in the roster's book, everything said to it in its mailbox."""
 
-    core: Core
-    id: str
-    handle: str
-    profile_name: str
-    profile: Profile
     driver: Driver
-    mailbox: Mailbox
-    born: str
-    by: str
-    session_id: str = ""
-    state: AgentState = "stopped"
-    reason: str = ""
-    leaving: str = ""
-    turns: int = 0
-    cost_usd: float = 0.0
-    notes: dict[str, str] = field(default_factory=dict)
-    asking: dict[str, PermissionAsked] = field(default_factory=dict)
     opened: trio.Event = field(default_factory=trio.Event)
+    leaving: str = ""
     turn: Turn | None = None
     seat: Seat | None = None
     _session: Session | None = None
     _failures: int = 0
     _came_up: bool = False
     _limit: trio.CancelScope = field(default_factory=trio.CancelScope)
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the agent's public face."""
-        p = self.profile
-        face = {name: getattr(self, name) for name in _FACE} | {"profile": self.profile_name, "notes": dict(self.notes)}
-        face |= {"provider": p.provider, "model": p.model or "", "permission": p.permission}
-        asking = [msgspec.to_builtins(a) for a in self.asking.values()]
-        return face | {"queued": len(self.mailbox.waiting), "asking": asking}
-
-    def show(self, state: AgentState | None = None, reason: str = "") -> None:
-        """Publish the agent's face, after a change of state if one is given."""
-        if state:
-            self.state, self.reason = state, reason
-            self.mailbox.busy = state != "idle"
-        self.core.bus.publish(self.id, AgentChanged(self.snapshot()))
-
-    def note(self, source: str, text: str) -> None:
-        """Show a plugin's remark beside the agent on every surface; an empty text takes it back."""
-        if self.notes.get(source, "") != text:
-            self.notes[source] = text
-            if text:
-                self.core.bus.publish(self.id, Notice(text, "warning", source))
-            else:
-                del self.notes[source]
-            self.show()
 
     @property
     def resume(self) -> str:

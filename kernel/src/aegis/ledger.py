@@ -56,7 +56,9 @@ class Record(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class _Slot:
+class Slot:
+    """What is stored all or none: rows, or a book's snapshot."""
+
     rows: list[tuple[str, str, str, bytes]]
     snapshot: tuple[str, int, bytes] | None = None
     done: trio.Event = field(default_factory=trio.Event)
@@ -69,7 +71,7 @@ class Ledger:
 
     def __init__(self, path: Path, now: Callable[[], str]) -> None:
         self._path, self._now = path, now
-        self._waiting: list[_Slot] = []
+        self._waiting: list[Slot] = []
         self._over = False
         self._wake = trio.Event()
         self._committed: list[Callable[[list[Record]], object]] = []
@@ -95,21 +97,18 @@ class Ledger:
         Raises `LedgerError` when they could not be stored.
         """
         try:
-            slot = _Slot([(d.book, d.kind, d.key, _encode(d.data)) for d in drafts])
+            slot = Slot([(d.book, d.kind, d.key, _encode(d.data)) for d in drafts])
         except Exception as error:
             raise LedgerError(f"the ledger {self._path} did not store the record: {error!r}") from error
-        self._put(slot)
+        self.put(slot)
         with trio.CancelScope(shield=True):  # accepted work is stored or failed, never "maybe"
             await slot.done.wait()
         if slot.error:
             raise slot.error
         return slot.records
 
-    def snapshot(self, book: str, state: Any, upto: int) -> None:
-        """Let a later `replay` of the book begin with `state`, the fold of its records up to and with `upto`, soon."""
-        self._put(_Slot([], (book, upto, _encode(state))))
-
-    def _put(self, slot: _Slot) -> None:
+    def put(self, slot: Slot) -> None:
+        """Have the slot stored with the next commit."""
         if self._over:
             raise LedgerError(f"the ledger {self._path} is closed; the record was not stored")
         self._waiting.append(slot)
@@ -144,7 +143,7 @@ class Ledger:
                     _log.exception("a listener of the ledger failed")
             slot.done.set()
 
-    def _commit(self, batch: list[_Slot]) -> bool:
+    def _commit(self, batch: list[Slot]) -> bool:
         at = self._now()
         stored: list[list[Record]] = []
         try:
@@ -194,16 +193,12 @@ class Book:
         self._ledger, self.name = ledger, name
 
     def draft(self, kind: str, key: str, /, **data: Any) -> Draft:
-        """Return a record of this book for an `append_all`."""
+        """Return a record of this book for a `Ledger.append` together with others."""
         return Draft(self.name, kind, key, data)
 
     async def append(self, kind: str, key: str, /, **data: Any) -> Record:
         """Store one record; see `Ledger.append`."""
         return (await self._ledger.append(self.draft(kind, key, **data)))[0]
-
-    async def append_all(self, *drafts: Draft) -> list[Record]:
-        """Store the drafts, of whatever books, all or none."""
-        return await self._ledger.append(*drafts)
 
     def replay(self) -> tuple[Any, Iterator[Record]]:
         """Return the last snapshot (or None) and the records after it, oldest first."""
@@ -212,7 +207,7 @@ class Book:
 
     def snapshot(self, state: Any, upto: int) -> None:
         """Let a later `replay` begin with `state`, the fold of the records up to and with `upto`, soon."""
-        self._ledger.snapshot(self.name, state, upto)
+        self._ledger.put(Slot([], (self.name, upto, _encode(state))))
 
     def fold(self, begin: Callable[[Any], None], apply: Callable[[Record], None], state: Callable[[], Any]) -> None:
         """Rebuild a state and keep it: `begin` with the snapshot, if any, `apply` each record, and each committed one.

@@ -70,7 +70,7 @@ class Post:
     """Accepts, holds and accounts for every envelope."""
 
     def __init__(self, ledger: Ledger, bus: Bus, clock: Clock) -> None:
-        self._book, self._bus, self._clock = ledger.book("mail"), bus, clock
+        self._ledger, self._book, self._bus, self._clock = ledger, ledger.book("mail"), bus, clock
         self._boxes: dict[str, Mailbox] = {}
         self._letters: dict[str, Letter] = {}
         self._storing: set[str] = set()
@@ -79,10 +79,9 @@ class Post:
 
     def mailbox(self, address: str) -> Mailbox:
         """Return the mailbox of an agent id or `human:<user>`, made when it is new."""
-        box = self._boxes.get(address)
-        if box is None:
-            box = self._boxes[address] = Mailbox(address)
-        return box
+        if address not in self._boxes:
+            self._boxes[address] = Mailbox(address)
+        return self._boxes[address]
 
     def _box(self, address: str) -> Mailbox | None:
         return self.mailbox(address) if address.startswith("human:") else self._boxes.get(address)
@@ -162,13 +161,13 @@ class Post:
         Raises `Refused` as `accept` does.
         """
         while envelope.id in self._storing:
-            await self._book.append_all()  # answered once the commit under way is over
+            await self._ledger.append()  # answered once the commit under way is over
         draft = self.accept(envelope)
         if self._book.find(envelope.id):
             return self.receipt(envelope.id)
         self._storing.add(envelope.id)
         try:
-            await self._book.append_all(draft, *together)
+            await self._ledger.append(draft, *together)
         finally:
             self._storing.discard(envelope.id)
         box, letter = self.mailbox(envelope.recipient), self._letters.get(envelope.id)
@@ -227,7 +226,7 @@ class Post:
         drafts = [self._book.draft(kind, x.envelope.id, recipient=x.envelope.recipient, **data) for x in letters]
         try:
             if drafts or together:
-                await self._book.append_all(*together, *drafts)
+                await self._ledger.append(*together, *drafts)
         except LedgerError:
             for letter in letters if kind != "injected" else ():
                 self._done(letter)  # nobody waits for what cannot be known; a restart reads what is stored

@@ -111,7 +111,10 @@ class Roster:
         settings, driver = self._core.config.profile(profile)
         box = self._core.post.mailbox(agent_id)
         box.label = handle
-        agent = Agent(self._core, agent_id, handle, profile, settings, driver, box, born, by, session_id=session_id)
+        agent = Agent(
+            core=self._core, id=agent_id, handle=handle, profile_name=profile, profile=settings, driver=driver,
+            mailbox=box, born=born, by=by, session_id=session_id,
+        )  # fmt: skip
         box.cut_in = agent.cut_in
         self._agents[agent_id] = agent
         return agent

@@ -51,7 +51,7 @@ class Tickets:
         try:
             await self._post.deliver(envelope, closed)
         except Refused:
-            await self._book.append_all(closed)
+            await self._book.append("closed", ticket)
 
     async def tell_orphan(self, agent_id: str) -> None:
         """Tell the agent, which is back, which of its calls did not survive."""

@@ -1,0 +1,64 @@
+"""What everyone may see of an agent, and how it is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from aegis.driver import Profile
+from aegis.events import AgentChanged, Notice, PermissionAsked
+from aegis.mail import Mailbox
+
+if TYPE_CHECKING:
+    from aegis.core import Core
+
+AgentState = Literal["starting", "idle", "working", "stopped", "failed", "closed"]
+_SHOWN = ("id", "handle", "state", "reason", "session_id", "by", "turns", "cost_usd", "born")
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Face:
+    """The public side of an agent; its id never changes, its handle is a label."""
+
+    core: Core
+    id: str
+    handle: str
+    profile_name: str
+    profile: Profile
+    mailbox: Mailbox
+    born: str
+    by: str
+    session_id: str = ""
+    state: AgentState = "stopped"
+    reason: str = ""
+    turns: int = 0
+    cost_usd: float = 0.0
+    notes: dict[str, str] = field(default_factory=dict)
+    asking: dict[str, PermissionAsked] = field(default_factory=dict)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        p = self.profile
+        face = {n: getattr(self, n) for n in _SHOWN} | {"profile": self.profile_name, "notes": dict(self.notes)}
+        face |= {"provider": p.provider, "model": p.model or "", "permission": p.permission}
+        asking = [msgspec.to_builtins(a) for a in self.asking.values()]
+        return face | {"queued": len(self.mailbox.waiting), "asking": asking}
+
+    def show(self, state: AgentState | None = None, reason: str = "") -> None:
+        """Publish it, after a change of state if one is given."""
+        if state:
+            self.state, self.reason = state, reason
+            self.mailbox.busy = state != "idle"
+        self.core.bus.publish(self.id, AgentChanged(self.snapshot()))
+
+    def note(self, source: str, text: str) -> None:
+        """Show a plugin's remark beside the agent on every surface; an empty text takes it back."""
+        if self.notes.get(source, "") != text:
+            self.notes[source] = text
+            if text:
+                self.core.bus.publish(self.id, Notice(text, "warning", source))
+            else:
+                del self.notes[source]
+            self.show()
