@@ -21,7 +21,9 @@ demo: $(READY) ## three scripted agents hand work to one another; type to them
 
 test: $(READY) $(CLIS) ## everything: style, types, all tests, and the drivers against the real CLIs
 	@$(MAKE) --no-print-directory --keep-going style types; static=$$?; \
-	$(BIN)/python -m pytest $(ARGS) && exit $$static
+	if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); tests=$$?; \
+	else $(BIN)/python -m pytest --ignore=tests/live; tests=$$?; tests/live/run -q; live=$$?; fi; \
+	exit $$(( static || tests || live ))
 
 check: style types ## before a commit: style, types, imports, line budgets, generated pages
 	@$(BIN)/python -m pytest -q tests/architecture tests/docs
