@@ -1,4 +1,4 @@
-"""An agent's side of the Agent Client Protocol, played from a script: `python -m aegis.testing.fakecli acp --script FILE`.
+"""An agent's side of the Agent Client Protocol, played from a script: `… aegis.testing.fakecli acp --script FILE`.
 
 What real agents do differently is switched on by flags: Gemini announces no tool that it asks leave for, OpenCode ends
 the turn when leave is not given, and so on (`Flags`). It keeps its conversations in HOME.
@@ -191,7 +191,7 @@ class Acp(ScriptedAgent):
     def _error(self, number: Any, code: int, words: str, **data: Any) -> None:
         self._send({"id": number, "error": {"code": code, "message": words} | ({"data": data} if data else {})})
 
-    def _update(self, kind: str, *, session: str = "", **fields: Any) -> None:
+    def _update(self, kind: str, /, *, session: str = "", **fields: Any) -> None:
         params = {"sessionId": session or self.session, "update": {"sessionUpdate": kind} | fields}
         self._send({"method": "session/update", "params": params})
 
@@ -253,7 +253,7 @@ class Acp(ScriptedAgent):
             return ""
         asked = f"ask-{number}"
         self._asked[asked] = None
-        options = [{"optionId": id, "name": name, "kind": kind} for id, name, kind in _OPTIONS]
+        options = [{"optionId": option, "name": name, "kind": kind} for option, name, kind in _OPTIONS]
         params = {"sessionId": self.session, "toolCall": self._tool(number, tool, given), "options": options}
         self._send({"id": asked, "method": "session/request_permission", "params": params})
         try:

@@ -1,0 +1,72 @@
+"""What a turn cost: tokens as the agent counts them, dollars as the difference of what it says the session cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aegis.events import Usage
+from aegis_acp.v1 import UsageUpdate
+from aegis_acp.values import amount, count, items, mapping, text
+
+_TOKENS = {
+    "input": "inputTokens",
+    "cache_read": "cachedReadTokens",
+    "cache_write": "cachedWriteTokens",
+    "output": "outputTokens",
+}
+
+
+class Meter:
+    """The session's bill."""
+
+    def __init__(self) -> None:
+        self._paid: float | None = 0.0  # of the turns before; None until that is known
+        self._cost: float | None = None  # of the session
+        self._used = self._size = 0
+        self.compacted = False
+
+    def resumed(self, yes: bool) -> None:
+        """Count from what the session has cost by its next turn, if it was resumed, else from nothing."""
+        self._paid = None if yes else 0.0
+
+    def update(self, said: UsageUpdate) -> Usage:
+        """Take in what the session cost so far and how full its context is."""
+        used = count(said.used)
+        self.compacted = self.compacted or used < self._used / 2
+        self._used, self._size = used, count(said.size)
+        if said.cost and said.cost.currency == "USD":
+            self._cost = amount(said.cost.amount)
+        return Usage(context_used=self._used, context_size=self._size)
+
+    def begin(self) -> None:
+        """Begin a turn: a resumed session's cost up to now is of the turns before."""
+        if self._paid is None:
+            self._paid = self._cost
+
+    def turn(self, answer: dict[str, Any]) -> tuple[Usage, float | None, dict[str, Any]]:
+        """Return tokens, dollars if they are known, and tokens by model, of the turn that ended with this answer."""
+        quota = mapping(mapping(answer.get("_meta")).get("quota"))
+        usage = mapping(answer.get("usage"))
+        tokens = {name: count(usage.get(key)) for name, key in _TOKENS.items()}
+        tokens["output"] += count(usage.get("thoughtTokens"))
+        if not usage:
+            tokens |= _counted(quota.get("token_count"))
+        models = {
+            text(entry.get("model")): _counted(entry.get("token_count"))
+            for entry in map(mapping, items(quota.get("model_usage")))
+        }
+        return Usage(**tokens, context_used=self._used, context_size=self._size), self._since(), models
+
+    def _since(self) -> float | None:
+        cost, paid = self._cost, self._paid
+        if cost is None:
+            return None
+        self._paid = cost
+        if paid is None:
+            return None
+        return round(cost - paid if cost >= paid else cost, 9)  # less than before: it began to count anew
+
+
+def _counted(said: Any) -> dict[str, int]:
+    counted = mapping(said)
+    return {"input": count(counted.get("input_tokens")), "output": count(counted.get("output_tokens"))}

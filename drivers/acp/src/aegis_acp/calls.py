@@ -1,0 +1,117 @@
+"""One use of a tool, put together from what an agent says of it: announced early, late or never."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from aegis.events import ToolCall, ToolKind, ToolResult
+from aegis_acp import v1
+from aegis_acp.values import mapping, text
+
+_WORD = re.compile(r"[A-Za-z][\w.-]*\Z")
+_NUMBERED = re.compile(r"([A-Za-z]\w*?)[-_]\d{5,}")  # Gemini's ids: write_file-1763694302001
+_NAMES = ("toolName", "tool_name", "tool")  # where agents put the tool's own name beside the protocol's fields
+_SAID = ("output", "error", "message", "stdout")  # where they put what it answered
+
+
+@dataclass(slots=True)
+class Call:
+    """What is known of the call so far; `refused` is why it may not run."""
+
+    id: str
+    name: str = ""
+    title: str = ""
+    kind: ToolKind = "other"
+    input: Any = None
+    locations: tuple[str, ...] = ()
+    diff: tuple[str, str, str] | None = None
+    status: str = ""
+    refused: str = ""
+    announced: bool = False
+    over: bool = False
+    _words: str = ""
+    _output: Any = None
+
+    def learn(self, said: v1.ToolCallUpdate) -> None:
+        """Take in what is said of it now; what is not said stays as it was."""
+        self.name = self.name or self._named(said)
+        self.title = said.title or self.title
+        self.kind = said.kind or self.kind
+        self.status = said.status or self.status
+        if said.raw_input not in (None, {}):
+            self.input = said.raw_input
+        if said.raw_output is not None:
+            self._output = said.raw_output
+        if said.locations:
+            self.locations = tuple(f"{p.path}:{p.line}" if p.line else p.path for p in said.locations)
+        if said.content:
+            parts = [part for part in said.content if isinstance(part, v1.ContentToolCallContent)]
+            self._words = "\n".join(words(part.content) for part in parts) or self._words
+            edits = [part for part in said.content if isinstance(part, v1.FileEditToolCallContent)]
+            self.diff = (edits[0].path, edits[0].old_text or "", edits[0].new_text) if edits else self.diff
+
+    def _named(self, said: v1.ToolCallUpdate) -> str:
+        """Return the tool's name, for which the protocol has no field."""
+        beside = mapping(said.field_meta)
+        for extra in (beside, *(value for value in beside.values() if isinstance(value, dict))):
+            if found := next(filter(None, (text(extra.get(name)) for name in _NAMES)), ""):
+                return found
+        if numbered := _NUMBERED.match(said.tool_call_id):
+            return numbered[1]
+        return said.title if said.title and _WORD.match(said.title) else ""
+
+    @property
+    def ready(self) -> bool:
+        """True once it is worth being shown: its input is known, or it runs already."""
+        return self.input is not None or bool(self.locations or self._words or self.diff) or self._runs
+
+    @property
+    def _runs(self) -> bool:
+        return self.status not in ("", "pending")
+
+    @property
+    def ended(self) -> bool:
+        """True when the agent said how it ended."""
+        return self.status in ("completed", "failed")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files it names."""
+        named = [re.sub(r":\d+\Z", "", place) for place in self.locations]
+        given = mapping(self.input)
+        named += [text(given.get(key)) for key in ("file_path", "filePath", "path", "filepath", "absolute_path")]
+        named += [self.diff[0]] if self.diff else []
+        return tuple(dict.fromkeys(filter(None, named)))
+
+    def announcement(self) -> ToolCall:
+        """Return the event that says that it begins."""
+        self.announced = True
+        name = self.name or self.kind
+        return ToolCall(self.id, name, "" if self.title == name else self.title, self.kind, self.input, self.locations)
+
+    def result(self) -> ToolResult:
+        """Return the event that says how it ended."""
+        self.over = True
+        said = self._words or _answer(self._output)
+        if self.refused:
+            return ToolResult(self.id, f"{self.refused}\n{said}" if said else self.refused, is_error=True)
+        return ToolResult(self.id, said, self.status == "failed", None if self.status == "failed" else self.diff)
+
+
+def words(content: Any) -> str:
+    """Return what a block of content says, or what it is."""
+    return (
+        content.text
+        if isinstance(content, v1.TextContentBlock)
+        else f"[{text(getattr(content, 'type', '')) or 'unknown'}]"
+    )
+
+
+def _answer(output: Any) -> str:
+    if type(output) is str or output is None:
+        return output or ""
+    said = [text(mapping(output).get(name)) for name in _SAID]
+    return "\n".join(filter(None, said)) or json.dumps(output, ensure_ascii=False, default=str)

@@ -1,0 +1,50 @@
+"""Leave to use a tool: what the profile's permission decides by itself, and how a decision is said in ACP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from aegis import Decision, PermissionRequest
+from aegis.driver import Permission
+from aegis.events import ToolKind
+from aegis_acp.v1 import PermissionOption
+
+CHANGES: frozenset[ToolKind] = frozenset({"edit", "delete", "move", "execute", "switch_mode"})
+# How agents name the verbs of aegis; a shell command, whose title is the model's own words, is never of kind `other`.
+_VERB = re.compile(r"(?:mcp_{1,2})?aegis_{1,2}\w+\Z")
+
+
+def decided(permission: Permission, request: PermissionRequest, folder: Path) -> Decision | None:
+    """Return what the profile's permission says of the request; None when somebody is to be asked."""
+    if permission == "full":
+        return Decision("allowed", "the profile's permission is full")
+    if request.kind == "other" and _VERB.match(request.tool):
+        return Decision("allowed", "the verbs of aegis are governed by aegis")
+    if permission == "read" and request.kind in CHANGES:
+        return Decision(
+            "denied", f"this agent's permission is read: it may look, and {request.tool} does more than that"
+        )
+    if permission == "write" and request.kind == "edit" and request.paths and _inside(folder, request.paths):
+        return Decision("allowed", "the profile's permission is write, and this is an edit inside its folder")
+    return None
+
+
+def _inside(folder: Path, paths: Sequence[str]) -> bool:
+    home = folder.resolve()
+    try:
+        return all((home / path).resolve().is_relative_to(home) for path in paths)
+    except (OSError, ValueError, RuntimeError):  # a path that is none
+        return False
+
+
+def option(decision: Decision, offered: Sequence[PermissionOption], *, ever: bool) -> str:
+    """Return the id of the option that says the decision; empty when there is none.
+
+    What is allowed is allowed once: an option that lasts is chosen only if there is nothing to ask `ever`.
+    """
+    kinds = ("allow_once", "allow_always") if decision.allowed else ("reject_once", "reject_always")
+    wanted = kinds if ever or not decision.allowed else kinds[:1]
+    by_kind = {o.kind: o.option_id for o in reversed(offered)}
+    return next((by_kind[kind] for kind in wanted if kind in by_kind), "")

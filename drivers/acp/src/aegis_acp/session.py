@@ -1,0 +1,187 @@
+"""A live ACP agent: prompts in, updates out, and the requests that it makes of us."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import trio
+
+from aegis import LaunchError, Process, Seat
+from aegis.events import Event, SessionStarted, TurnEnded, Unknown
+from aegis.rpc import CLOSED, NO_METHOD, Connection, RpcError
+from aegis_acp import v1, wire
+from aegis_acp.past import Past
+from aegis_acp.questions import Questions
+from aegis_acp.translate import HISTORY, Translator, reason_of
+from aegis_acp.values import mapping
+
+INVALID = -32602
+_START = 60.0  # seconds to answer a request that opens the session
+_WAITING = 2_000  # events not received yet, beyond which the agent is read no further
+_LEAVE = 0.3  # seconds to take a cancel before the process is ended
+
+
+class AcpSession:
+    """The one session of a process; what goes on beside the caller runs in `tasks`."""
+
+    session_id = ""
+
+    def __init__(self, seat: Seat, process: Process, tasks: trio.Nursery) -> None:
+        self._process, self._tasks = process, tasks
+        self._connection = Connection(self._lines, self._write, self._handle, self._stray)
+        self._translator = Translator()
+        self._questions = Questions(seat, self._translator, self.say)
+        self._events: deque[Event] = deque()
+        self._news, self._room = trio.Event(), trio.Event()
+        self._lost: LaunchError | None = None
+        self._busy = self._interrupted = self._cut = self._past = False
+        self._primer = "\n\n".join(seat.primer)
+        self._history = Past.of(seat)
+        tasks.start_soon(self._connection.run)
+
+    # ---------------------------------------------------------------------------------------------------- opening
+
+    async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Return the agent's answer; raises `RpcError` with its error, `LaunchError` when there is none."""
+        with trio.move_on_after(_START):
+            try:
+                return mapping(await self._connection.request(method, params))
+            except RpcError:
+                if self._lost:
+                    raise self._lost from None
+                raise
+        raise LaunchError(f"{self._process.command} has not answered {method!r} within {_START:.0f} s")
+
+    def pass_over(self) -> None:
+        """Show nothing of what former turns said, until the next one begins: a loaded session says it again."""
+        self._past = True
+
+    def opened(self, started: SessionStarted, past: Past) -> None:
+        """Be this session; one that was never told anything gets the primer with its first prompt."""
+        self.session_id, self._history = started.session_id, past
+        self.say(self._translator.opened(started, resumed=past.told))
+
+    # ----------------------------------------------------------------------------------------------------- talking
+
+    async def send(self, prompt: str) -> None:
+        """Hand the prompt to the agent."""
+        self._busy, self._interrupted, self._cut, self._past = True, False, False, False
+        self._translator.begin()
+        self._questions.begin()
+        texts = [wire.sayable(words) for words in [*self._aside(prompt), prompt]]
+        begun = trio.Event()
+        self._tasks.start_soon(self._turn, texts, begun)
+        await begun.wait()
+
+    def _aside(self, prompt: str) -> list[str]:
+        """Return what the agent is told in front of the prompt; a command of its own goes alone."""
+        if prompt.startswith("/"):
+            return []
+        compacted = self._translator.meter.compacted
+        told = [self._primer] if self._primer and (compacted or not self._history.told) else []
+        self._translator.meter.compacted = False
+        if not self._history.told:
+            self._history.told = True
+            self._history.keep()
+        refusals, self._questions.refusals = self._questions.refusals, []
+        return [*told, *refusals]
+
+    async def receive(self) -> Sequence[Event]:
+        """Wait for the next events; raise `LaunchError` once the agent is gone."""
+        while not self._events:
+            if self._lost:
+                raise self._lost
+            await self._news.wait()
+        events = [self._events.popleft()]
+        while self._events and type(events[-1]) is not TurnEnded:
+            events.append(self._events.popleft())
+        self._room.set()
+        return events
+
+    async def interrupt(self) -> None:
+        """Ask the turn in flight to stop, once all that it asks leave for is answered."""
+        if self._busy:
+            self._interrupted = True
+            self._cut = await self._questions.end() or self._cut
+            with suppress(RpcError):  # it is gone; `receive` says so with its last words
+                await self._connection.notify("session/cancel", {"sessionId": self.session_id})
+
+    async def leave(self) -> None:
+        """Have the turn in flight, if any, stop its tools before the process ends."""
+        with trio.move_on_after(_LEAVE, shield=True):
+            await self.interrupt()
+
+    async def _turn(self, texts: list[str], begun: trio.Event) -> None:
+        begun.set()  # nothing is written between here and the prompt
+        try:
+            answer = await self._connection.request("session/prompt", v1.prompt(self.session_id, texts))
+            events = self._translator.ended(answer, cut=self._cut)
+        except RpcError as error:
+            if self._lost:
+                return
+            failed = self._translator.failed(reason_of(str(error), error.data))
+            events = self._translator.cancelled() if self._interrupted else failed
+        self._busy = False
+        await self._questions.end()
+        self.say(events)
+
+    # ----------------------------------------------------------------------------------------------------- hearing
+
+    def say(self, events: Sequence[Event]) -> None:
+        """Let these be received next."""
+        if events:
+            self._events.extend(events)
+            self._news.set()
+            self._news = trio.Event()
+
+    async def _lines(self) -> list[bytes]:
+        while len(self._events) > _WAITING:
+            self._room = trio.Event()
+            await self._room.wait()
+        try:
+            while True:
+                if lines := wire.lines(await self._process.lines()):
+                    return lines
+        except LaunchError as error:
+            return self._over(error)
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            await self._process.write(data)
+        except LaunchError as error:
+            self._over(error)
+            raise RpcError(CLOSED, str(error)) from None
+
+    def _over(self, error: LaunchError) -> list[bytes]:
+        self._lost = self._lost or error
+        self._news.set()
+        return []
+
+    def _stray(self, line: bytes) -> None:
+        self.say([Unknown(wire.shown(line))])
+
+    async def _handle(self, method: str, params: Any) -> Any:
+        if method == "session/update":
+            return self._updated(mapping(params))
+        if method != "session/request_permission":
+            raise RpcError(NO_METHOD, f"aegis has no method {method!r}")
+        asked = v1.permission(params)
+        if asked is None or asked.session_id != self.session_id:
+            self.say([Unknown(params)])
+            raise RpcError(
+                INVALID,
+                "this asks leave for nothing that is known"
+                if asked is None
+                else f"there is no session {asked.session_id!r} here",
+            )
+        return await self._questions.answer(asked)
+
+    def _updated(self, params: dict[str, Any]) -> None:
+        update = params.get("update")
+        if self.session_id and params.get("sessionId") != self.session_id:
+            self.say([Unknown(params)])
+        elif not (self._past and mapping(update).get("sessionUpdate") in HISTORY):
+            self.say(self._translator.update(update))

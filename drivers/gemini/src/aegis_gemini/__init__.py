@@ -1,0 +1,1 @@
+"""Gemini CLI, driven as an agent of aegis."""

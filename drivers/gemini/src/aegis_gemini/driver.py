@@ -1,0 +1,43 @@
+"""Gemini CLI: an ACP agent with a command line, an environment and a few habits of its own."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from aegis import Command, Seat
+from aegis_acp.driver import AcpDriver
+from aegis_acp.profile import AcpProfile
+
+_ENVIRONMENT = {
+    "GEMINI_CLI_NO_RELAUNCH": "true",  # else a launcher swallows the signals, and doubles start-up time and memory
+    "GEMINI_CLI_TRUST_WORKSPACE": "true",  # whoever starts an agent in a folder trusts that folder
+    "NO_BROWSER": "1",  # nobody sits at this CLI to sign in
+}
+
+
+class GeminiProfile(AcpProfile):
+    """A profile with `provider: gemini`."""
+
+    provider: Literal["gemini", "gemini-cli"] = "gemini"
+    command: list[str] = Field(["gemini"], min_length=1, description="how Gemini CLI is started here")
+
+
+class GeminiDriver(AcpDriver):
+    """The provider `gemini`."""
+
+    name = "gemini"
+    aliases = ("gemini-cli",)
+    settings = GeminiProfile
+    proven = "0.61.0"
+    install = "install Gemini CLI: npm install -g @google/gemini-cli"
+    modes = {"read": "default", "write": "default", "full": "yolo", "auto": "default"}  # noqa: RUF012
+    asks = True
+    picks = False
+    once_a_minute = True
+
+    def command(self, seat: Seat, profile: Any) -> Command:
+        """Return how Gemini CLI is started in the seat."""
+        model = ["--model", profile.model] if profile.model else []
+        return Command([*profile.command, "--acp", *model, *profile.args], _ENVIRONMENT | seat.env, seat.cwd)

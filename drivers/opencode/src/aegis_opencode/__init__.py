@@ -1,0 +1,1 @@
+"""OpenCode, driven as an agent of aegis."""
