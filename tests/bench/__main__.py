@@ -1,4 +1,4 @@
-"""Every benchmark, each in a process of its own: `python -m tests.bench [NAME…]`. Figures are printed, never asserted."""
+"""Every benchmark, each in a process of its own: `python -m tests.bench [NAME…]`. Figures are printed, not asserted."""
 
 from __future__ import annotations
 

@@ -48,7 +48,9 @@ async def serve() -> None:
 
     class Cats:
         name, settings, resumes = "cat", Profile, False
-        seats: dict[str, Any] = {}
+
+        def __init__(self) -> None:
+            self.seats: dict[str, Any] = {}
 
         @asynccontextmanager
         async def open(self, seat: Any) -> Any:
@@ -63,12 +65,13 @@ async def serve() -> None:
         def aegis_drivers(self) -> Any:
             return [self]
 
-    plugins = {"mcp": aegis_mcp.plugin, "inbox": aegis_inbox.plugin, "cats": Cats()}
+    cats = Cats()
+    plugins = {"mcp": aegis_mcp.plugin, "inbox": aegis_inbox.plugin, "cats": cats}
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # on the disk that a project would be on
         async with open_kernel(Path(folder), plugins=plugins) as kernel:
             for handle in ("calm-codd", "wry-hopper"):
                 await kernel.roster.spawn("cat", handle)
-            [server] = Cats.seats["calm-codd"].servers
+            [server] = cats.seats["calm-codd"].servers
             settle_memory()
             secret = server.headers["Authorization"].removeprefix("Bearer ")
             print(json.dumps({"url": server.url, "secret": secret}), flush=True)

@@ -1,4 +1,4 @@
-"""The main job, as a person sees it: person → Claude → handoff → scripted agent → handoff back → Claude, in the REPL."""
+"""The main job, as a person sees it in the REPL: person → Claude → handoff → scripted agent → handoff back → Claude."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Terminal:
     def __init__(self, folder: Path, project: Path, environment: dict[str, str]) -> None:
         self._socket = folder / "tmux"
         words = [f"{k}={v}" for k, v in (environment | {"TERM": "tmux-256color"}).items()]
-        command = shlex.join(["env", "-i", *words, str(AEGIS)])
+        aegis = shlex.join(["env", "-i", *words, str(AEGIS)])
+        command = shlex.join(["sh", "-c", f"{aegis}; echo left with $?; exec cat"])  # tmux may be late to see an end
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "40", "-c", str(project), command)
-        self.tmux("set", "-g", "remain-on-exit", "on")
 
     def tmux(self, *arguments: str) -> str:
         """Return what tmux says to a command."""
@@ -93,4 +93,4 @@ def test_a_person_watches_claude_hand_work_over_and_get_it_back(terminal: Termin
     shown = terminal.wait(r"✉ from agent:calm-codd · \d\d:\d\d:\d\dZ.*\n\s+which word\?")
     assert "told calm-codd" in shown
     terminal.type("/quit")
-    terminal.wait(r"Pane is dead \(status 0")
+    terminal.wait(r"left with 0")

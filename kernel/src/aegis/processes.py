@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ MARK = "AEGIS_AGENT"  # in the environment of every CLI, and so of every shell i
 MAX_LINE = 128 * 2**20
 _CHUNK = 32_768  # bytes read at a time: with larger ones a talkative CLI makes everyone else wait longer
 _STDERR_KEPT = 64 * 2**10
-_CLOSE, _TERM, _STUCK = 0.3, 0.7, 30.0  # seconds: to leave by itself, to obey SIGTERM, to read its input
+_CLOSE, _TERM, _GONE_BY, _STUCK = 0.3, 0.7, 0.5, 30.0  # seconds: to leave, to obey SIGTERM, to be gone, to read
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -118,9 +118,8 @@ class Process:
             if not await self._gone(_TERM):
                 self._process.kill()
                 await self._process.wait()
-        _kill(family)
-        if mark := self.command.env.get(MARK):
-            await trio.to_thread.run_sync(sweep, {mark})
+        mark = self.command.env.get(MARK)
+        await trio.to_thread.run_sync(sweep, {mark} if mark else set(), family)
         await self._stdout.aclose()
         await self._stderr.aclose()
 
@@ -132,21 +131,20 @@ def _family(pid: int) -> set[psutil.Process]:
         return set()
 
 
-def _kill(processes: Iterable[psutil.Process]) -> None:
-    for process in processes:
-        with suppress(psutil.Error):  # psutil refuses a pid that was given to another process since
-            process.kill()
+def sweep(marks: Collection[str], also: Iterable[psutil.Process] = ()) -> None:
+    """Kill these and every process whose environment carries one of these agents' marks, and see them gone.
 
-
-def sweep(marks: set[str]) -> None:
-    """Kill every process whose environment carries one of these agents' marks: CLIs start shells in sessions of
-    their own, which no process group reaches."""
-    found = []
-    for process in psutil.process_iter():
+    CLIs start shells in sessions of their own, which no process group reaches.
+    """
+    found = set(also)
+    for process in psutil.process_iter() if marks else ():
         with suppress(psutil.Error, OSError):
             if process.pid != os.getpid() and process.environ().get(MARK) in marks:
-                found.append(process)
-    _kill(found)
+                found.add(process)
+    for process in found:
+        with suppress(psutil.Error):  # psutil refuses a pid that was given to another process since
+            process.kill()
+    psutil.wait_procs(found, timeout=_GONE_BY)
 
 
 @asynccontextmanager

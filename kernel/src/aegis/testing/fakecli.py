@@ -74,7 +74,7 @@ def main(argv: Sequence[str]) -> None:
     flags = Flags().parse_args(argv[1:])
     if flags.version:
         print(f"{VERSION} (Claude Code)")
-        return
+        return None
     if flags.input_format != "stream-json" or flags.output_format != "stream-json" or not flags.print:
         sys.exit("Error: this fake only has -p --input-format stream-json --output-format stream-json")
     if not flags.verbose:
