@@ -53,10 +53,6 @@ class Interceptors:
         self._all.append(interceptor)
         self._all.sort(key=lambda i: getattr(i, "order", 0))
 
-    def remove(self, interceptor: Interceptor) -> None:
-        """Ask this one no more."""
-        self._all.remove(interceptor)
-
     async def tell(self, point: str, *args: Any) -> None:
         """Let everyone act at this point, one after the other."""
         for interceptor in self._all:

@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -144,7 +145,16 @@ def sweep(marks: Collection[str], also: Iterable[psutil.Process] = ()) -> None:
     for process in found:
         with suppress(psutil.Error):  # psutil refuses a pid that was given to another process since
             process.kill()
-    psutil.wait_procs(found, timeout=_GONE_BY)
+    deadline = time.monotonic() + _GONE_BY
+    while any(_alive(p) for p in found) and time.monotonic() < deadline:  # waiting for a pid would reap our own child
+        time.sleep(0.002)
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 @asynccontextmanager
