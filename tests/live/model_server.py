@@ -1,5 +1,8 @@
 """A model that follows a script: `POST /v1/messages` as Anthropic's, streamed, for CLIs that must not reach a network.
 
+It also answers as OpenAI's chat completions and as Gemini's generateContent (`openai_chat`, `gemini_content`); what the
+CLIs ask beside their conversations, for a title perhaps, is answered with a word and not logged.
+
 Run as `python model_server.py [SCRIPT.json]`: it prints its port on one line and serves until its stdin closes.
 A script is a list of rules; the first one that fits what the model last heard, and is not used up, answers:
 
@@ -33,6 +36,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
+
+import gemini_content
+import openai_chat
 
 Rule = dict[str, Any]
 Block = dict[str, Any]
@@ -141,6 +147,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/script":
             self.server.script.replace(body)
             return self._reply(200, {})
+        for dialect in (openai_chat, gemini_content):
+            if dialect.fits(self.path):
+                return self._answer_in(dialect, dialect.understood(body, self.path))
         if not self.path.startswith("/v1/messages") or "count_tokens" in self.path:
             return self._reply(404, _error(404, f"there is no {self.path} here"))
         rule = self.server.script.answer(body)
@@ -163,6 +172,25 @@ class Handler(BaseHTTPRequestHandler):
             self._hang()
         except ConnectionError:
             pass  # the CLI hung up, as it does when its turn is interrupted
+
+    def _answer_in(self, dialect: Any, body: dict[str, Any]) -> None:
+        rule = {"say": "a word"} if body.pop("aside") else self.server.script.answer(body)
+        if status := rule.get("error"):
+            return self._reply(status, dialect.error(status, rule.get("message", "as the script wants")))
+        blocks, usage, stop = spoken(rule, body)
+        *told, end = dialect.pieces(blocks, usage, stop, body["model"], f"msg_{next(self.server.numbers):06d}")
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        try:
+            for piece in told:
+                time.sleep(rule.get("pause", 0))
+                self.wfile.write(piece)
+            if rule.get("hang"):
+                return self._hang()
+            self.wfile.write(end)
+        except ConnectionError:
+            pass  # the CLI hung up
 
     def _hang(self) -> None:
         while not self.server.stopping.is_set():
@@ -199,16 +227,21 @@ def _woven(block: Block, values: dict[str, str]) -> Block:
     return block
 
 
+def spoken(rule: Rule, body: dict[str, Any]) -> tuple[list[Block], dict[str, int], str]:
+    """Return the blocks, the usage and the reason to stop of the answer to this request."""
+    blocks = [_woven(block, known(body)) for block in _blocks(rule.get("say", []))]
+    called = any(block["type"] == "tool_use" for block in blocks)
+    usage = {"input_tokens": 100, "output_tokens": 10} | rule.get("usage", {})
+    return blocks, usage, rule.get("stop", "tool_use" if called else "end_turn")
+
+
 def stream(rule: Rule, body: dict[str, Any], message_id: str) -> Iterator[dict[str, Any]]:
     """Yield the events of one streamed answer."""
-    blocks = [_woven(block, known(body)) for block in _blocks(rule.get("say", []))]
-    usage = {"input_tokens": 100, "output_tokens": 10} | rule.get("usage", {})
+    blocks, usage, stop = spoken(rule, body)
     start = {"id": message_id, "type": "message", "role": "assistant", "model": body.get("model", ""), "content": []}
     yield {"type": "message_start", "message": start | {"stop_reason": None, "usage": usage | {"output_tokens": 1}}}
     for index, block in enumerate(blocks):
         yield from _block(index, block, f"toolu_{message_id}_{index}")
-    called = any(block["type"] == "tool_use" for block in blocks)
-    stop = rule.get("stop", "tool_use" if called else "end_turn")
     yield {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": usage}
     yield {"type": "message_stop"}
 
@@ -268,7 +301,7 @@ class Model:
 @contextmanager
 def running(*rules: Rule) -> Iterator[Model]:
     """Run the server as its own process; leaving ends it."""
-    argv = [sys.executable, "-I", __file__]
+    argv = [sys.executable, "-E", "-s", __file__]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin and process.stdout
         model = Model(int(process.stdout.readline()))

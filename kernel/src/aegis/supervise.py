@@ -20,11 +20,8 @@ def root_cause(error: BaseException) -> BaseException:
     while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):
         leaves = [e for leaf in leaves for e in getattr(leaf, "exceptions", (leaf,))]
 
-    def rank(leaf: BaseException) -> int:
-        kinds = (AegisError, Exception, trio.Cancelled)
-        return next((n for n, kind in enumerate(kinds) if isinstance(leaf, kind)), -1)
-
-    return min(leaves, key=rank)
+    ranks = (AegisError, Exception, trio.Cancelled)
+    return min(leaves, key=lambda leaf: next((n for n, kind in enumerate(ranks) if isinstance(leaf, kind)), -1))
 
 
 @dataclass(slots=True)
