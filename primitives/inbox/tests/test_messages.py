@@ -177,3 +177,30 @@ def test_when_every_pair_is_taken_a_number_is_added():
     while not any(h.count("-") == 2 for h in taken):
         taken.add(fresh_handle(taken))
     assert max(h.split("-")[-1] for h in taken if h.count("-") == 2) == "2"
+
+
+async def test_a_message_is_found_by_the_beginning_of_its_id(house):
+    await house.spawn("wry-hopper")
+    first = await house.call("send", BO, handle="wry-hopper", text="one", wait=False)
+    assert (await house.call("message show", message=first.id[:-2])).body == "one"
+    await house.call("send", BO, handle="wry-hopper", text="two")
+    with pytest.raises(Refused, match="2 messages begin with '01'"):
+        await house.call("message show", message="01")
+    for nothing in ("", "zz"):
+        with pytest.raises(NotFound):
+            await house.call("message show", message=nothing)
+
+
+async def test_the_messages_of_one_agent_are_counted_among_its_own(house):
+    await house.spawn("calm-codd"), await house.spawn("wry-hopper")
+    await house.call("send", BO, handle="calm-codd", text="mine")
+    await house.call("send", BO, handle="wry-hopper", text="not mine")
+    assert [m.body for m in await house.call("message list", count=1, handle="calm-codd")] == ["mine"]
+
+
+async def test_no_agent_takes_the_name_by_which_the_person_is_reached(house):
+    await house.spawn("calm-codd")
+    with pytest.raises(Refused, match="the person"):
+        await house.call("spawn", agent="actor", handle="human")
+    with pytest.raises(Refused, match="the person"):
+        await house.call("rename", old_handle="calm-codd", new_handle="user")

@@ -133,9 +133,10 @@ class ScriptedSession:
         decision = Decision("cancelled")
         with scope:
             paths = tuple(map(str, said.get("paths", ())))
-            title = " ".join([tool, *map(str, paths)])
+            given = said.get("input")
+            title = " ".join([tool, *map(str, paths or (given.values() if isinstance(given, dict) else ()))])[:200]
             kind = said.get("kind", "other")
-            decision = await self._decide(PermissionRequest(number, tool, kind, title, said.get("input"), paths))
+            decision = await self._decide(PermissionRequest(number, tool, kind, title, given, paths))
         del self._asked[number]
         if not scope.cancelled_caught:
             why = "" if decision.allowed else decision.reason or f"the request ended {decision.outcome}"

@@ -9,7 +9,7 @@ import msgspec
 from aegis import Caller, Completes, Kernel, Receipt, Refused, verb
 from aegis.agent import Agent
 from aegis_inbox.handles import fresh_handle
-from aegis_inbox.messages import PEOPLE, Handle, sent
+from aegis_inbox.messages import PEOPLE, PERSON, Handle, sent
 
 ProfileName = Annotated[str, Completes("profile")]
 
@@ -58,7 +58,7 @@ class Agents:
         The handle is made up (`lucid-knuth`) unless you give one. Fails with the CLI's own words if it does not start.
         """
         roster = self._kernel.roster
-        handle = handle or fresh_handle(roster.live() | roster.known())
+        handle = _free(handle) or fresh_handle(roster.live() | roster.known())
         made = await roster.spawn(agent, handle, by=caller.agent_id or str(caller))
         receipt = await self._kernel.post.deliver(sent(self._kernel, caller, made.id, prompt)) if prompt else None
         return Spawned(made.handle, made.profile_name, made.profile.provider, made.id, receipt)
@@ -76,7 +76,7 @@ class Agents:
         """Give an agent another handle; the old one goes on leading to it, and it is told."""
         agent = self._mine(caller, old_handle, "rename")
         before = agent.handle
-        await self._kernel.roster.rename(agent, new_handle)
+        await self._kernel.roster.rename(agent, _free(new_handle))
         if caller.agent_id != agent.id:
             note = f"Your handle is now {new_handle} (it was {before}); {caller} renamed you."
             await self._kernel.post.deliver(self._kernel.post.envelope("system", agent.id, note))
@@ -114,3 +114,10 @@ class Agents:
         if caller.kind == "agent" and caller.agent_id not in (agent.id, agent.by):
             raise Refused(f"{caller} may {what} itself and agents it spawned; {agent.handle} is neither. Ask a person.")
         return agent
+
+
+def _free(handle: str) -> str:
+    """Return the handle; raises `Refused` for one that means the person, whom no agent may stand in for."""
+    if handle in PERSON:
+        raise Refused(f"{handle!r} is what agents call the person; take another handle")
+    return handle

@@ -8,22 +8,24 @@ from typing import Annotated
 import msgspec
 from pydantic import AliasChoices, Field
 
-from aegis import AegisError, Caller, Completes, Envelope, Kernel, Receipt, Refused, report, verb
+from aegis import AegisError, Caller, Completes, Envelope, Kernel, NotFound, Receipt, Refused, report, verb
 
 Handle = Annotated[str, Completes("handle")]
 Target = Annotated[
     str, Completes("handle"), Field(validation_alias=AliasChoices("target_handle", "target"), description="who gets it")
 ]
 PEOPLE = frozenset({"human", "telegram", "schedule", "workflow", "queue", "system"})
+PERSON = frozenset({"human", "person", "user"})  # what a handoff to the person is addressed to
+_LOOKED_AT = 1000  # messages, when those of one agent or the beginning of an id are looked for
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message and what became of it."""
 
     id: str
+    at: str
     sender: str
     recipient: str
-    at: str
     state: str
     body: str
     outcome: str = ""
@@ -101,17 +103,29 @@ class Messages:
 
     @verb("message show", read_only=True)
     async def show(self, caller: Caller, message: Annotated[str, Completes("message")]) -> Message:
-        """Show one message and what became of it."""
-        return self._message(*self._kernel.post.find(message))
+        """Show one message and what became of it; the beginning of its id is enough."""
+        try:
+            return self._message(*self._kernel.post.find(message))
+        except NotFound:
+            keys = [r.key for r in self._book.newest("accepted", _LOOKED_AT) if message and r.key.startswith(message)]
+            if len(keys) > 1:
+                raise Refused(f"{len(keys)} messages begin with {message!r}; say more of the id") from None
+            if not keys:
+                raise
+            return self._message(*self._kernel.post.find(keys[0]))
 
     @verb("message list", read_only=True)
     async def recent(
         self, caller: Caller, count: Annotated[int, Field(ge=1, le=1000)] = 20, handle: Handle = "", dead: bool = False
     ) -> list[Message]:
-        """List the newest messages, newest first; of one agent, or only dead letters."""
+        """List the newest messages, newest first; of one agent, or only dead letters.
+
+        One that is `accepted` waits, `injected` is before the agent now, `ended` was worked on, `dead` was returned.
+        """
         who = self._kernel.roster.find(handle).id if handle else ""
-        found = (self._kernel.post.find(r.key) for r in self._book.newest("dead" if dead else "accepted", count))
-        return [self._message(e, r) for e, r in found if who in ("", e.recipient, e.sender_id)]
+        rows = self._book.newest("dead" if dead else "accepted", _LOOKED_AT if who else count)
+        found = (self._kernel.post.find(r.key) for r in rows)
+        return [self._message(e, r) for e, r in found if who in ("", e.recipient, e.sender_id)][:count]
 
     @verb("message inbox", callers=PEOPLE)
     async def inbox(self, caller: Caller, keep: bool = False) -> list[Message]:
@@ -139,7 +153,7 @@ class Messages:
         )
 
     def _address(self, caller: Caller, target: str) -> str:
-        if target.split(":")[0] in ("human", "person", "user"):
+        if target.split(":")[0] in PERSON:
             return target if target.startswith("human:") else f"human:{getpass.getuser()}"
         agent = self._kernel.roster.find(target)
         if agent.id == caller.agent_id:
@@ -150,4 +164,4 @@ class Messages:
     def _message(self, envelope: Envelope, receipt: Receipt) -> Message:
         e, r = envelope, receipt
         label = self._kernel.roster.label(e.recipient)
-        return Message(e.id, e.sender, label, e.at, r.state, e.body, r.outcome, r.reason, e.in_reply_to, e.trace)
+        return Message(e.id, e.at, e.sender, label, r.state, e.body, r.outcome, r.reason, e.in_reply_to, e.trace)
