@@ -28,6 +28,14 @@ def test_a_table_fits_the_terminal(width):
     assert max(render.columns_of(line) for line in render.as_text(rows, width).splitlines()) <= width
 
 
+def test_a_narrow_table_keeps_the_name_of_a_row_whole_and_leaves_out_the_last_columns():
+    rows = [{"id": "01M7Y3CCATN33TXDB6MQQNTBYY", "body": "a text of many words " * 3, "trace": "01M7Y3CCATN33TXDB6MQQ"}]
+    assert render.as_text(rows, 48).splitlines() == [
+        "id                          body               …",
+        "01M7Y3CCATN33TXDB6MQQNTBYY  a text of many w…",
+    ]
+
+
 def test_an_object_is_aligned_with_long_texts_below():
     said = render.as_text({"id": "1", "in_reply_to": "", "body": "one\ntwo", "sender": "agent:ada", "cost": 0.25})
     assert said.splitlines() == ["id      1", "sender  agent:ada", "cost    0.25", "", "one", "two"]

@@ -23,7 +23,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what is wrong, and where to read how it is done."""
-        raise ConfigError(f"{self.prog}: {message}; `{self.prog} --help` says how")
+        command = self.prog.removeprefix("aegis").strip()
+        raise ConfigError(f"{command}{command and ': '}{message}; `{self.prog} --help` says how")
 
 
 def common(parser: argparse.ArgumentParser, taken: Sequence[str] = ()) -> None:
@@ -40,7 +41,10 @@ def verb_parser(verb: dict[str, Any]) -> Parser:
     schema = verb["schema"]
     properties: dict[str, Any] = schema.get("properties", {})
     required = set(schema.get("required", ()))
-    origin = f"A verb of the plugin {verb['plugin']!r}; agents call it {verb['tool']}."
+    agents = not verb["callers"] or "agent" in verb["callers"]
+    origin = f"A verb of the plugin {verb['plugin']!r}; " + (
+        f"agents call it {verb['tool']}." if agents else "not for agents."
+    )
     parser = Parser(f"aegis {verb['name']}", description=verb["doc"], epilog=origin)
     for name in verb["positional"]:
         options = _options(_plain(properties[name], schema))

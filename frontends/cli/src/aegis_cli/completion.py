@@ -47,7 +47,7 @@ complete -c aegis -f -a '(aegis __complete (commandline -opc)[2..] (commandline 
 def run(shell: Shell, words: Sequence[str]) -> int:
     """Print the script of a shell."""
     parser = own_parser("completion", epilog='For bash: eval "$(aegis completion bash)" in ~/.bashrc.')
-    parser.add_argument("shell", choices=SCRIPTS)
+    parser.add_argument("shell", choices=SCRIPTS, metavar="{" + ",".join(SCRIPTS) + "}")
     given = vars(parser.parse_args(words))
     shell.with_options(given).show(SCRIPTS[given["shell"]].rstrip())
     return 0

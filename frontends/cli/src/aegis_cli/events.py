@@ -82,6 +82,7 @@ def run(shell: Shell, words: Sequence[str]) -> int:
                 for agent_id, events in rows:
                     for raw in events:
                         follower.say(agent_id, raw)
+            print(f"the aegis in {project.root} has ended", file=sys.stderr, flush=True)
     follower.finish()
     return 0
 

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from aegis.errors import AegisError
 
 VERSION = 1  # of the JSON that `--json` prints
+_TEXT, _NAME = 12, 40  # columns to which texts and names are not cut while a later column can be left out
 _UNPRINTABLE = {c: None for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\n\t"}
 
 
@@ -55,18 +56,35 @@ def printable(text: str) -> str:
 
 
 def table(rows: Sequence[dict[str, Any]], width: int = sys.maxsize) -> str:
-    """Return rows as aligned columns; a column that says nothing in any row is left out, the widest give way."""
+    """Return rows as aligned columns; one that says nothing in any row is left out.
+
+    Where they do not fit texts give way, then the last columns are left out: the first names the row.
+    """
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = [[name.replace("_", " "), *(_cell(row.get(name)) for row in rows)] for name in names]
     columns = [column for column in columns if any(column[1:])]
-    sizes = [max(map(columns_of, column)) for column in columns]
-    while sum(sizes) + 2 * (len(sizes) - 1) > width and max(sizes, default=0) > 4:
-        sizes[sizes.index(max(sizes))] -= 1
+    columns, sizes = _fitting(columns, width)
     lines = (
         "  ".join(_fit(cell, size) for cell, size in zip(line, sizes, strict=True)).rstrip()
         for line in zip(*columns, strict=True)
     )
     return "\n".join(lines)
+
+
+def _fitting(columns: list[list[str]], width: int) -> tuple[list[list[str]], list[int]]:
+    """Return the columns that fit and how wide each is; `…` in the place of the last says that there are more."""
+    sizes = [max(map(columns_of, column)) for column in columns]
+    texts = [any(" " in cell for cell in column[1:]) for column in columns]
+    least = [min(size, _TEXT if text and i else _NAME) for i, (size, text) in enumerate(zip(sizes, texts, strict=True))]
+    kept = len(columns)
+    while kept > 2 and sum(least[:kept]) + 2 * kept + (1 if kept < len(columns) else -2) > width:
+        kept -= 1
+    if kept < len(columns):
+        columns, sizes = [*columns[:kept], ["…", *[""] * (len(columns[0]) - 1)]], [*sizes[:kept], 1]
+    while sum(sizes) + 2 * (len(sizes) - 1) > width and max(sizes[:kept], default=0) > 4:
+        roomy = [i for i in range(kept) if sizes[i] > least[i]] or [i for i in range(1, kept) if sizes[i] > 4] or [0]
+        sizes[max(roomy, key=sizes.__getitem__)] -= 1
+    return columns, sizes
 
 
 def fields(value: dict[str, Any]) -> str:

@@ -23,11 +23,11 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message and what became of it."""
 
     id: str
-    at: str
     sender: str
     recipient: str
     state: str
     body: str
+    at: str
     outcome: str = ""
     reason: str = ""
     in_reply_to: str = ""
@@ -164,4 +164,4 @@ class Messages:
     def _message(self, envelope: Envelope, receipt: Receipt) -> Message:
         e, r = envelope, receipt
         label = self._kernel.roster.label(e.recipient)
-        return Message(e.id, e.at, e.sender, label, r.state, e.body, r.outcome, r.reason, e.in_reply_to, e.trace)
+        return Message(e.id, e.sender, label, r.state, e.body, e.at, r.outcome, r.reason, e.in_reply_to, e.trace)
