@@ -1,4 +1,4 @@
-"""The real Claude Code, cut off from the world: no account, no network but the loopback, a home of its own."""
+"""The real CLIs, cut off from the world: no account, no network but the loopback, a home of its own."""
 
 from __future__ import annotations
 
@@ -35,16 +35,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.live)
 
 
-@pytest.fixture(scope="session")
-def claude() -> str:
-    """Return the real Claude Code: of `AEGIS_CLIS`, else of `.clis` in the repository."""
+def installed(cli: str) -> str:
+    """Return the real CLI: of `AEGIS_CLIS`, else of `.clis` in the repository."""
     folder = Path(os.environ.get("AEGIS_CLIS", ROOT / ".clis"))
-    binary = folder / "node_modules" / ".bin" / "claude"
+    binary = folder / "node_modules" / ".bin" / cli
     if not binary.exists():
         if "AEGIS_CLIS" in os.environ:
-            pytest.fail(f"AEGIS_CLIS names {folder}, which has no node_modules/.bin/claude")
-        pytest.skip("Claude Code is not installed; `make clis` does it")
+            pytest.fail(f"AEGIS_CLIS names {folder}, which has no node_modules/.bin/{cli}")
+        pytest.skip(f"{cli} is not installed; `make clis` does it")
     return str(binary.resolve())
+
+
+@pytest.fixture(scope="session")
+def claude() -> str:
+    """Return the real Claude Code."""
+    return installed("claude")
+
+
+@pytest.fixture(scope="session")
+def gemini() -> str:
+    """Return the real Gemini CLI."""
+    return installed("gemini")
+
+
+@pytest.fixture(scope="session")
+def opencode() -> str:
+    """Return the real OpenCode."""
+    return installed("opencode")
 
 
 @pytest.fixture

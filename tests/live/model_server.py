@@ -12,8 +12,8 @@ A script is a list of rules; the first one that fits what the model last heard, 
      "error": 529, "message": "overloaded",                                     instead of an answer
      "hang": true}                                                              after `say`, never end
 
-In what it says `{system}` is the system prompt, `{turn}` the number of this turn in the conversation, `{before}` what
-the user said before, `{reply}` what the last tool answered.
+In what it says `{system}` is the system prompt, `{user}` the whole of what the user said last, `{turn}` the number of
+this turn in the conversation, `{before}` what the user said before, `{reply}` what the last tool answered.
 
 Without a rule that fits the model says "ok". `POST /script` replaces the script and forgets the log, `GET /requests`
 gives the bodies of all model requests so far.
@@ -94,6 +94,7 @@ def known(body: dict[str, Any]) -> dict[str, str]:
     prompts, results = ([words for kind, words in said if kind == who] for who in ("user", "tool_result"))
     return {
         "{system}": _words({"content": body.get("system", "")}),
+        "{user}": _words(([{}] + [m for m in body.get("messages", []) if m["role"] == "user"])[-1]),
         "{turn}": str(len(prompts)),
         "{before}": ["", "", *prompts][-2],
         "{reply}": ["", *results][-1],

@@ -17,34 +17,26 @@ _TOKENS = {
 
 
 class Meter:
-    """The session's bill."""
+    """The session's bill: `paid` is what the turns before cost, None when that is not known."""
 
     def __init__(self) -> None:
-        self._paid: float | None = 0.0  # of the turns before; None until that is known
+        self.paid: float | None = 0.0
         self._cost: float | None = None  # of the session
         self._used = self._size = 0
         self.compacted = False
 
-    def resumed(self, yes: bool) -> None:
-        """Count from what the session has cost by its next turn, if it was resumed, else from nothing."""
-        self._paid = None if yes else 0.0
-
     def update(self, said: UsageUpdate) -> Usage:
         """Take in what the session cost so far and how full its context is."""
         used = count(said.used)
-        self.compacted = self.compacted or used < self._used / 2
-        self._used, self._size = used, count(said.size)
+        if used:  # none is what an interrupted turn says
+            self.compacted = self.compacted or used < self._used / 2
+            self._used, self._size = used, count(said.size)
         if said.cost and said.cost.currency == "USD":
             self._cost = amount(said.cost.amount)
         return Usage(context_used=self._used, context_size=self._size)
 
-    def begin(self) -> None:
-        """Begin a turn: a resumed session's cost up to now is of the turns before."""
-        if self._paid is None:
-            self._paid = self._cost
-
-    def turn(self, answer: dict[str, Any]) -> tuple[Usage, float | None, dict[str, Any]]:
-        """Return tokens, dollars if they are known, and tokens by model, of the turn that ended with this answer."""
+    def turn(self, answer: dict[str, Any]) -> tuple[Usage | None, float | None, dict[str, Any]]:
+        """Return tokens, dollars and tokens by model, as far as known, of the turn that ended with this answer."""
         quota = mapping(mapping(answer.get("_meta")).get("quota"))
         usage = mapping(answer.get("usage"))
         tokens = {name: count(usage.get(key)) for name, key in _TOKENS.items()}
@@ -55,13 +47,14 @@ class Meter:
             text(entry.get("model")): _counted(entry.get("token_count"))
             for entry in map(mapping, items(quota.get("model_usage")))
         }
-        return Usage(**tokens, context_used=self._used, context_size=self._size), self._since(), models
+        known = Usage(**tokens, context_used=self._used, context_size=self._size)
+        return known if known != Usage() else None, self._since(), models
 
     def _since(self) -> float | None:
-        cost, paid = self._cost, self._paid
+        cost, paid = self._cost, self.paid
         if cost is None:
             return None
-        self._paid = cost
+        self.paid = cost
         if paid is None:
             return None
         return round(cost - paid if cost >= paid else cost, 9)  # less than before: it began to count anew

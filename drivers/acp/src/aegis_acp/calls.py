@@ -12,7 +12,8 @@ from aegis_acp import v1
 from aegis_acp.values import mapping, text
 
 _WORD = re.compile(r"[A-Za-z][\w.-]*\Z")
-_NUMBERED = re.compile(r"([A-Za-z]\w*?)[-_]\d{5,}")  # Gemini's ids: write_file-1763694302001
+_NUMBERED = re.compile(r"([A-Za-z]\w*?)(?:__\1)?[-_]\d{5,}")  # Gemini's ids: write_file__write_file_1763694302001_0
+_NO_INPUT = frozenset({"cwd"})  # what OpenCode says of a tool whose input is still being written
 _NAMES = ("toolName", "tool_name", "tool")  # where agents put the tool's own name beside the protocol's fields
 _SAID = ("output", "error", "message", "stdout")  # where they put what it answered
 
@@ -35,13 +36,13 @@ class Call:
     _words: str = ""
     _output: Any = None
 
-    def learn(self, said: v1.ToolCallUpdate) -> None:
-        """Take in what is said of it now; what is not said stays as it was."""
+    def learn(self, said: v1.ToolCallUpdate, *, asking: bool = False) -> None:
+        """Take in what is said of it now; what is not said stays as it was, and so does the input while `asking`."""
         self.name = self.name or self._named(said)
         self.title = said.title or self.title
         self.kind = said.kind or self.kind
         self.status = said.status or self.status
-        if said.raw_input not in (None, {}):
+        if said.raw_input is not None and not (asking and self.input):
             self.input = said.raw_input
         if said.raw_output is not None:
             self._output = said.raw_output
@@ -66,11 +67,8 @@ class Call:
     @property
     def ready(self) -> bool:
         """True once it is worth being shown: its input is known, or it runs already."""
-        return self.input is not None or bool(self.locations or self._words or self.diff) or self._runs
-
-    @property
-    def _runs(self) -> bool:
-        return self.status not in ("", "pending")
+        given = self.input if not isinstance(self.input, dict) else self.input.keys() - _NO_INPUT
+        return bool(given or self._words or self.diff) or self.status not in ("", "pending")
 
     @property
     def ended(self) -> bool:

@@ -52,8 +52,7 @@ class Opening:
             raise LaunchError(f"{self._name} opened a session without an id")
         self._session.session_id = session_id
         await self._adjust()
-        self._past.session_id, self._past.opened, self._past.told = session_id, opened, resumed
-        self._past.keep()
+        self._past.begin(session_id, opened, resumed=resumed)
         started = SessionStarted(session_id, self._model(), self._version, self._current_mode())
         self._session.opened(started, self._past)
         notices = [*filter(None, [notice]), *self._notices]
@@ -85,9 +84,10 @@ class Opening:
         ways = ["session/resume"] if can and can.resume else []
         ways += ["session/load"] if capable.load_session else []
         for way in ways:
-            self._session.pass_over()
             try:
                 self._offer = await self._session.request(way, {"sessionId": former} | where)
+                if way == "session/load":
+                    await self._session.settle()
                 return former
             except RpcError as error:
                 if error.code != NO_METHOD:  # one that it offers and does not have

@@ -21,6 +21,7 @@ from aegis_acp.values import mapping
 INVALID = -32602
 _START = 60.0  # seconds to answer a request that opens the session
 _WAITING = 2_000  # events not received yet, beyond which the agent is read no further
+_SETTLE = 5.0  # seconds in which a loaded session may repeat itself
 _LEAVE = 0.3  # seconds to take a cancel before the process is ended
 
 
@@ -37,7 +38,8 @@ class AcpSession:
         self._events: deque[Event] = deque()
         self._news, self._room = trio.Event(), trio.Event()
         self._lost: LaunchError | None = None
-        self._busy = self._interrupted = self._cut = self._past = False
+        self._busy = self._interrupted = self._cut = False
+        self._opening, self._repeated = True, 0  # until the first turn nothing is said that belongs to one
         self._primer = "\n\n".join(seat.primer)
         self._history = Past.of(seat)
         tasks.start_soon(self._connection.run)
@@ -55,20 +57,28 @@ class AcpSession:
                 raise
         raise LaunchError(f"{self._process.command} has not answered {method!r} within {_START:.0f} s")
 
-    def pass_over(self) -> None:
-        """Show nothing of what former turns said, until the next one begins: a loaded session says it again."""
-        self._past = True
+    async def settle(self) -> None:
+        """Wait until a loaded session has said again all that it said before: some go on with it after their answer.
+
+        It is over when between a request, any request, and its answer nothing of the past came.
+        """
+        before = -1
+        with trio.move_on_after(_SETTLE):
+            while before != self._repeated:
+                before = self._repeated
+                with suppress(RpcError):  # nobody has such a method
+                    await self._connection.request("_aegis/ping", {})
 
     def opened(self, started: SessionStarted, past: Past) -> None:
         """Be this session; one that was never told anything gets the primer with its first prompt."""
         self.session_id, self._history = started.session_id, past
-        self.say(self._translator.opened(started, resumed=past.told))
+        self.say(self._translator.opened(started, past.paid))
 
     # ----------------------------------------------------------------------------------------------------- talking
 
     async def send(self, prompt: str) -> None:
         """Hand the prompt to the agent."""
-        self._busy, self._interrupted, self._cut, self._past = True, False, False, False
+        self._busy, self._interrupted, self._cut, self._opening = True, False, False, False
         self._translator.begin()
         self._questions.begin()
         texts = [wire.sayable(words) for words in [*self._aside(prompt), prompt]]
@@ -126,6 +136,9 @@ class AcpSession:
             events = self._translator.cancelled() if self._interrupted else failed
         self._busy = False
         await self._questions.end()
+        if self._history.paid != self._translator.meter.paid:
+            self._history.paid = self._translator.meter.paid
+            self._history.keep()
         self.say(events)
 
     # ----------------------------------------------------------------------------------------------------- hearing
@@ -183,5 +196,7 @@ class AcpSession:
         update = params.get("update")
         if self.session_id and params.get("sessionId") != self.session_id:
             self.say([Unknown(params)])
-        elif not (self._past and mapping(update).get("sessionUpdate") in HISTORY):
+        elif self._opening and mapping(update).get("sessionUpdate") in HISTORY:
+            self._repeated += 1
+        else:
             self.say(self._translator.update(update))

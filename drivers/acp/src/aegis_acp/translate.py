@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -55,9 +56,9 @@ class Translator:
         handler = self._kinds.get(raw["sessionUpdate"])
         return handler(said) if handler else []
 
-    def opened(self, started: SessionStarted, *, resumed: bool) -> list[Event]:
-        """Return what there is to say of the session that is open now; a `resumed` one has been paid for before."""
-        self.meter.resumed(resumed)
+    def opened(self, started: SessionStarted, paid: float | None) -> list[Event]:
+        """Return what there is to say of the session that is open now; so much was `paid` for it before."""
+        self.meter.paid = paid
         self._started = msgspec.structs.replace(started, commands=self._started.commands)  # these may come first
         return [self._started]
 
@@ -65,7 +66,6 @@ class Translator:
         """Begin a turn."""
         self._calls.clear()
         self._denied = []
-        self.meter.begin()
 
     # -------------------------------------------------------------------------------------------------- what is said
 
@@ -107,15 +107,15 @@ class Translator:
 
     def asked(self, said: v1.ToolCallUpdate) -> tuple[Call, list[Event]]:
         """Return the call that leave is asked for, and its announcement if there was none."""
-        call = self._known(said)
+        call = self._known(said, asking=True)
         return call, [] if call.announced else [call.announcement()]
 
-    def _known(self, said: v1.ToolCallUpdate) -> Call:
+    def _known(self, said: v1.ToolCallUpdate, *, asking: bool = False) -> Call:
         call = self._calls.get(said.tool_call_id)
         if call is None:
             call = self._calls[said.tool_call_id] = Call(said.tool_call_id)
         if not call.over:
-            call.learn(said)
+            call.learn(said, asking=asking)
         return call
 
     def refuse(self, call: Call, reason: str) -> None:
@@ -165,10 +165,19 @@ class Translator:
 
 def reason_of(message: str, data: Any) -> str:
     """Return why the agent could not do what was asked: its own words, and the provider's where it gives them."""
-    said = mapping(data)
+    message, said = _unpacked(message), mapping(data)
     nested = [text(said.get(name)) for name in _WHY] if said else [text(data)]
     more = [words for words in dict.fromkeys(nested) if words and words not in message]
     return ": ".join([*([message] if message else []), *more]) or "the agent gave no reason"
+
+
+def _unpacked(message: str) -> str:
+    """Return the message inside a provider's error, which Gemini CLI hands on as it came."""
+    try:
+        error = mapping(mapping(json.loads(message)).get("error"))
+    except (ValueError, RecursionError):
+        return message
+    return text(error.get("message")) or message
 
 
 def _plan(entries: list[v1.PlanEntry]) -> Plan:

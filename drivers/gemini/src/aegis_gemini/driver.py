@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,10 @@ _ENVIRONMENT = {
     "GEMINI_CLI_TRUST_WORKSPACE": "true",  # whoever starts an agent in a folder trusts that folder
     "NO_BROWSER": "1",  # nobody sits at this CLI to sign in
 }
+# The plane's verbs are governed by aegis. What changes something is asked for under `read` even where the person's own
+# settings allow it beforehand: rules of this tier are stronger than theirs, and Gemini's own plan mode is weaker.
+_PLANE = '[[rule]]\nmcpName = "aegis"\ntoolName = "*"\ndecision = "allow"\npriority = 999\n'
+_READ = '[[rule]]\ntoolName = ["write_file", "replace", "run_shell_command"]\ndecision = "ask_user"\npriority = 998\n'
 
 
 class GeminiProfile(AcpProfile):
@@ -32,12 +36,15 @@ class GeminiDriver(AcpDriver):
     settings = GeminiProfile
     proven = "0.61.0"
     install = "install Gemini CLI: npm install -g @google/gemini-cli"
-    modes = {"read": "default", "write": "default", "full": "yolo", "auto": "default"}  # noqa: RUF012
+    modes: ClassVar = {"read": "default", "write": "default", "full": "yolo", "auto": "default"}
     asks = True
     picks = False
     once_a_minute = True
 
     def command(self, seat: Seat, profile: Any) -> Command:
         """Return how Gemini CLI is started in the seat."""
-        model = ["--model", profile.model] if profile.model else []
-        return Command([*profile.command, "--acp", *model, *profile.args], _ENVIRONMENT | seat.env, seat.cwd)
+        policy = seat.folder / "policy.toml"
+        policy.write_text(_PLANE + (_READ if profile.permission == "read" else ""))
+        argv = [*profile.command, "--acp", "--admin-policy", str(policy)]
+        argv += ["--model", profile.model] if profile.model else []
+        return Command([*argv, *profile.args], _ENVIRONMENT | seat.env, seat.cwd)

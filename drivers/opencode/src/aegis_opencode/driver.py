@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,14 +13,10 @@ from aegis_acp.driver import AcpDriver
 from aegis_acp.profile import AcpProfile
 
 _CONFIG = "OPENCODE_CONFIG_CONTENT"
-_ENVIRONMENT = {"OPENCODE_DISABLE_AUTOUPDATE": "1"}  # twenty agents must not update the CLI at once
-_ASK = {"*": "ask", "read": "allow", "list": "allow", "glob": "allow", "grep": "allow", "todowrite": "allow"}
-_PERMISSIONS = {
-    "read": _ASK | {"edit": "deny", "bash": "deny", "aegis_*": "allow"},
-    "write": _ASK | {"aegis_*": "allow"},
-    "full": "allow",
-    "auto": _ASK | {"aegis_*": "allow"},
-}
+_LOOK = dict.fromkeys(("read", "list", "glob", "grep", "lsp", "todowrite", "skill", "task", "aegis_*"), "allow")
+_ASK = {"*": "ask"} | _LOOK
+_PERMISSIONS = {"read": _ASK | {"edit": "deny", "bash": "deny"}, "write": _ASK, "full": {"*": "allow"}, "auto": _ASK}
+_AGENTS = ("build", "plan", "general", "explore")  # its own; each may have permissions of its own in the settings
 
 
 class OpenCodeProfile(AcpProfile):
@@ -39,13 +36,21 @@ class OpenCodeDriver(AcpDriver):
     install = "install OpenCode: npm install -g opencode-ai"
     asks = True
     picks = False
+    modes: ClassVar = {"read": "build", "write": "build"}  # a person's own modes may allow more
 
     def command(self, seat: Seat, profile: Any) -> Command:
         """Return how OpenCode is started in the seat; what its environment configures already is kept."""
-        config = _inherited(seat.env.get(_CONFIG, "")) | profile.config
-        config |= {"permission": _PERMISSIONS[profile.permission], "autoupdate": False, "share": "disabled"}
-        config |= {"model": profile.model} if profile.model else {}
-        env = _ENVIRONMENT | seat.env | {_CONFIG: json.dumps(config)}
+        asked = _PERMISSIONS[profile.permission]
+        config = _merged(_inherited(seat.env.get(_CONFIG, "")), profile.config)
+        ours: dict[str, Any] = {
+            "permission": asked,
+            "agent": {name: {"permission": asked} for name in _AGENTS},
+            "experimental": {"continue_loop_on_deny": True},  # else a tool that is refused ends the turn
+            "autoupdate": False,  # twenty agents must not update the CLI at once
+            "share": "disabled",
+        }
+        ours |= {"model": profile.model} if profile.model else {}
+        env = seat.env | {_CONFIG: json.dumps(_merged(config, ours))}
         return Command([*profile.command, "acp", *profile.args], env, seat.cwd)
 
 
@@ -54,3 +59,13 @@ def _inherited(text: str) -> dict[str, Any]:
         return dict(json.loads(text or "{}"))
     except (ValueError, TypeError):
         raise ConfigError(f"{_CONFIG} in the environment is not a JSON object") from None
+
+
+def _merged(config: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with more in it; what both have is taken from `more`, mappings key by key."""
+    both = dict(config)
+    for key, value in more.items():
+        before = both.get(key)
+        nested = isinstance(before, dict) and isinstance(value, dict)
+        both[key] = _merged(before, value) if nested else value
+    return both
