@@ -104,3 +104,38 @@ def test_what_a_verb_gave_back(value, lines):
 def test_a_refusal_is_its_sentence_and_a_fault_is_named():
     assert plain(render.refusal(Refused("no such agent"))) == ["✗ no such agent"]
     assert plain(render.refusal(KeyError("x"))) == ["✗ KeyError: 'x'"]
+
+
+def test_a_recalled_turn_begins_like_mail_and_one_that_never_was_is_nothing():
+    text = "> from human:anna · 2026-01-05T10:00:00Z\n> id 01X\nhello\n\nyes\n\n-- turn completed in 0.1 s"
+    shown = ["✉ from human:anna · 2026-01-05T10:00:00Z", "hello", "", "yes", "", "-- turn completed in 0.1 s"]
+    assert plain(render.recalled(text, 20)) == shown
+    assert plain(render.recalled(text, 2)) == shown[-2:]
+    assert render.recalled("lucid-knuth has not had a turn yet", 20) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "shown"),
+    [
+        (e.ToolCall("1", "mcp__aegis__aegis_handoff", "bo"), "⏺ aegis_handoff(bo)"),
+        (e.ToolCall("1", "aegis_handoff", "aegis_handoff bo look"), "⏺ aegis_handoff(bo look)"),
+        (e.ToolCall("1", "Bash", "make", "execute"), "⌬ Bash(make)"),
+    ],
+)
+def test_a_tool_is_named_once(call, shown):
+    assert plain(render.event(call)) == [shown]
+
+
+def test_a_question_names_what_and_not_twice():
+    assert render.wants(e.PermissionAsked("1", "shell", "execute", "shell make test")) == "shell: make test"
+
+
+def test_a_line_that_is_too_long_is_clipped_by_cells():
+    assert plain([render.clipped([("a", "漢字"), ("b", "xyz")], 6)]) == ["漢字x…"]
+    assert plain([render.clipped([("a", "漢字"), ("b", "x")], 5)]) == ["漢字x"]
+    assert plain([render.clipped([("a", "漢字"), ("b", "x")], 2)]) == ["…"]
+
+
+def test_an_answer_is_said_once():
+    assert plain(render.event(e.PermissionAnswered("1", "allowed", "allowed by anna"))) == ["  └ allowed by anna"]
+    assert plain(render.event(e.PermissionAnswered("1", "denied", "not today"))) == ["  └ denied: not today"]

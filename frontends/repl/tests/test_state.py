@@ -107,7 +107,8 @@ def test_what_is_asked_is_known_from_the_snapshot_and_gone_when_answered():
 def test_mail_to_this_person_and_faults_of_the_kernel_are_shown_whatever_is_active():
     state = opened(agent("a"))
     mail = {"id": "1", "sender": "agent:a", "recipient": "human:anna", "at": "2026-01-05T10:00:00Z", "body": "hi"}
-    assert plain(state.fold(Batch("human:anna", (e.Delivered(mail),)))[0]) == ["✉ from agent:a · 10:00:00Z", "  hi"]
+    news = Batch("human:anna", (e.Delivered(mail, 1),))
+    assert plain(state.fold(news)[0]) == ["✉ from agent:a · 10:00:00Z → you", "  hi"]
     assert plain(state.fold(Batch("human:bob", (e.Delivered(mail),)))[0]) == []
     assert fold(state, "", e.Fault("x", "broke"))[0] == ["✗ x: broke"]
 
@@ -168,3 +169,26 @@ def test_the_unfinished_line_stands_above_the_prompt_and_never_fills_the_screen(
 def test_with_no_agent_the_bars_say_how_to_get_one():
     assert "Ctrl+T" in bar(opened(), 40)
     assert "/spawn" in "".join(text for _, text in bars.status(View(), 40, 0))
+
+
+def test_only_mail_for_a_busy_agent_is_said_to_wait():
+    mail = {"id": "1", "sender": "human:anna", "recipient": "01a", "at": "2026-01-05T10:00:00Z", "body": "hi"}
+    shown = [
+        fold(opened(agent("a", state=state)), "a", e.Delivered(mail, 1))[0]
+        for state in ("idle", "stopped", "working", "starting")
+    ]
+    assert shown == [["› hi"], ["› hi"], ["› hi  · waits, 1 in line"], ["› hi  · waits, 1 in line"]]
+
+
+def test_a_turn_that_was_seen_is_not_recalled():
+    state = opened(agent("a", session_id="s"), agent("b", session_id="s"))
+    change(state, "b", session_id="s", state="working")
+    fold(state, "a", e.Text("one\n"))
+    assert [tab.unread for tab in state.tabs.values()] == [False, True]
+
+
+def test_one_reason_is_said_once():
+    state = opened(agent("a"))
+    why = "cannot start 'claude'"
+    assert change(state, "a", state="stopped", reason=why)[0] == [f"✗ stopped: {why}"]
+    assert change(state, "a", state="failed", reason=why)[0] == []

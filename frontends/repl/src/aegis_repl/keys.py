@@ -39,6 +39,8 @@ async def _complete(buffer: Buffer) -> None:
         return
     if len(found) == 1:
         buffer.apply_completion(found[0])
+        if not buffer.document.text_after_cursor:
+            buffer.insert_text(" ")
     elif common := get_common_complete_suffix(document, found):
         buffer.insert_text(common)
     else:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os.path
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from prompt_toolkit.utils import get_cwidth
 
 from aegis import events as e
 from aegis.envelope import Envelope, Receipt, quoted
@@ -25,6 +27,7 @@ GLYPHS = {
     "read": "📖", "edit": "✏️", "execute": "⌬", "search": "🔎", "think": "✻", "fetch": "🌐", "move": "➡️", "delete": "🗑",
     "switch_mode": "🔄",
 }  # fmt: skip
+_HEADER = re.compile(r"> from (\S+ · \S+)$")
 _PLAN = {"completed": "●", "in_progress": "◐", "pending": "○"}
 _SEQUENCES = re.compile(
     r"\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?"  # OSC: titles, links, clipboard
@@ -64,8 +67,9 @@ def event(happened: e.Event) -> list[Line]:
         case e.PermissionAsked():
             return [[("class:ask", f"? asks to use {wants(happened)}")]]
         case e.PermissionAnswered():
-            reason = f": {first_line(happened.reason)}" if happened.reason else ""
-            return [[("class:dim", f"  └ {happened.outcome}{reason}")]]
+            outcome, reason = happened.outcome, first_line(happened.reason)
+            said = reason if reason.startswith(outcome) else f"{outcome}: {reason}" if reason else outcome
+            return [[("class:dim", f"  └ {said}")]]
         case e.TurnEnded():
             return [ending(happened)]
         case e.Delivered():
@@ -94,14 +98,17 @@ def delivered(news: e.Delivered, me: str = "") -> list[Line]:
         envelope = msgspec.convert(news.envelope, Envelope)
     except msgspec.ValidationError:
         return event(e.Unknown(news.envelope))
-    waits = f"  · waits, {news.position} in line" if news.position else ""
+    waits = (
+        f"  · waits, {news.position} in line" if news.position and not envelope.recipient.startswith("human:") else ""
+    )
     if envelope.sender.startswith("human:") and not envelope.task_id:
         who = "› " if envelope.sender == me or not me else f"{clean(envelope.sender)} › "
         lines = _block("class:you", who, quoted(clean(envelope.body)))
     else:
         safe = msgspec.structs.replace(envelope, body=clean(envelope.body), sender=first_line(envelope.sender))
         head, *body = safe.short().splitlines()
-        lines = [[("class:mail", head)], *([("class:body", line)] for line in body)]
+        to = " → you" if me and envelope.recipient == me else ""
+        lines = [[("class:mail", head + to)], *([("class:body", line)] for line in body)]
     if waits:
         lines[0] = [*lines[0], ("class:dim", waits)]
     return lines
@@ -113,7 +120,7 @@ def ending(ended: e.TurnEnded) -> Line:
     parts = [f"{word} in {ended.seconds:.1f}s" if ended.seconds else word]
     if ended.cost_usd:
         parts.append(money(ended.cost_usd))
-    if ended.reason and ended.reason != "end_turn":
+    if ended.reason and ended.reason not in ("end_turn", ended.outcome):
         parts.append(first_line(ended.reason, 300))
     bad = ended.outcome in ("failed", "refused", "truncated", "interrupted")
     return [("class:error" if bad else "class:end", f"── {' · '.join(parts)} ──")]
@@ -121,7 +128,13 @@ def ending(ended: e.TurnEnded) -> Line:
 
 def wants(asked: e.PermissionAsked) -> str:
     """Return the tool and what it would do, on one line."""
-    return first_line(asked.tool + (f": {asked.title}" if asked.title and asked.title != asked.tool else ""), 200)
+    tool, title = called(asked.tool), asked.title.removeprefix(f"{asked.tool} ")
+    return first_line(tool + (f": {title}" if title and title != asked.tool else ""), 200)
+
+
+def called(tool: str) -> str:
+    """Return a tool's name without the server's, which some CLIs put before it (`mcp__aegis__aegis_handoff`)."""
+    return tool.rpartition("__")[2] if tool.startswith("mcp__") else tool
 
 
 def money(dollars: float) -> str:
@@ -129,7 +142,37 @@ def money(dollars: float) -> str:
     return f"${dollars:.4f}" if 0 < dollars < 0.01 else f"${dollars:.3f}" if dollars < 1 else f"${dollars:,.2f}"
 
 
-def answer(value: Any) -> list[Line]:
+def recalled(text: str, most: int) -> list[Line]:
+    """Return the end of a turn that the records have: the headers of its messages as mail is shown, the rest dim."""
+    if not any(map(_HEADER.match, text.splitlines())):
+        return []  # it had no turn yet
+    lines: list[Line] = []
+    for line in clean(text).splitlines():
+        if head := _HEADER.match(line):
+            lines.append([("class:dim", f"✉ from {head[1]}")])
+        elif not line.startswith("> id "):
+            lines.append([("class:dim", line)])
+    return lines[-most:]
+
+
+def clipped(line: Line, width: int) -> Line:
+    """Return as much of the line as fits, marked when something is left out."""
+    if sum(get_cwidth(text) for _, text in line) <= width:
+        return line
+    kept: Line = []
+    room = width - 1
+    for style, text in line:
+        fits = text[: max(0, room)]
+        while get_cwidth(fits) > room:
+            fits = fits[:-1]
+        kept.append((style, fits))
+        room -= get_cwidth(fits)
+        if fits != text:
+            break
+    return [*kept, (kept[-1][0], "…")]
+
+
+def answer(value: Any, width: int = sys.maxsize) -> list[Line]:
     """Return what a verb gave back: a text, a table, or `name  value` rows."""
     if value is None or value is True:
         return [[("class:dim", "done")]]
@@ -141,7 +184,7 @@ def answer(value: Any) -> list[Line]:
         except msgspec.ValidationError:
             return [[("class:dim", f"{clean(str(k))}  "), ("", _cell(v, 500))] for k, v in value.items() if v != ""]
     if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
-        return _table(value)
+        return [clipped(line, width) for line in _table(value)]
     if isinstance(value, list):
         return [[("", _cell(item, 500))] for item in value] or [[("class:dim", "nothing")]]
     return [[("", _cell(value, 500))]]
@@ -160,12 +203,13 @@ def _cell(value: Any, limit: int = 60) -> str:
 def _table(rows: list[Mapping[str, Any]]) -> list[Line]:
     """Return rows under their names; columns in which nothing stands are left out."""
     every = dict.fromkeys(name for row in rows for name in row)
-    names = [name for name in every if any(row.get(name) not in ("", None, [], {}) for row in rows)]
-    cells = [[_cell(row.get(name, "")) for name in names] for row in rows]
-    widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(names)]
+    names = [name for name in every if any(row.get(name) not in ("", None, [], {}, False, 0) for row in rows)]
+    cells = [[_cell("" if row.get(name) in (None, False, [], {}) else row.get(name)) for name in names] for row in rows]
+    widths = [max(get_cwidth(name), *(get_cwidth(row[i]) for row in cells)) for i, name in enumerate(names)]
 
     def laid(row: Iterable[str]) -> str:
-        return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        padded = (cell + " " * (width - get_cwidth(cell)) for cell, width in zip(row, widths, strict=True))
+        return "  ".join(padded).rstrip()
 
     return [[("class:dim", laid(names))], *([("", laid(row))] for row in cells)]
 
@@ -184,8 +228,9 @@ def _tool(call: e.ToolCall) -> str:
     if place and number.isdigit():
         hint = f"{os.path.basename(place)}:{number}"  # noqa: PTH119  a path of the agent's world, perhaps not of ours
     else:
-        hint = os.path.basename(call.locations[0]) if call.locations else call.title  # noqa: PTH119
-    name = first_line(call.name)
+        title = call.title.removeprefix(f"{call.name} ")
+        hint = os.path.basename(call.locations[0]) if call.locations else title  # noqa: PTH119
+    name = called(first_line(call.name))
     hint = first_line(hint)
     return f"{GLYPHS.get(call.kind, '⏺')} {name}" + (f"({hint})" if hint and hint != name else "")
 

@@ -197,7 +197,8 @@ class Repl:
             case Command("quit", _):
                 self._acts.send_nowait(Act("quit"))
             case Command("help", rest):
-                self._say(help_on(rest, list(self._verbs.values())))
+                width = self._output.get_size().columns
+                self._say(help_on(rest, list(self._verbs.values()), width))
             case Command("tab", rest):
                 self._tab(rest)
             case Command(name, rest):
@@ -233,9 +234,8 @@ class Repl:
             tab.unread = False
             with suppress(AegisError):
                 text = await self._client.call("read", {"handle": tab.handle})
-                lines = [[("class:dim", line)] for line in render.clean(str(text)).splitlines()[-RECALLED:]]
                 if agent_id == self._state.active:
-                    self._say(lines)
+                    self._say(render.recalled(str(text), RECALLED))
 
     def _new(self) -> None:
         if not self._state.default_agent:
@@ -275,7 +275,7 @@ class Repl:
             self._say(render.refusal(error))
             return False
         if not quiet:
-            self._say(render.answer(value))
+            self._say(render.answer(value, self._output.get_size().columns))
         if follow and isinstance(value, dict):
             self._switch(str(value.get("id", "")))
         self._screen.show(self._state.view())
@@ -287,7 +287,10 @@ class Repl:
             verb = self._verbs.get("send")
             try:
                 names = verb["positional"] if verb else ()
-                await self._client.call("send", dict(zip(names, (handle, text), strict=False)))
+                receipt = await self._client.call("send", dict(zip(names, (handle, text), strict=False)))
+                here = self._state.tabs.get(self._state.active)
+                if here and here.handle != handle:  # what is said here is seen here
+                    self._say(render.answer(receipt))
             except Exception as error:  # noqa: BLE001  as above
                 self._say(render.refusal(error))
 

@@ -25,7 +25,7 @@ from aegis_repl import bars
 from aegis_repl.completer import VerbCompleter
 from aegis_repl.keys import Act, bindings
 from aegis_repl.palette import STYLES
-from aegis_repl.render import Line
+from aegis_repl.render import Line, clipped
 from aegis_repl.state import View
 
 FRAME = 0.1  # seconds between frames
@@ -244,7 +244,8 @@ class Screen:
         if ring:
             self._output.bell()
         if lines:
-            text = [fragment for line in lines for fragment in (*line, ("", "\n"))]
+            width = self._output.get_size().columns
+            text = [fragment for line in lines for fragment in (*_kept_short(line, width), ("", "\n"))]
             print_formatted_text(self._output, text, self._style, color_depth=self._session.app.color_depth)
 
     def _exit(self) -> None:
@@ -270,3 +271,8 @@ class Screen:
     def _toolbar(self) -> Line:
         width = self._output.get_size().columns
         return [*bars.tabs(self.view, width), ("", "\n"), *bars.status(self.view, width, time.monotonic())]
+
+
+def _kept_short(line: Line, width: int) -> Line:
+    """Return the line; of one that only names a tool, as much as fits: what it was about is in the transcript."""
+    return clipped(line, width) if line and line[-1][0] == "class:tool" else line

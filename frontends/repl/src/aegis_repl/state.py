@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
+
 from aegis import events as e
 from aegis.bus import Batch
 from aegis_repl import render
@@ -114,7 +116,10 @@ class State:
         told = [x for x in batch.events if not isinstance(x, e.AgentChanged)]
         if tab is None:
             return [*lines, *self._elsewhere(batch.agent_id, told)], ring
+        if tab.agent["state"] not in ("working", "starting"):  # it wakes for what is first in line
+            told = [replace(x, position=0) if isinstance(x, e.Delivered) and x.position == 1 else x for x in told]
         shown = tab.transcript.add(told)
+        tab.unread = tab.unread and not shown and not tab.transcript.live  # what follows is seen; nothing is seen twice
         if batch.agent_id == self.active:
             return [*lines, *shown], ring
         tab.unseen = tab.unseen or bool(shown or tab.transcript.live)
@@ -124,7 +129,11 @@ class State:
         """Return what is for everybody (the kernel's own) or for this person, as part of the active transcript."""
         if address and address != self.me:
             return []
-        lines = [line for event in told for line in render.event(event)]
+        lines = [
+            line
+            for event in told
+            for line in (render.delivered(event, self.me) if isinstance(event, e.Delivered) else render.event(event))
+        ]
         return self.note(lines) if lines else []
 
     def _changed(self, agent: Mapping[str, Any]) -> list[Line]:
@@ -139,7 +148,7 @@ class State:
         lines: list[Line] = []
         if known.handle != agent["handle"]:
             lines = self.note([[("class:dim", f"· {known.handle} is now called {agent['handle']}")]])
-        if agent["state"] in ("failed", "stopped") and agent["state"] != known.agent["state"] and agent["reason"]:
+        if agent["state"] in ("failed", "stopped") and agent["reason"] not in ("", known.agent["reason"]):
             said = known.transcript.note(
                 [[("class:error", f"✗ {agent['state']}: {render.first_line(agent['reason'], 500)}")]]
             )

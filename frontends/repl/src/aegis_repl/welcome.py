@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,11 @@ def welcome(snapshot: Mapping[str, Any], view: View, profiles: Sequence[str]) ->
     return [*lines, [("", hint)], [("", "Ctrl+T new agent · Alt+1…9 switch · Esc stop · /help · Ctrl+Q leave")], []]
 
 
-def help_on(word: str, verbs: Sequence[Mapping[str, Any]]) -> list[Line]:
+def help_on(word: str, verbs: Sequence[Mapping[str, Any]], width: int = sys.maxsize) -> list[Line]:
     """Return the help on one verb, or on everything; raises `Refused` for a verb that is not there."""
     word = word.removeprefix("/").strip()
     if not word:
-        return _everything(verbs)
+        return _everything(verbs, width)
     if word in LOCAL:
         return [[("class:title", f"/{word} {LOCAL[word]}")]]
     found = next((verb for verb in verbs if verb["name"] == word), None)
@@ -59,7 +60,7 @@ def help_on(word: str, verbs: Sequence[Mapping[str, Any]]) -> list[Line]:
     ]
 
 
-def _everything(verbs: Sequence[Mapping[str, Any]]) -> list[Line]:
+def _everything(verbs: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
     rows = [
         ("text", "to the agent of this tab"),
         ("@HANDLE text", "to another agent"),
@@ -68,11 +69,11 @@ def _everything(verbs: Sequence[Mapping[str, Any]]) -> list[Line]:
     commands = [(f"/{name}", doc) for name, doc in LOCAL.items()] + [(f"/{v['name']}", v["help"]) for v in verbs]
     lines: list[Line] = []
     for title, part in (("Type", rows), ("Commands", commands), ("Keys", HELP)):
-        width = max(len(left) for left, _ in part)
+        size = max(len(left) for left, _ in part)
         lines.append([("class:title", title)])
-        lines += [
-            [("", f"  {left.ljust(width)}"), ("class:dim", f"  {render.first_line(right)}")] for left, right in part
-        ]
+        for left, right in part:
+            line: Line = [("", f"  {left.ljust(size)}"), ("class:dim", f"  {render.first_line(right, 300)}")]
+            lines.append(render.clipped(line, width))
     return lines
 
 
