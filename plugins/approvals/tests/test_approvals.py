@@ -1,170 +1,195 @@
-"""Each permission request ends in exactly one way, by the mode where it can, else by a person."""
+"""A person answers, once; what was asked and how it ended is kept."""
 
-from __future__ import annotations
-
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import shutil
 
 import pytest
 import trio
+from approvals_stage import ANNA, BOB, asked, call, numbers, run, until
 
 import aegis_approvals.plugin
-from aegis import Caller, Decision, Kernel, NotFound, PermissionRequest, Probe, Profile, Refused, Seat, hookimpl
-from aegis.agent import Agent
-from aegis.events import Event, PermissionAnswered, PermissionAsked
+from aegis import Decision, NotFound, Refused
+from aegis.events import PermissionAnswered, PermissionAsked
+from aegis.verbs import plain
 
-ANNA = Caller("human", "anna")
-RUN = PermissionRequest("01REQ", "Bash", "execute", "rm -rf build", {"command": "rm -rf build"})
-
-
-class Asking:
-    """A driver whose sessions do nothing; the test asks through their seats."""
-
-    name, settings, resumes = "asking", Profile, False
-
-    def __init__(self) -> None:
-        self.seats: dict[str, Seat] = {}
-
-    @asynccontextmanager
-    async def open(self, seat: Seat) -> AsyncIterator[Asking]:
-        self.seats[seat.agent_id] = seat
-        yield self
-
-    async def receive(self) -> Sequence[Event]:
-        await trio.sleep_forever()
-        return ()
-
-    def probe(self) -> Probe:
-        return Probe(found=True)
-
-    @hookimpl
-    def aegis_drivers(self) -> list[Asking]:
-        return [self]
-
-
-@pytest.fixture
-def asking() -> Asking:
-    return Asking()
-
-
-@pytest.fixture
-def plugins(asking: Asking) -> Mapping[str, object]:
-    return {"asking": asking, "approvals": aegis_approvals.plugin}
-
-
-async def seat_of(kernel: Kernel, asking: Asking, mode: str = "auto") -> tuple[Agent, Seat]:
-    kernel.config.profiles["asker"] = Profile(provider="asking", permission=mode)
-    agent = await kernel.roster.spawn("asker", "calm-codd")
-    return agent, asking.seats[agent.id]
-
-
-@asynccontextmanager
-async def asked(seat: Seat, request: PermissionRequest = RUN) -> AsyncIterator[list[Decision]]:
-    """Ask, and go on while the question is open."""
-    got: list[Decision] = []
-
-    async def ask() -> None:
-        got.append(await seat.ask(request))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ask)
-        await trio.testing.wait_all_tasks_blocked(0.02)
-        yield got
+RUN = run("rm -rf build")
 
 
 @pytest.mark.parametrize(("verb", "outcome"), [("allow", "allowed"), ("deny", "denied")])
-async def test_a_person_answers_once_and_by_the_beginning_of_the_id(kernel, asking, verb, outcome):
-    _, seat = await seat_of(kernel, asking)
-    async with asked(seat) as got:
-        [face] = await kernel.verbs.call(ANNA, "approvals list")
-        assert (face.agent, face.tool, face.title) == ("calm-codd", "Bash", "rm -rf build")
-        said = await kernel.verbs.call(ANNA, f"approvals {verb}", {"request": "01R", "reason": "because"})
+async def test_a_person_answers_once_and_the_second_is_told(kernel, asking, verb, outcome):
+    seat = await asking.seat(kernel)
+    async with asked(seat, RUN) as got:
+        [row] = await call(kernel, "list")
+        assert (row.id, row.agent, row.tool, row.title, row.outcome) == (
+            "1", "calm-codd", "Bash", "rm -rf build", "open",
+        )  # fmt: skip
+        said = await call(kernel, verb, request="1", reason="because")
         assert said == f"calm-codd: rm -rf build is {outcome}"
-        with pytest.raises(NotFound, match="no open request"):
-            await kernel.verbs.call(ANNA, "approvals allow", {"request": "01R"})
+        told = rf"1 \(calm-codd: rm -rf build\) has already ended: {outcome} by human:anna \(because\)"
+        for word in ("1", "calm-codd/01REQ", f"{seat.agent_id}/01REQ", "01REQ"):
+            with pytest.raises(Refused, match=told):
+                await call(kernel, "allow", request=word, by=BOB)
     assert got == [Decision(outcome, "because")]
-    assert await kernel.verbs.call(ANNA, "approvals list") == []
+    assert await numbers(kernel) == []
+
+
+async def test_two_at_the_same_time_and_one_is_told(kernel, asking):
+    seat, told = await asking.seat(kernel), []
+
+    async def answer(who, verb):
+        try:
+            told.append(await call(kernel, verb, request="1", by=who))
+        except Refused as refusal:
+            told.append(str(refusal))
+
+    async with asked(seat, RUN) as got, trio.open_nursery() as nursery:
+        nursery.start_soon(answer, ANNA, "allow")
+        nursery.start_soon(answer, BOB, "deny")
+    outcome = got[0].outcome
+    assert sorted(said.endswith(f"is {outcome}") for said in told) == [False, True]
+    assert any(f"has already ended: {outcome}" in said for said in told)
+
+
+async def test_an_unknown_request_names_the_open_ones(kernel, asking):
+    seat = await asking.seat(kernel)
+    with pytest.raises(NotFound, match=r"there is no request '9' \(open: none\)"):
+        await call(kernel, "allow", request="9")
+    async with asked(seat, RUN):
+        for verb in ("allow", "show"):
+            with pytest.raises(NotFound, match=r"no request 'x' \(open: 1 \(calm-codd: rm -rf build\)\)"):
+                await call(kernel, verb, request="x")
+        await call(kernel, "deny", request="1")
+
+
+async def test_two_agents_whose_clis_number_alike_are_asked_for_and_answered_apart(kernel, asking):
+    first, second = await asking.seat(kernel), await asking.seat(kernel, handle="wry-hopper")
+    async with asked(first, run("ls", "01REQ")) as one, asked(second, run("ls", "01REQ")) as two:
+        assert await numbers(kernel) == ["1", "2"]
+        with pytest.raises(Refused, match=r"'01R' fits 2 requests: 1 \(calm-codd: ls\), 2 \(wry-hopper: ls\); say"):
+            await call(kernel, "allow", request="01R")
+        await call(kernel, "deny", request="wry-hopper/01REQ")
+        await call(kernel, "allow", request=f"{first.agent_id}/01REQ")
+    assert (one[0].outcome, two[0].outcome) == ("allowed", "denied")
+
+
+async def test_a_number_is_never_a_providers_id(kernel, asking):
+    seat = await asking.seat(kernel)
+    async with asked(seat, run("first", "a")):
+        await call(kernel, "allow", request="1")
+    async with asked(seat, run("second", "1")) as got:
+        with pytest.raises(Refused, match="already ended"):
+            await call(kernel, "allow", request="1", by=BOB)
+        assert not got
+        await call(kernel, "deny", request="2")
 
 
 async def test_the_question_and_its_end_are_seen_and_kept(kernel, asking):
-    agent, seat = await seat_of(kernel, asking)
+    seat = await asking.seat(kernel)
+    agent = kernel.roster.get(seat.agent_id)
     with kernel.bus.subscribe() as news:
-        async with asked(seat):
+        async with asked(seat, RUN):
             assert [a["id"] for a in agent.snapshot()["asking"]] == ["01REQ"]
-            await kernel.verbs.call(ANNA, "approvals allow", {"request": "01REQ"})
+            sheet = await call(kernel, "show", request="1")
+            assert (sheet.outcome, sheet.asked.input) == ("open", {"command": "rm -rf build"})
+            assert sheet.always == "allow calm-codd Bash 'rm -rf build'"
+            await call(kernel, "allow", request="1", reason="fine")
         events = [e for batch in news.take() for e in batch.events]
     assert [type(e) for e in events if isinstance(e, PermissionAsked | PermissionAnswered)] == [
         PermissionAsked,
         PermissionAnswered,
     ]
-    kinds = [(r.kind, r.data.get("outcome")) for r in kernel.ledger.book("approvals").find("01REQ")]
+    kinds = [(r.kind, r.data.get("outcome")) for r in kernel.ledger.book("approvals").find("1")]
     assert kinds == [("asked", None), ("ended", "allowed")]
+    [row] = plain(await call(kernel, "list", all=True))
+    assert {name: row[name] for name in ("id", "outcome", "reason", "rule", "who")} == {
+        "id": "1", "outcome": "allowed", "reason": "fine", "rule": "", "who": "human:anna",
+    }  # fmt: skip
+    assert row["at"] >= row["since"]
+    assert (await call(kernel, "show", request="1")).who == "human:anna"
 
 
-async def test_nobody_answers_and_it_expires(project, kernel_with, asking, autojump):
-    (project / ".aegis.yaml").write_text("plugins: {approvals: {timeout: 60}}\n")
-    async with kernel_with(asking=asking, approvals=aegis_approvals.plugin) as kernel:
-        _, seat = await seat_of(kernel, asking)
-        async with asked(seat) as got:
+async def test_of_a_huge_input_the_book_keeps_the_beginning_and_the_person_sees_all(kernel, asking):
+    huge = "x" * 100_000
+    async with asked(await asking.seat(kernel), run(huge)):
+        assert (await call(kernel, "show", request="1")).asked.input == {"command": huge}
+        await call(kernel, "deny", request="1")
+    kept = (await call(kernel, "show", request="1")).asked.input
+    assert len(kept) < 5_000 and kept.endswith("… (100,014 characters)")
+
+
+async def test_nobody_answers_and_it_expires(project, kernel_with, asking, plugins, autojump):
+    with (project / ".aegis.yaml").open("a") as file:
+        file.write("plugins: {approvals: {timeout: 60}}\n")
+    async with kernel_with(**plugins) as kernel:
+        async with asked(await asking.seat(kernel), RUN) as got:
             pass
         assert got == [Decision("expired", "nobody answered within 60 s")]
+        [row] = await call(kernel, "list", all=True)
+        assert (row.outcome, row.rule) == ("expired", "timeout")
 
 
 async def test_a_question_whose_agent_is_gone_is_cancelled(kernel, asking):
-    _, seat = await seat_of(kernel, asking)
+    seat = await asking.seat(kernel)
     with trio.CancelScope() as scope:
-        async with asked(seat):
+        async with asked(seat, RUN):
             scope.cancel()
-    assert await kernel.verbs.call(ANNA, "approvals list") == []
-    assert kernel.ledger.book("approvals").find("01REQ")[-1].data["outcome"] == "cancelled"
+    assert await numbers(kernel) == []
+    with pytest.raises(Refused, match="already ended: cancelled"):
+        await call(kernel, "allow", request="1")
+
+
+async def test_an_answer_that_comes_as_the_turn_ends_is_not_said_to_have_counted(kernel, asking):
+    seat = await asking.seat(kernel)
+    with trio.CancelScope() as turn:
+        async with asked(seat, RUN):
+            turn.cancel()
+            late = r"ended: cancelled \(the turn ended before it heard that it was allowed by human:anna\)"
+            with trio.CancelScope(shield=True), pytest.raises(Refused, match=late):
+                await call(kernel, "allow", request="1")
+    assert kernel.ledger.book("approvals").find("1")[-1].data["outcome"] == "cancelled"
+
+
+async def test_what_was_open_when_aegis_died_is_cancelled_and_numbers_go_on(
+    project, tmp_path, kernel_with, asking, plugins
+):
+    crashed = tmp_path / "crashed"
+    async with kernel_with(**plugins) as kernel:
+        async with asked(await asking.seat(kernel), RUN):
+            shutil.copytree(project, crashed, ignore=shutil.ignore_patterns("*.sock"))
+            await call(kernel, "allow", request="1")
+    shutil.rmtree(project)
+    crashed.rename(project)
+    async with kernel_with(**plugins) as kernel:
+        assert await numbers(kernel) == []
+        with pytest.raises(Refused, match=r"already ended: cancelled \(aegis stopped while it was open\)"):
+            await call(kernel, "allow", request="1")
+        await until(lambda: len(kernel.ledger.book("approvals").find("1")) == 2)
+        async with asked(await asking.seat(kernel, handle="wry-hopper"), RUN):
+            assert await numbers(kernel) == ["2"]
+            await call(kernel, "deny", request="2")
+    async with kernel_with(**plugins) as kernel:
+        outcomes = [(row.id, row.outcome) for row in await call(kernel, "list", all=True)]
+    assert outcomes == [("1", "cancelled"), ("2", "denied")]
 
 
 async def test_an_agent_may_not_answer(kernel, asking):
-    agent, seat = await seat_of(kernel, asking)
-    async with asked(seat):
-        with pytest.raises(Refused, match="may not use"):
-            await kernel.verbs.call(kernel.roster.caller(agent), "approvals allow", {"request": "01REQ"})
-        await kernel.verbs.call(ANNA, "approvals deny", {"request": "01REQ"})
+    seat = await asking.seat(kernel)
+    agent = kernel.roster.get(seat.agent_id)
+    async with asked(seat, RUN):
+        for verb in ("allow", "deny", "revoke"):
+            with pytest.raises(Refused, match="may not use"):
+                await call(kernel, verb, by=kernel.roster.caller(agent))
+        await call(kernel, "deny", request="1")
 
 
 async def test_without_the_plugin_the_answer_is_no(kernel_with, asking):
     async with kernel_with(asking=asking) as kernel:
-        _, seat = await seat_of(kernel, asking)
-        decision = await seat.ask(RUN)
+        decision = await (await asking.seat(kernel)).ask(RUN)
         assert (decision.outcome, "aegis-approvals" in decision.reason) == ("denied", True)
 
 
-@pytest.mark.parametrize(
-    ("mode", "kind", "path", "outcome"),
-    [
-        ("read", "read", "a.py", "allowed"),
-        ("read", "read", "../secrets", None),
-        ("read", "edit", "a.py", "denied"),
-        ("read", "execute", None, "denied"),
-        ("read", "other", None, "denied"),
-        ("write", "edit", "a.py", "allowed"),
-        ("write", "edit", "sub/../../out.py", None),
-        ("write", "edit", "link/x.py", None),
-        ("write", "edit", None, None),
-        ("write", "execute", None, None),
-        ("full", "execute", None, "allowed"),
-        ("full", "edit", "../out.py", "allowed"),
-        ("auto", "read", "a.py", "allowed"),
-        ("auto", "edit", "a.py", None),
-    ],
-)
-async def test_what_each_mode_answers_by_itself(kernel, asking, project, mode, kind, path, outcome):
-    (project / "link").symlink_to(project.parent)
-    _, seat = await seat_of(kernel, asking, mode)
-    request = PermissionRequest("01REQ", "Tool", kind, paths=(path,) if path else ())
-    async with asked(seat, request) as got:
-        if outcome is None:
-            assert len(await kernel.verbs.call(ANNA, "approvals list")) == 1, "a person is asked"
-            await kernel.verbs.call(ANNA, "approvals deny", {"request": "01REQ"})
-        else:
-            assert [d.outcome for d in got] == [outcome]
-
-
-async def test_the_planes_own_tools_are_never_asked_about(kernel, asking):
-    _, seat = await seat_of(kernel, asking, "read")
-    assert (await seat.ask(PermissionRequest("01REQ", "mcp__aegis__aegis_handoff", "other"))).allowed
+async def test_what_cannot_be_stored_is_denied(project, kernel_with, asking):
+    async with kernel_with(asking=asking, approvals=aegis_approvals.plugin) as kernel:
+        seat = await asking.seat(kernel)
+        decision = await seat.ask(run("\ud800"))  # no text: neither JSON nor the ledger takes it
+        assert (decision.outcome, "must agree to this" in decision.reason) == ("denied", True)
+        assert await numbers(kernel) == []

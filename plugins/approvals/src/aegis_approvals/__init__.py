@@ -1,1 +1,1 @@
-"""Permission requests of agents: answered by the profile's mode where it can, else by a person."""
+"""Permission requests of agents: answered by the profile's mode and by rules where they can, else by a person."""

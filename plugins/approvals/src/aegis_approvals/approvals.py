@@ -1,21 +1,23 @@
-"""Open permission requests: one list for every provider, each ended in exactly one way."""
+"""The interceptor that asks, and the verbs: what people see of requests and rules, and how they answer."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-import trio
 
-from aegis import Caller, Completes, Decision, Kernel, NotFound, PermissionRequest, Seat, verb
-from aegis.clock import stamp
+from aegis import Caller, Completes, Decision, Kernel, PermissionRequest, Seat, verb
+from aegis_approvals.docket import Asked, Docket, Past
+from aegis_approvals.questions import Questions
+from aegis_approvals.rulebook import Rulebook
 
 PEOPLE = frozenset({"human", "telegram"})
 Request = Annotated[str, Completes("approval")]
+RuleId = Annotated[str, Completes("approval-rule")]
 
 
-class Open(msgspec.Struct, frozen=True):
-    """A request that waits for a person."""
+class Row(msgspec.Struct, frozen=True):
+    """A request in a list; `outcome` is `open` until it has ended, `at` is when it did."""
 
     id: str
     agent: str
@@ -23,72 +25,109 @@ class Open(msgspec.Struct, frozen=True):
     kind: str
     title: str
     since: str
-    input: Any = None
+    outcome: str = "open"
+    reason: str = ""
+    rule: str = ""
+    who: str = ""
+    at: str = ""
 
 
-class _Waiting:
-    def __init__(self, face: Open) -> None:
-        self.face = face
-        self.answered = trio.Event()
-        self.decision: Decision | None = None
+class Sheet(msgspec.Struct, frozen=True):
+    """Everything about a request; `always` is the rule that `--always` would write, or why there would be none."""
+
+    asked: Asked
+    outcome: str
+    reason: str
+    rule: str
+    who: str
+    at: str
+    always: str
+
+
+class RuleRow(msgspec.Struct, frozen=True):
+    """A rule in force."""
+
+    id: str
+    agent: str
+    tool: str
+    kind: str
+    match: str
+    answer: str
 
 
 class Approvals:
-    """Asks a person and waits; book `approvals` (key: request) keeps what was asked and how it ended."""
+    """Asks rules, then people; they answer here, from any surface."""
 
     name = "approvals"
     order = 100  # after every policy that can answer by itself
     timeout = None  # a person may take their time; `plugins.approvals.timeout` ends the wait
+    strict = True
 
-    def __init__(self, kernel: Kernel, patience: float) -> None:
-        self._kernel, self._patience = kernel, patience
-        self._book = kernel.ledger.book("approvals")
-        self._open: dict[str, _Waiting] = {}
-        kernel.verbs.complete_with("approval", lambda: sorted(self._open))
+    def __init__(self, kernel: Kernel, rules: Rulebook, docket: Docket) -> None:
+        self._kernel, self._rules, self._docket = kernel, rules, docket
+        self._questions = Questions(kernel, rules, docket)
+        kernel.verbs.complete_with("approval", lambda: list(self._questions.open))
+        kernel.verbs.complete_with("approval-rule", lambda: [rule.id for rule in rules.rules])
+
+    def restore(self) -> None:
+        """End what the last run left open, so that the list never lies."""
+        self._kernel.supervisor.start("approvals.orphans", self._docket.bury)
 
     async def permission(self, seat: Seat, request: PermissionRequest) -> Decision:
-        """Return a person's decision, or `expired` when none came in time."""
-        handle = self._kernel.roster.label(seat.agent_id)
-        since = stamp(self._kernel.clock.now())
-        waiting = _Waiting(Open(request.id, handle, request.tool, request.kind, request.title, since, request.input))
-        await self._book.append("asked", request.id, **msgspec.to_builtins(waiting.face))
-        self._open[request.id] = waiting
-        decision = Decision("cancelled", "the turn ended before anyone answered")
-        try:
-            with trio.move_on_after(self._patience) as scope:
-                await waiting.answered.wait()
-            if scope.cancelled_caught:
-                decision = Decision("expired", f"nobody answered within {self._patience:g} s")
-            elif waiting.decision:
-                decision = waiting.decision
-        finally:
-            del self._open[request.id]
-            with trio.CancelScope(shield=True):
-                await self._book.append("ended", request.id, outcome=decision.outcome, reason=decision.reason)
-        return decision
+        """Return what a rule or a person decided, or `expired` when nobody did in time."""
+        return await self._questions.ask(seat, request)
 
     @verb("approvals list", read_only=True, callers=PEOPLE)
-    async def pending(self, caller: Caller) -> list[Open]:
-        """List what agents wait for leave to do."""
-        return [w.face for w in self._open.values()]
+    async def pending(self, caller: Caller, all: bool = False, count: int = 50) -> list[Row]:  # noqa: A002 - typed so
+        """List what agents wait for leave to do.
 
-    @verb("approvals allow", callers=PEOPLE)
-    async def allow(self, caller: Caller, request: Request, reason: str = "") -> str:
-        """Let the agent do it, this once."""
-        return self._answer(request, Decision("allowed", reason or f"allowed by {caller}"))
+        With `--all` the newest `--count` requests, how each ended, why, by which rule, and by whom.
+        """
+        if all:
+            return [_row(past) for past in self._docket.newest(max(1, count))]
+        return [_row(Past(w.asked)) for w in self._questions.open.values() if not w.answer]
+
+    @verb("approvals show", read_only=True, callers=PEOPLE)
+    async def show(self, caller: Caller, request: Request) -> Sheet:
+        """Show one request whole: its input, its files, and the rule that `--always` would make of it."""
+        number = self._questions.number(request)
+        waiting, past = self._questions.open.get(number), self._docket.find(number)
+        if waiting:
+            return Sheet(waiting.asked, "open", "", "", "", "", self._questions.future(waiting))
+        if past is None:
+            raise self._questions.unknown(request)
+        row = _row(past)
+        return Sheet(past.asked, row.outcome, row.reason, row.rule, row.who, row.at, "")
+
+    @verb("approvals allow", callers=PEOPLE, positional=("request", "reason"))
+    async def allow(self, caller: Caller, request: Request, reason: str = "", always: bool = False) -> str:
+        """Let the agent do it, this once.
+
+        With `--always` also write a rule into `.aegis.yaml`: this command exactly, or this file's folder, for this
+        agent; the rule is seen in `approvals rules` and taken back with `approvals revoke`.
+        """
+        return await self._questions.answer(str(caller), request, "allow", reason, always)
 
     @verb("approvals deny", callers=PEOPLE, positional=("request", "reason"))
-    async def deny(self, caller: Caller, request: Request, reason: str = "") -> str:
-        """Refuse it; the agent reads the reason and goes on."""
-        return self._answer(request, Decision("denied", reason or f"denied by {caller}"))
+    async def deny(self, caller: Caller, request: Request, reason: str = "", always: bool = False) -> str:
+        """Refuse it; the agent reads the reason and goes on.
 
-    def _answer(self, request: str, decision: Decision) -> str:
-        matching = [w for key, w in self._open.items() if key.startswith(request)]
-        if len(matching) != 1 or matching[0].decision:
-            faces = (w.face for w in self._open.values())
-            there = ", ".join(f"{f.id} ({f.agent}: {f.title or f.tool})" for f in faces) or "none"
-            raise NotFound(f"no open request {request!r} (open: {there})")
-        waiting = matching[0]
-        waiting.decision = decision
-        waiting.answered.set()
-        return f"{waiting.face.agent}: {waiting.face.title or waiting.face.tool} is {decision.outcome}"
+        With `--always` a rule refuses the same from now on; deny rules win over those that allow.
+        """
+        return await self._questions.answer(str(caller), request, "deny", reason, always)
+
+    @verb("approvals rules", read_only=True, callers=PEOPLE)
+    async def rules(self, caller: Caller) -> list[RuleRow]:
+        """List the rules that answer without asking, as `.aegis.yaml` has them."""
+        return [RuleRow(r.id, r.agent, r.tool or "", r.kind or "", r.match, r.answer) for r in self._rules.rules]
+
+    @verb("approvals revoke", callers=PEOPLE)
+    async def revoke(self, caller: Caller, rule: RuleId) -> str:
+        """Take a rule out of `.aegis.yaml`; what it answered is asked again."""
+        return f"revoked: {await self._rules.revoke(rule)}"
+
+
+def _row(past: Past) -> Row:
+    asked, ended = past.asked, past.ended
+    face = (asked.id, asked.agent, asked.tool, asked.kind, asked.title, asked.since)
+    return Row(*face, ended.outcome, ended.reason, ended.rule, ended.who, past.at) if ended else Row(*face)

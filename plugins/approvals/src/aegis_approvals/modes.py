@@ -1,39 +1,53 @@
-"""What a profile's permission mode answers by itself, for every provider alike."""
+"""What a profile's permission mode answers by itself, for every provider alike, and what no rule may be asked about."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from aegis import Decision, PermissionRequest, Seat
+from aegis_approvals.docket import Docket, Ended
+from aegis_approvals.places import guarded, inside
+from aegis_approvals.rulebook import Rulebook
 
-_HARMLESS = frozenset({"read", "search", "think", "switch_mode"})
+_HARMLESS = frozenset({"read", "search", "think"})
 _EDITS = frozenset({"edit", "delete", "move"})
-_OURS = ("mcp__aegis__", "mcp_aegis_", "aegis_")  # how CLIs call the plane's tools
+# How CLIs name the plane's tools. A shell command, whose name may be the model's own words, is never of kind `other`.
+_OURS = re.compile(r"(?:mcp_{1,2})?aegis_{1,2}\w+")
 
 
 class Modes:
-    """`read` changes nothing, `write` edits inside the agent's folder, `full` does all; `auto` asks a person."""
+    """Asked before all others: the mode's denials, then deny rules, then what the mode allows."""
 
     name = "modes"
     order = -100
+    timeout = None  # what has been written down must be what is answered, however slow the disk
+    strict = True  # a failure here must not leave the question to somebody more generous
+
+    def __init__(self, root: Path, rules: Rulebook, docket: Docket) -> None:
+        self._root, self._rules, self._docket = root, rules, docket
 
     async def permission(self, seat: Seat, request: PermissionRequest) -> Decision | None:
-        """Return the mode's decision, or None where it leaves the request to others."""
+        """Return the decision, or None where the request is left to rules that allow and to people."""
         mode = seat.profile.permission
-        if request.tool.startswith(_OURS):
+        if request.kind == "other" and _OURS.fullmatch(request.tool):
             return Decision("allowed", "aegis's own verbs are governed by the profile's `verbs`")
+        ended = _denied(mode, request) or self._rules.decided(seat, request, "deny") or self._allowed(seat, request)
+        return await self._docket.settle(self._docket.number(seat, request), ended) if ended else None
+
+    def _allowed(self, seat: Seat, request: PermissionRequest) -> Ended | None:
+        mode, kind = seat.profile.permission, request.kind
         if mode == "full":
-            return Decision("allowed", "the profile's permission is full")
-        inside = _inside(seat.cwd, request)
-        if request.kind in _HARMLESS and inside:
-            return Decision("allowed", f"permission {mode} may {request.kind} inside its folder")
-        if mode == "read" and request.kind not in _HARMLESS:
-            return Decision("denied", f"the profile's permission is read: it may not {request.kind}")
-        if mode == "write" and request.kind in _EDITS and request.paths and inside:
-            return Decision("allowed", f"permission write may {request.kind} inside its folder")
+            return Ended("allowed", "the profile's permission is full", "mode full")
+        if not inside(seat.cwd, request.paths):
+            return None
+        writes = mode == "write" and kind in _EDITS and request.paths
+        if kind in _HARMLESS or (writes and not guarded(self._root, seat.cwd, request.paths)):
+            return Ended("allowed", f"permission {mode} may {kind} inside its folder", f"mode {mode}")
         return None
 
 
-def _inside(cwd: Path, request: PermissionRequest) -> bool:
-    root = cwd.resolve()
-    return all((root / path).resolve().is_relative_to(root) for path in request.paths)
+def _denied(mode: str, request: PermissionRequest) -> Ended | None:
+    if mode == "read" and request.kind not in _HARMLESS:
+        return Ended("denied", f"the profile's permission is read: it may not {request.kind}", "mode read")
+    return None

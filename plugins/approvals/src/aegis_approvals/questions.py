@@ -1,0 +1,152 @@
+"""Open permission requests: one list for every provider, each ended in exactly one way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
+from typing import Literal
+
+import trio
+
+from aegis import Decision, Kernel, LedgerError, NotFound, PermissionRequest, Refused, Seat
+from aegis_approvals.docket import Asked, Docket, Ended
+from aegis_approvals.rulebook import Rulebook
+
+_OUTCOMES: dict[str, Literal["allowed", "denied"]] = {"allow": "allowed", "deny": "denied"}
+
+
+class Waiting:
+    """A request that waits for a person; the first answer is the answer."""
+
+    def __init__(self, asked: Asked, seat: Seat, request: PermissionRequest, patience: float) -> None:
+        self.asked, self.seat, self.request = asked, seat, request
+        self.patience = trio.CancelScope(deadline=trio.current_time() + patience)
+        self.answered, self.over = trio.Event(), trio.Event()
+        self.answer: Ended | None = None
+        self.ended: Ended | None = None  # as the book has it
+        self.holder = ""
+
+    def give(self, answer: Ended) -> None:
+        """Answer it."""
+        self.answer = answer
+        self.answered.set()
+
+    @contextmanager
+    def held(self, by: str) -> Iterator[None]:
+        """Keep others from answering and time from running out while an answer is being prepared."""
+        self.holder, before, self.patience.deadline = by, self.patience.deadline, inf
+        try:
+            yield
+        finally:
+            self.holder, self.patience.deadline = "", before
+
+
+class Questions:
+    """All that waits now; asks the rules that allow, then a person."""
+
+    def __init__(self, kernel: Kernel, rules: Rulebook, docket: Docket) -> None:
+        self._kernel, self._rules, self._docket = kernel, rules, docket
+        self.open: dict[str, Waiting] = {}
+
+    async def ask(self, seat: Seat, request: PermissionRequest) -> Decision:
+        """Return what a rule or a person decided, or `expired` when nobody did in time."""
+        asked = self._docket.number(seat, request)
+        if by_rule := self._rules.decided(seat, request, "allow"):
+            return await self._docket.settle(asked, by_rule)
+        patience = self._kernel.config.section("plugins.approvals").timeout
+        waiting = self.open[asked.id] = Waiting(asked, seat, request, patience)
+        try:
+            await self._docket.ask(asked)
+            return (await self._wait(waiting, patience)).decision
+        finally:
+            del self.open[asked.id]
+            waiting.over.set()
+
+    async def _wait(self, waiting: Waiting, patience: float) -> Ended:
+        ended = Ended("cancelled", "the turn ended before anyone answered")
+        try:
+            with waiting.patience:
+                await waiting.answered.wait()
+            expired = Ended("expired", f"nobody answered within {patience:g} s", "timeout")
+            ended = waiting.answer or expired
+        finally:
+            if waiting.answer and ended is not waiting.answer:
+                ended = Ended("cancelled", f"the turn ended before it heard that it was {waiting.answer}")
+            with trio.CancelScope(shield=True):
+                await self._docket.end(waiting.asked.id, ended)
+            waiting.ended = ended
+        return ended
+
+    async def answer(self, who: str, request: str, answer: Literal["allow", "deny"], reason: str, always: bool) -> str:
+        """Answer an open request; return what was done, once that is on disk.
+
+        Raises `NotFound` naming the open ones, `Refused` with how it ended when it has, or when no rule can be made.
+        """
+        waiting = await self._waiting(request)
+        rules = self._rules.drawn(waiting.seat, waiting.request, answer) if always else []
+        if rules:
+            with waiting.held(who):
+                await self._rules.add(rules)
+        ids = " ".join(rule.id for rule in rules)
+        said = ", and from now on: " + "; ".join(f"{rule.id}: {rule}" for rule in rules) if rules else ""
+        outcome = _OUTCOMES[answer]
+        given = Ended(outcome, reason or f"{outcome} by {who}", ids, who)
+        waiting.give(given)
+        self._settle_alike()
+        await waiting.over.wait()
+        if waiting.ended is given:
+            return f"{waiting.asked.agent}: {waiting.asked.title} is {outcome}{said}"
+        if waiting.ended is None:
+            raise LedgerError(f"request {waiting.asked} was denied: its end could not be stored{said}")
+        raise Refused(f"request {waiting.asked} has already ended: {waiting.ended}{said}")
+
+    def _settle_alike(self) -> None:
+        """Answer what else is open and has a rule now; deny rules win."""
+        for waiting in [w for w in self.open.values() if not w.answer and not w.holder]:
+            for answer in ("deny", "allow"):
+                decided = self._rules.decided(waiting.seat, waiting.request, answer)
+                if decided:
+                    waiting.give(decided)
+                    break
+
+    async def _waiting(self, request: str) -> Waiting:
+        number = self.number(request)
+        waiting = self.open.get(number)
+        if waiting and waiting.holder:
+            raise Refused(f"request {waiting.asked} is being answered by {waiting.holder}")
+        if waiting and not waiting.answer:
+            return waiting
+        if waiting:
+            await waiting.over.wait()
+        past = self._docket.find(number)
+        if past and past.ended:
+            raise Refused(f"request {past.asked} has already ended: {past.ended}")
+        raise self.unknown(request)
+
+    def unknown(self, request: str) -> NotFound:
+        """Return the error that there is no such request, which names the open ones."""
+        there = ", ".join(str(w.asked) for w in self.open.values() if not w.answer) or "none"
+        return NotFound(f"there is no request {request!r} (open: {there})")
+
+    def future(self, waiting: Waiting) -> str:
+        """Return the rules that answering always would write, or why there would be none."""
+        try:
+            return "; ".join(map(str, self._rules.drawn(waiting.seat, waiting.request, "allow")))
+        except Refused as refusal:
+            return str(refusal)
+
+    def number(self, word: str) -> str:
+        """Return the number of the request a person means; raises `Refused` when the word fits several.
+
+        It is the number, or the beginning of the provider's own id, or `AGENT/ID` as events name a request, where the
+        agent is its id or handle. A bare number is never a provider's id: one that has ended must not become another.
+        """
+        if word.isdecimal():
+            return word
+        agent, slash, call = word.rpartition("/")
+        ours = [w.asked for w in self.open.values() if not slash or agent in (w.asked.agent_id, w.asked.agent)]
+        fitting = [a for a in ours if a.call == call] or [a for a in ours if call and a.call.startswith(call)]
+        if len(fitting) > 1:
+            raise Refused(f"{word!r} fits {len(fitting)} requests: {', '.join(map(str, fitting))}; say the number")
+        return fitting[0].id if fitting else self._docket.called(agent, call) or word

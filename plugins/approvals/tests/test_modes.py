@@ -1,0 +1,64 @@
+"""What each mode answers by itself, for every provider alike."""
+
+import pytest
+from approvals_stage import asked, call, numbers, touch
+
+from aegis import PermissionRequest
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "path", "outcome"),
+    [
+        ("read", "read", "a.py", "allowed"),
+        ("read", "read", "../secrets", None),
+        ("read", "search", None, "allowed"),
+        ("read", "edit", "a.py", "denied"),
+        ("read", "edit", "\0", "denied"),
+        ("read", "execute", None, "denied"),
+        ("read", "fetch", None, "denied"),
+        ("read", "switch_mode", None, "denied"),
+        ("read", "other", None, "denied"),
+        ("write", "edit", "a.py", "allowed"),
+        ("write", "delete", "a.py", "allowed"),
+        ("write", "edit", "sub/../../out.py", None),
+        ("write", "edit", "link/x.py", None),
+        ("write", "edit", "~/x.py", None),
+        ("write", "edit", "file:///etc/hosts", None),
+        ("write", "edit", "\0", None),
+        ("write", "edit", ".aegis.yaml", None),
+        ("write", "edit", "sub/../.aegis/agents/x.yaml", None),
+        ("write", "read", ".aegis.yaml", "allowed"),
+        ("write", "edit", None, None),
+        ("write", "execute", None, None),
+        ("write", "switch_mode", None, None),
+        ("full", "execute", None, "allowed"),
+        ("full", "edit", "../out.py", "allowed"),
+        ("auto", "read", "a.py", "allowed"),
+        ("auto", "think", None, "allowed"),
+        ("auto", "edit", "a.py", None),
+        ("auto", "other", None, None),
+    ],
+)
+async def test_what_each_mode_answers_by_itself(kernel, asking, project, mode, kind, path, outcome):
+    (project / "link").symlink_to(project.parent)
+    seat = await asking.seat(kernel, mode)
+    async with asked(seat, touch(kind, *[path] if path else [])) as got:
+        if outcome is None:
+            assert await numbers(kernel) == ["1"], "a person is asked"
+            await call(kernel, "deny", request="1")
+    if outcome:
+        assert [d.outcome for d in got] == [outcome]
+        [row] = await call(kernel, "list", all=True)
+        assert (row.outcome, row.rule) == (outcome, f"mode {mode}")
+
+
+@pytest.mark.parametrize("tool", ["mcp__aegis__aegis_handoff", "mcp_aegis_aegis_handoff", "aegis_handoff"])
+async def test_the_planes_own_tools_are_never_asked_about(kernel, asking, tool):
+    assert (await (await asking.seat(kernel, "read")).ask(PermissionRequest("1", tool, "other"))).allowed
+
+
+@pytest.mark.parametrize(
+    ("tool", "kind"), [("aegis_x", "execute"), ("aegis_x; rm -rf .", "other"), ("aegis-x", "other")]
+)
+async def test_what_only_looks_like_the_planes_own_is_not(kernel, asking, tool, kind):
+    assert not (await (await asking.seat(kernel, "read")).ask(PermissionRequest("1", tool, kind))).allowed
