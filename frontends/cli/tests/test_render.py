@@ -36,6 +36,13 @@ def test_a_narrow_table_keeps_the_name_of_a_row_whole_and_leaves_out_the_last_co
     ]
 
 
+def test_one_endless_cell_does_not_pad_the_other_rows():
+    lines = render.as_text(
+        [{"id": "1", "body": "x" * 100_000, "state": "ended"}, {"id": "2", "body": "y"}]
+    ).splitlines()
+    assert max(map(len, lines)) < 400 and lines[1].endswith("…  ended")
+
+
 def test_an_object_is_aligned_with_long_texts_below():
     said = render.as_text({"id": "1", "in_reply_to": "", "body": "one\ntwo", "sender": "agent:ada", "cost": 0.25})
     assert said.splitlines() == ["id      1", "sender  agent:ada", "cost    0.25", "", "one", "two"]

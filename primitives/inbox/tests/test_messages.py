@@ -198,6 +198,13 @@ async def test_the_messages_of_one_agent_are_counted_among_its_own(house):
     assert [m.body for m in await house.call("message list", count=1, handle="calm-codd")] == ["mine"]
 
 
+async def test_a_list_shows_how_a_long_message_begins_and_show_all_of_it(house):
+    await house.spawn("calm-codd")
+    sent = await house.call("send", BO, handle="calm-codd", text="x" * 5000)
+    [row] = await house.call("message list")
+    assert (row.body, (await house.call("message show", message=sent.id)).body) == ("x" * 199 + "…", "x" * 5000)
+
+
 async def test_no_agent_takes_the_name_by_which_the_person_is_reached(house):
     await house.spawn("calm-codd")
     with pytest.raises(Refused, match="the person"):

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from aegis.errors import AegisError
 
 VERSION = 1  # of the JSON that `--json` prints
+_LONGEST = 300  # columns of a cell, even where lines have no end: one long text would pad every other row
 _TEXT, _NAME = 12, 40  # columns to which texts and names are not cut while a later column can be left out
 _UNPRINTABLE = {c: None for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\n\t"}
 
@@ -81,6 +82,7 @@ def _fitting(columns: list[list[str]], width: int) -> tuple[list[list[str]], lis
         kept -= 1
     if kept < len(columns):
         columns, sizes = [*columns[:kept], ["…", *[""] * (len(columns[0]) - 1)]], [*sizes[:kept], 1]
+    sizes = [min(size, _LONGEST) for size in sizes]
     while sum(sizes) + 2 * (len(sizes) - 1) > width and max(sizes[:kept], default=0) > 4:
         roomy = [i for i in range(kept) if sizes[i] > least[i]] or [i for i in range(1, kept) if sizes[i] > 4] or [0]
         sizes[max(roomy, key=sizes.__getitem__)] -= 1
@@ -108,6 +110,8 @@ def columns_of(text: str) -> int:
 
 
 def _fit(text: str, size: int) -> str:
+    if len(text) > 2 * size:  # combining characters take no column
+        text = text[: 2 * size]
     if columns_of(text) > size:
         while columns_of(text) > size - 1:
             text = text[:-1]

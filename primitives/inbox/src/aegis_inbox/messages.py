@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from typing import Annotated
 
 import msgspec
@@ -16,6 +17,7 @@ Target = Annotated[
 ]
 PEOPLE = frozenset({"human", "telegram", "schedule", "workflow", "queue", "system"})
 PERSON = frozenset({"human", "person", "user"})  # what a handoff to the person is addressed to
+_GLANCE = 200  # characters of a body in a list: a long one would drown the others
 _LOOKED_AT = 1000  # messages, when those of one agent or the beginning of an id are looked for
 
 
@@ -118,14 +120,15 @@ class Messages:
     async def recent(
         self, caller: Caller, count: Annotated[int, Field(ge=1, le=1000)] = 20, handle: Handle = "", dead: bool = False
     ) -> list[Message]:
-        """List the newest messages, newest first; of one agent, or only dead letters.
+        """List the newest messages and how they begin, newest first; of one agent, or only dead letters.
 
         One that is `accepted` waits, `injected` is before the agent now, `ended` was worked on, `dead` was returned.
         """
         who = self._kernel.roster.find(handle).id if handle else ""
-        rows = self._book.newest("dead" if dead else "accepted", _LOOKED_AT if who else count)
-        found = (self._kernel.post.find(r.key) for r in rows)
-        return [self._message(e, r) for e, r in found if who in ("", e.recipient, e.sender_id)][:count]
+        newest = self._book.newest("dead" if dead else "accepted", _LOOKED_AT if who else count)
+        found = (self._kernel.post.find(r.key) for r in newest)
+        rows = [self._message(e, r, _GLANCE) for e, r in found if who in ("", e.recipient, e.sender_id)]
+        return rows[:count]
 
     @verb("message inbox", callers=PEOPLE)
     async def inbox(self, caller: Caller, keep: bool = False) -> list[Message]:
@@ -161,7 +164,8 @@ class Messages:
             raise Refused(f"{target!r} is you; hand off to someone else ({others})")
         return agent.id
 
-    def _message(self, envelope: Envelope, receipt: Receipt) -> Message:
+    def _message(self, envelope: Envelope, receipt: Receipt, most: int = sys.maxsize) -> Message:
         e, r = envelope, receipt
         label = self._kernel.roster.label(e.recipient)
-        return Message(e.id, e.sender, label, r.state, e.body, e.at, r.outcome, r.reason, e.in_reply_to, e.trace)
+        body = e.body if len(e.body) <= most else e.body[: most - 1] + "…"
+        return Message(e.id, e.sender, label, r.state, body, e.at, r.outcome, r.reason, e.in_reply_to, e.trace)
