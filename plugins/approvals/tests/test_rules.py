@@ -201,7 +201,7 @@ async def test_the_file_keeps_its_comments_and_a_broken_one_the_last_good_rules(
     for broken, line in [
         ("{agent: x, match: y, answer: allow}", "tool"),
         ("{agent: x, tool: y, match: z, answer: perhaps}", "perhaps"),
-        ("[", "flow"),
+        ("[", "expected"),
     ]:
         file.write_text(text + f"    - {broken}\n")
         with pytest.raises(ConfigError, match=line):
