@@ -44,6 +44,7 @@ class Flags(argparse.ArgumentParser):
         self.add_argument("--replay", choices=("no", "before", "after"), default="before", help="history at a load")
         self.add_argument("--no-load", action="store_true")
         self.add_argument("--no-resume", action="store_true")
+        self.add_argument("--lies", action="store_true", help="it says that it can resume, and cannot")
         self.add_argument("--no-http", action="store_true", help="no MCP server over HTTP")
         self.add_argument("--strange", action="store_true", help="news of a later version, and of others' sessions")
 
@@ -69,6 +70,9 @@ class Acp(ScriptedAgent):
             "session/set_model": self._set_model,
             "session/set_config_option": self._set_option,
         }
+        if flags.no_resume or flags.lies:
+            del self._requests["session/resume"]
+        self._owed = False  # history that is said again after the answer
 
     # ------------------------------------------------------------------------------------------------- hearing
 
@@ -97,7 +101,10 @@ class Acp(ScriptedAgent):
         try:
             self._send({"id": number, "result": answer(params)})
         except LookupError as error:
-            self._error(number, INVALID, str(error.args[0]))
+            return self._error(number, INVALID, str(error.args[0]))
+        if self._owed:  # Gemini's answer does not wait for its history
+            self._owed = False
+            self._replay()
 
     def _prompted(self, number: Any, params: dict[str, Any]) -> None:
         if params.get("sessionId") != self.session or not self.session:
@@ -129,11 +136,10 @@ class Acp(ScriptedAgent):
         offer = self._reopened(params)
         if self._flags.replay == "before":
             self._replay()
+        self._owed = self._flags.replay == "after"
         return offer
 
     def _resume(self, params: dict[str, Any]) -> Any:
-        if self._flags.no_resume:
-            raise LookupError("Method not found")
         return self._reopened(params)
 
     def _reopened(self, params: dict[str, Any]) -> Any:
