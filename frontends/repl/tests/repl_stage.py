@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Annotated
 
 import trio
+import trio.testing
 
-from aegis import Caller, Completes, Decision, NotFound, PermissionRequest, Probe, Profile, hookimpl, open_kernel, verb
+from aegis import Caller, Completes, PermissionRequest, Probe, Profile, hookimpl, open_kernel, verb
 from aegis import events as e
 from aegis.client import LocalClient
 from aegis.project import Project
+from aegis_approvals import plugin as approvals
 from aegis_cli import control, remote
 from aegis_repl.plugin import ReplConsole
 
@@ -74,12 +76,20 @@ class Actor:
                 done = await kernel.verbs.call(caller, "handoff", args)
                 self._say(e.ToolResult("t1", str(done)))
             case "ask":
-                done = await self._seat.ask(PermissionRequest("req-1", "Bash", "execute", "rm -rf build"))
-                self._say(e.Text(f"it was {done.outcome}: {done.reason}"))
+                commands = " ".join(rest).split(",") if rest else ["rm -rf build"]
+                async with trio.open_nursery() as nursery:
+                    for number, command in enumerate(commands):
+                        nursery.start_soon(self._ask, str(number), command)
+                        await trio.testing.wait_all_tasks_blocked()
             case _:
                 self._say(e.Text("echo: "), e.Text(" ".join(words)))
         usage = e.Usage(input=100, cache_read=900, output=50)
         self._say(e.TurnEnded(outcome, cost_usd=0.031, usage=usage))
+
+    async def _ask(self, number: str, command: str) -> None:
+        request = PermissionRequest(number, "Bash", "execute", command, {"command": command})
+        done = await self._seat.ask(request)
+        self._say(e.Text(f"it was {done.outcome}: {done.reason}\n"))
 
     async def receive(self):
         await self._news.wait()
@@ -95,11 +105,9 @@ class Theatre:
     """The driver `actor`, and the verbs a console needs, as the real plugins name them."""
 
     name, settings, resumes = "actor", Profile, False
-    order, timeout = 0, None
 
     def __init__(self) -> None:
         self.kernel = self.nursery = None
-        self._open: dict[str, tuple[trio.Event, list[Decision]]] = {}
 
     @hookimpl
     def aegis_drivers(self):
@@ -108,11 +116,6 @@ class Theatre:
     @hookimpl
     def aegis_primitives(self, kernel):
         self.kernel = kernel
-        kernel.verbs.complete_with("approval", lambda: sorted(self._open))
-        return [self]
-
-    @hookimpl
-    def aegis_interceptors(self, kernel):
         return [self]
 
     @asynccontextmanager
@@ -125,30 +128,6 @@ class Theatre:
     async def run(self) -> None:
         async with trio.open_nursery() as self.nursery:
             await trio.sleep_forever()
-
-    async def permission(self, seat, request):
-        event, decisions = self._open[request.id] = (trio.Event(), [])
-        await event.wait()
-        del self._open[request.id]
-        return decisions[0]
-
-    def _decide(self, request: str, decision: Decision) -> str:
-        if request not in self._open:
-            raise NotFound(f"no open request {request!r}")
-        event, decisions = self._open[request]
-        decisions.append(decision)
-        event.set()
-        return decision.outcome
-
-    @verb("approvals allow")
-    async def allow(self, caller: Caller, request: Annotated[str, Completes("approval")], reason: str = "") -> str:
-        """Let the agent do it, this once."""
-        return self._decide(request, Decision("allowed", reason))
-
-    @verb("approvals deny")
-    async def deny(self, caller: Caller, request: Annotated[str, Completes("approval")], reason: str = "") -> str:
-        """Refuse it."""
-        return self._decide(request, Decision("denied", reason))
 
     @verb("send")
     async def send(self, caller: Caller, handle: Handle, text: str, wait: bool = False):
@@ -195,7 +174,9 @@ class Theatre:
 @asynccontextmanager
 async def staged(folder: Path, *handles: str, **plugins: object):
     """Enter a kernel in which agents of these handles live."""
-    async with open_kernel(folder, plugins={"theatre": Theatre(), **plugins}, environment={}) as kernel:
+    async with open_kernel(
+        folder, plugins={"theatre": Theatre(), "approvals": approvals, **plugins}, environment={}
+    ) as kernel:
         for handle in handles:
             await kernel.roster.spawn("actor", handle)
         yield kernel

@@ -10,11 +10,12 @@ from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import create_pipe_input
 from repl_stage import ME, staged
 
-from aegis import AegisError
+from aegis import AegisError, Caller
 from aegis.client import LocalClient
 from aegis_repl.repl import GONE, Repl
 from aegis_repl.screen import FrameOutput
 
+BOB = Caller("human", "bob")
 ESC, ALT, CTRL_LEFT, CTRL_RIGHT = "\x1b", "\x1b", "\x1b[1;5D", "\x1b[1;5C"
 
 
@@ -119,6 +120,49 @@ async def test_a_lone_escape_stops_the_turn(tmp_path):
         visit.type(ESC)
         await visit.wait("stopping…")
         await visit.wait("── stopped in")
+
+
+async def test_questions_are_answered_in_order_once_always_and_with_a_reason(tmp_path):
+    async with visiting(tmp_path, "aa") as visit:
+        visit.type("ask ls,make,rm x,make\r")
+        await visit.wait(
+            r"\? aa asks to use Bash: ls \(1 of 4\)\n  y allows once · a always, for this agent · n \[why\]"
+        )
+        visit.type("y\r")
+        await visit.wait(r"it was allowed: allowed by human:anna\n")
+        await visit.wait(r"\? aa asks to use Bash: make \(1 of 3\)")
+        visit.type("a\r")
+        await visit.wait(r"aa: make is allowed, and from now on: \w{6}: allow aa Bash 'make'")
+        await visit.wait(r"it was allowed: the rule \w{6} says: allow aa Bash 'make'\n")
+        await visit.wait(r"\? aa asks to use Bash: rm x\n")
+        visit.type('n not "today", please\r')
+        await visit.wait(r'it was denied: not "today", please\n')
+        await visit.wait("── done")
+    assert "match: make" in (tmp_path / ".aegis.yaml").read_text()
+
+
+async def test_a_rule_that_cannot_be_made_leaves_the_question_open(tmp_path):
+    async with visiting(tmp_path, "aa") as visit:
+        visit.type("ask TOKEN=abcdefgh make\r")
+        await visit.wait(r"\? aa asks to use Bash")
+        visit.type("a\r")
+        await visit.wait("✗ no rule was made of this: it looks like it holds a secret")
+        await visit.wait(r"\? aa asks to use Bash")
+        visit.type("n\r")
+        await visit.wait("it was denied: denied by human:anna")
+
+
+async def test_an_answer_from_elsewhere_is_said_and_the_question_goes(tmp_path):
+    async with visiting(tmp_path, "aa") as visit:
+        visit.type("ask ls\r")
+        await visit.wait(r"\? aa asks to use Bash: ls\n")
+        [row] = await visit.kernel.verbs.call(BOB, "approvals list")
+        await visit.kernel.verbs.call(BOB, "approvals deny", {"request": row.id})
+        await visit.wait("└ denied by human:bob")
+        await visit.wait("── done")
+        visit.type("hello\r")
+        await visit.wait("echo: hello")
+        assert "y allows once" not in visit.paper.plain.rpartition("── done")[0].rpartition("── done")[2]
 
 
 async def test_lines_arrive_in_the_order_they_were_typed(tmp_path):

@@ -1,3 +1,6 @@
+import pytest
+
+from aegis import Refused
 from aegis import events as e
 from aegis.bus import Batch
 from aegis_repl import bars
@@ -101,7 +104,80 @@ def test_what_is_asked_is_known_from_the_snapshot_and_gone_when_answered():
     state = opened(agent("a", asking=[{"t": "PermissionAsked", "id": "r1", "tool": "Bash", "title": "ls"}]))
     assert state.view().question == "a asks to use Bash: ls"
     fold(state, "a", e.PermissionAnswered("r1", "allowed"))
-    assert state.asked is None
+    assert state.view().question == ""
+
+
+def at_clock(*agents):
+    """Return a state, and the list whose only value is its clock's time."""
+    time = [100.0]
+    state = State(lambda: time[0])
+    state.load({"caller": "human:anna", "agents": list(agents), "default_agent": "opus"})
+    return state, time
+
+
+def test_questions_stand_in_order_and_each_answer_is_for_the_one_that_is_shown():
+    state, _ = at_clock(agent("a"))
+    fold(state, "a", *(e.PermissionAsked(str(n), "Bash", title=f"run {n}") for n in range(4)))
+    assert state.view().question == "a asks to use Bash: run 0 (1 of 4)"
+    lines = ["y", "a", "n not today", "n"]
+    given = [state.answer(line) for line in lines]
+    assert [(g.verb, g.args) for g in given] == [
+        ("approvals allow", {"request": "01a/0"}),
+        ("approvals allow", {"request": "01a/1", "always": True}),
+        ("approvals deny", {"request": "01a/2", "reason": "not today"}),
+        ("approvals deny", {"request": "01a/3"}),
+    ]
+    assert state.view().question == "" and not state.view().faces[0].asks
+    state.again("01a", "2")
+    assert state.view().question == "a asks to use Bash: run 2"
+    assert fold(state, "a", e.PermissionAnswered("1", "allowed", "allowed by human:anna"))[0] == [
+        "  └ allowed by human:anna"
+    ]
+
+
+@pytest.mark.parametrize("line", ["yes please", "y why", "a bit", "nothing", " y", "hello", ""])
+def test_what_is_no_answer_is_said(line):
+    state, _ = at_clock(agent("a"))
+    fold(state, "a", e.PermissionAsked("1", "Bash"))
+    assert state.answer(line) is None
+    assert state.view().question
+
+
+def test_with_no_question_a_letter_is_a_letter():
+    state, _ = at_clock(agent("a"))
+    assert state.answer("y") is None
+
+
+def test_a_question_answered_elsewhere_says_so_and_takes_no_answer_meant_for_it():
+    state, time = at_clock(agent("a"))
+    fold(state, "a", e.PermissionAsked("1", "Bash", title="ls"), e.PermissionAsked("2", "Bash", title="rm x"))
+    time[0] += 5
+    said = ["  └ denied by human:bob", "· no longer asked: Bash: ls (denied by human:bob)"]
+    assert fold(state, "a", e.PermissionAnswered("1", "denied", "denied by human:bob"))[0] == said
+    with pytest.raises(Refused, match="become another one: it asks to use Bash: rm x"):
+        state.answer("y")
+    time[0] += 1
+    assert state.answer("y").args == {"request": "01a/2"}
+    fold(state, "a", e.PermissionAnswered("2", "allowed"), e.PermissionAsked("3", "Bash", title="ls"))
+    time[0] += 5
+    fold(state, "a", e.PermissionAnswered("3", "expired", "nobody answered"))
+    with pytest.raises(Refused, match=r"answers nothing any more: Bash: ls \(expired: nobody answered\)"):
+        state.answer("n too late")
+    assert state.answer("n too late") is None, "said again, it is meant for the agent"
+
+
+def test_what_a_rule_answers_at_once_was_nobodys_question():
+    state, _ = at_clock(agent("a"))
+    fold(state, "a", e.PermissionAsked("1", "Bash"))
+    assert fold(state, "a", e.PermissionAnswered("1", "allowed", "the rule x"))[0] == ["  └ allowed: the rule x"]
+    assert state.answer("y") is None
+
+
+def test_after_a_gap_the_questions_are_what_the_snapshot_says():
+    state, _ = at_clock(agent("a"))
+    fold(state, "a", e.PermissionAsked("1", "Bash"))
+    state.refresh({"agents": [agent("a", asking=[{"t": "PermissionAsked", "id": "2", "tool": "Edit"}])]})
+    assert state.view().question == "a asks to use Edit"
 
 
 def test_mail_to_this_person_and_faults_of_the_kernel_are_shown_whatever_is_active():

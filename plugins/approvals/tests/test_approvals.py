@@ -1,6 +1,7 @@
 """A person answers, once; what was asked and how it ended is kept."""
 
 import shutil
+from contextlib import suppress
 
 import pytest
 import trio
@@ -82,6 +83,18 @@ async def test_a_number_is_never_a_providers_id(kernel, asking):
             await call(kernel, "allow", request="1", by=BOB)
         assert not got
         await call(kernel, "deny", request="2")
+
+
+async def test_what_has_ended_does_not_become_what_begins_like_it(kernel, asking):
+    seat = await asking.seat(kernel)
+    async with asked(seat, run("first", "call-1"), run("second", "call-10")) as got:
+        for word in ("call-1", f"{seat.agent_id}/call-1", "calm-codd/call-1"):
+            with suppress(Refused):
+                await call(kernel, "allow", request=word)
+        assert len(got) == 1
+        with pytest.raises(NotFound):
+            await call(kernel, "allow", request="calm-codd/call-")
+        await call(kernel, "deny", request="call-10")
 
 
 async def test_the_question_and_its_end_are_seen_and_kept(kernel, asking):

@@ -92,7 +92,7 @@ def above_prompt(view: View, width: int, now: float) -> Line:
         rows.append([("class:dot.working", f"{spin} {face.state}…{_elapsed(face, now)}"), ("class:dim", hint)])
     if view.question:
         rows.append([("class:ask", f"? {view.question}")])
-        rows.append([("class:dim", "  y allows once · n [why] denies")])
+        rows.append([("class:dim", "  y allows once · a always, for this agent · n [why] denies")])
     if view.confirm:
         rows.append([("class:ask", f"? {view.confirm}"), ("class:dim", "  y / n")])
     line: Line = []

@@ -67,9 +67,7 @@ def event(happened: e.Event) -> list[Line]:
         case e.PermissionAsked():
             return [[("class:ask", f"? asks to use {wants(happened)}")]]
         case e.PermissionAnswered():
-            outcome, reason = happened.outcome, first_line(happened.reason)
-            said = reason if reason.startswith(outcome) else f"{outcome}: {reason}" if reason else outcome
-            return [[("class:dim", f"  └ {said}")]]
+            return [[("class:dim", f"  └ {settled(happened)}")]]
         case e.TurnEnded():
             return [ending(happened)]
         case e.Delivered():
@@ -130,6 +128,12 @@ def wants(asked: e.PermissionAsked) -> str:
     """Return the tool and what it would do, on one line."""
     tool, title = called(asked.tool), asked.title.removeprefix(f"{asked.tool} ")
     return first_line(tool + (f": {title}" if title and title != asked.tool else ""), 200)
+
+
+def settled(ended: e.PermissionAnswered) -> str:
+    """Return how a request ended and why, on one line."""
+    outcome, reason = ended.outcome, first_line(ended.reason)
+    return reason if reason.startswith(outcome) else f"{outcome}: {reason}" if reason else outcome
 
 
 def called(tool: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import termios
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import inf
 from typing import Any
@@ -24,6 +23,7 @@ from aegis.frontend import Client
 from aegis_repl import render
 from aegis_repl.keys import Act
 from aegis_repl.parse import LOCAL, Command, Say, bind, parse
+from aegis_repl.questions import Answer
 from aegis_repl.screen import FrameOutput, Screen
 from aegis_repl.state import State
 from aegis_repl.welcome import help_on, welcome
@@ -185,11 +185,8 @@ class Repl:
         self._screen.show(self._state.view())
 
     def _line(self, text: str) -> None:
-        asked = self._state.asked
-        if asked and (text.strip() in ("y", "n") or text.startswith("n ")):
-            verb = "approvals allow" if text.strip() == "y" else "approvals deny"
-            why = text.strip()[1:].strip()
-            self._call(verb, asked.id + (f" --reason {json.dumps(why, ensure_ascii=False)}" if why else ""), quiet=True)
+        if answer := self._state.answer(text):
+            self._nursery.start_soon(self._answer, self._state.active, answer)
             return
         match parse(text, list(self._verbs)):
             case Say(said, handle):
@@ -203,6 +200,12 @@ class Repl:
                 self._tab(rest)
             case Command(name, rest):
                 self._call(name, rest, quiet=name == "spawn", follow=name == "spawn")
+
+    async def _answer(self, agent_id: str, answer: Answer) -> None:
+        """Answer what an agent asks; what is not taken is asked again."""
+        if not await self._run(answer.verb, answer.args, quiet="always" not in answer.args):
+            self._state.again(agent_id, answer.call)
+            self._screen.show(self._state.view())
 
     def _here(self) -> str:
         tab = self._state.tabs.get(self._state.active)
@@ -266,11 +269,14 @@ class Repl:
         """Begin a verb in a task of its own: a long one keeps nobody from typing."""
         self._nursery.start_soon(lambda: self._run(verb, rest, quiet=quiet, follow=follow))
 
-    async def _run(self, name: str, rest: str, *, quiet: bool = False, follow: bool = False) -> bool:
+    async def _run(
+        self, name: str, rest: str | Mapping[str, Any], *, quiet: bool = False, follow: bool = False
+    ) -> bool:
         try:
             verb = self._verbs.get(name)
             # A verb that is not there is asked for all the same: the kernel says best what is missing.
-            value = await self._client.call(name, bind(verb, rest) if verb else {})
+            args = rest if not isinstance(rest, str) else bind(verb, rest) if verb else {}
+            value = await self._client.call(name, args)
         except Exception as error:  # noqa: BLE001  a verb's fault is its answer, never the end of the screen
             self._say(render.refusal(error))
             return False

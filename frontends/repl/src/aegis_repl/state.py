@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from aegis import events as e
 from aegis.bus import Batch
 from aegis_repl import render
+from aegis_repl.questions import Answer, Questions
 from aegis_repl.render import Line
 from aegis_repl.transcript import Transcript
 
@@ -61,7 +62,7 @@ class Tab:
     transcript: Transcript
     unseen: bool = False
     unread: bool = False  # it was at work before this screen was
-    asking: dict[str, e.PermissionAsked] = field(default_factory=dict)
+    questions: Questions = field(default_factory=Questions)
     since: float | None = None
     used: tuple[int, int, int] = (0, 0, 0)  # tokens read, of them cached, and said, in turns that are over
     turn: tuple[int, int, int] = (0, 0, 0)
@@ -119,6 +120,9 @@ class State:
         if tab.agent["state"] not in ("working", "starting"):  # it wakes for what is first in line
             told = [replace(x, position=0) if isinstance(x, e.Delivered) and x.position == 1 else x for x in told]
         shown = tab.transcript.add(told)
+        for event in told:
+            if isinstance(event, e.PermissionAnswered) and (said := tab.questions.end(event, self._now())):
+                shown = [*shown, *tab.transcript.note(said)]
         tab.unread = tab.unread and not shown and not tab.transcript.live  # what follows is seen; nothing is seen twice
         if batch.agent_id == self.active:
             return [*lines, *shown], ring
@@ -155,13 +159,14 @@ class State:
             lines += said if agent["id"] == self.active else []
             known.unseen = known.unseen or agent["id"] != self.active
         known.agent = agent
-        known.asking = _asking(agent)
+        known.questions.load(agent.get("asking", ()), self._now())
         if agent["state"] != "working":
             known.since = None
         return lines
 
     def _meet(self, agent: Mapping[str, Any]) -> Tab:
-        tab = self.tabs[agent["id"]] = Tab(agent, Transcript(self.me), asking=_asking(agent))
+        tab = self.tabs[agent["id"]] = Tab(agent, Transcript(self.me))
+        tab.questions.load(agent.get("asking", ()), self._now())
         self.tabs = dict(sorted(self.tabs.items()))  # ids grow with time: tabs stand in the order of birth
         self.active = self.active or agent["id"]
         return tab
@@ -194,9 +199,7 @@ class State:
                 tab.used = tuple(map(sum, zip(tab.used, last, strict=True)))  # type: ignore[assignment]
                 tab.since, tab.turn = None, (0, 0, 0)
             case e.PermissionAsked():
-                tab.asking[event.id] = event
-            case e.PermissionAnswered():
-                tab.asking.pop(event.id, None)
+                tab.questions.ask(event, self._now())
 
     def note(self, lines: list[Line]) -> list[Line]:
         """Put lines of the screen's own into the active transcript and return what to print."""
@@ -231,18 +234,22 @@ class State:
             del lines[0]
         return [[], [("class:divider", "───"), ("class:title", title), ("class:divider", "───")], *lines]
 
-    @property
-    def asked(self) -> e.PermissionAsked | None:
-        """What the active agent waits for leave to do, the oldest first."""
+    def answer(self, line: str) -> Answer | None:
+        """Return what a typed line answers the active agent, None when it is no answer; raises `Refused`, see there."""
         tab = self.tabs.get(self.active)
-        return next(iter(tab.asking.values()), None) if tab else None
+        return tab.questions.answer(self.active, line, self._now()) if tab else None
+
+    def again(self, agent_id: str, call: str) -> None:
+        """Ask the person again: the answer was not taken."""
+        if tab := self.tabs.get(agent_id):
+            tab.questions.again(call)
 
     # -- what is drawn ------------------------------------------------------------------------------------------
 
     def view(self) -> View:
         """Return what is to be drawn now."""
         tab = self.tabs.get(self.active)
-        question = f"{tab.handle} asks to use {render.wants(self.asked)}" if tab and self.asked else ""
+        question = f"{tab.handle} {tab.questions.text}" if tab and tab.questions.first else ""
         closing = self.tabs.get(self.closing)
         last = " and leave aegis" if len(self.tabs) == 1 else ""
         confirm = f"close {closing.handle}{last}?" if closing else ""
@@ -250,19 +257,18 @@ class State:
         return View(faces, tab.transcript.live if tab else [], question, confirm)
 
     def _face(self, number: int, agent_id: str, tab: Tab) -> Face:
-        agent, total = tab.agent, [a + b for a, b in zip(tab.used, tab.turn, strict=True)]
+        agent, asks, total = (
+            tab.agent,
+            bool(tab.questions.waiting),
+            [a + b for a, b in zip(tab.used, tab.turn, strict=True)],
+        )
         notes = tuple(f"{source}: {text}" for source, text in agent["notes"].items())
         return Face(
             number, tab.handle, agent["profile"], agent["model"], agent["permission"], agent["state"], agent["reason"],
-            agent_id == self.active, tab.unseen, bool(tab.asking), agent["queued"], *total, agent["cost_usd"],
+            agent_id == self.active, tab.unseen, asks, agent["queued"], *total, agent["cost_usd"],
             tab.since, notes,
         )  # fmt: skip
 
 
 def _tokens(usage: e.Usage) -> tuple[int, int, int]:
     return usage.input + usage.cache_read + usage.cache_write, usage.cache_read, usage.output
-
-
-def _asking(agent: Mapping[str, Any]) -> dict[str, e.PermissionAsked]:
-    asked = (e.decode({"t": "PermissionAsked", **one}) for one in agent.get("asking", ()))
-    return {one.id: one for one in asked if isinstance(one, e.PermissionAsked)}

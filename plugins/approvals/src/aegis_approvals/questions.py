@@ -144,9 +144,15 @@ class Questions:
         """
         if word.isdecimal():
             return word
-        agent, slash, call = word.rpartition("/")
-        ours = [w.asked for w in self.open.values() if not slash or agent in (w.asked.agent_id, w.asked.agent)]
-        fitting = [a for a in ours if a.call == call] or [a for a in ours if call and a.call.startswith(call)]
+        agent, slash, call = word.partition("/")
+        if not slash:
+            agent, call = "", word
+        ours = [w.asked for w in self.open.values() if agent in (w.asked.agent_id, w.asked.agent, "")]
+        fitting = [asked for asked in ours if asked.call == call]
+        if not fitting and (past := self._docket.called(agent, call)):
+            return past  # and not what is open and begins like it
+        if not slash:
+            fitting = fitting or [asked for asked in ours if word and asked.call.startswith(word)]
         if len(fitting) > 1:
             raise Refused(f"{word!r} fits {len(fitting)} requests: {', '.join(map(str, fitting))}; say the number")
-        return fitting[0].id if fitting else self._docket.called(agent, call) or word
+        return fitting[0].id if fitting else word
