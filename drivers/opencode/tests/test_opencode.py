@@ -1,0 +1,59 @@
+"""How OpenCode is started: its configuration, into which the profile's model and permission are merged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aegis import ConfigError, Seat
+from aegis_opencode.driver import OpenCodeDriver, OpenCodeProfile
+
+PROVIDER = {"provider": {"mine": {"npm": "x"}}, "permission": {"webfetch": "deny", "bash": "allow"}}
+
+
+def configured(folder: Path, env: dict[str, str] | None = None, **keys: Any) -> dict[str, Any]:
+    unused: Any = None
+    profile = OpenCodeProfile(**keys)
+    seat = Seat("01AGENT", "lucid-knuth", profile, folder, folder, unused, unused, env=env or {})
+    command = OpenCodeDriver().command(seat, profile)
+    assert command.argv == ["opencode", "acp"]
+    config: dict[str, Any] = json.loads(command.env["OPENCODE_CONFIG_CONTENT"])
+    return config
+
+
+@pytest.mark.parametrize(
+    ("permission", "edit", "bash", "verbs"),
+    [
+        ("read", "deny", "deny", "allow"),
+        ("write", "ask", "ask", "allow"),
+        ("auto", "ask", "ask", "allow"),
+        ("full", "allow", "allow", "allow"),
+    ],
+)
+def test_its_permissions_for_every_agent_of_its_own(
+    tmp_path: Path, permission: str, edit: str, bash: str, verbs: str
+) -> None:
+    config = configured(tmp_path, permission=permission)
+    for told in (config["permission"], *(agent["permission"] for agent in config["agent"].values())):
+        assert [told.get(tool, told["*"]) for tool in ("edit", "bash", "aegis_*")] == [edit, bash, verbs]
+
+
+def test_what_is_configured_already_is_kept(tmp_path: Path) -> None:
+    env = {"OPENCODE_CONFIG_CONTENT": json.dumps({"provider": {"theirs": {"npm": "y"}}, "model": "theirs/a"})}
+    config = configured(tmp_path, env, config={"provider": {"mine": {"npm": "x"}}, "share": "auto"}, model="mine/b")
+    assert config["provider"] == {"theirs": {"npm": "y"}, "mine": {"npm": "x"}}
+    assert (config["model"], config["share"], config["autoupdate"]) == ("mine/b", "disabled", False)
+    assert config["experimental"] == {"continue_loop_on_deny": True}
+
+
+def test_a_permission_that_is_one_word_gives_way(tmp_path: Path) -> None:
+    assert configured(tmp_path, config={"permission": "allow"}, permission="read")["permission"]["edit"] == "deny"
+
+
+@pytest.mark.parametrize("said", ["{", "[1]", '"x"'])
+def test_a_configuration_that_is_none_is_said(tmp_path: Path, said: str) -> None:
+    with pytest.raises(ConfigError, match="OPENCODE_CONFIG_CONTENT in the environment is not a JSON object"):
+        configured(tmp_path, {"OPENCODE_CONFIG_CONTENT": said})
