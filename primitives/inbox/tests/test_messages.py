@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 
 import pytest
@@ -203,6 +204,13 @@ async def test_a_list_shows_how_a_long_message_begins_and_show_all_of_it(house):
     sent = await house.call("send", BO, handle="calm-codd", text="x" * 5000)
     [row] = await house.call("message list")
     assert (row.body, (await house.call("message show", message=sent.id)).body) == ("x" * 199 + "…", "x" * 5000)
+
+
+async def test_mail_is_read_whole(house):
+    anna = await house.spawn("calm-codd")
+    sent = await house.call("handoff", anna, target_handle="human", context="one\n" + "x" * 5000)
+    said = str(await house.call("message inbox", Caller("human", getpass.getuser())))
+    assert said.startswith("✉ from agent:calm-codd · 20") and said.endswith(f"{sent.id}\none\n{'x' * 5000}")
 
 
 async def test_no_agent_takes_the_name_by_which_the_person_is_reached(house):

@@ -158,6 +158,6 @@ class _Peer:
 
 def sentence(value: Any) -> str | None:
     """Return what a verb's value says of itself to people, or None when it only has fields."""
-    if isinstance(value, msgspec.Struct) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+    if isinstance(value, msgspec.Struct | list) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         return str(value) if type(value).__str__ is not object.__str__ else None
     return None

@@ -36,6 +36,13 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     trace: str = ""
 
 
+class Letters(list[Message]):
+    """Messages to be read, whole: a table would cut what is then counted as seen."""
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"✉ from {m.sender} · {m.at} · {m.id}\n{m.body}" for m in self)
+
+
 def sent(
     kernel: Kernel, caller: Caller, recipient: str, body: str, *, interrupt: bool = False, reply: str = ""
 ) -> Envelope:
@@ -134,7 +141,7 @@ class Messages:
     async def inbox(self, caller: Caller, keep: bool = False) -> list[Message]:
         """List what was sent to you and you have not seen; with --keep it stays unseen."""
         letters = self._kernel.post.letters(str(caller))
-        shown = [self._message(*self._kernel.post.find(x.envelope.id)) for x in letters]
+        shown = Letters(self._message(*self._kernel.post.find(x.envelope.id)) for x in letters)
         if not keep:
             await self._kernel.post.read(letters)
         return shown
