@@ -72,8 +72,9 @@ class Config:
             return self._default or next(iter(self.profiles))
         if not self._found:  # a probe runs `CLI --version`: once is enough
             drivers = {d.name: d for d in self._drivers.values()}
-            real = (n for n, d in drivers.items() if not getattr(d, "fallback", False) and d.probe().found)
-            self._found = next(real, next(iter(drivers), ""))
+            spare = [n for n, d in drivers.items() if getattr(d, "fallback", False)]
+            real = (n for n, d in drivers.items() if n not in spare and d.probe().found)
+            self._found = next(real, next(iter([*spare, *drivers]), ""))
         return self._found
 
     def _check(self, document: CommentedMap, plain: dict[str, Any]) -> _Checked:

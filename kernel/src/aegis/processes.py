@@ -166,8 +166,8 @@ async def running(command: Command, nursery: trio.Nursery) -> AsyncIterator[Proc
             command.argv, stdin=pipe, stdout=pipe, stderr=pipe, env=command.env, cwd=command.cwd, start_new_session=True
         )
     except (OSError, ValueError) as error:
-        missing = isinstance(error, FileNotFoundError) and command.cwd.is_dir()
-        why = "it is not installed, or not on PATH" if missing else str(error)
+        why = "it is not installed, or not on PATH" if isinstance(error, FileNotFoundError) else str(error)
+        why = why if command.cwd.is_dir() else f"its working folder {command.cwd} does not exist"
         raise LaunchError(f"cannot start {command.argv[0]!r}: {why}") from None
     child = Process(command, process)
     nursery.start_soon(child.drain)

@@ -33,7 +33,7 @@ class YamlFile:
             document = self._yaml.load(self._text() if text is None else text)
             document = CommentedMap() if document is None else document
             if not isinstance(document, CommentedMap):
-                raise ValueError(f"the file must be a mapping of sections, not a {type(document).__name__}")
+                raise ValueError(f"the file must be a mapping of sections, not {str(document)[:40]!r}")
             return document, _plain(document, [_MOST], 0)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark

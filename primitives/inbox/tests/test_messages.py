@@ -219,3 +219,12 @@ async def test_no_agent_takes_the_name_by_which_the_person_is_reached(house):
         await house.call("spawn", agent="actor", handle="human")
     with pytest.raises(Refused, match="the person"):
         await house.call("rename", old_handle="calm-codd", new_handle="user")
+
+
+async def test_a_message_too_long_for_any_model_is_refused_with_what_to_do(house):
+    await house.spawn("calm-codd")
+    for verb, name in (("send", "text"), ("handoff", "context")):
+        to = {"handle": "calm-codd"} if verb == "send" else {"target": "calm-codd"}
+        with pytest.raises(Refused, match="put them in a file"):
+            await house.call(verb, **to, **{name: "x" * 1_000_001})
+    assert await house.call("message list") == []

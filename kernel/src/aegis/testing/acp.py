@@ -82,6 +82,9 @@ class Acp(ScriptedAgent):
             message = json.loads(line)
         except ValueError:
             return
+        if self._owed:  # Gemini's answer does not wait for its history
+            self._owed = False
+            self._replay()
         match message:
             case {"id": number, "method": "session/prompt", "params": dict(params)}:
                 self._prompted(number, params)
@@ -101,10 +104,7 @@ class Acp(ScriptedAgent):
         try:
             self._send({"id": number, "result": answer(params)})
         except LookupError as error:
-            return self._error(number, INVALID, str(error.args[0]))
-        if self._owed:  # Gemini's answer does not wait for its history
-            self._owed = False
-            self._replay()
+            self._error(number, INVALID, str(error.args[0]))
 
     def _prompted(self, number: Any, params: dict[str, Any]) -> None:
         if params.get("sessionId") != self.session or not self.session:

@@ -15,6 +15,7 @@ Handle = Annotated[str, Completes("handle")]
 Target = Annotated[
     str, Completes("handle"), Field(validation_alias=AliasChoices("target_handle", "target"), description="who gets it")
 ]
+LONGEST = 1_000_000  # characters: more than any model reads in a turn
 PEOPLE = frozenset({"human", "telegram", "schedule", "workflow", "queue", "system"})
 PERSON = frozenset({"human", "person", "user"})  # what a handoff to the person is addressed to
 _GLANCE = 200  # characters of a body in a list: a long one would drown the others
@@ -60,6 +61,14 @@ def sent(
     )
 
 
+def _readable(body: str, empty: str) -> None:
+    if not body.strip():
+        raise Refused(empty)
+    if len(body) > LONGEST:
+        raise Refused(f"{len(body):,} characters are too many for a message (at most {LONGEST:,}); "
+                      "put them in a file and hand over its path")  # fmt: skip
+
+
 class Messages:
     """The verbs on messages."""
 
@@ -79,8 +88,7 @@ class Messages:
         An idle agent begins a turn with it now; a busy one reads it right after its turn, so do not wait or retry:
         end your own turn, an answer wakes you. `interrupt` cuts its turn short instead; `in_reply_to` is a message id.
         """
-        if not context.strip():
-            raise Refused("the context is empty; say what the other should know or do")
+        _readable(context, "the context is empty; say what the other should know or do")
         recipient = self._address(caller, target_handle)
         letter = sent(self._kernel, caller, recipient, context, interrupt=interrupt, reply=in_reply_to)
         return await self._kernel.post.deliver(letter)
@@ -91,8 +99,7 @@ class Messages:
     ) -> str | Receipt:
         """Say something to an agent; with --wait, return its reply once the turn that carried this is over."""
         agent = self._kernel.roster.find(handle)
-        if not text.strip():
-            raise Refused("the text is empty; say something")
+        _readable(text, "the text is empty; say something")
         receipt = await self._kernel.post.deliver(sent(self._kernel, caller, agent.id, text, interrupt=interrupt))
         if not wait:
             return receipt
