@@ -124,7 +124,7 @@ class Approvals:
     @verb("approvals revoke", callers=PEOPLE)
     async def revoke(self, caller: Caller, rule: RuleId) -> str:
         """Take a rule out of `.aegis.yaml`; what it answered is asked again."""
-        return f"revoked: {await self._rules.revoke(rule)}"
+        return f"revoked: {self._rules.revoke(rule)}"
 
 
 def _row(past: Past) -> Row:

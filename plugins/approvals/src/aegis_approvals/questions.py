@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from math import inf
 from typing import Literal
 
 import trio
@@ -25,21 +22,11 @@ class Waiting:
         self.answered, self.over = trio.Event(), trio.Event()
         self.answer: Ended | None = None
         self.ended: Ended | None = None  # as the book has it
-        self.holder = ""
 
     def give(self, answer: Ended) -> None:
         """Answer it."""
         self.answer = answer
         self.answered.set()
-
-    @contextmanager
-    def held(self, by: str) -> Iterator[None]:
-        """Keep others from answering and time from running out while an answer is being prepared."""
-        self.holder, before, self.patience.deadline = by, self.patience.deadline, inf
-        try:
-            yield
-        finally:
-            self.holder, self.patience.deadline = "", before
 
 
 class Questions:
@@ -85,9 +72,8 @@ class Questions:
         """
         waiting = await self._waiting(request)
         rules = self._rules.drawn(waiting.seat, waiting.request, answer) if always else []
-        if rules:
-            with waiting.held(who):
-                await self._rules.add(rules)
+        if rules:  # nothing is awaited from here to the answer: the request is still open when the rule is written
+            self._rules.add(rules)
         ids = " ".join(rule.id for rule in rules)
         said = ", and from now on: " + "; ".join(f"{rule.id}: {rule}" for rule in rules) if rules else ""
         outcome = _OUTCOMES[answer]
@@ -103,7 +89,7 @@ class Questions:
 
     def _settle_alike(self) -> None:
         """Answer what else is open and has a rule now; deny rules win."""
-        for waiting in [w for w in self.open.values() if not w.answer and not w.holder]:
+        for waiting in [w for w in self.open.values() if not w.answer]:
             for answer in ("deny", "allow"):
                 decided = self._rules.decided(waiting.seat, waiting.request, answer)
                 if decided:
@@ -113,8 +99,6 @@ class Questions:
     async def _waiting(self, request: str) -> Waiting:
         number = self.number(request)
         waiting = self.open.get(number)
-        if waiting and waiting.holder:
-            raise Refused(f"request {waiting.asked} is being answered by {waiting.holder}")
         if waiting and not waiting.answer:
             return waiting
         if waiting:
