@@ -80,7 +80,7 @@ async def test_what_cannot_be_started_is_said(tmp_path: Path, argv: list[str], w
 
 async def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery:
-        with pytest.raises(LaunchError, match="its working folder .*gone does not exist"):
+        with pytest.raises(LaunchError, match=r"its working folder .*gone does not exist"):
             async with running(sh("true", tmp_path / "gone"), nursery):
                 pytest.fail("it started")
 

@@ -32,11 +32,13 @@ def decided(permission: Permission, request: PermissionRequest, folder: Path) ->
 
 
 def _inside(folder: Path, paths: Sequence[str]) -> bool:
+    """Whether all lie in the folder, and none is aegis's own configuration, by which an agent would widen its leave."""
     home = folder.resolve()
     try:
-        return all((home / path).resolve().is_relative_to(home) for path in paths)
-    except (OSError, ValueError, RuntimeError):  # a path that is none
+        found = [(home / path).resolve().relative_to(home) for path in paths]
+    except (OSError, ValueError, RuntimeError):  # outside, or a path that is none
         return False
+    return not any(path.parts[:1] in ((".aegis",), (".aegis.yaml",)) or path.parts[:1] == ("~",) for path in found)
 
 
 def option(decision: Decision, offered: Sequence[PermissionOption], *, ever: bool) -> str:
