@@ -44,7 +44,7 @@ def test_nothing_is_lost_whichever_write_the_kernel_dies_at() -> None:
 def test_the_walk_finds_a_ledger_that_does_not_sync() -> None:
     found = walk(SCENARIO, recovered, skip="*-wal", enough=3)
     assert len(found.failures) >= 3
-    assert {crash.loss for crash in found.failures} == {"power loss"}
+    assert {crash.loss for crash in found.failures} == {"power loss"}, str(found)
     assert any("lost" in why or "not there" in why for why in found.failures.values()), str(found)
 
 

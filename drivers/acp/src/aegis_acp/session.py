@@ -182,7 +182,7 @@ class AcpSession:
         if method != "session/request_permission":
             raise RpcError(NO_METHOD, f"aegis has no method {method!r}")
         asked = v1.permission(params)
-        if asked is None or asked.session_id != self.session_id:
+        if asked is None or (self.session_id and asked.session_id != self.session_id):
             self.say([Unknown(params)])
             raise RpcError(
                 INVALID,
