@@ -19,6 +19,7 @@ from aegis_acp.driver import AcpDriver
 from aegis_acp.past import Past
 
 Fake = Callable[..., list[str]]
+Agent = Callable[[str], dict[str, Any]]
 PRIMER = "You are lucid-knuth of PRIMER-77."
 
 
@@ -52,14 +53,26 @@ async def test_each_process_is_billed_for_its_own_turns(seats: Seats, fakecli: F
     assert [of(TurnEnded, events)[0].cost_usd for events in (first, second)] == [0.25, 0.5]
 
 
-async def test_the_primer_is_told_once(seats: Seats, fakecli: Fake, tmp_path: Path) -> None:
-    script = [{"do": [{"say": "{primer}"}]}]
-    _, second = await twice(seats, fakecli(script, speaks="acp"), tmp_path / "kept", "one", "two", primer=PRIMER)
-    assert of(Text, second)[0].text == PRIMER, "it remembers it"
-    counting = [{"do": [{"say": "{body}"}]}]
-    async with seats.open({"command": fakecli(counting, speaks="acp")}, primer=PRIMER) as session:
-        assert of(Text, await turn(session, "/compact"))[0].text == "/compact", "a command goes alone"
-        assert of(Text, await turn(session, "hi"))[0].text == "hi"
+async def test_a_resumed_session_remembers_its_primer(seats: Seats, fakecli: Fake, tmp_path: Path) -> None:
+    command = fakecli([{"do": [{"say": "{primer}"}]}], speaks="acp")
+    _, second = await twice(seats, command, tmp_path / "kept", "one", "two", primer=PRIMER)
+    assert of(Text, second)[0].text == PRIMER
+
+
+async def test_the_primer_is_told_once_and_again_after_a_compaction(seats: Seats, agent: Agent) -> None:
+    script = """
+opened()
+for used in (80, 90, 10, 20, 30):
+    p = hear()
+    text("|".join(block["text"] for block in p["params"]["prompt"]))
+    update("usage_update", used=used, size=100)
+    answer(p, stopReason="end_turn")
+hear()
+"""
+    async with seats.open(agent(script), primer="who you are") as session:
+        words = ["/help", "one", "two", "three", "four"]  # a command of the agent's own goes alone
+        told = [of(Text, await turn(session, word))[0].text for word in words]
+    assert told == ["/help", "who you are|one", "two", "who you are|three", "four"]
 
 
 async def test_an_agent_that_cannot_begins_anew_and_says_so(seats: Seats, fakecli: Fake, tmp_path: Path) -> None:

@@ -41,10 +41,10 @@ class Questions:
 
     async def answer(self, asked: v1.RequestPermissionRequest) -> dict[str, Any]:
         """Return the answer to a request, once somebody decided it."""
-        call, events = self._translator.asked(asked.tool_call)
-        self._say(events)
         if not self._welcome:
             return v1.CANCELLED
+        call, events = self._translator.asked(asked.tool_call)
+        self._say(events)
         number = call.id
         while number in self._open:
             number += "'"

@@ -182,14 +182,12 @@ class AcpSession:
         if method != "session/request_permission":
             raise RpcError(NO_METHOD, f"aegis has no method {method!r}")
         asked = v1.permission(params)
-        if asked is None or (self.session_id and asked.session_id != self.session_id):
+        if asked is None:
             self.say([Unknown(params)])
-            raise RpcError(
-                INVALID,
-                "this asks leave for nothing that is known"
-                if asked is None
-                else f"there is no session {asked.session_id!r} here",
-            )
+            raise RpcError(INVALID, "this asks leave for nothing that is known")
+        if self.session_id and asked.session_id != self.session_id:
+            self.say([Unknown(params)])
+            raise RpcError(INVALID, f"there is no session {asked.session_id!r} here")
         return await self._questions.answer(asked)
 
     def _updated(self, params: dict[str, Any]) -> None:
