@@ -20,7 +20,8 @@ from aegis.envelope import Envelope
 from aegis.errors import Refused
 from aegis.events import TurnEnded
 from aegis.ledger import Ledger
-from aegis.mail import Letter, Post
+from aegis.mail import Post
+from aegis.mailbox import Letter
 
 BOXES = ("ann", "bob", "human:sam")
 box = st.sampled_from(BOXES)

@@ -292,9 +292,11 @@ async def test_an_unknown_session_fails(cli, hello):
     async with cli("--resume", "no-such") as c:
         if hello:
             await c.send(type="control_request", request_id="1", request={"subtype": "initialize"})
-            assert "No conversation found with session ID: no-such" in await c.last_words()
+            said = (await c.until(type="result"))[-1]
         else:
-            assert (await c.turn("x"))[-1]["subtype"] == "error_during_execution"
+            said = (await c.turn("x"))[-1]
+        assert said["subtype"] == "error_during_execution"
+        assert said["errors"] == ["No conversation found with session ID: no-such"]
 
 
 async def test_a_session_id_is_used_once(cli):

@@ -26,11 +26,12 @@ import trio
 import trio.testing
 
 from aegis import Caller, hookimpl, verb
-from aegis.app import Kernel, open_kernel, settle_memory
+from aegis.app import Kernel, open_kernel
 from aegis.driver import Probe, Profile, Seat
 from aegis.events import Event, Text, TurnEnded
 from aegis.plugins import GROUP
 from aegis.processes import Command, Process
+from aegis_cli.running import settle_memory
 
 LINES, IDLE = 150_000, 1_000
 SAM = Caller("human", "bench")

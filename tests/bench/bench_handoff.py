@@ -29,8 +29,9 @@ async def serve() -> None:
     import aegis_inbox.plugin  # noqa: PLC0415 - the load is a light process
     import aegis_mcp.plugin  # noqa: PLC0415 - the load is a light process
     from aegis import Command, Probe, Profile, hookimpl  # noqa: PLC0415 - the load is a light process
-    from aegis.app import open_kernel, settle_memory  # noqa: PLC0415 - the load is a light process
+    from aegis.app import open_kernel  # noqa: PLC0415 - the load is a light process
     from aegis.events import TurnEnded  # noqa: PLC0415 - the load is a light process
+    from aegis_cli.running import settle_memory  # noqa: PLC0415 - the same
 
     class Session:
         def __init__(self, process: Any) -> None:

@@ -34,7 +34,7 @@ async def floor() -> None:
     from fastmcp import FastMCP  # noqa: PLC0415 - the load is a light process
     from hypercorn.config import Config  # noqa: PLC0415 - the load is a light process
 
-    from aegis.app import settle_memory  # noqa: PLC0415 - the load is a light process
+    from aegis_cli.running import settle_memory  # noqa: PLC0415 - the load is a light process
 
     server = FastMCP("floor")
     row = {"handle": "lucid-knuth", "profile": "puppet", "state": "idle", "model": "", "queued": 0, "turns": 0}
@@ -62,7 +62,8 @@ async def plane() -> None:
     import aegis_inbox.plugin  # noqa: PLC0415 - the load is a light process
     import aegis_mcp.plugin  # noqa: PLC0415 - the load is a light process
     from aegis import Probe, Profile, hookimpl  # noqa: PLC0415 - the load is a light process
-    from aegis.app import open_kernel, settle_memory  # noqa: PLC0415 - the load is a light process
+    from aegis.app import open_kernel  # noqa: PLC0415 - the load is a light process
+    from aegis_cli.running import settle_memory  # noqa: PLC0415 - the same
 
     class Driver:
         name, settings, resumes = "puppet", Profile, True

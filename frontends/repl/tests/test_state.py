@@ -84,6 +84,24 @@ def test_after_a_gap_the_tabs_are_what_the_snapshot_says():
     assert [(face.handle, face.state) for face in state.view().faces] == [("a", "idle"), ("c", "idle")]
 
 
+def test_what_became_of_each_agent_is_said_once_in_every_tab_that_is_seen():
+    state = opened(agent("a", "stopped"), agent("b", "stopped"))
+    change(state, "a", state="starting", began="")
+    assert change(state, "a", state="idle", began="resumed")[0] == ["· a resumed"]
+    assert change(state, "a", state="idle", began="resumed")[0] == []
+    assert change(state, "b", state="idle", began="restarted with transcript")[0] == ["· b restarted with transcript"]
+    assert change(state, "b", state="idle", began="new")[0] == []
+
+
+def test_the_tab_of_the_last_time_is_active_if_its_agent_is_alive():
+    state = State(lambda: 0.0)
+    state.load({"agents": [agent("a"), agent("b")]}, active="01b")
+    assert state.active == "01b"
+    state = State(lambda: 0.0)
+    state.load({"agents": [agent("a"), agent("b")]}, active="01c")
+    assert state.active == "01a"
+
+
 def test_a_failure_is_said_once():
     state = opened(agent("a", "working"))
     assert change(state, "a", state="failed", reason="exit code 1")[0] == ["✗ failed: exit code 1"]

@@ -14,7 +14,7 @@ _HOMES = {
     "app": "Kernel open_kernel", "bus": "Batch", "callers": "Caller", "config": "Settings",
     "driver": "Decision Driver McpServer PermissionRequest Probe Profile Seat Session",
     "envelope": "Envelope Receipt",
-    "errors": "AegisError Busy ConfigError LaunchError LedgerError NotFound Refused",
+    "errors": "AegisError Busy ConfigError LaunchError LedgerError NotFound Refused SessionGone",
     "frontend": "Client Console Service", "hookspecs": "hookimpl", "interceptors": "Interceptor",
     "primitive": "Primitive", "processes": "Command Process", "project": "find_project_root",
     "reducer": "Answer Reducer", "verbs": "Completes report verb",

@@ -20,6 +20,7 @@ from aegis.errors import LaunchError as LaunchError
 from aegis.errors import LedgerError as LedgerError
 from aegis.errors import NotFound as NotFound
 from aegis.errors import Refused as Refused
+from aegis.errors import SessionGone as SessionGone
 from aegis.frontend import Client as Client
 from aegis.frontend import Console as Console
 from aegis.frontend import Service as Service

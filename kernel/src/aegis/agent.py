@@ -11,17 +11,17 @@ import trio
 from aegis.bus import Batch
 from aegis.clock import new_id
 from aegis.driver import Driver, Seat, Session
-from aegis.errors import AegisError, LaunchError, Refused
+from aegis.errors import AegisError, LaunchError, Refused, SessionGone
 from aegis.events import Notice, Outcome, SessionStarted, TurnStarted
 from aegis.face import Face
-from aegis.mail import Letter
+from aegis.mailbox import Letter
 from aegis.patience import patiently
-from aegis.seat import seated
+from aegis.seat import OPENING, seated
 from aegis.supervise import root_cause
 from aegis.turn import Turn, prompt_of
 
 _TRIES, _PAUSE = 3, 0.5  # openings in a row that may fail; seconds before the second
-_OPENING, _OBEY = 60.0, 10.0  # seconds a CLI has to come up, and to obey an interrupt
+_OBEY = 10.0  # seconds a CLI has to obey an interrupt
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -41,7 +41,7 @@ class Agent(Face):
     @property
     def resume(self) -> str:
         """The session to resume; the last try after failures begins anew."""
-        return self.session_id if self._failures < _TRIES - 1 else ""
+        return self.session_id if self.driver.resumes and self._failures < _TRIES - 1 else ""
 
     async def run(self) -> None:
         """Open the session when there is a reason to, and serve it, until cancelled or failed."""
@@ -49,6 +49,7 @@ class Agent(Face):
             while self.state != "failed":
                 if self.opened.is_set():  # the first opening is the spawn's; later ones wait for mail
                     await self.mailbox.wait()
+                self.began = ""
                 self.show("starting")
                 await self._lost(await self._life())
         finally:
@@ -58,11 +59,11 @@ class Agent(Face):
 
     async def _life(self) -> AegisError:
         self._came_up = False
-        with trio.move_on_after(_OPENING) as opening:
+        with trio.CancelScope() as opening:
             try:
-                async with seated(self) as session, trio.open_nursery() as nursery:
+                async with seated(self, opening) as session, trio.open_nursery() as nursery:
                     self._session, opening.deadline = session, float("inf")
-                    await self._remember(getattr(session, "session_id", ""))
+                    await self._begin(getattr(session, "session_id", ""))
                     self._came_up = True
                     await self.core.interceptors.tell("agent_started", self.id)
                     nursery.start_soon(self._read, session)
@@ -71,7 +72,8 @@ class Agent(Face):
                             self.show("idle")
                         self.opened.set()  # whoever spawned it may write to it now, and is not told that it waits
                         await self.mailbox.wait()
-                        await self._take_turn(session, self.mailbox.take())
+                        if letters := self.mailbox.take():
+                            await self._take_turn(session, letters)
             except (Exception, BaseExceptionGroup) as error:  # whatever a driver raised ends the session, not the agent
                 cause = root_cause(error)
                 if isinstance(cause, AegisError):
@@ -81,10 +83,13 @@ class Agent(Face):
                 raise
             finally:
                 self._session = None
-        return LaunchError(f"the CLI of {self.driver.name!r} did not come up within {_OPENING:g} s")
+        return LaunchError(f"the CLI of {self.driver.name!r} did not come up within {OPENING:g} s")
 
     async def _lost(self, error: AegisError) -> None:
         """Account for a session that is gone: stopped until mail comes, or failed until revived."""
+        if isinstance(error, SessionGone) and self.session_id:
+            self.session_id = ""  # it begins anew at once
+            return self.mailbox.wake()
         begun = self.turn is not None and self.turn.begun.is_set()
         between = self._came_up and self.turn is None and not self.mailbox.waiting
         self.show("stopped", str(error))
@@ -121,6 +126,12 @@ class Agent(Face):
                     await self._remember(event.session_id)
             self.core.bus.publish_batch(Batch(self.id, events))
             await self.core.bus.room()
+
+    async def _begin(self, session_id: str) -> None:
+        assert self.seat
+        resumed = self.seat.resume and session_id in ("", self.seat.resume)
+        self.began = "resumed" if resumed else "restarted" if self.turns else "new"
+        await self._remember(session_id)
 
     async def _remember(self, session_id: str) -> None:
         if session_id and session_id != self.session_id:

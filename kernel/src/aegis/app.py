@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -22,7 +21,8 @@ from aegis.driver import Driver
 from aegis.events import Fault, TurnEnded
 from aegis.interceptors import Interceptors
 from aegis.ledger import Ledger
-from aegis.mail import Letter, Post
+from aegis.mail import Post
+from aegis.mailbox import Letter
 from aegis.plugins import Plugins
 from aegis.primitive import Restores
 from aegis.project import Project
@@ -191,10 +191,3 @@ async def _revive(kernel: Kernel, clean: bool, furnish: Callable[[], Awaitable[N
     for turn, letters in turns.items():
         await kernel.post.ended(letters, TurnEnded("interrupted", turn, reason=INTERRUPTED), tell=True)
     kernel.roster.begin(agents)
-
-
-def settle_memory() -> None:
-    """Make what is alive now permanent, so that the cyclic collector's pauses stay short in a long run."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)

@@ -37,6 +37,10 @@ class LaunchError(AegisError):
     """The agent's CLI could not be started, or died."""
 
 
+class SessionGone(LaunchError):
+    """The agent's CLI came up, and cannot go on with the session it was to resume."""
+
+
 class LedgerError(AegisError):
     """The disk did not keep what it was given; nothing was acknowledged."""
 

@@ -9,18 +9,21 @@ import msgspec
 
 from aegis.driver import Profile
 from aegis.events import AgentChanged, Notice, PermissionAsked
-from aegis.mail import Mailbox
+from aegis.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from aegis.core import Core
 
 AgentState = Literal["starting", "idle", "working", "stopped", "failed", "closed"]
-_SHOWN = ("id", "handle", "state", "reason", "session_id", "by", "turns", "cost_usd", "born")
+_SHOWN = ("id", "handle", "state", "reason", "session_id", "began", "by", "turns", "cost_usd", "born")
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Face:
-    """The public side of an agent; its id never changes, its handle is a label."""
+    """The public side of an agent; its id never changes, its handle is a label.
+
+    `began` is how the session it has began: `new`, `resumed`, or `restarted` when the former one could not be resumed.
+    """
 
     core: Core
     id: str
@@ -33,6 +36,7 @@ class Face:
     session_id: str = ""
     state: AgentState = "stopped"
     reason: str = ""
+    began: str = ""
     turns: int = 0
     cost_usd: float = 0.0
     notes: dict[str, str] = field(default_factory=dict)

@@ -6,9 +6,7 @@ by a person; and `turn` (key: turn) with how it ended. One fold serves live comm
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -20,50 +18,10 @@ from aegis.envelope import Envelope, Receipt, State
 from aegis.errors import LedgerError, NotFound, Refused
 from aegis.events import Delivered, TurnEnded
 from aegis.ledger import Draft, Ledger, Record
+from aegis.mailbox import Letter, Mailbox
 
 MAX_HOPS = 64  # how many agents may answer one another before a person must say something
 SYSTEM = "system"
-
-
-@dataclass(slots=True, eq=False)
-class Letter:
-    """An envelope that is not done with."""
-
-    envelope: Envelope
-    state: State = "accepted"
-    turn: str = ""
-    position: int = 0
-
-
-class Mailbox:
-    """What waits for one recipient, in the order of the ledger; `busy` unless a letter would be taken at once."""
-
-    def __init__(self, label: str) -> None:
-        self.label, self.busy, self.closed = label, True, ""
-        self.waiting: deque[Letter] = deque()
-        self.cut_in: Callable[[], object] = lambda: None
-        self._arrived = trio.Event()
-
-    def put(self, letter: Letter) -> None:
-        """Add a letter at the end and wake who waits."""
-        self.waiting.append(letter)
-        self._arrived.set()
-
-    def put_back(self, letters: Sequence[Letter]) -> None:
-        """Return letters that were taken and not given to the CLI."""
-        self.waiting.extendleft(reversed(letters))
-        self._arrived.set()
-
-    async def wait(self) -> None:
-        """Wait until something is waiting."""
-        while not self.waiting:
-            self._arrived = trio.Event()
-            await self._arrived.wait()
-
-    def take(self) -> list[Letter]:
-        """Take everything that waits."""
-        letters, self.waiting = list(self.waiting), deque()
-        return letters
 
 
 class Post:
@@ -83,8 +41,17 @@ class Post:
             self._boxes[address] = Mailbox(address)
         return self._boxes[address]
 
-    def _box(self, address: str) -> Mailbox | None:
-        return self.mailbox(address) if address.startswith("human:") else self._boxes.get(address)
+    def retain(self, agents: Collection[str]) -> list[Letter]:
+        """Forget every mailbox but people's and these agents'; return the letters that wait for anyone else."""
+        self._boxes = {a: box for a, box in self._boxes.items() if a in agents or a.startswith("human:")}
+        return [x for x in self._letters.values() if x.state == "accepted" and self._box(x.envelope.recipient).closed]
+
+    def _box(self, address: str) -> Mailbox:
+        if not self._live or address in self._boxes or address.startswith("human:"):
+            return self.mailbox(address)
+        gone = Mailbox(address)
+        gone.closed = "it is gone"
+        return gone
 
     def letters(self, address: str = "") -> list[Letter]:
         """Return the letters not done with, of one recipient or of all, oldest first."""
@@ -97,11 +64,14 @@ class Post:
         return [x for x in self._letters.values() if x.state == "injected"]
 
     def _begin(self, snapshot: Any) -> None:
-        for envelope, state, turn in snapshot:
+        for envelope, state, turn in snapshot["letters"]:
             self._hold(Letter(msgspec.convert(envelope, Envelope), state, turn))
+        for address, (turns, cost) in snapshot["turns"].items():
+            self.mailbox(address).turns, self.mailbox(address).cost_usd = turns, cost
 
     def _state(self) -> Any:
-        return [(msgspec.to_builtins(x.envelope), x.state, x.turn) for x in self._letters.values()]
+        letters = [(msgspec.to_builtins(x.envelope), x.state, x.turn) for x in self._letters.values()]
+        return {"letters": letters, "turns": {a: (b.turns, b.cost_usd) for a, b in self._boxes.items() if b.turns}}
 
     def _apply(self, record: Record) -> None:
         match record.kind:
@@ -114,10 +84,13 @@ class Post:
                 self._forget(letter)
             case "ended" | "dead" | "read" if done := self._letters.get(record.key):
                 self._done(done)
+            case "turn" if agent := record.data.get("agent"):
+                box = self._box(agent)
+                box.turns, box.cost_usd = box.turns + 1, box.cost_usd + (record.data.get("cost_usd") or 0)
 
     def _hold(self, letter: Letter) -> Letter:
         envelope = letter.envelope
-        self._letters[envelope.id], box = letter, self.mailbox(envelope.recipient)
+        self._letters[envelope.id], box = letter, self._box(envelope.recipient)
         if letter.state == "accepted":
             box.put(letter)
         letter.position = len(box.waiting) if box.busy else 0
@@ -126,7 +99,7 @@ class Post:
         return letter
 
     def _forget(self, letter: Letter) -> None:
-        box = self.mailbox(letter.envelope.recipient)
+        box = self._box(letter.envelope.recipient)
         if letter in box.waiting:
             box.waiting.remove(letter)
 
@@ -147,8 +120,6 @@ class Post:
         Raises `Refused` when the recipient takes no mail or the envelope went through too many hands.
         """
         box = self._box(envelope.recipient)
-        if box is None:
-            raise NotFound(f"there is no mailbox {envelope.recipient!r}")
         if box.closed:
             raise Refused(f"{box.label} takes no mail: {box.closed}")
         if envelope.hops > MAX_HOPS:
@@ -162,7 +133,7 @@ class Post:
         """
         while envelope.id in self._storing:
             await self._ledger.append()  # answered once the commit under way is over
-        draft = self.accept(envelope)
+        draft, box = self.accept(envelope), self._box(envelope.recipient)
         if self._book.find(envelope.id):
             return self.receipt(envelope.id)
         self._storing.add(envelope.id)
@@ -170,7 +141,7 @@ class Post:
             await self._ledger.append(draft, *together)
         finally:
             self._storing.discard(envelope.id)
-        box, letter = self.mailbox(envelope.recipient), self._letters.get(envelope.id)
+        letter = self._letters.get(envelope.id)
         if box.closed and letter:  # it closed while the disk worked
             await self.bury([letter], box.closed)
         state: State = "dead" if box.closed else "accepted"
@@ -184,7 +155,7 @@ class Post:
         envelope, last = msgspec.convert(records[0].data, Envelope), records[-1]
         state: Any = "ended" if last.kind == "read" else last.kind
         more = {} if last is records[0] else {k: last.data.get(k, "") for k in ("outcome", "reason", "turn")}
-        return envelope, Receipt(envelope_id, self.mailbox(envelope.recipient).label, state, **more)
+        return envelope, Receipt(envelope_id, self._box(envelope.recipient).label, state, **more)
 
     def receipt(self, envelope_id: str) -> Receipt:
         """Return what became of an envelope; raises `NotFound`."""
@@ -210,7 +181,8 @@ class Post:
     async def ended(self, letters: Sequence[Letter], ended: TurnEnded, *, tell: bool = False) -> None:
         """Record how the turn of these letters ended and wake who waits; with `tell`, write to their senders too."""
         news = self._to_senders(letters, f"turn {ended.outcome}: {ended.reason}") if tell else []
-        turn = self._book.draft("turn", ended.turn, **msgspec.to_builtins(ended))
+        agent = letters[0].envelope.recipient
+        turn = self._book.draft("turn", ended.turn, agent=agent, **msgspec.to_builtins(ended))
         await self._note("ended", letters, turn, *news, turn=ended.turn, outcome=ended.outcome, reason=ended.reason)
 
     async def bury(self, letters: Sequence[Letter], reason: str, *together: Draft) -> None:
@@ -236,8 +208,8 @@ class Post:
         drafts = []
         for e in (x.envelope for x in letters):
             box = self._box(e.sender_id)
-            if e.sender != SYSTEM and box and not box.closed:
-                body = f"Your message {e.id} to {self.mailbox(e.recipient).label}: {what}"
+            if e.sender != SYSTEM and not box.closed:
+                body = f"Your message {e.id} to {self._box(e.recipient).label}: {what}"
                 news = self.envelope(SYSTEM, e.sender_id, body, in_reply_to=e.id, trace=e.trace, hops=e.hops + 1)
                 drafts.append(self.accept(news))
         return drafts

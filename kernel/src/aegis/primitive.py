@@ -9,7 +9,7 @@ class Primitive(Protocol):
     """An object whose `@verb` methods callers may use; it may also have any of the optional parts below.
 
     restore()        sync: rebuild state from its book, before anything runs
-    run(), Runs      async: for as long as the kernel lives; supervised, its verbs are withdrawn while it is down
+    run()            async: for as long as the kernel lives; supervised, its verbs are withdrawn while it is down
     """
 
     name: str
@@ -21,11 +21,3 @@ class Restores(Protocol):
 
     def restore(self) -> None:
         """Rebuild the state; called once, after the ledger is open and before any task or verb runs."""
-
-
-@runtime_checkable
-class Runs(Protocol):
-    """Optional: work that goes on by itself."""
-
-    async def run(self) -> None:
-        """Work until cancelled; leave nothing running."""

@@ -35,6 +35,7 @@ class Roster:
         self._handles: dict[str, str] = {}
         self._open: dict[str, dict[str, Any]] = {}
         self._closing: dict[str, trio.Event] = {}
+        self.absent: dict[str, str] = {}  # handles of those that could not come back, and why
 
     def __iter__(self) -> Iterator[Agent]:
         return iter(list(self._agents.values()))
@@ -52,9 +53,11 @@ class Roster:
         return self._agents.get(agent_id)
 
     def label(self, address: str) -> str:
-        """Return how people call this address: an agent's handle, or the address itself."""
-        agent = self._agents.get(address)
-        return agent.handle if agent else address
+        """Return how people call this address: an agent's handle, its last one if it is closed, or the address."""
+        if (agent := self._agents.get(address)) or ":" in address:
+            return agent.handle if agent else address
+        last = self._book.find(address)[-1:]
+        return str(last[0].data.get("handle", address)) if last else address
 
     def find(self, handle: str) -> Agent:
         """Return the agent now or formerly of this handle; raises `NotFound` naming the living."""
@@ -113,7 +116,7 @@ class Roster:
         box.label = handle
         agent = Agent(
             core=self._core, id=agent_id, handle=handle, profile_name=profile, profile=settings, driver=driver,
-            mailbox=box, born=born, by=by, session_id=session_id,
+            mailbox=box, born=born, by=by, session_id=session_id, turns=box.turns, cost_usd=box.cost_usd,
         )  # fmt: skip
         box.cut_in = agent.cut_in
         self._agents[agent_id] = agent
@@ -149,7 +152,7 @@ class Roster:
         with trio.CancelScope(shield=True):
             try:
                 await self._core.supervisor.stop(f"agent:{agent.id}")
-                closed = self._book.draft("closed", agent.id, reason=reason)
+                closed = self._book.draft("closed", agent.id, reason=reason, handle=agent.handle)
                 await self._core.post.bury(self._core.post.letters(agent.id), reason, closed)
             except LedgerError as error:
                 self._core.bus.report(Fault(f"agent:{agent.handle}", str(error)))
@@ -157,6 +160,7 @@ class Roster:
                 self._agents.pop(agent.id, None)
                 agent.show("closed", reason)
                 await self._core.interceptors.tell("agent_closed", agent.id)
+                self._core.post.retain({*self._agents, *self._open})
                 shutil.rmtree(self._core.project.state / "seats" / agent.id, ignore_errors=True)
                 self._closing.pop(agent.id).set()
 
@@ -187,12 +191,10 @@ class Roster:
             try:
                 self._add(agent_id, **seen).opened.set()
             except Refused as error:  # its profile is gone: it keeps its mail and waits for the profile
+                self.absent[seen["handle"]] = str(error)
                 self._core.bus.report(Fault(f"agent:{seen['handle']}", f"cannot come back: {error}", final=True))
-        for letter in self._core.post.letters():
-            address = letter.envelope.recipient
-            if letter.state == "accepted" and not address.startswith("human:") and address not in self._open:
-                self._core.post.mailbox(address).closed = "it was closed"  # accepted while its agent was closing
-                await self._core.post.bury([letter], "it was closed")
+        if late := self._core.post.retain(self._open):
+            await self._core.post.bury(late, "it was closed")  # accepted while their agent was closing
         return list(self)
 
     def begin(self, agents: list[Agent]) -> None:
@@ -206,12 +208,10 @@ class Roster:
         self._open, self._handles = snapshot
 
     def _fold(self, record: Record) -> None:
-        if handle := record.data.get("handle"):  # former handles go on leading to their agent
-            self._handles[handle] = record.key
-        match record.kind:
-            case "spawned":
-                self._open[record.key] = dict(record.data)
-            case "session" | "renamed" if record.key in self._open:
-                self._open[record.key] |= record.data
-            case "closed":
-                self._open.pop(record.key, None)
+        if record.kind == "closed":
+            self._open.pop(record.key, None)
+            self._handles = {handle: x for handle, x in self._handles.items() if x != record.key}
+        elif record.kind == "spawned" or record.key in self._open:
+            self._open[record.key] = self._open.get(record.key, {}) | record.data
+            if handle := record.data.get("handle"):  # former handles go on leading to their agent
+                self._handles[handle] = record.key

@@ -16,12 +16,13 @@ from aegis.processes import MARK, Command, Process, running
 if TYPE_CHECKING:
     from aegis.agent import Agent
 
+OPENING = 90.0  # seconds a CLI has to come up; one that may not be resumed within a minute of its start needs 65
 _opening = trio.CapacityLimiter(8)  # CLIs that may start at the same time
 
 
 @asynccontextmanager
-async def seated(agent: Agent) -> AsyncIterator[Session]:
-    """Enter the agent's session; leaving it, by any exit, leaves no process."""
+async def seated(agent: Agent, opening: trio.CancelScope) -> AsyncIterator[Session]:
+    """Enter the agent's session, or cancel `opening`; leaving it, by any exit, leaves no process."""
     core, profile = agent.core, agent.profile
     folder = core.project.state / "seats" / agent.id
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -34,6 +35,7 @@ async def seated(agent: Agent) -> AsyncIterator[Session]:
     await core.interceptors.tell("furnish", seat)
     async with AsyncExitStack() as stack:
         async with _opening:
+            opening.deadline = trio.current_time() + OPENING  # the time in the queue is not the CLI's
             session = await stack.enter_async_context(agent.driver.open(seat))
         yield session
 

@@ -9,7 +9,7 @@ import msgspec
 import trio
 
 from aegis.events import Event, Outcome, Text, ToolCall, TurnEnded, Usage
-from aegis.mail import Letter
+from aegis.mailbox import Letter
 
 
 class Reply:

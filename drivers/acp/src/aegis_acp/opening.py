@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aegis import LaunchError, Refused, Seat, __version__
+from aegis import LaunchError, Refused, Seat, SessionGone, __version__
 from aegis.errors import listed
 from aegis.events import Notice, SessionStarted
 from aegis.rpc import NO_METHOD, RpcError
@@ -92,7 +92,7 @@ class Opening:
             except RpcError as error:
                 if error.code != NO_METHOD:  # one that it offers and does not have
                     why = reason_of(str(error), error.data)
-                    raise LaunchError(f"{self._name} cannot go on with the session {former}: {why}") from None
+                    raise SessionGone(f"{self._name} cannot go on with the session {former}: {why}") from None
         self._notices.append(f"it cannot go on with a former session ({former}); this is a new one")
         return ""
 

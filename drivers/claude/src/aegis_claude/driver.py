@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import trio
 
-from aegis import Decision, LaunchError, PermissionRequest, Probe, Process, Profile, Seat
+from aegis import Decision, LaunchError, PermissionRequest, Probe, Process, Profile, Seat, SessionGone
 from aegis.driver import Permission
 from aegis.events import Event, ToolKind
 from aegis_claude import tools, wire
@@ -104,7 +104,8 @@ class ClaudeSession:
                     answer = response
                 elif message.get("type") == "result":  # before any turn: it says why there will be none
                     errors = [text(error) for error in items(message.get("errors"))]
-                    raise LaunchError(f"Claude Code did not start: {'; '.join(errors) or text(message.get('result'))}")
+                    why = f"Claude Code did not start: {'; '.join(errors) or text(message.get('result'))}"
+                    raise SessionGone(why) if self._seat.resume else LaunchError(why)
                 elif line:
                     self._early += self._translator.events(value)
             if answer is not None:

@@ -40,7 +40,9 @@ class EventAgent(ScriptedAgent):
         except (OSError, ValueError):
             kept = {}
         if kept.get("session") != self.session:
-            sys.exit(f"there is no conversation {self.session!r} to go on with in {self._file.parent}")
+            gone = f"there is no conversation {self.session!r} to go on with in {self._file.parent}"
+            self.stdio.write(json.dumps({"gone": gone}).encode() + b"\n")
+            sys.exit(0)
         self.memory = kept["memory"]
 
     def _keep(self) -> None:

@@ -14,7 +14,7 @@ import trio
 
 import aegis
 from aegis.driver import Decision, PermissionRequest, Probe, Profile, Seat
-from aegis.errors import LaunchError
+from aegis.errors import LaunchError, SessionGone
 from aegis.events import Event, SessionStarted, TurnEnded, Unknown, decode
 from aegis.processes import Command, Process
 from aegis_scripted.profile import ScriptedProfile
@@ -111,6 +111,8 @@ class ScriptedSession:
             said = json.loads(line)
         except (ValueError, RecursionError):
             return [Unknown(line[:4_000].decode(errors="replace"))]
+        if isinstance(said, dict) and "gone" in said:
+            raise SessionGone(said["gone"])
         event = decode(said)
         if isinstance(event, TurnEnded):
             if not self._busy:

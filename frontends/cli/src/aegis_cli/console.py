@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import trio
@@ -41,7 +42,9 @@ async def _attach(project: Project, agent: str, clean: bool) -> int:
                 async with kernel_here(project.root, clean=clean) as kernel:
                     stop.orderly = True
                     client = LocalClient(kernel, here())
-                    return await served(first(kernel.plugins), client, agent, kernel.quit, stop.requested)
+                    return await served(
+                        first(kernel.plugins), client, agent, kernel.quit, stop.requested, begin=_reopen
+                    )
             except Busy as busy:
                 if clean:
                     raise Busy(f"{busy}; --clean is for a kernel that starts, so end that one first") from None
@@ -72,8 +75,20 @@ def _plugins(root: Path) -> Plugins:
     return Plugins((YamlFile(root / FILE).load()[1].get("plugins") or {}).get("disabled") or ())
 
 
-async def served(console: Console, client: Client, agent: str, *ended: trio.Event) -> int:
-    """Return the exit code of the person's visit; it ends when the kernel does."""
+async def _reopen(client: Client) -> None:
+    """Open the sessions of the last time; what becomes of each is seen on the screen."""
+    with suppress(AegisError):  # without the plugin that has this verb they wake when they are written to
+        await client.call("reopen")
+
+
+async def served(
+    console: Console,
+    client: Client,
+    agent: str,
+    *ended: trio.Event,
+    begin: Callable[[Client], Awaitable[None]] | None = None,
+) -> int:
+    """Return the exit code of the person's visit, with `begin` beside it; it ends when the kernel does."""
     code = 0
     with plainly():
         async with trio.open_nursery() as nursery:
@@ -83,6 +98,8 @@ async def served(console: Console, client: Client, agent: str, *ended: trio.Even
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(end)
+            if begin:
+                nursery.start_soon(begin, client)
             if agent:
                 await client.call("spawn", {"agent": agent})
             code = await console.attach(client)

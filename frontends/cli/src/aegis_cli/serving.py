@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 import trio
 
-from aegis.app import settle_memory
 from aegis.supervise import first_of
-from aegis_cli.running import kernel_here, stoppable, watch_faults
+from aegis_cli.running import kernel_here, settle_memory, stoppable, watch_faults
 from aegis_cli.shell import Shell
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -23,6 +24,7 @@ from aegis.frontend import Client
 from aegis_repl import render
 from aegis_repl.keys import Act
 from aegis_repl.parse import LOCAL, Command, Say, bind, parse
+from aegis_repl.place import Place
 from aegis_repl.questions import Answer
 from aegis_repl.screen import FrameOutput, Screen
 from aegis_repl.state import State
@@ -77,7 +79,8 @@ class Repl:
     async def _begin(self) -> None:
         snapshot = await self._client.snapshot()
         await self._learn()
-        self._state.load(snapshot)
+        self._place = Place(Path(str(snapshot["root"])))
+        self._state.load(snapshot, active=self._place.load())
         profiles = await self._client.complete("profile")
         self._screen.emit(welcome(snapshot, self._state.view(), profiles))
         await self._recall(self._state.active)
@@ -228,6 +231,7 @@ class Repl:
             return
         rows = self._output.get_size().rows
         self._screen.emit(self._state.switch(agent_id, recent=max(4, rows // 2)))
+        self._place.keep(self._state.active)
         self._nursery.start_soon(self._recall, agent_id)
 
     async def _recall(self, agent_id: str) -> None:

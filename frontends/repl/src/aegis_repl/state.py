@@ -88,13 +88,14 @@ class State:
 
     # -- what happened ------------------------------------------------------------------------------------------
 
-    def load(self, snapshot: Mapping[str, Any]) -> None:
-        """Begin with the kernel's snapshot; the first agent is active."""
+    def load(self, snapshot: Mapping[str, Any], active: str = "") -> None:
+        """Begin with the kernel's snapshot; the given agent is active if it is alive, else the first."""
         self.me = str(snapshot.get("caller", self.me))
         self.default_agent = str(snapshot.get("default_agent") or "")
         for agent in snapshot.get("agents", ()):
             tab = self._meet(agent)
             tab.unread = bool(agent["session_id"])
+        self.active = active if active in self.tabs else self.active
 
     def refresh(self, snapshot: Mapping[str, Any]) -> list[Line]:
         """Catch up after events were missed: agents are what the snapshot says; return the lines to print."""
@@ -152,6 +153,10 @@ class State:
         lines: list[Line] = []
         if known.handle != agent["handle"]:
             lines = self.note([[("class:dim", f"· {known.handle} is now called {agent['handle']}")]])
+        began = agent.get("began", "")
+        if began not in ("", "new", known.agent.get("began")):
+            said = known.transcript.note([[("class:dim", f"· {known.handle} {began}")]])
+            lines += said if agent["id"] == self.active else self.note(said)
         if agent["state"] in ("failed", "stopped") and agent["reason"] not in ("", known.agent["reason"]):
             said = known.transcript.note(
                 [[("class:error", f"✗ {agent['state']}: {render.first_line(agent['reason'], 500)}")]]

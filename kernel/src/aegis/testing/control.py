@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -30,8 +29,7 @@ class Control:
     def requested(self, number: str, subtype: str, request: Mapping[str, Any]) -> None:
         """Do what is asked of the CLI itself, and say so."""
         if subtype == "initialize" and self._cli.unknown:
-            print(f"No conversation found with session ID: {self._cli.session}", file=sys.stderr)
-            os._exit(1)
+            self._cli.nothing_to_resume()
         if subtype not in _KNOWN:
             why = f"Unsupported control request subtype: {subtype}"
             return self._answer(number, subtype="error", error=why, error_code="unsupported_request")

@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from aegis.clock import new_id
 from aegis.driver import Driver, Probe, Profile, Seat
+from aegis.errors import SessionGone
 from aegis.events import Event, SessionStarted, Text, TurnEnded
 from aegis.hookspecs import hookimpl
 
@@ -52,7 +54,7 @@ class EchoSession:
 
 
 class EchoDriver:
-    """The provider `echo`; `sessions` are the live ones by agent id."""
+    """The provider `echo`; `sessions` are the live ones by agent id, `kept` the ids of those that can be resumed."""
 
     name = "echo"
     settings = Profile
@@ -60,11 +62,15 @@ class EchoDriver:
 
     def __init__(self) -> None:
         self.sessions: dict[str, EchoSession] = {}
+        self.kept: set[str] = set()
 
     @asynccontextmanager
     async def open(self, seat: Seat) -> AsyncIterator[EchoSession]:
-        """Start a session."""
-        session = self.sessions[seat.agent_id] = EchoSession(seat.resume or f"echo-{seat.agent_id}")
+        """Start a session, or go on with one that is kept."""
+        if seat.resume and seat.resume not in self.kept:
+            raise SessionGone(f"there is no session {seat.resume!r}")
+        session = self.sessions[seat.agent_id] = EchoSession(seat.resume or new_id())
+        self.kept.add(session.session_id)
         yield session
         del self.sessions[seat.agent_id]
 

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from aegis.driver import Decision, Driver, PermissionRequest
-from aegis.errors import LaunchError
+from aegis.errors import LaunchError, SessionGone
 from aegis.events import Event, SessionStarted, Text, ToolResult, TurnEnded
 from aegis.testing.contract_base import StagedDriver, of
 from aegis.testing.plane import serving
@@ -189,7 +189,7 @@ class SessionContract(StagedDriver):
     async def test_a_conversation_that_is_not_there_is_not_resumed(
         self, seats: Seats, stage: Mapping[str, Any]
     ) -> None:
-        with pytest.raises(LaunchError):
+        with pytest.raises(SessionGone):
             async with seats.open(stage, resume="5d1f7a00-0000-4000-8000-000000000000"):
                 pass
         assert seats.left() == []

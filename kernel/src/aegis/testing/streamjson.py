@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 from aegis.testing.agent import ScriptedAgent
@@ -77,14 +77,18 @@ class StreamJson(ScriptedAgent):
 
     def _told(self, content: Any, uuid: str) -> None:
         if self.unknown:
-            wrong = f"No conversation found with session ID: {self.session}"
-            self.line("result", subtype="error_during_execution", is_error=True, errors=[wrong])
-            os._exit(1)
+            self.nothing_to_resume()
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         words = "\n".join(str(b.get("text", "")) for b in blocks if isinstance(b, dict))
         self._uuids.append(uuid)
         self._lifecycle(uuid, "queued")
         self.prompt(words)
+
+    def nothing_to_resume(self) -> NoReturn:
+        """Say that there is no such conversation, and leave."""
+        wrong = f"No conversation found with session ID: {self.session}"
+        self.line("result", subtype="error_during_execution", is_error=True, errors=[wrong])
+        os._exit(1)
 
     def interrupt(self, *, cancel: bool) -> dict[str, Any]:
         """End the turn; what waits stays, unless it is to be taken back."""

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING
 from aegis import hookimpl
 
 if TYPE_CHECKING:
-    from aegis import Kernel, Service
+    from aegis import Interceptor, Kernel, Service
+
+
+@hookimpl
+def aegis_interceptors(kernel: Kernel) -> list[Interceptor]:
+    """Tell an agent what it said before, when its CLI does not know."""
+    from aegis_records.recall import Recall  # noqa: PLC0415 - entry modules stay light
+
+    return [Recall(kernel)]
 
 
 @hookimpl
 def aegis_frontends(kernel: Kernel) -> list[Service]:
     """Write down what happens, from before the first agent speaks until after the last."""
-    from aegis_records.jsonlines import Appender  # noqa: PLC0415 - entry modules stay light
+    from aegis_records.jsonlines import Appender  # noqa: PLC0415 - the same
     from aegis_records.mirror import Mirror  # noqa: PLC0415
     from aegis_records.transcripts import Transcripts  # noqa: PLC0415
 

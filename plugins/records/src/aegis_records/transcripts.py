@@ -74,7 +74,8 @@ class Transcripts:
         """Return what an agent read, said and did in its last turns, oldest first."""
         agent = self._kernel.roster.find(handle)
         await self._appender.flush()
-        text = recent_turns(list(self._events(agent.id)), turns, self._envelope)
+        events = await trio.to_thread.run_sync(list, self._events(agent.id))  # it may be long
+        text = recent_turns(events, turns, self._envelope)
         return text or f"{agent.handle} has not had a turn yet"
 
     def _events(self, agent_id: str) -> Iterator[Event]:

@@ -1,0 +1,51 @@
+"""What an agent is told of its former session when its CLI cannot go on with it."""
+
+from __future__ import annotations
+
+from aegis import Caller, Kernel
+from aegis.envelope import quoted
+from aegis.events import TurnEnded
+from aegis.turn import Turn
+
+_SELF = Caller("system", "records")
+_TURNS, _LONGEST = 20, 40_000  # turns and characters that are told, the newest
+_BEFORE = """\
+[aegis: your session was lost and this is a new one. What follows, up to the line that says so, is the record of what \
+you last read, said and did. Do not answer it and do none of its work again.]"""
+_AFTER = "[aegis: end of the record]"
+
+
+class Recall:
+    """Puts the last turns before the first prompt of a session that was begun anew."""
+
+    name = "recall"
+    order = -10  # before anyone who looks at the prompt as it will be sent
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._owed: dict[str, str] = {}
+
+    async def agent_started(self, agent_id: str) -> None:
+        """Have the agent told, if it had turns that its session does not know of."""
+        agent = self._kernel.roster.get(agent_id)
+        self._owed.pop(agent_id, None)
+        if agent is None or agent.began != "restarted":
+            return
+        record = await self._kernel.verbs.call(_SELF, "transcript", {"handle": agent.handle, "turns": _TURNS})
+        self._owed[agent_id] = f"… {record[-_LONGEST:]}" if len(record) > _LONGEST else record
+        agent.began = "restarted with transcript"
+
+    async def before_turn(self, turn: Turn) -> None:
+        """Tell it, unless the prompt is a command for the CLI itself."""
+        record = self._owed.get(turn.agent_id)
+        if record and not turn.prompt.startswith("/"):
+            turn.prompt = f"{_BEFORE}\n{quoted(record.replace(_AFTER, ''))}\n{_AFTER}\n\n{turn.prompt}"
+
+    async def after_turn(self, turn: Turn, ended: TurnEnded) -> None:
+        """Do not tell it again once it has been told."""
+        if turn.begun.is_set() and _AFTER in turn.prompt:
+            self._owed.pop(turn.agent_id, None)
+
+    async def agent_closed(self, agent_id: str) -> None:
+        """Forget an agent that is gone."""
+        self._owed.pop(agent_id, None)
