@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class AegisError(Exception):
-    """Something in aegis did not work."""
+    """Something in aegis did not work; `data` is what a program needs to know of it, as JSON."""
 
     exit_code = 1
 
-    def __init__(self, message: str = "") -> None:
+    def __init__(self, message: str = "", **data: Any) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
+        self.data = data
 
 
 class ConfigError(AegisError):

@@ -109,12 +109,10 @@ class BlockingClient:
 
 
 def _error(error: dict[str, Any]) -> AegisError:
-    data = error.get("data")
-    name = data.get("type", "") if isinstance(data, dict) else ""
-    kind = getattr(errors, name, AegisError)
+    told = error.get("data") if isinstance(error.get("data"), dict) else {}
+    kind = getattr(errors, str(told.get("type")), AegisError)
     if not (isinstance(kind, type) and issubclass(kind, AegisError)):
         kind = AegisError
-    raised = kind(error.get("message", "it failed"))
-    if isinstance(data, dict):
-        raised.exit_code = int(data.get("exit_code", kind.exit_code))
+    raised = kind(error.get("message", "it failed"), **(told.get("data") or {}))
+    raised.exit_code = int(told.get("exit_code", kind.exit_code))
     return raised

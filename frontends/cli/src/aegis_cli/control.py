@@ -104,7 +104,7 @@ class _Peer:
         except RpcError:
             raise
         except AegisError as error:
-            data = {"type": type(error).__name__, "exit_code": error.exit_code}
+            data = {"type": type(error).__name__, "exit_code": error.exit_code, "data": plain(error.data)}
             raise RpcError(INVALID, str(error), data) from error
 
     async def _answer(self, method: str, arguments: dict[str, Any]) -> Any:

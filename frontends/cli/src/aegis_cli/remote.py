@@ -18,6 +18,12 @@ _ERRORS: dict[str, type[AegisError]] = {
 }
 
 
+def error_of(told: Any, message: str) -> AegisError:
+    """Return the kernel's error again, from what was told of it."""
+    told = told if isinstance(told, dict) else {}
+    return _ERRORS.get(str(told.get("type")), AegisError)(message, **(told.get("data") or {}))
+
+
 class SocketClient:
     """A caller in another process, speaking to the kernel's control socket."""
 
@@ -45,8 +51,7 @@ class SocketClient:
         try:
             return await self._connection.request(method, params)
         except RpcError as error:
-            kind = _ERRORS.get((error.data or {}).get("type", "") if isinstance(error.data, dict) else "", AegisError)
-            raise kind(str(error)) from None
+            raise error_of(error.data, str(error)) from None
 
     async def hello(self) -> dict[str, Any]:
         """Return the kernel's protocol version, pid and project."""

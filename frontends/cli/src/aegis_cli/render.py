@@ -37,6 +37,7 @@ def as_json(value: Any) -> str:
 def error_json(error: AegisError) -> str:
     """Return what `--json` prints for an error."""
     face = {"type": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+    face |= {"data": error.data} if error.data else {}
     return json.dumps({"v": VERSION, "ok": False, "error": face}, ensure_ascii=False)
 
 

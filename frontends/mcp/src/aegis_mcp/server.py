@@ -13,8 +13,10 @@ from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool
 from fastmcp.tools.base import ToolResult
+from mcp_types import TextContent
 
 from aegis import AegisError, NotFound, Refused, __version__
+from aegis.verbs import plain
 from aegis_mcp import sdk
 from aegis_mcp.gate import VISIT
 from aegis_mcp.primer import instructions
@@ -89,6 +91,8 @@ class PlaneServer(FastMCP):
         try:
             return await self._call(visit_now(), name, dict(arguments or {}))
         except AegisError as error:
+            if error.data:
+                return ToolResult([TextContent(text=str(error))], plain(error.data), is_error=True)
             raise ToolError(str(error)) from None
 
     async def _call(self, visit: Visit, tool: str, args: dict[str, Any]) -> ToolResult:
