@@ -12,7 +12,7 @@ from aegis.bus import Batch
 from aegis.clock import new_id
 from aegis.driver import Driver, Seat, Session
 from aegis.errors import AegisError, LaunchError, Refused, SessionGone
-from aegis.events import Notice, Outcome, SessionStarted, TurnStarted
+from aegis.events import Background, Notice, Outcome, SessionStarted, TurnStarted
 from aegis.face import Face
 from aegis.mailbox import Letter
 from aegis.patience import patiently
@@ -83,6 +83,7 @@ class Agent(Face):
                 raise
             finally:
                 self._session = None
+                self.expecting.pop("background", None)
         return LaunchError(f"the CLI of {self.driver.name!r} did not come up within {OPENING:g} s")
 
     async def _lost(self, error: AegisError) -> None:
@@ -124,6 +125,8 @@ class Agent(Face):
             for event in events:
                 if type(event) is SessionStarted:
                     await self._remember(event.session_id)
+                elif type(event) is Background:
+                    self.expect("background", "; ".join(event.tasks))
             self.core.bus.publish_batch(Batch(self.id, events))
             await self.core.bus.room()
 

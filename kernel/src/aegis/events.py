@@ -107,6 +107,12 @@ class Notice(Event, frozen=True):
     source: str = ""
 
 
+class Background(Event, frozen=True):
+    """What the CLI works at beside its turns, all of it, in words; its end wakes the agent by itself."""
+
+    tasks: tuple[str, ...] = ()
+
+
 class PermissionAsked(Event, frozen=True):
     """The agent waits for leave to use a tool."""
 

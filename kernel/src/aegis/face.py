@@ -40,6 +40,7 @@ class Face:
     turns: int = 0
     cost_usd: float = 0.0
     notes: dict[str, str] = field(default_factory=dict)
+    expecting: dict[str, str] = field(default_factory=dict)
     asking: dict[str, PermissionAsked] = field(default_factory=dict)
 
     def snapshot(self) -> dict[str, Any]:
@@ -48,7 +49,7 @@ class Face:
         face = {n: getattr(self, n) for n in _SHOWN} | {"profile": self.profile_name, "notes": dict(self.notes)}
         face |= {"provider": p.provider, "model": p.model or "", "permission": p.permission}
         asking = [msgspec.to_builtins(a) for a in self.asking.values()]
-        return face | {"queued": len(self.mailbox.waiting), "asking": asking}
+        return face | {"queued": len(self.mailbox.waiting), "asking": asking, "expecting": dict(self.expecting)}
 
     def show(self, state: AgentState | None = None, reason: str = "") -> None:
         """Publish it, after a change of state if one is given."""
@@ -56,6 +57,17 @@ class Face:
             self.state, self.reason = state, reason
             self.mailbox.busy = state != "idle"
         self.core.bus.publish(self.id, AgentChanged(self.snapshot()))
+
+    def expect(self, what: str, words: str) -> None:
+        """Show what will come to the agent without anyone's doing (a ticket's result, a task's end); no words: it came.
+
+        What comes is delivered before its expectation is taken back, so that one of the two is always there.
+        """
+        if words:
+            self.expecting[what] = words
+        else:
+            self.expecting.pop(what, None)
+        self.show()
 
     def note(self, source: str, text: str) -> None:
         """Show a plugin's remark beside the agent on every surface; an empty text takes it back."""

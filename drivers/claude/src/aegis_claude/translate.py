@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aegis.events import (
+    Background,
     Event,
     Notice,
     Outcome,
@@ -30,8 +31,8 @@ _QUIET = frozenset({
     "tool_use_summary", "prompt_suggestion", "conversation_reset",
 })  # fmt: skip
 _QUIET_SYSTEM = frozenset({
-    "thinking_tokens", "task_started", "task_progress", "task_updated", "background_tasks_changed", "hook_started",
-    "hook_progress", "hook_response", "session_state_changed", "files_persisted", "commands_changed",
+    "thinking_tokens", "task_started", "task_progress", "task_updated", "hook_started", "hook_progress",
+    "hook_response", "session_state_changed", "files_persisted", "commands_changed",
     "model_refusal_no_fallback",
 })  # fmt: skip
 
@@ -168,6 +169,8 @@ class Translator:
         if subtype == "status":
             failed = text(message.get("compact_error"))
             return [_notice(failed, "warning")] if failed else []
+        if subtype == "background_tasks_changed":
+            return [Background(tuple(text(mapping(t).get("description")) or "?" for t in items(message.get("tasks"))))]
         if subtype == "task_notification":
             if text(message.get("tool_use_id")) in self._calls:
                 return []  # a sub-agent in the foreground: its result follows

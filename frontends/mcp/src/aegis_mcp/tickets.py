@@ -21,7 +21,7 @@ class Tickets:
     """Those of this project that are open."""
 
     def __init__(self, kernel: Kernel) -> None:
-        self._book, self._post = kernel.ledger.book("plane"), kernel.post
+        self._kernel, self._book, self._post = kernel, kernel.ledger.book("plane"), kernel.post
         self._lost: dict[str, dict[str, Any]] = {}
         for record in self._book.replay()[1]:
             if record.kind == "opened":
@@ -39,7 +39,12 @@ class Tickets:
         ticket = new_id()
         more = {"trace": caller.trace, "hops": caller.hops}
         await self._book.append("opened", ticket, agent=caller.agent_id, verb=verb, **more)
+        self._expect(caller, ticket, f"the result of {verb}")
         return ticket
+
+    def _expect(self, caller: Caller, ticket: str, words: str) -> None:
+        if agent := self._kernel.roster.get(caller.agent_id):
+            agent.expect(f"ticket {ticket}", words)
 
     async def close(self, ticket: str, caller: Caller, body: str, status: str) -> None:
         """Send the caller the result; a caller that takes no mail any more misses it."""
@@ -52,6 +57,7 @@ class Tickets:
             await self._post.deliver(envelope, closed)
         except Refused:
             await self._book.append("closed", ticket)
+        self._expect(caller, ticket, "")
 
     async def tell_orphan(self, agent_id: str) -> None:
         """Tell the agent, which is back, which of its calls did not survive."""

@@ -1,0 +1,1 @@
+"""A primitive, to be described in one sentence."""

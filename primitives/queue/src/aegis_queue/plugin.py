@@ -1,0 +1,1 @@
+"""What aegis-queue offers."""
