@@ -17,11 +17,12 @@ from aegis.hookspecs import hookimpl
 class EchoSession:
     """Answers each prompt with the prompt, once `gate` is open; `heard` is what it was sent."""
 
-    def __init__(self, session_id: str) -> None:
-        self.session_id = session_id
+    def __init__(self, session_id: str, *, gated: bool = False, mute: bool = False) -> None:
+        self.session_id, self._mute = session_id, mute
         self.heard: list[str] = []
         self.gate = trio.Event()
-        self.gate.set()
+        if not gated:
+            self.gate.set()
         self._begun, self._obey = trio.Event(), trio.Event()
 
     async def send(self, prompt: str) -> None:
@@ -40,7 +41,8 @@ class EchoSession:
                 nursery.start_soon(self._until, self._obey, nursery)
         self._begun = trio.Event()
         outcome = TurnEnded("cancelled") if self._obey.is_set() else TurnEnded("completed")
-        return [SessionStarted(self.session_id), Text(self.heard[-1]), outcome]
+        words = [] if self._mute or outcome.outcome == "cancelled" else [Text(self.heard[-1])]
+        return [SessionStarted(self.session_id), *words, outcome]
 
     @staticmethod
     async def _until(event: trio.Event, nursery: trio.Nursery) -> None:
@@ -54,7 +56,10 @@ class EchoSession:
 
 
 class EchoDriver:
-    """The provider `echo`; `sessions` are the live ones by agent id, `kept` the ids of those that can be resumed."""
+    """The provider `echo`; `sessions` are the live ones by agent id, `kept` the ids of those that can be resumed.
+
+    Sessions begin with their gate shut once it is `gated`, and say nothing once it is `mute`.
+    """
 
     name = "echo"
     settings = Profile
@@ -63,13 +68,14 @@ class EchoDriver:
     def __init__(self) -> None:
         self.sessions: dict[str, EchoSession] = {}
         self.kept: set[str] = set()
+        self.gated = self.mute = False
 
     @asynccontextmanager
     async def open(self, seat: Seat) -> AsyncIterator[EchoSession]:
         """Start a session, or go on with one that is kept."""
         if seat.resume and seat.resume not in self.kept:
             raise SessionGone(f"there is no session {seat.resume!r}")
-        session = self.sessions[seat.agent_id] = EchoSession(seat.resume or new_id())
+        session = self.sessions[seat.agent_id] = EchoSession(seat.resume or new_id(), gated=self.gated, mute=self.mute)
         self.kept.add(session.session_id)
         yield session
         del self.sessions[seat.agent_id]

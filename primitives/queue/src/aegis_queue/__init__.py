@@ -1,1 +1,1 @@
-"""A primitive, to be described in one sentence."""
+"""Queues: work that agents and people hand over, done by workers on demand, each task with exactly one end."""

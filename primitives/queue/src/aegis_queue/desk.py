@@ -1,0 +1,183 @@
+"""The desk: sees to it that tasks begin as soon as they may, and that no queue ever has more workers than its cap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import trio
+
+from aegis import Caller, Kernel, NotFound, Refused
+from aegis.bus import Subscription
+from aegis.clock import stamp
+from aegis.events import AgentChanged, Gap, TurnEnded
+from aegis.roster import INTERRUPTED
+from aegis_queue.broker import Broker
+from aegis_queue.ending import End, conclude
+from aegis_queue.job import BY, Job
+from aegis_queue.settings import QueueSettings
+from aegis_queue.task import Task
+
+_ANY_TURN = "9999"  # held until some turn ends: no time is known
+_LOOK_AGAIN = 60.0
+
+
+class Desk:
+    """Every queue of the project: who works at what, and why a queue holds its tasks back."""
+
+    def __init__(self, kernel: Kernel, broker: Broker) -> None:
+        self._kernel, self._broker = kernel, broker
+        self.jobs: dict[str, Job] = {}
+        self.held: dict[str, tuple[str, str]] = {}  # queue → why, until when
+        self._ended: dict[str, list[trio.Event]] = {}
+        self._woken = trio.Event()
+        broker.changed.append(self._changed)
+
+    def queues(self) -> dict[str, QueueSettings]:
+        """Return the queues as configured now."""
+        found: dict[str, QueueSettings] = self._kernel.config.section("queues")
+        return found
+
+    def room(self, queue: str) -> int:
+        """Return how many more workers the queue may have now."""
+        settings = self.queues().get(queue)
+        busy = sum(job.task.queue == queue for job in self.jobs.values())
+        return max(0, settings.max_parallel - busy) if settings else 0
+
+    def wake(self) -> None:
+        """Look again whether something may begin."""
+        self._woken.set()
+
+    def _changed(self, task: Task) -> None:
+        self._woken.set()
+        if task.over:
+            for event in self._ended.pop(task.id, ()):
+                event.set()
+
+    async def end_of(self, task_id: str) -> Task:
+        """Wait until the task has ended and return it."""
+        while not (task := self._broker.find(task_id)).over:
+            event = trio.Event()
+            self._ended.setdefault(task_id, []).append(event)
+            await event.wait()
+        return task
+
+    async def cancel(self, task: Task, why: str) -> Task:
+        """End the task as cancelled, wherever it is, and return it."""
+        if self._broker.take(task):
+            await conclude(self._kernel, self._broker, task, End("cancelled", error=why))
+        elif job := self.jobs.get(task.id):
+            job.stop(why)
+            await job.over.wait()
+        return await self.end_of(task.id)
+
+    # -- at work ------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Go on with what was at work when aegis stopped, and begin whatever may begin, until cancelled."""
+        self._broker.recover()
+        self.jobs.clear()
+        with self._kernel.bus.subscribe() as news:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._follow, news)
+                for task in self._broker.active():
+                    if task.state == "running":
+                        settings = self.queues().get(task.queue) or QueueSettings(agent="")
+                        self._start(nursery, task, settings)
+                    if task.callback and (asker := self._kernel.roster.get(task.address)):
+                        asker.expect(f"task {task.id}", f"the end of task {task.id} in {task.queue}")
+                await self._tidy()
+                while True:
+                    self._woken = trio.Event()
+                    await self._round(nursery)
+                    with trio.move_on_after(self._pause()):
+                        await self._woken.wait()
+
+    def _start(self, nursery: trio.Nursery, task: Task, settings: QueueSettings) -> None:
+        self.jobs[task.id] = job = Job(self._kernel, self._broker, task, settings)
+        nursery.start_soon(self._work, job)
+
+    async def _work(self, job: Job) -> None:
+        try:
+            await job.run()
+        finally:
+            self.jobs.pop(job.task.id, None)
+            self._woken.set()
+
+    async def _tidy(self) -> None:
+        """Close workers that have no task: aegis died between hiring and giving, or between the end and the closing."""
+        working = {task.worker for task in self._broker.active()}
+        for agent in list(self._kernel.roster):
+            if agent.by.startswith(BY) and agent.id not in working:
+                await self._kernel.roster.close(agent, "its task is over")
+
+    async def _follow(self, news: Subscription) -> None:
+        async for batches in news:
+            workers = {job.task.worker: job for job in self.jobs.values()}
+            for agent_id, events in batches:
+                for event in events:
+                    if isinstance(event, Gap):
+                        for job in workers.values():
+                            job.stir()
+                    elif isinstance(event, AgentChanged) and agent_id in workers:
+                        workers[agent_id].stir()
+                    elif isinstance(event, TurnEnded) and self.held:
+                        self.held = {queue: (why, "") for queue, (why, _) in self.held.items()}
+                        self._woken.set()
+
+    async def _round(self, nursery: trio.Nursery) -> None:
+        if any(agent.leaving == INTERRUPTED for agent in self._kernel.roster):
+            return  # aegis is stopping: what a stopped worker leaves undone is for the next one
+        for task, other in self._broken():
+            why = f"task {other}, which it waits for, has no result: {self._broker.find(other).outcome}"
+            await conclude(self._kernel, self._broker, task, End("dependency", error=why))
+        for name, settings in self.queues().items():
+            while self.room(name) and (task := self._next(name)):
+                if not await self._admitted(task, settings):
+                    break
+                if self._broker.mode(name) != "paused" and self.room(name) and self._broker.take(task):
+                    self._start(nursery, task, settings)
+
+    def _broken(self) -> Iterator[tuple[Task, str]]:
+        for task, other in self._broker.broken():
+            if self._broker.take(task):
+                yield task, other
+
+    def _next(self, queue: str) -> Task | None:
+        now = stamp(self._kernel.clock.now())
+        if self._broker.mode(queue) == "paused" or self.held.get(queue, ("", ""))[1] > now:
+            return None
+        return self._broker.first(queue, now)
+
+    async def _admitted(self, task: Task, settings: QueueSettings) -> bool:
+        """Return whether the budgets let it begin; if they do not, hold the queue until they may."""
+        refusal = await self.budget(task.queue, settings, task=task.id)
+        self.held.pop(task.queue, None)
+        if refusal:
+            until = str(refusal.data.get("unblock_at") or _ANY_TURN)
+            self.held[task.queue] = (str(refusal), until)
+        return refusal is None
+
+    async def budget(self, queue: str, settings: QueueSettings, **more: object) -> Refused | None:
+        """Return why the budgets do not let work of this queue begin, None when they do."""
+        caller = Caller("queue", queue)
+        budgets = [entry.model_dump(exclude_none=True) for entry in settings.budgets]
+        try:
+            self._kernel.verbs.find(caller, "budget admit")
+        except NotFound:
+            none = f"queue {queue!r} has budgets, and nothing here can hold them; install aegis-budget or take them out"
+            return Refused(none) if budgets else None
+        args = {"task": "", "queue": queue, "profile": settings.agent, "budgets": budgets, **more}
+        try:
+            await self._kernel.verbs.call(caller, "budget admit", args)
+        except Refused as refusal:
+            return refusal
+        return None
+
+    def _pause(self) -> float:
+        """Return the seconds until something becomes due by itself, a minute at most: a clock can be set."""
+        now = self._kernel.clock.now()
+        dues = [self._broker.due(name) for name in self.queues() if self.room(name)]
+        dues += [until for _, until in self.held.values()]
+        times = [datetime.fromisoformat(due) for due in dues if due and due != _ANY_TURN]
+        return min((min((t - now).total_seconds(), _LOOK_AGAIN) for t in times if t > now), default=float("inf"))

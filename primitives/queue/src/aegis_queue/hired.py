@@ -1,0 +1,26 @@
+"""What a worker is told of its place before it begins."""
+
+from __future__ import annotations
+
+from aegis import Kernel, Seat
+from aegis_queue.job import BY
+
+_PLACE = """\
+You are a worker of the queue `{queue}`. Your one task comes as a message with `task#ID`; it is all that you are told.
+Nobody reads along: do not ask back unless you cannot go on. Hand in the result with `aegis_report` and end your turn,
+or make the result the whole last message of your turn. When the task is over you are gone."""
+
+
+class Hired:
+    """Tells workers that they are workers."""
+
+    name = "hired"
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    async def furnish(self, seat: Seat) -> None:
+        """Add a paragraph to the primer of a worker."""
+        agent = self._kernel.roster.get(seat.agent_id)
+        if agent and agent.by.startswith(BY):
+            seat.primer.append(_PLACE.format(queue=agent.by.removeprefix(BY)))

@@ -1,0 +1,189 @@
+"""One task at work: a worker is hired, gets the payload, and is watched until the task has an end."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+import msgspec
+import trio
+
+from aegis import Caller, Kernel, LaunchError, NotFound, Refused
+from aegis.clock import stamp
+from aegis.events import TurnEnded
+from aegis_queue.broker import Broker
+from aegis_queue.ending import End, conclude
+from aegis_queue.settings import QueueSettings
+from aegis_queue.task import Outcome, Task
+
+BY = "queue:"  # what the roster has as the origin of a worker, before the queue's name
+_OVERLOADED = re.compile(r"\b(429|503|529)\b|overloaded|rate.?limit|too many requests|quota", re.IGNORECASE)
+_PAUSE, _PAUSES, _LONGEST = 30.0, 6, 3600.0  # seconds before going on, how often, and the longest wait at all
+_FAILED: dict[str, Outcome] = {"refused": "refused", "cancelled": "cancelled", "interrupted": "interrupted"}
+_GO_ON = "The provider could not answer ({why}). Go on with task#{id} where you were; do nothing twice."
+_BACKGROUND = "What you had running beside your turns is over. Say the final result of task#{id}."
+_REPAIR = (
+    "task#{id} needs a result that fits its schema, and none was handed in. Call `aegis_report` with it now; "
+    "this is the only chance.\n{schema}"
+)
+
+
+class Job:
+    """The work on one task, from its place in the line to its end, or back to the line."""
+
+    def __init__(self, kernel: Kernel, broker: Broker, task: Task, settings: QueueSettings) -> None:
+        self._kernel, self._broker, self.task, self._settings = kernel, broker, task, settings
+        self._scope, self._stirred = trio.CancelScope(), trio.Event()
+        self._stopped = ""
+        self._pauses = 0
+        self._repaired = self._background = False
+        self.over = trio.Event()
+
+    def stop(self, why: str) -> None:
+        """End the task as cancelled; `over` says when that is done."""
+        self._stopped = self._stopped or why
+        self._scope.cancel()
+
+    def stir(self) -> None:
+        """Look again: something about the worker changed."""
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Bring the task to its end, or back into its line, and leave no worker."""
+        try:
+            with self._scope:
+                with trio.move_on_after(self._left()) as limit:
+                    end = await self._attempt()
+                if limit.cancelled_caught:
+                    end = End("timed_out", self._words(), f"it took longer than {self._limit:g} s")
+            if self._scope.cancelled_caught:
+                end = End("cancelled", self._words(), self._stopped)
+            await self._settle(end)
+        finally:
+            self.over.set()
+
+    # -- one attempt --------------------------------------------------------------------------------------------
+
+    async def _attempt(self) -> End:
+        if self.task.state == "pending":
+            try:
+                await self._hire()
+            except (LaunchError, Refused) as error:
+                return End("error", error=str(error))
+        ended = await self._kernel.post.wait_turn(self.task.envelope)
+        while True:
+            end = await self._judged(ended)
+            if isinstance(end, End):
+                return end
+            ended = end
+
+    async def _hire(self) -> None:
+        task, post = self.task, self._kernel.post
+        agent = await self._kernel.roster.spawn(self._settings.agent, self._handle(), by=BY + task.queue)
+        more = {"trace": task.trace} if task.trace else {}
+        body = task.payload + (f"\n\nThe result must fit this JSON schema: {_json(task)}" if task.schema else "")
+        letter = post.envelope(task.enqueued_by, agent.id, body, task_id=task.id, hops=task.hops, **more)
+        now = stamp(self._kernel.clock.now())
+        self.task = await self._broker.begin(
+            task, letter, worker=agent.id, worker_handle=agent.handle, envelope=letter.id, started_at=now,
+            attempt=task.attempt + 1,
+        )  # fmt: skip
+
+    def _handle(self) -> str:
+        words = "-".join(re.split("[-_]", self.task.queue)[:2])
+        known = self._kernel.roster.known()
+        names = (f"{words[:30]}-{self.task.id[-size:].lower()}" for size in (4, 6, 8))
+        return next((name for name in names if name not in known), f"{words[:20]}-{self.task.id[8:].lower()}")
+
+    async def _judged(self, ended: TurnEnded) -> End | TurnEnded:
+        """Return the end of the attempt, or the end of the worker's next turn when there is more to come."""
+        self.task, post = self._broker.find(self.task.id), self._kernel.post
+        agent = self._kernel.roster.get(self.task.worker)
+        if self.task.report is not None:
+            return End("ok", ended.reply)
+        if agent is None or agent.leaving:
+            why = (agent.leaving if agent else "") or ended.reason or "its worker is gone"
+            return End("interrupted" if ended.outcome == "interrupted" else "cancelled", ended.reply, why)
+        if letters := post.letters(agent.id):
+            return await post.wait_turn(letters[-1].envelope.id)
+        if self._overloaded(ended) and self._pauses < _PAUSES:
+            await trio.sleep(min(_PAUSE * 2**self._pauses, _LONGEST))
+            self._pauses += 1
+            return await self._say(_GO_ON.format(why=ended.reason[:200], id=self.task.id))
+        if ended.outcome not in ("completed", "truncated"):
+            return End(_FAILED.get(ended.outcome, "error"), ended.reply, ended.reason or ended.outcome)
+        if agent.expecting:
+            self._background = self._background or "background" in agent.expecting
+            await self._stirred.wait()
+            self._stirred = trio.Event()
+            return ended
+        if self._background:
+            self._background = False
+            return await self._say(_BACKGROUND.format(id=self.task.id))
+        if self.task.schema and self._repaired:
+            return End("error", ended.reply, "it handed in no result that fits the schema, also when asked again")
+        if self.task.schema:
+            self._repaired = True
+            return await self._say(_REPAIR.format(id=self.task.id, schema=_json(self.task)))
+        if ended.outcome == "truncated":
+            return End("truncated", ended.reply)
+        return End("ok" if ended.reply.strip() else "silent", ended.reply)
+
+    def _overloaded(self, ended: TurnEnded) -> bool:
+        wait = self._settings.on_overload == "wait" and ended.outcome == "failed"
+        return wait and bool(_OVERLOADED.search(ended.reason))
+
+    async def _say(self, words: str) -> TurnEnded:
+        task, post = self.task, self._kernel.post
+        more = {"trace": task.trace} if task.trace else {}
+        letter = post.envelope(BY + task.queue, task.worker, words, task_id=task.id, hops=task.hops, **more)
+        try:
+            await post.deliver(letter)
+        except Refused as refusal:
+            return TurnEnded("failed", reason=str(refusal))
+        return await post.wait_turn(letter.id)
+
+    # -- its end ------------------------------------------------------------------------------------------------
+
+    @property
+    def _limit(self) -> float:
+        return self.task.timeout or self._settings.timeout
+
+    def _left(self) -> float:
+        if not self.task.started_at:
+            return self._limit
+        began = datetime.fromisoformat(self.task.started_at)
+        spent = (self._kernel.clock.now() - began).total_seconds()
+        return min(max(self._limit - spent, 0), self._limit)
+
+    def _words(self) -> str:
+        agent = self._kernel.roster.get(self._broker.find(self.task.id).worker)
+        return str(agent.turn.reply) if agent and agent.turn else ""
+
+    async def _settle(self, end: End) -> None:
+        task = self._broker.find(self.task.id)
+        agent = self._kernel.roster.get(task.worker)
+        attempt = task.attempt if task.state == "running" else task.attempt + 1
+        if end.outcome in self._settings.retry_on and attempt <= self._settings.retries:
+            wait = min(self._settings.backoff * 2 ** (attempt - 1), _LONGEST)
+            due = stamp(self._kernel.clock.now() + timedelta(seconds=wait))
+            spent = task.cost_usd + (agent.cost_usd if agent else 0.0)
+            error = f"attempt {attempt} {end.outcome}: {end.error}"
+            self.task = await self._broker.again(task, not_before=due, attempt=attempt, error=error, cost_usd=spent)
+        else:
+            self.task = await conclude(self._kernel, self._broker, task, end, attempt)
+        await give_back(self._kernel, task)
+        if agent:
+            await self._kernel.roster.close(agent, f"task {task.id} of {task.queue}: {end.outcome}")
+
+
+async def give_back(kernel: Kernel, task: Task) -> None:
+    """Return what aegis-budget reserved for the task and no turn of a worker took over, if it is installed."""
+    try:
+        await kernel.verbs.call(Caller("queue", task.queue), "budget release", {"task": task.id})
+    except NotFound:
+        return
+
+
+def _json(task: Task) -> str:
+    return msgspec.json.encode(task.schema).decode()

@@ -1,0 +1,244 @@
+"""The broker inside the kernel: one book of the ledger; finished tasks stay on disk only.
+
+Book `queue` (key: task): `enqueued` → `dispatched` → [`reported`] → `completed` | `failed` | `cancelled`, or `requeued`
+and again; `known` (key: queue and idempotency key) and `control` (key: queue).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any
+
+import msgspec
+import trio
+
+from aegis import Envelope, Kernel, NotFound, Refused
+from aegis.ledger import Draft, Record
+from aegis_queue.line import Line
+from aegis_queue.task import Task
+
+_RECENT = 50  # finished tasks of a queue whose ids are at hand
+
+
+class LedgerBroker:
+    """See `broker.Broker`."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel, self._book = kernel, kernel.ledger.book("queue")
+        self.changed: list[Callable[[Task], None]] = []
+        self._active: dict[str, Task] = {}
+        self._lines: dict[str, Line] = {}
+        self._needs: dict[str, set[str]] = {}  # task → unfinished tasks it waits for
+        self._broken: dict[str, str] = {}
+        self._counts: dict[str, Counter[str]] = {}
+        self._recent: dict[str, deque[str]] = {}
+        self._modes: dict[str, str] = {}
+        self._taken: set[str] = set()
+        self._keyed = trio.Lock()
+        self._live = False
+
+    def restore(self) -> None:
+        """Rebuild what waits and what runs."""
+        self._book.fold(self._begin, self._apply, self._state)
+        self.recover()
+        self._live = True
+
+    def recover(self) -> None:
+        """Give every pending task its place anew, also those that were taken and not begun."""
+        for task in self._active.values():
+            self._stand(task)
+
+    # -- the fold -----------------------------------------------------------------------------------------------
+
+    def _begin(self, snapshot: Any) -> None:
+        self._active = {t["id"]: msgspec.convert(t, Task) for t in snapshot["active"]}
+        self._counts = {queue: Counter(counts) for queue, counts in snapshot["counts"].items()}
+        self._recent = {queue: deque(ids, _RECENT) for queue, ids in snapshot["recent"].items()}
+        self._modes = snapshot["modes"]
+
+    def _state(self) -> Any:
+        recent = {queue: list(ids) for queue, ids in self._recent.items()}
+        return {"active": list(self._active.values()), "counts": self._counts, "recent": recent, "modes": self._modes}
+
+    def _apply(self, record: Record) -> None:
+        if record.kind == "control":
+            self._modes[record.key] = record.data["mode"]
+            return
+        if record.kind == "known":
+            return
+        if record.kind == "enqueued":
+            task = msgspec.convert({**record.data, "seq": record.seq}, Task)
+        elif old := self._active.get(record.key):
+            task = old.changed(record.data)
+        else:  # a task that had ended is wanted again
+            ended = self._folded(record.key, record.seq - 1)
+            self._counts.setdefault(ended.queue, Counter())[ended.state] -= 1
+            task = ended.changed(record.data)
+        self._active[task.id] = task
+        if task.over:
+            self._over(task)
+        elif self._live:
+            self._stand(task)
+        for tell in self.changed if self._live else ():
+            tell(task)
+
+    def _over(self, task: Task) -> None:
+        del self._active[task.id]
+        self._line(task.queue).drop(task.id)
+        self._needs.pop(task.id, None)
+        self._broken.pop(task.id, None)
+        self._taken.discard(task.id)
+        self._counts.setdefault(task.queue, Counter())[task.state] += 1
+        self._recent.setdefault(task.queue, deque(maxlen=_RECENT)).append(task.id)
+        for waiting, needs in list(self._needs.items()) if self._live else ():
+            if task.id in needs:
+                self._met(waiting, task)
+
+    def _stand(self, task: Task) -> None:
+        """Give a task its place: in line when it is pending and waits for no other."""
+        self._taken.discard(task.id)
+        if task.state != "pending":
+            self._line(task.queue).drop(task.id)
+            return
+        waits = {other for other in task.after if other in self._active}
+        for other in set(task.after) - waits:
+            if self.find(other).state != "completed":
+                self._broken[task.id] = other
+        if waits:
+            self._needs[task.id] = waits
+        elif task.id not in self._broken:
+            self._line(task.queue).put(task)
+
+    def _met(self, waiting: str, other: Task) -> None:
+        """Account for the end of a task that another one waits for."""
+        self._needs[waiting].discard(other.id)
+        if other.state != "completed":
+            self._broken[waiting] = other.id
+        if not self._needs[waiting]:
+            del self._needs[waiting]
+            if waiting not in self._broken:
+                self._line(self._active[waiting].queue).put(self._active[waiting])
+                for tell in self.changed:
+                    tell(self._active[waiting])
+
+    def _line(self, queue: str) -> Line:
+        return self._lines.setdefault(queue, Line())
+
+    # -- changes ------------------------------------------------------------------------------------------------
+
+    async def put(self, task: Task) -> tuple[Task, int]:
+        """Accept the task, once for each idempotency key."""
+        if not task.key:
+            return await self._put(task)
+        async with self._keyed:  # of two that come at once the second must see the first
+            known = self._book.find(_known(task))
+            if known:
+                found = self.find(known[-1].data["task"])
+                return found, 0
+            return await self._put(task, self._book.draft("known", _known(task), queue=task.queue, task=task.id))
+
+    async def _put(self, task: Task, *together: Draft) -> tuple[Task, int]:
+        data = msgspec.to_builtins(task)
+        await self._kernel.ledger.append(self._book.draft("enqueued", task.id, **data), *together)
+        now = self._active.get(task.id) or self.find(task.id)
+        return now, self._line(task.queue).position(now) if now.state == "pending" else 0
+
+    async def begin(self, task: Task, payload: Envelope, **changes: Any) -> Task:
+        """Deliver the payload and record that the task runs."""
+        await self._kernel.post.deliver(payload, self._draft("dispatched", task, state="running", **changes))
+        return self.find(task.id)
+
+    async def end(self, task: Task, callback: Envelope | None, **changes: Any) -> Task:
+        """Record the end, together with the callback."""
+        if (now := self.find(task.id)).over:
+            return now
+        draft = self._draft(changes["state"], task, **changes)
+        if callback:
+            try:
+                await self._kernel.post.deliver(callback, draft)
+                return self.find(task.id)
+            except Refused as refusal:  # nobody is there to be called back any more
+                draft = self._draft(changes["state"], task, **changes, callback_dropped=str(refusal))
+        await self._kernel.ledger.append(draft)
+        return self.find(task.id)
+
+    async def again(self, task: Task, **changes: Any) -> Task:
+        """Record that it waits again, with the fields of its last attempt cleared."""
+        gone = dict.fromkeys(("worker", "worker_handle", "envelope", "started_at"), "")
+        await self._kernel.ledger.append(
+            self._draft("requeued", task, **{"state": "pending", "report": None, **gone, **changes})
+        )
+        return self.find(task.id)
+
+    async def note(self, task: Task, kind: str, **changes: Any) -> Task:
+        """Record the fields that change."""
+        await self._kernel.ledger.append(self._draft(kind, task, **changes))
+        return self.find(task.id)
+
+    async def control(self, queue: str, mode: str) -> None:
+        """Record the mode."""
+        await self._book.append("control", queue, queue=queue, mode=mode)
+
+    def _draft(self, kind: str, task: Task, **changes: Any) -> Draft:
+        return self._book.draft(kind, task.id, queue=task.queue, **msgspec.to_builtins(changes))
+
+    # -- questions ----------------------------------------------------------------------------------------------
+
+    def find(self, task_id: str) -> Task:
+        """Return the task from memory, or fold it from its records."""
+        return self._active.get(task_id) or self._folded(task_id)
+
+    def _folded(self, task_id: str, upto: int = sys.maxsize) -> Task:
+        records = [r for r in self._book.find(task_id) if r.seq <= upto]
+        if not records or records[0].kind != "enqueued":
+            raise NotFound(f"there is no task {task_id!r}")
+        first = msgspec.convert({**records[0].data, "seq": records[0].seq}, Task)
+        return reduce(lambda task, record: task.changed(record.data), records[1:], first)
+
+    def take(self, task: Task) -> bool:
+        """Take the task out of its line; False when another did, or it waits no more."""
+        now = self._active.get(task.id)
+        if now is None or now.state != "pending" or task.id in self._taken:
+            return False
+        self._taken.add(task.id)
+        self._line(task.queue).drop(task.id)
+        return True
+
+    def first(self, queue: str, now: str) -> Task | None:
+        """Return the head of the line."""
+        return self._line(queue).first(now)
+
+    def due(self, queue: str) -> str:
+        """Return when the next of those that stand aside may begin."""
+        return self._line(queue).due()
+
+    def active(self, queue: str = "") -> Iterable[Task]:
+        """Return those not ended, in the order of arrival."""
+        return sorted((t for t in self._active.values() if queue in ("", t.queue)), key=lambda t: t.seq)
+
+    def newest(self, queue: str, count: int) -> list[Task]:
+        """Return those that ended last."""
+        ids = [x for name, recent in self._recent.items() if queue in ("", name) for x in recent]
+        tasks = [task for x in dict.fromkeys(ids) if (task := self.find(x)).over]
+        return sorted(tasks, key=lambda t: (t.completed_at, t.seq), reverse=True)[:count]
+
+    def broken(self) -> list[tuple[Task, str]]:
+        """Return those whose wish can never come true."""
+        return [(self._active[waiting], other) for waiting, other in self._broken.items() if waiting in self._active]
+
+    def mode(self, queue: str) -> str:
+        """Return the mode."""
+        return self._modes.get(queue, "open")
+
+    def counts(self, queue: str) -> dict[str, int]:
+        """Return the numbers, states without a task included."""
+        here = Counter(task.state for task in self._active.values() if task.queue == queue)
+        past = self._counts.get(queue, Counter())
+        return {s: here[s] + past[s] for s in ("pending", "running", "completed", "failed", "cancelled")}
+
+
+def _known(task: Task) -> str:
+    return f"key:{task.queue}:{task.key}"

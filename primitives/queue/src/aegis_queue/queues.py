@@ -1,0 +1,129 @@
+"""The verbs on queues: what each does, and stopping, draining and opening it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+from pydantic import Field
+
+from aegis import Caller, Kernel, NotFound, report, verb
+from aegis.errors import listed, nearest
+from aegis.events import Fault
+from aegis_queue.broker import Broker
+from aegis_queue.desk import Desk
+from aegis_queue.task import Task
+from aegis_queue.tasks import PEOPLE, QueueName, TaskRow, row_of
+
+
+class QueueRow(msgspec.Struct, frozen=True):
+    """A queue: its worker's profile, its cap, and how many of its tasks are in each state."""
+
+    name: str
+    agent: str
+    mode: str
+    running: int
+    max_parallel: int
+    pending: int
+    completed: int
+    failed: int
+    cancelled: int
+    held: str
+
+
+class QueueSheet(msgspec.Struct, frozen=True):
+    """One queue with its tasks: those at work, the next ones, and those that ended last."""
+
+    queue: QueueRow
+    running: list[TaskRow]
+    pending: list[TaskRow]
+    ended: list[TaskRow]
+
+
+class Queues:
+    """The verbs on queues, and their work."""
+
+    name = "queues"
+
+    def __init__(self, kernel: Kernel, broker: Broker, desk: Desk) -> None:
+        self._kernel, self._broker, self._desk = kernel, broker, desk
+        kernel.verbs.complete_with("queue", lambda: sorted(desk.queues()))
+
+    def restore(self) -> None:
+        """Rebuild what waits and runs, and name the queues that cannot have a worker."""
+        self._broker.restore()  # type: ignore[attr-defined]  # of the broker that is here
+        for name, settings in self._desk.queues().items():
+            try:
+                self._kernel.config.profile(settings.agent)
+            except NotFound as error:
+                self._kernel.bus.report(Fault(f"queue:{name}", f"it can have no worker: {error}", final=True))
+
+    async def run(self) -> None:
+        """Do the queues' work until cancelled."""
+        await self._desk.run()
+
+    @verb("queue list", tool="aegis_list_queues", read_only=True)
+    async def rows(self, caller: Caller) -> list[QueueRow]:
+        """List the queues: whose profile works there, how many at once, how many tasks are in each state."""
+        return [self._row(name) for name in sorted(self._desk.queues())]
+
+    @verb("queue show", read_only=True)
+    async def show(
+        self, caller: Caller, queue: QueueName, count: Annotated[int, Field(ge=1, le=1000)] = 10
+    ) -> QueueSheet:
+        """Show one queue: what is at work, what comes next, what ended last."""
+        self._known(queue)
+        active = list(self._broker.active(queue))
+        waiting = sorted((t for t in active if t.state == "pending"), key=lambda t: t.rank)
+        return QueueSheet(
+            self._row(queue), _rows(t for t in active if t.state == "running"), _rows(waiting[:count]),
+            _rows(self._broker.newest(queue, count)),
+        )  # fmt: skip
+
+    @verb("queue pause", callers=PEOPLE)
+    async def pause(self, caller: Caller, queue: QueueName) -> str:
+        """Begin no further task of a queue; those at work go on, new ones are taken and wait. It outlasts a restart."""
+        await self._set(queue, "paused")
+        return f"{queue} is paused; {self._broker.counts(queue)['running']} of its tasks go on"
+
+    @verb("queue resume", callers=PEOPLE)
+    async def resume(self, caller: Caller, queue: QueueName) -> str:
+        """Open a queue that was paused or drained."""
+        await self._set(queue, "open")
+        return f"{queue} is open; {self._broker.counts(queue)['pending']} tasks wait"
+
+    @verb("queue drain", callers=PEOPLE)
+    async def drain(self, caller: Caller, queue: QueueName) -> str:
+        """Take no new task into a queue and wait until what it has is done; it stays closed until it is resumed."""
+        await self._set(queue, "draining")
+        while left := list(self._broker.active(queue)):
+            report(f"{len(left)} tasks left in {queue}")
+            await self._desk.end_of(min(left, key=_nearest).id)
+        return f"{queue} is empty and takes no task; `aegis queue resume {queue}` opens it again"
+
+    async def _set(self, queue: str, mode: str) -> None:
+        self._known(queue)
+        await self._broker.control(queue, mode)
+        self._desk.wake()
+
+    def _known(self, queue: str) -> None:
+        queues = self._desk.queues()
+        if queue not in queues:
+            raise NotFound(f"there is no queue {queue!r} (queues: {listed(queues)}).{nearest(queue, queues)}")
+
+    def _row(self, name: str) -> QueueRow:
+        settings, counts = self._desk.queues()[name], self._broker.counts(name)
+        held = self._desk.held.get(name, ("", ""))[0]
+        return QueueRow(
+            name, settings.agent, self._broker.mode(name), counts["running"], settings.max_parallel, counts["pending"],
+            counts["completed"], counts["failed"], counts["cancelled"], held,
+        )  # fmt: skip
+
+
+def _rows(tasks: Iterable[Task]) -> list[TaskRow]:
+    return [row_of(task) for task in tasks]
+
+
+def _nearest(task: Task) -> tuple[bool, tuple[int, int]]:
+    return task.state != "running", task.rank

@@ -1,0 +1,48 @@
+"""The section `queues`: each queue's worker, its limits, and what it does when something goes wrong."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from aegis import Settings
+
+Retried = Literal["error", "timed_out", "interrupted", "silent", "truncated"]
+QueueName = Annotated[str, StringConstraints(pattern=re.compile(r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*$"), max_length=30)]
+
+
+class BudgetEntry(BaseModel):
+    """A cap in the seed's form, which aegis-budget holds."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    usd: float | None = Field(None, gt=0)
+    output_tokens: int | None = Field(None, gt=0)
+    window: str = Field(pattern=r"^[1-9]\d*[mhdw]$")
+
+    @model_validator(mode="after")
+    def _one(self) -> BudgetEntry:
+        if (self.usd is None) == (self.output_tokens is None):
+            raise ValueError("a budget has exactly one of `usd` and `output_tokens`")
+        return self
+
+
+class QueueSettings(Settings):
+    """One queue."""
+
+    agent: str = Field(description="the profile of its workers")
+    max_parallel: int = Field(1, ge=1, le=100, description="workers at the same time, never more")
+    timeout: float = Field(7200, gt=0, description="seconds for one attempt, all its turns and waiting together")
+    retries: int = Field(0, ge=0, le=100, description="further attempts after one that ended as in `retry_on`")
+    retry_on: tuple[Retried, ...] = Field(("error", "timed_out", "interrupted"), description="what is tried again")
+    backoff: float = Field(5, gt=0, description="seconds before the second attempt; doubles each time, up to an hour")
+    on_overload: Literal["wait", "fail"] = Field(
+        "wait", description="when the provider is overloaded: let the worker go on later, or count it as an error"
+    )
+    max_pending: int | None = Field(None, ge=1, description="tasks that may wait; more are refused")
+    budgets: tuple[BudgetEntry, ...] = Field((), description="caps of this queue, held by aegis-budget")
+
+
+Section = dict[QueueName, QueueSettings]

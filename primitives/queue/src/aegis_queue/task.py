@@ -1,0 +1,72 @@
+"""A task: what is asked, and what became of it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+State = Literal["pending", "running", "completed", "failed", "cancelled"]
+Outcome = Literal[
+    "", "ok", "silent", "truncated", "error", "refused", "timed_out", "interrupted", "dependency", "cancelled"
+]
+OVER = frozenset({"completed", "failed", "cancelled"})
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a worker handed in: any JSON, and the files it made."""
+
+    result: Any
+    artefacts: tuple[str, ...] = ()
+
+
+class Task(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One piece of work; `seq` is its place in the order of arrival, `address` who is called back.
+
+    A record of the book holds the fields that it changes, so that a task is the fold of its records.
+    """
+
+    id: str
+    queue: str
+    payload: str
+    enqueued_by: str
+    enqueued_at: str
+    address: str = ""
+    callback: bool = True
+    priority: int = 0
+    not_before: str = ""
+    after: tuple[str, ...] = ()
+    key: str = ""
+    timeout: float | None = None
+    schema: dict[str, Any] | None = None
+    trace: str = ""
+    hops: int = 0
+    seq: int = 0
+    state: State = "pending"
+    attempt: int = 0
+    worker: str = ""
+    worker_handle: str = ""
+    envelope: str = ""
+    started_at: str = ""
+    completed_at: str = ""
+    outcome: Outcome = ""
+    result: str = ""
+    error: str = ""
+    report: Report | None = None
+    artefacts: tuple[str, ...] = ()
+    cost_usd: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        """True once it has ended."""
+        return self.state in OVER
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Where it stands in its queue: the higher priority first, then who came first."""
+        return -self.priority, self.seq
+
+    def changed(self, data: Mapping[str, Any]) -> Task:
+        """Return the task as a record's data says that it is now."""
+        return msgspec.convert({**msgspec.to_builtins(self), **data}, Task)

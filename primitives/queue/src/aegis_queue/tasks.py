@@ -1,0 +1,292 @@
+"""The verbs on tasks: hand over, look, wait, stop, try again, and what a worker hands in."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+import jsonschema
+import msgspec
+from pydantic import Field
+
+from aegis import AegisError, Caller, Completes, Kernel, NotFound, Refused, report, verb
+from aegis.clock import new_id, stamp
+from aegis.errors import listed, nearest
+from aegis_queue.broker import Broker
+from aegis_queue.desk import Desk
+from aegis_queue.knots import ties_a_knot
+from aegis_queue.task import Report, Task
+
+QueueName = Annotated[str, Completes("queue"), Field(description="which queue")]
+TaskId = Annotated[str, Completes("task"), Field(description="a task's id; the end of it is enough")]
+PEOPLE = frozenset({"human", "telegram", "schedule", "workflow", "system"})
+LONGEST = 1_000_000  # characters
+
+
+class Enqueued(msgspec.Struct, frozen=True):
+    """A task that is on disk; position 0 means that it begins at once, `known` that its key was seen before."""
+
+    task_id: str
+    queued_position: int
+    queue: str
+    callback: bool
+    known: bool = False
+
+    def __str__(self) -> str:
+        where = f"position {self.queued_position}" if self.queued_position else "begins now"
+        return f"task {self.task_id} in {self.queue}: {'known already' if self.known else where}"
+
+
+class TaskRow(msgspec.Struct, frozen=True):
+    """A task in a list."""
+
+    id: str
+    queue: str
+    status: str
+    outcome: str
+    by: str
+    worker: str
+    attempt: int
+    since: str
+    payload: str
+
+
+class TaskStatus(msgspec.Struct, frozen=True):
+    """Everything about a task; `status` is pending, running, completed, failed or cancelled."""
+
+    task_id: str
+    queue: str
+    status: str
+    outcome: str
+    result: str
+    error: str
+    queued_position: int
+    payload: str
+    enqueued_by: str
+    enqueued_at: str
+    started_at: str
+    completed_at: str
+    worker: str
+    attempt: int
+    cost_usd: float
+    artefacts: tuple[str, ...]
+    waits_for: tuple[str, ...]
+    held: str
+
+
+class Tasks:
+    """The verbs on tasks."""
+
+    name = "tasks"
+
+    def __init__(self, kernel: Kernel, broker: Broker, desk: Desk) -> None:
+        self._kernel, self._broker, self._desk = kernel, broker, desk
+        kernel.verbs.complete_with("task", self._known_ids)
+
+    def _known_ids(self) -> list[str]:
+        return [t.id for t in [*self._broker.active(), *self._broker.newest("", 30)]]
+
+    @verb("enqueue", tool="aegis_enqueue")
+    async def enqueue(
+        self,
+        caller: Caller,
+        queue: QueueName,
+        payload: str,
+        callback: Annotated[bool, Field(description="be told by mail how it ended")] = True,
+        priority: Annotated[int, Field(ge=-100, le=100, description="the higher goes first")] = 0,
+        delay: Annotated[float, Field(ge=0, description="seconds before it may begin")] = 0,
+        key: Annotated[str, Field(description="the same key is the same task, however often it is handed over")] = "",
+        after: Annotated[tuple[str, ...], Field(description="tasks that have to be completed first")] = (),
+        timeout: Annotated[float | None, Field(gt=0, description="seconds for one attempt")] = None,  # noqa: ASYNC109
+        result_schema: Annotated[dict[str, Any] | None, Field(description="JSON schema of the result")] = None,
+    ) -> Enqueued:
+        """Hand a piece of work to a queue, which has a worker do it; it is on disk when this returns.
+
+        The payload is all that the worker knows: say everything. Do not wait or ask again: how it ended comes to you
+        as a message with `task#ID`.
+        """
+        settings = self._open(queue)
+        if not payload.strip() or len(payload) > LONGEST:
+            raise Refused(f"the payload has {len(payload):,} characters; it takes 1 to {LONGEST:,}")
+        if result_schema is not None:
+            _checked_schema(result_schema)
+        address = caller.agent_id or (str(caller) if caller.kind in ("human", "telegram") else "")
+        now = self._kernel.clock.now()
+        task = Task(
+            id=new_id(), queue=queue, payload=payload, enqueued_by=str(caller), enqueued_at=stamp(now), address=address,
+            callback=callback and bool(address), priority=priority, key=key, timeout=timeout, schema=result_schema,
+            not_before=stamp(now + timedelta(seconds=delay)) if delay else "",
+            after=tuple(dict.fromkeys(self._done_or_open(other).id for other in after)),
+            trace=caller.trace, hops=caller.hops + (caller.kind == "agent"),
+        )  # fmt: skip
+        self._check_knot(caller, task)
+        if refusal := await self._desk.budget(queue, settings, check=True):
+            raise refusal
+        stored, position = await self._broker.put(task)
+        if (asker := self._kernel.roster.get(caller.agent_id)) and stored.callback and not stored.over:
+            asker.expect(f"task {stored.id}", f"the end of task {stored.id} in {queue}")
+        free = self._desk.room(queue) if self._broker.mode(queue) == "open" and not stored.not_before else 0
+        place = 0 if position <= free and not stored.after else position
+        return Enqueued(stored.id, place, queue, stored.callback, stored.id != task.id)
+
+    def _open(self, queue: str) -> Any:
+        queues = self._desk.queues()
+        settings = queues.get(queue)
+        if settings is None:
+            raise NotFound(f"there is no queue {queue!r} (queues: {listed(queues)}).{nearest(queue, queues)}")
+        self._kernel.config.profile(settings.agent)
+        if self._broker.mode(queue) == "draining":
+            raise Refused(f"{queue} is being drained and takes no task; `aegis queue resume {queue}` opens it again")
+        waiting = self._broker.counts(queue)["pending"] if settings.max_pending else 0
+        if settings.max_pending and waiting >= settings.max_pending:
+            raise Refused(
+                f"{queue} is full: {waiting} tasks wait, and it takes {settings.max_pending}; try again later"
+            )
+        return settings
+
+    def _done_or_open(self, task_id: str) -> Task:
+        other = self._find(task_id)
+        if other.state in ("failed", "cancelled"):
+            raise Refused(f"task {other.id} is {other.state}, so what comes after it could never begin")
+        return other
+
+    def _check_knot(self, caller: Caller, task: Task) -> None:
+        """Refuse a task on whose end a worker would wait in vain."""
+        if task.callback and any(job.task.worker == caller.agent_id for job in self._desk.jobs.values()):
+            room = {name: settings.max_parallel for name, settings in self._desk.queues().items()}
+            if ties_a_knot(self._broker.active(), room, task):
+                raise Refused(
+                    f"every worker of {task.queue} would then wait for a task that has no worker left; do it yourself, "
+                    "or hand it over with callback=false and do not wait"
+                )
+
+    @verb("task show", tool="aegis_task_status", read_only=True)
+    async def show(self, caller: Caller, task_id: TaskId) -> TaskStatus:
+        """Show one task: its status, its result or what went wrong, who works at it."""
+        return self._status(self._find(task_id))
+
+    @verb("task list", tool="aegis_task_list", read_only=True)
+    async def rows(
+        self, caller: Caller, queue: QueueName = "", count: Annotated[int, Field(ge=1, le=1000)] = 30
+    ) -> list[TaskRow]:
+        """List the tasks that wait or run, and after them those that ended last."""
+        active = sorted(self._broker.active(queue), key=lambda t: (t.state != "running", t.rank))
+        return [row_of(t) for t in [*active, *self._broker.newest(queue, count)][:count]]
+
+    @verb("task wait", callers=PEOPLE)
+    async def wait(self, caller: Caller, task_id: TaskId) -> str:
+        """Wait until a task has ended and return its result; fails with the reason when it has none."""
+        task = self._find(task_id)
+        if not task.over:
+            report(f"{task.state} in {task.queue}" + (f", at work: {task.worker_handle}" if task.worker_handle else ""))
+        task = await self._desk.end_of(task.id)
+        if task.state != "completed":
+            raise AegisError(f"task {task.id} {task.outcome}: {task.error}")
+        return task.result
+
+    @verb("task cancel", tool="aegis_task_cancel")
+    async def cancel(self, caller: Caller, task_id: TaskId) -> str:
+        """Stop a task: one that waits never begins, a worker is stopped and closed; who handed it over is told."""
+        task = self._mine(caller, self._find(task_id), "cancel")
+        if task.over:
+            raise Refused(f"task {task.id} has ended already: {task.outcome}")
+        ended = await self._desk.cancel(task, f"cancelled by {caller}")
+        return f"task {ended.id} is {ended.state}" + ("" if ended.state == "cancelled" else f": {ended.outcome}")
+
+    @verb("task retry", tool="aegis_task_retry")
+    async def retry(self, caller: Caller, task_id: TaskId) -> Enqueued:
+        """Put a task that failed or was cancelled back into its queue, as if it had just come."""
+        task = self._mine(caller, self._find(task_id), "retry")
+        if task.state not in ("failed", "cancelled"):
+            raise Refused(f"task {task.id} is {task.state}; only one that failed or was cancelled is tried again")
+        self._open(task.queue)
+        fresh = {"attempt": 0, "not_before": "", "outcome": "", "error": "", "result": "", "completed_at": ""}
+        await self._broker.again(task, **fresh)
+        return Enqueued(task.id, 0, task.queue, task.callback)
+
+    @verb("task logs", read_only=True)
+    async def logs(self, caller: Caller, task_id: TaskId, turns: Annotated[int, Field(ge=1, le=100)] = 5) -> str:
+        """Return what the worker of a task read, said and did in its last turns."""
+        task = self._find(task_id)
+        if not task.worker:
+            raise Refused(f"no worker has begun task {task.id}; it is {task.state}")
+        args = {"handle": task.worker, "turns": turns}
+        text: str = await self._kernel.verbs.call(Caller("system", str(caller)), "transcript", args)
+        return text
+
+    @verb("report", tool="aegis_report", callers=frozenset({"agent"}))
+    async def report(self, caller: Caller, result: Any, artefacts: tuple[str, ...] = ()) -> str:
+        """Hand in the result of the task you were hired for: text, or JSON that fits the task's schema.
+
+        `artefacts` are the files you made. End your turn then. Without this, your turn's last message is the result.
+        """
+        job = next((job for job in self._desk.jobs.values() if job.task.worker == caller.agent_id), None)
+        if job is None:
+            raise Refused(f"{caller} was not hired for a task; answer whoever wrote to you with aegis_handoff")
+        task = self._broker.find(job.task.id)
+        fitting = _fitted(task, result)
+        await self._broker.note(task, "reported", report=Report(fitting, artefacts))
+        return f"the result of task {task.id} is taken; end your turn"
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def _find(self, task_id: str) -> Task:
+        """Return the task of this id, or the one at hand whose id ends like this."""
+        try:
+            return self._broker.find(task_id)
+        except NotFound:
+            found = [x for x in self._known_ids() if task_id and x.lower().endswith(task_id.lower())]
+            if len(found) > 1:
+                raise Refused(f"{len(found)} tasks end with {task_id!r}; say more of the id") from None
+            if not found:
+                raise
+            return self._broker.find(found[0])
+
+    def _mine(self, caller: Caller, task: Task, what: str) -> Task:
+        if caller.kind == "agent" and task.address != caller.agent_id:
+            raise Refused(
+                f"{caller} may {what} the tasks it handed over; {task.id} is {task.enqueued_by}'s. Ask a person."
+            )
+        return task
+
+    def _status(self, t: Task) -> TaskStatus:
+        ahead = [x for x in self._broker.active(t.queue) if x.state == "pending" and x.rank <= t.rank]
+        waits = tuple(x for x in t.after if not self._broker.find(x).over)
+        held = self._desk.held.get(t.queue, ("", ""))[0] if t.state == "pending" else ""
+        if t.state == "pending" and self._broker.mode(t.queue) == "paused":
+            held = f"{t.queue} is paused"
+        return TaskStatus(
+            t.id, t.queue, t.state, t.outcome, t.result, t.error, len(ahead) if t.state == "pending" else 0, t.payload,
+            t.enqueued_by, t.enqueued_at, t.started_at, t.completed_at, t.worker_handle, t.attempt, t.cost_usd,
+            t.artefacts, waits, held,
+        )  # fmt: skip
+
+
+def row_of(t: Task) -> TaskRow:
+    first = t.payload.strip().splitlines()[0]
+    brief = first if len(first) <= 64 else first[:63] + "…"
+    since = t.completed_at or t.started_at or t.enqueued_at
+    return TaskRow(t.id, t.queue, t.state, t.outcome, t.enqueued_by, t.worker_handle, t.attempt, since, brief)
+
+
+def _checked_schema(schema: dict[str, Any]) -> None:
+    try:
+        jsonschema.validators.validator_for(schema).check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise Refused(f"result_schema is no JSON schema: {error.message}") from None
+
+
+def _fitted(task: Task, result: Any) -> Any:
+    """Return the result as it fits the task's schema; raises `Refused` with what does not fit."""
+    if task.schema is None:
+        return result
+    if isinstance(result, str) and task.schema.get("type") != "string":  # many models send JSON as text
+        try:
+            result = msgspec.json.decode(result)
+        except msgspec.DecodeError as error:
+            raise Refused(f"the result of task {task.id} must be JSON that fits its schema: {error}") from None
+    validator = jsonschema.validators.validator_for(task.schema)(task.schema)
+    wrong = [f"{e.json_path}: {e.message}" for e in validator.iter_errors(result)][:5]
+    if wrong:
+        raise Refused(f"the result of task {task.id} does not fit its schema: {'; '.join(wrong)}")
+    return result

@@ -1,0 +1,314 @@
+"""What becomes of a task, whatever happens to its worker."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from queue_stage import ANNA, House
+
+from aegis import Caller, NotFound, Refused
+
+EVE = Caller("agent", "eve", "01eve")
+
+
+async def settled() -> None:
+    """Let everything run that can."""
+    await trio.testing.wait_all_tasks_blocked(0.01)
+
+
+async def test_a_task_is_done_by_a_worker_and_whoever_handed_it_over_is_told(house: House):
+    task = await house.put("count the stars")
+    status = await house.end(task)
+    assert (status.status, status.outcome, status.attempt) == ("completed", "ok", 1)
+    assert "count the stars" in status.result
+    [letter] = house.mail()
+    assert letter.startswith(f"> from queue:one · task#{task} · ok · ")
+    assert "count the stars" in letter
+    await settled()
+    assert house.workers() == []
+
+
+async def test_an_agent_is_woken_by_the_end_of_its_task(house: House):
+    lead = await house.kernel.roster.spawn("echo", "lead")
+    task = await house.put("count", lead)
+    assert f"task {task}" in lead.expecting
+    await house.end(task)
+    await settled()
+    assert lead.expecting == {}
+    [heard] = house.echo.driver.sessions[lead.id].heard
+    assert heard.startswith(f"> from queue:one · task#{task} · ok · ")
+    assert heard.count("count") == 1
+
+
+async def test_without_callback_nobody_is_told(house: House):
+    lead = await house.kernel.roster.spawn("echo", "lead")
+    await house.end(await house.put("count", lead, callback=False))
+    await settled()
+    assert house.echo.driver.sessions[lead.id].heard == []
+
+
+async def test_the_cap_holds_and_the_next_goes_by_priority_then_by_arrival(house: House):
+    house.echo.driver.gated = True
+    first = await house.put("first")
+    await settled()
+    late, early = await house.put("late"), await house.put("early", priority=5)
+    later = await house.put("later")
+    order = []
+    for _ in range(4):
+        await settled()
+        [worker] = house.workers()
+        [running] = (await house.call("queue show", queue="one")).running
+        order.append(running.id)
+        house.echo.driver.sessions[worker.id].gate.set()
+    assert order == [first, early, late, later]
+
+
+async def test_the_position_is_a_rank_and_0_means_now(house: House):
+    house.echo.driver.gated = True
+    places = [(await house.call("enqueue", queue="one", payload=str(n))).queued_position for n in range(3)]
+    assert places[0] == 0
+    assert places[1:] == [1, 2]
+    await settled()
+    assert (await house.call("enqueue", queue="one", payload="x", priority=1)).queued_position == 1
+
+
+async def test_a_delayed_task_begins_when_it_is_due(house: House, autojump):
+    began = trio.current_time()
+    assert (await house.end(await house.put("later", delay=90))).outcome == "ok"
+    assert 89 <= trio.current_time() - began <= 92
+
+
+async def test_the_same_key_is_the_same_task_also_after_its_end_and_a_restart(kernel_with, plugins, echo):
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        ids: list[str] = []
+
+        async def put() -> None:
+            ids.append(await house.put("once", key="nightly"))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(put)
+        assert len(set(ids)) == 1
+        await house.end(ids[0])
+        assert await house.put("once", key="nightly") == ids[0]
+        assert (await house.call("enqueue", queue="one", payload="once", key="nightly")).known
+        assert await house.put("once", queue="two", key="nightly") != ids[0], "a key belongs to its queue"
+    async with kernel_with(**plugins) as kernel:
+        assert await House(kernel, echo).put("once", key="nightly") == ids[0]
+
+
+async def test_what_comes_after_waits_and_ends_when_it_never_could_begin(house: House):
+    house.echo.driver.gated = True
+    first = await house.put("first")
+    second = await house.put("second", queue="two", after=[first])
+    third = await house.put("third", queue="two", after=[second])
+    await settled()
+    assert len(house.workers()) == 1
+    assert (await house.status(second)).waits_for == (first,)
+    await house.call("task cancel", task_id=first)
+    assert (await house.end(second)).outcome == "dependency"
+    status = await house.end(third)
+    assert (status.status, status.outcome) == ("failed", "dependency")
+    assert second in status.error
+    with pytest.raises(Refused, match=f"{first} is cancelled, so what comes after it could never begin"):
+        await house.put("fourth", after=[first])
+    with pytest.raises(NotFound, match="there is no task 'nope'"):
+        await house.put("fifth", after=["nope"])
+
+
+async def test_what_comes_after_begins_when_all_before_it_are_completed(house: House):
+    first, second = await house.put("first"), await house.put("second", queue="two")
+    status = await house.end(await house.put("third", after=[first, second]))
+    assert status.outcome == "ok"
+    assert {(await house.status(x)).status for x in (first, second)} == {"completed"}
+
+
+async def test_cancelling_ends_it_wherever_it_is_and_tells_once(house: House):
+    house.echo.driver.gated = True
+    running, waiting = await house.put("running"), await house.put("waiting")
+    await settled()
+    assert await house.call("task cancel", task_id=waiting) == f"task {waiting} is cancelled"
+    assert await house.call("task cancel", task_id=running) == f"task {running} is cancelled"
+    for task in (running, waiting):
+        assert (await house.status(task)).error == "cancelled by human:anna"
+        with pytest.raises(Refused, match="has ended already: cancelled"):
+            await house.call("task cancel", task_id=task)
+    assert [letter.splitlines()[0].split(" · ")[1] for letter in house.mail()] == [f"task#{waiting}", f"task#{running}"]
+    await settled()
+    assert house.workers() == []
+
+
+async def test_an_agent_may_stop_and_repeat_only_what_it_handed_over(house: House):
+    house.echo.driver.gated = True
+    ann, eve = [await house.kernel.roster.spawn("echo", name) for name in ("ann", "eve")]
+    task = await house.put("work", ann)
+    with pytest.raises(Refused, match="agent:eve may cancel the tasks it handed over"):
+        await house.call("task cancel", eve, task_id=task)
+    await house.call("task cancel", ann, task_id=task)
+    with pytest.raises(Refused, match="agent:eve may retry the tasks it handed over"):
+        await house.call("task retry", eve, task_id=task)
+
+
+async def test_a_worker_that_is_renamed_or_closed_strands_nothing(house: House):
+    house.echo.driver.gated = True
+    task, other = await house.put("work"), await house.put("other")
+    await settled()
+    [worker] = house.workers()
+    await house.kernel.roster.rename(worker, "somebody-else")
+    await house.kernel.roster.close(worker, "closed by human:anna")
+    status = await house.end(task)
+    assert (status.status, status.outcome) == ("cancelled", "cancelled")
+    assert "closed by human:anna" in status.error
+    await settled()
+    assert (await house.status(other)).status == "running", "its place is free again"
+
+
+async def test_a_task_ends_when_it_takes_too_long_and_its_last_words_are_told(house: House, autojump):
+    house.echo.driver.gated = True
+    status = await house.end(await house.put("slow", timeout=30))
+    assert (status.status, status.outcome) == ("failed", "timed_out")
+    assert status.error == "it took longer than 30 s"
+    assert "It said nothing." in house.mail()[0]
+
+
+async def test_a_worker_that_says_nothing_is_said_to_be_silent(house: House):
+    house.echo.driver.mute = True
+    status = await house.end(await house.put("work"))
+    assert (status.status, status.outcome, status.result) == ("completed", "silent", "")
+    assert "The worker ended its turn without a word." in house.mail()[0]
+
+
+async def test_what_was_reported_is_the_result_and_not_the_last_message(house: House):
+    house.echo.driver.gated = True
+    task = await house.put("work")
+    await settled()
+    [worker] = house.workers()
+    said = await house.call("report", worker, result={"bugs": 3}, artefacts=["report.md"])
+    assert said == f"the result of task {task} is taken; end your turn"
+    house.echo.driver.sessions[worker.id].gate.set()
+    status = await house.end(task)
+    assert (status.result, status.artefacts) == ('{"bugs":3}', ("report.md",))
+    assert "Files: report.md" in house.mail()[0]
+    with pytest.raises(Refused, match="was not hired for a task"):
+        await house.call("report", EVE, result="x")
+
+
+SCHEMA = {"type": "object", "properties": {"bugs": {"type": "integer"}}, "required": ["bugs"]}
+
+
+async def test_a_result_must_fit_its_schema_and_is_asked_for_once_more(house: House):
+    task = await house.put("work", result_schema=SCHEMA)
+    status = await house.end(task)
+    assert (status.outcome, status.error) == (
+        "error",
+        "it handed in no result that fits the schema, also when asked again",
+    )
+    assert "aegis_report" in status.result, "it was asked, and only echoed the question"
+    house.echo.driver.gated = True
+    task = await house.put("work", result_schema=SCHEMA)
+    await settled()
+    [worker] = house.workers()
+    with pytest.raises(Refused, match=r"does not fit its schema: \$\.bugs: 'three' is not of type 'integer'"):
+        await house.call("report", worker, result={"bugs": "three"})
+    with pytest.raises(Refused, match="must be JSON that fits its schema"):
+        await house.call("report", worker, result="three bugs")
+    await house.call("report", worker, result='{"bugs": 3}')
+    house.echo.driver.sessions[worker.id].gate.set()
+    assert (await house.end(task)).result == '{"bugs":3}'
+    with pytest.raises(Refused, match="result_schema is no JSON schema"):
+        await house.put("work", result_schema={"type": "nothing"})
+
+
+async def test_a_task_is_not_over_while_something_is_still_to_come_to_its_worker(house: House):
+    house.echo.driver.gated = True
+    task = await house.put("work", queue="two")
+    await settled()
+    [worker] = house.workers()
+    session = house.echo.driver.sessions[worker.id]
+    child = await house.put("child", worker)
+    worker.expect("background", "a long build")
+    session.gate.set()
+    await settled()
+    assert (await house.status(task)).status == "running", "a task of its own and background work are open"
+    [helper] = [a for a in house.workers() if a is not worker]
+    house.echo.driver.sessions[helper.id].gate.set()
+    await house.end(child)
+    await settled()
+    assert f"task#{child}" in session.heard[1]
+    assert (await house.status(task)).status == "running"
+    worker.expect("background", "")
+    status = await house.end(task)
+    assert "Say the final result" in status.result
+    assert len(session.heard) == 3
+
+
+async def test_mail_that_comes_to_a_worker_is_read_before_its_task_is_over(house: House):
+    house.echo.driver.gated = True
+    task = await house.put("work")
+    await settled()
+    [worker] = house.workers()
+    await house.kernel.post.deliver(house.kernel.post.envelope("human:anna", worker.id, "look at the tests, too"))
+    house.echo.driver.sessions[worker.id].gate.set()
+    assert "look at the tests, too" in (await house.end(task)).result
+
+
+async def test_a_task_no_worker_could_ever_take_is_refused_to_those_who_would_wait(house: House):
+    house.echo.driver.gated = True
+    await house.put("work")
+    await settled()
+    [worker] = house.workers()
+    with pytest.raises(Refused, match="every worker of one would then wait for a task that has no worker left"):
+        await house.put("child", worker)
+    assert await house.put("child", worker, callback=False)
+    assert await house.put("child", worker, queue="two")
+
+
+async def test_paused_nothing_begins_and_drained_nothing_is_taken(kernel_with, plugins, echo):
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        await house.call("queue pause", queue="one")
+        task = await house.put("work")
+        await settled()
+        assert (await house.status(task)).held == "one is paused"
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        await settled()
+        assert (await house.status(task)).status == "pending", "also after a restart"
+        await house.call("queue resume", queue="one")
+        assert (await house.end(task)).outcome == "ok"
+        echo.driver.gated = True
+        last = await house.put("last")
+        await settled()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: house.call("queue drain", queue="one"))
+            await settled()
+            with pytest.raises(Refused, match="one is being drained and takes no task"):
+                await house.put("too late")
+            echo.driver.sessions[house.workers()[0].id].gate.set()
+        assert (await house.status(last)).outcome == "ok"
+
+
+async def test_bad_input_is_answered_with_what_there_is(house: House):
+    with pytest.raises(NotFound, match=r"there is no queue 'tow' \(queues: one, two\)\. Did you mean 'two'\?"):
+        await house.put("x", queue="tow")
+    with pytest.raises(Refused, match="the payload has 2 characters"):
+        await house.put("  ")
+    with pytest.raises(NotFound, match="there is no task 'zzz'"):
+        await house.status("zzz")
+    task = await house.put("x")
+    assert (await house.status(task[-6:].lower())).task_id == task
+    await house.end(task)
+    with pytest.raises(Refused, match="only one that failed or was cancelled is tried again"):
+        await house.call("task retry", ANNA, task_id=task)
+
+
+async def test_a_task_that_was_cancelled_can_be_tried_again(house: House):
+    await house.call("queue pause", queue="one")
+    task = await house.put("work")
+    await house.call("task cancel", task_id=task)
+    await house.call("queue resume", queue="one")
+    await house.call("task retry", task_id=task)
+    assert (await house.end(task)).outcome == "ok"
+    [row] = [row for row in await house.call("queue list") if row.name == "one"]
+    assert (row.completed, row.cancelled) == (1, 0)
