@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import trio
 
-from aegis.bus import Batch
 from aegis.clock import new_id
 from aegis.driver import Driver, Seat, Session
 from aegis.errors import AegisError, LaunchError, Refused, SessionGone
@@ -127,7 +126,7 @@ class Agent(Face):
                     await self._remember(event.session_id)
                 elif type(event) is Background:
                     self.expect("background", "; ".join(event.tasks))
-            self.core.bus.publish_batch(Batch(self.id, events))
+            self.core.bus.publish(self.id, *events)
             await self.core.bus.room()
 
     async def _begin(self, session_id: str) -> None:

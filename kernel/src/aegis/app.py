@@ -25,7 +25,7 @@ from aegis.mail import Post
 from aegis.mailbox import Letter
 from aegis.plugins import Plugins
 from aegis.primitive import Restores
-from aegis.project import Project
+from aegis.project import FILE, Project
 from aegis.reducer import Reducer
 from aegis.roster import INTERRUPTED, Roster
 from aegis.supervise import Supervisor, first_of, root_cause
@@ -98,7 +98,7 @@ async def open_kernel(
 
 
 def _disabled(project: Project) -> set[str]:
-    section = YamlFile(project.config).load()[1].get("plugins")  # what is wrong with it `Config` says, with its line
+    section = YamlFile(project.root / FILE).load()[1].get("plugins")  # what is wrong in it `Config` says
     names = section.get("disabled") if isinstance(section, dict) else ()
     return set(map(str, names)) if isinstance(names, list) else set()
 

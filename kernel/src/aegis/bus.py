@@ -80,10 +80,7 @@ class Bus:
 
     def publish(self, agent_id: str, *events: Event) -> None:
         """Show the events to every subscriber."""
-        self.publish_batch(Batch(agent_id, events))
-
-    def publish_batch(self, batch: Batch) -> None:
-        """Show a batch to every subscriber."""
+        batch = Batch(agent_id, events)
         for subscription in self.subscriptions:
             subscription.push(batch)
 

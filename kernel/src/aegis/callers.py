@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -29,3 +30,14 @@ class Caller(msgspec.Struct, frozen=True):
     def may(self, verb: str) -> bool:
         """Return whether the caller's verb set has this verb; `canvas *` stands for a whole family."""
         return self.verbs is None or any(fnmatchcase(verb, pattern) for pattern in self.verbs)
+
+
+def includes(ours: Sequence[str] | None, theirs: Sequence[str] | None) -> bool:
+    """Return whether our verb patterns (None: all) have every verb that theirs have, whatever plugins bring yet."""
+    wide, narrow = (["*"] if patterns is None else patterns for patterns in (ours, theirs))
+    return all(any(_within(pattern, wider) for wider in wide) for pattern in narrow)
+
+
+def _within(pattern: str, wider: str) -> bool:
+    # A star in the one is a character that only a star of the other matches; nobody reckons with `?` and `[` so.
+    return wider in ("*", pattern) or (fnmatchcase(pattern, wider) and not {*"?["} & {*pattern, *wider})

@@ -12,12 +12,14 @@ from typing import Any, NoReturn
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml.comments import CommentedMap
 
+from aegis.callers import includes
 from aegis.driver import Driver, Profile
 from aegis.errors import ConfigError, NotFound, listed, nearest
 from aegis.project import FILE
 from aegis.yamlfile import YamlFile
 
 _Checked = tuple[dict[str, Any], dict[str, Profile], str]
+_WIDTH = ("read", "auto", "write", "full")  # permissions by what is done without asking anyone
 
 
 class Settings(BaseModel):
@@ -65,6 +67,18 @@ class Config:
         """Return the names of all profiles, the providers' own among them."""
         return sorted({*self.profiles, *(d.name for d in self._drivers.values())})
 
+    def spawnable(self, name: str) -> list[str]:
+        """Return the profiles an agent of this one may spawn: as it says, else all that may do no more than it."""
+        own = self.profile(name)[0]
+        within = (n for n in self.names() if self._covers(own, self.profile(n)[0]))
+        return list(within) if own.spawns is None else own.spawns
+
+    def _covers(self, own: Profile, other: Profile) -> bool:
+        if other.spawns or _WIDTH.index(other.permission) > _WIDTH.index(own.permission):
+            return False  # what a person let it spawn may do anything
+        here, there = ((self.root / (profile.cwd or ".")).resolve() for profile in (own, other))
+        return includes(own.verbs, other.verbs) and (own.permission == "full" or there.is_relative_to(here))
+
     @property
     def default_agent(self) -> str:
         """The profile of a new agent when none is named: as configured, else a CLI that is installed."""
@@ -96,8 +110,10 @@ class Config:
         agents = self._entries(document, plain, "agents") or {}
         profiles = {name: self._profile(document, name, body) for name, body in agents.items()}
         default, known = plain.get("default_agent") or "", {*profiles, *self._drivers}
-        if default and (not isinstance(default, str) or default not in known):
-            self._fail(document, ["default_agent"], f"there is no profile {default!r}.{nearest(str(default), known)}")
+        wanted = [(["agents", name, "spawns"], other) for name, p in profiles.items() for other in p.spawns or ()]
+        for where, other in [*wanted, (["default_agent"], default)] if default else wanted:
+            if not isinstance(other, str) or other not in known:
+                self._fail(document, where, f"there is no profile {other!r}.{nearest(str(other), known)}")
         return sections, profiles, default
 
     def _entries(self, document: CommentedMap, plain: dict[str, Any], name: str) -> Any:
@@ -139,10 +155,8 @@ class Config:
             self._fail(document, at, what)
 
     def _fail(self, document: CommentedMap, where: Sequence[str | int], what: str) -> NoReturn:
-        key, overlay = (
-            ".".join(map(str, where)),
-            self.root / ".aegis" / str(where[0]) / f"{where[1:2] and where[1]}.yaml",
-        )
+        key = ".".join(map(str, where))
+        overlay = self.root / ".aegis" / str(where[0]) / f"{where[1:2] and where[1]}.yaml"
         place = str(overlay) if overlay.exists() else f"{self._file.path}:{self._file.line(document, where)}"
         raise ConfigError(f"{place}: {key}: {what}")
 

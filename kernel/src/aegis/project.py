@@ -28,11 +28,6 @@ class Project(NamedTuple):  # no dataclass: every one-shot command would pay for
     root: Path
 
     @property
-    def config(self) -> Path:
-        """The configuration file."""
-        return self.root / FILE
-
-    @property
     def state(self) -> Path:
         """Where everything durable lives."""
         return self.root / ".aegis" / "state"

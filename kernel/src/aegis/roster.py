@@ -77,9 +77,14 @@ class Roster:
         return [a.snapshot() for a in sorted(self, key=lambda a: a.id)]
 
     async def spawn(self, profile: str, handle: str, by: str = "system") -> Agent:
-        """Return a live agent whose session is open; raises `LaunchError` or `Refused` and then nothing is left."""
+        """Return a live agent whose session is open; raises `LaunchError` or `Refused` and then nothing is left.
+
+        `by` is whose act it is; when that is an agent (its id), `vet` must agree.
+        """
+        profile = profile or self._core.config.default_agent
         self._core.config.profile(profile)
         self._check(handle)
+        self.vet(by, profile)
         agent = self._add(new_id(), handle=handle, profile=profile, by=by, born=stamp(self._core.clock.now()))
         try:
             await self._book.append("spawned", agent.id, handle=handle, profile=profile, by=by, born=agent.born)
@@ -101,6 +106,14 @@ class Roster:
         if agent.id not in self._agents or agent.id in self._closing:
             raise Refused(f"{handle} was closed while it started: {agent.leaving}")
         return agent
+
+    def vet(self, by: str, profile: str) -> None:
+        """Raise `Refused` when the agent of this id, gone or not, must not be why one of the profile starts."""
+        for born in self._book.find(by)[:1]:
+            own = born.data["profile"]
+            if profile not in (may := self._core.config.spawnable(own)):
+                grant = f"a person may grant it: `spawns: [{profile}]` in the profile {own!r}"
+                raise Refused(f"{self.label(by)} may not spawn {profile!r}, only {listed(may, 'nothing')}; {grant}")
 
     def _check(self, handle: str, own: str = "") -> None:
         if not _HANDLE.match(handle) or len(handle) > _LONGEST:

@@ -114,9 +114,8 @@ class Connection:
             except RpcError as error:
                 answer = {"error": {"code": error.code, "message": str(error), "data": error.data}}
             except Exception as error:  # a handler's fault is the peer's answer, not the connection's end
-                answer = {
-                    "error": {"code": INTERNAL, "message": str(error) or repr(error), "data": type(error).__name__}
-                }
+                words, kind = str(error) or repr(error), type(error).__name__
+                answer = {"error": {"code": INTERNAL, "message": words, "data": kind}}
         self._serving.pop(str(number), None)
         with suppress(RpcError):  # it hung up before the answer
             await self._send({"id": number, **answer})

@@ -130,11 +130,11 @@ class Story:
 
     async def _by_hand(self, handle: str, command: str, answer: str) -> None:
         head = f"{CONFIG}plugins:\n  approvals:\n    rules:\n"
-        self.kernel.project.config.write_text(head + RULE.format(handle, command, answer))
+        (self.kernel.project.root / ".aegis.yaml").write_text(head + RULE.format(handle, command, answer))
         self.kernel.config.reload()
 
     async def _by_a_fool(self) -> None:
-        file, rules = self.kernel.project.config, await call(self.kernel, "rules")
+        file, rules = self.kernel.project.root / ".aegis.yaml", await call(self.kernel, "rules")
         good = file.read_text()
         file.write_text(good + "nonsense: [\n")
         with suppress(ConfigError):
