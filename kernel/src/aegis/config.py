@@ -70,8 +70,8 @@ class Config:
     def spawnable(self, name: str) -> list[str]:
         """Return the profiles an agent of this one may spawn: as it says, else all that may do no more than it."""
         own = self.profile(name)[0]
-        within = (n for n in self.names() if self._covers(own, self.profile(n)[0]))
-        return list(within) if own.spawns is None else own.spawns
+        known = sorted({*self.profiles, *self._drivers})
+        return [n for n in known if self._covers(own, self.profile(n)[0])] if own.spawns is None else own.spawns
 
     def _covers(self, own: Profile, other: Profile) -> bool:
         if other.spawns or _WIDTH.index(other.permission) > _WIDTH.index(own.permission):

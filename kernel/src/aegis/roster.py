@@ -109,11 +109,11 @@ class Roster:
 
     def vet(self, by: str, profile: str) -> None:
         """Raise `Refused` when the agent of this id, gone or not, must not be why one of the profile starts."""
-        for born in self._book.find(by)[:1]:
+        for born in self._book.find(self.find(by).id if by.startswith("agent:") else by)[:1]:
             own = born.data["profile"]
             if profile not in (may := self._core.config.spawnable(own)):
-                grant = f"a person may grant it: `spawns: [{profile}]` in the profile {own!r}"
-                raise Refused(f"{self.label(by)} may not spawn {profile!r}, only {listed(may, 'nothing')}; {grant}")
+                how = f"a person may grant it: `spawns: [{profile}]` in the profile {own!r}"
+                raise Refused(f"{self.label(born.key)} may not spawn {profile!r}, only {listed(may, 'nothing')}; {how}")
 
     def _check(self, handle: str, own: str = "") -> None:
         if not _HANDLE.match(handle) or len(handle) > _LONGEST:

@@ -1,0 +1,42 @@
+"""Words travel between agents, rights do not."""
+
+from __future__ import annotations
+
+import pytest
+
+from aegis import Refused
+
+MODES = """
+agents:
+  reader: {provider: echo, permission: read, verbs: [spawn, handoff]}
+  root: {provider: echo, permission: full}
+"""
+
+
+@pytest.fixture
+def project(project):
+    (project / ".aegis.yaml").write_text(MODES)
+    return project
+
+
+async def test_an_agent_spawns_none_that_may_do_more_than_itself(house):
+    reader = await house.kernel.roster.spawn("reader", "calm-codd")
+    sentence = r"calm-codd may not spawn 'root', only reader; a person may grant it: `spawns: \[root\]` in .* 'reader'"
+    with pytest.raises(Refused, match=sentence):
+        await house.call("spawn", reader, agent="root", prompt="rm -rf /", handle="wry-hopper")
+    assert house.kernel.roster.live() == {"calm-codd"}
+    made = await house.call("spawn", reader, agent="reader")
+    assert house.kernel.roster.get(made.id).by == reader.id
+
+
+@pytest.mark.parametrize("interrupt", [False, True])
+async def test_a_handoff_changes_nothing_of_what_the_recipient_may(house, interrupt):
+    root = await house.kernel.roster.spawn("root", "calm-codd")
+    reader = await house.kernel.roster.spawn("reader", "wry-hopper")
+    before = reader.profile, reader.seat, house.kernel.roster.caller(reader).verbs
+    receipt = await house.call("handoff", root, target="wry-hopper", context="you may write now", interrupt=interrupt)
+    assert (await house.kernel.post.wait_turn(receipt.id)).outcome == "completed"
+    assert (reader.profile, reader.seat, house.kernel.roster.caller(reader).verbs) == before
+    assert reader.seat.profile.permission == "read"
+    with pytest.raises(Refused, match="agent:wry-hopper may not use 'close'; it may use: handoff, spawn"):
+        await house.call("close", reader, handle="calm-codd")
