@@ -23,6 +23,7 @@ SHOWN = {
         e.Plan((e.PlanEntry("a", "completed"), e.PlanEntry("b", "in_progress"), e.PlanEntry("c"))),
         ["📋 Plan — 1/3 done", "  ● a", "  ◐ b", "  ○ c"],
     ),
+    "Background": (e.Background(("a build", "a search")), ["⧗ beside its turns: a build; a search"]),
     "Notice": (e.Notice("slow\nnetwork", "warning", "claude"), ["· claude: slow", "  network"]),
     "PermissionAsked": (e.PermissionAsked("1", "Bash", title="rm -rf x"), ["? asks to use Bash: rm -rf x"]),
     "PermissionAnswered": (e.PermissionAnswered("1", "denied", "too wild"), ["  └ denied: too wild"]),

@@ -9,6 +9,7 @@ import msgspec
 from aegis.envelope import Envelope
 from aegis.events import (
     AgentChanged,
+    Background,
     Delivered,
     Event,
     Fault,
@@ -79,6 +80,8 @@ class Transcript:
                 cost = f", ${event.cost_usd:.4f}" if event.cost_usd else ""
                 why = f": {event.reason}" if event.reason else ""
                 return f"{who} -- turn {event.outcome} in {event.seconds:.1f} s{cost}{why}"
+            case Background(tasks):
+                return f"{who} works beside its turns at: {'; '.join(tasks)}" if tasks else ""
             case Notice():
                 return f"{who or event.source} ! {event.text}"
             case Fault():

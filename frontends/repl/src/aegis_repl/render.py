@@ -61,6 +61,8 @@ def event(happened: e.Event) -> list[Line]:
             return [_inside(happened.parent, line) for line in _result(happened)]
         case e.Plan():
             return _plan(happened)
+        case e.Background():
+            return [[("class:dim", f"⧗ beside its turns: {clean('; '.join(happened.tasks)) or 'nothing any more'}")]]
         case e.Notice():
             source = f"{clean(happened.source)}: " if happened.source else ""
             return _block(f"class:{happened.level}", "· ", source + clean(happened.text))

@@ -267,7 +267,9 @@ class State:
             bool(tab.questions.waiting),
             [a + b for a, b in zip(tab.used, tab.turn, strict=True)],
         )
-        notes = tuple(f"{source}: {text}" for source, text in agent["notes"].items())
+        coming = list(agent.get("expecting", {}).values())
+        waits = [f"⧗ waits for {coming[0] if len(coming) == 1 else f'{len(coming)} things'}"] if coming else []
+        notes = (*waits, *(f"{source}: {text}" for source, text in agent["notes"].items()))
         return Face(
             number, tab.handle, agent["profile"], agent["model"], agent["permission"], agent["state"], agent["reason"],
             agent_id == self.active, tab.unseen, asks, agent["queued"], *total, agent["cost_usd"],

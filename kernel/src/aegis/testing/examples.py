@@ -9,6 +9,7 @@ _AGENT = {
     "provider": "scripted", "model": "",
     "permission": "auto", "state": "working", "reason": "", "session_id": "s1", "queued": 2, "by": "human:anna",
     "turns": 3, "cost_usd": 0.25, "born": "2026-01-05T10:00:00Z", "notes": {"mcp": "not connected"}, "asking": [],
+    "began": "resumed", "expecting": {"background": "a long build"},
 }  # fmt: skip
 _ENVELOPE = {
     "id": "01KE6X00000000000000000000", "sender": "agent:calm-codd", "recipient": _AGENT["id"],
@@ -26,6 +27,7 @@ EVENTS: tuple[e.Event, ...] = (
     e.Plan((e.PlanEntry("first", "completed"), e.PlanEntry("second", "in_progress", "high"))),
     e.Usage(5, 3, 1, 2, 11, 200_000),
     e.Notice("the network is slow", "warning", "claude"),
+    e.Background(("a long build", "look around")),
     e.PermissionAsked("p1", "Bash", "execute", "rm -r build", {"command": "rm -r build"}),
     e.PermissionAnswered("p1", "denied", "not today"),
     e.TurnEnded(

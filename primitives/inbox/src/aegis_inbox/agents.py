@@ -40,6 +40,7 @@ class Session(msgspec.Struct, frozen=True):
     model: str
     reason: str
     notes: dict[str, str]
+    expecting: dict[str, str]
     you: bool = False
 
 
