@@ -33,7 +33,8 @@ def aegis_interceptors(kernel: Kernel, settings: Mapping[str, Any]) -> list[Inte
     from aegis_approvals.approvals import Approvals  # noqa: PLC0415 - entry modules stay light
     from aegis_approvals.docket import Docket  # noqa: PLC0415
     from aegis_approvals.modes import Modes  # noqa: PLC0415
+    from aegis_approvals.names import Names  # noqa: PLC0415
     from aegis_approvals.rulebook import Rulebook  # noqa: PLC0415
 
     rules, docket = Rulebook(kernel), Docket(kernel)
-    return [Modes(kernel.project.root, rules, docket), Approvals(kernel, rules, docket)]
+    return [Modes(kernel.project.root, rules, docket), Approvals(kernel, rules, docket), Names(kernel, rules)]
