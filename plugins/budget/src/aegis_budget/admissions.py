@@ -1,0 +1,82 @@
+"""What a queue asks before it hires: may this task begin, and hold what its first turn may spend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from aegis import Caller, Kernel, report, verb
+from aegis_budget.account import TASK, Account
+from aegis_budget.gate import Gate
+from aegis_budget.overshoot import Overshoot
+from aegis_budget.settings import handed_over, number
+from aegis_budget.terms import Terms, scopes_of
+
+WORKS = frozenset({"queue", "workflow", "group", "system"})
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """That a task may begin: what is held for its first turn, and by how much each budget may be passed at worst.
+
+    The first turn whose mail carries the task takes the reservation over; `budget release` gives it back; a restart
+    does both for nobody.
+    """
+
+    task: str
+    usd: str
+    output_tokens: str
+    max_overshoot: tuple[Overshoot, ...] = ()
+
+    def __str__(self) -> str:
+        return "; ".join(["admitted", *map(str, self.max_overshoot)])
+
+
+class Admissions:
+    """The verbs of queues."""
+
+    name = "admissions"
+
+    def __init__(self, kernel: Kernel, account: Account, terms: Terms, gate: Gate) -> None:
+        self._kernel, self._account, self._terms, self._gate = kernel, account, terms, gate
+
+    @verb("budget admit", callers=WORKS)
+    async def admit(
+        self,
+        caller: Caller,
+        task: str,
+        queue: str,
+        profile: str,
+        budgets: list[dict[str, Any]] = [],  # noqa: B006 - a verb's default is its schema's
+        check: bool = False,
+    ) -> Admission:
+        """Hold what the first turn of a task may spend; with `check` only say whether it could begin now.
+
+        `budgets` are the queue's own. Refused with `data`: `blocked_by`, and `unblock_at`, which is empty when it may
+        begin as soon as a turn in flight has ended.
+        """
+        await self._gate.ready.wait()
+        handed_over(queue, budgets)  # wrong ones stop the queue, and are not kept
+        await self._account.hand(queue, budgets)
+        settings, driver = self._kernel.config.profile(profile)
+        scopes, model = scopes_of(profile, queue), settings.model or ""
+        self._gate.sound(scopes, profile, model)
+        covering = self._terms.covering(scopes)
+        key = TASK + task
+        held = self._account.open.get(key)
+        if held is None:
+            self._gate.decision(covering).refuse(self._gate.project)
+            held = self._gate.holding(scopes, covering, driver, model)
+            if check or not covering:
+                return Admission(task, number(held.usd), number(held.output_tokens))
+            await self._account.reserve(key, held)
+        admission = Admission(
+            task, number(held.usd), number(held.output_tokens), tuple(self._gate.overshoots(covering))
+        )
+        report(str(admission))
+        return admission
+
+    @verb("budget release", callers=WORKS)
+    async def release(self, caller: Caller, task: str) -> None:
+        """Give back what is held for a task of which no turn began; once is enough, twice does no harm."""
+        await self._account.release(TASK + task)

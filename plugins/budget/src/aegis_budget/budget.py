@@ -1,0 +1,188 @@
+"""What people and agents see of budgets: the verbs, and the line in an agent's primer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import AfterValidator
+
+from aegis import Caller, Completes, Kernel, NotFound, Seat, verb
+from aegis.errors import listed, nearest
+from aegis.ledger import Record
+from aegis_budget.account import Account
+from aegis_budget.decision import Check, Decision, iso
+from aegis_budget.gate import Gate
+from aegis_budget.meter import Meter
+from aegis_budget.remarks import Remarks
+from aegis_budget.settings import number, seconds
+from aegis_budget.terms import Terms, queue_of, scopes_of
+
+PEOPLE = frozenset({"human", "telegram"})
+_SPENDS = 20  # that `budget show` shows
+_LOOK = 1_000  # spendings that are looked through for them
+ScopeName = Annotated[str, Completes("budget-scope")]
+
+
+def _a_window(window: str) -> str:
+    seconds(window)
+    return window
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A budget in a list; `blocked_until` is empty when something may begin."""
+
+    scope: str
+    budget: str
+    on_exceed: str
+    spent: str
+    reserved: str
+    left: str
+    blocked_until: str
+
+
+class Spend(msgspec.Struct, frozen=True):
+    """What one turn spent; `~` before the dollars marks an estimate."""
+
+    at: str
+    agent: str
+    usd: str
+    output_tokens: int
+    outcome: str
+    turn: str
+
+
+class Sheet(msgspec.Struct, frozen=True):
+    """Everything about one scope."""
+
+    scope: str
+    budgets: list[Row]
+    spends: list[Spend]
+
+
+class Total(msgspec.Struct, frozen=True):
+    """What one profile, queue or agent spent; `estimated` is the part of it that is an estimate."""
+
+    by: str
+    name: str
+    usd: str
+    estimated: str
+    output_tokens: int
+    turns: int
+
+
+class Budget:
+    """Shows what may be spent, what was, and by whom."""
+
+    name = "budget"
+
+    def __init__(
+        self, kernel: Kernel, account: Account, terms: Terms, gate: Gate, meter: Meter, remarks: Remarks
+    ) -> None:
+        self._kernel, self._account, self._terms, self._gate = kernel, account, terms, gate
+        self._meter, self._remarks = meter, remarks
+        kernel.verbs.complete_with("budget-scope", terms.scopes)
+
+    def restore(self) -> None:
+        """Begin to meter; what the last run left open is settled before any turn begins."""
+        self._kernel.supervisor.start("budget.meter", self._meter.run, on_down=self._meter.broke)
+
+    async def furnish(self, seat: Seat) -> None:
+        """Tell the agent what it may spend."""
+        if checks := self._own(seat.agent_id):
+            spent = "; ".join(map(str, checks))
+            seat.primer.append(f"Your budget ({spent}) is shown by the tool aegis_budget_status. Spend it with care.")
+
+    async def agent_started(self, agent_id: str) -> None:
+        """Show the remark of an agent that has just come."""
+        self._remarks.show()
+
+    @verb("budget list", read_only=True, callers=PEOPLE)
+    async def every(self, caller: Caller) -> list[Row]:
+        """List every budget: what is spent, reserved and left in its window, and until when it blocks."""
+        return [row for scope in self._terms.scopes() for row in self._rows(scope)]
+
+    @verb("budget show", read_only=True, callers=PEOPLE)
+    async def show(self, caller: Caller, scope: ScopeName) -> Sheet:
+        """Show the budgets of `project`, `profile:NAME` or `queue:NAME`, and its newest spendings.
+
+        Dollars with `~` are an estimate: a price table's, or what was reserved for a turn of which nothing is known.
+        """
+        spends = [self._spend(r) for r in self._account.newest(_LOOK) if scope in r.data["scopes"]][:_SPENDS]
+        rows = self._rows(scope)
+        if not rows and not spends:
+            there = self._terms.scopes()
+            raise NotFound(f"there is no budget of {scope!r} (there are: {listed(there)}).{nearest(scope, there)}")
+        return Sheet(scope, rows, spends)
+
+    @verb("budget status", read_only=True)
+    async def status(self, caller: Caller, queue: str = "") -> dict[str, Any]:
+        """Say whether work may begin: of one queue with every budget, or of all queues in brief.
+
+        An agent also learns what it may spend itself (`own`).
+        """
+        if queue:
+            return {"name": queue, **self._status(f"queue:{queue}")}
+        names = [scope.partition(":")[2] for scope in self._terms.scopes() if scope.startswith("queue:")]
+        answer: dict[str, Any] = {"queues": [self._brief(name) for name in names]}
+        if own := self._own(caller.agent_id):
+            answer["own"] = [_face(c) for c in own]
+        return answer
+
+    @verb("budget spent", read_only=True, callers=PEOPLE)
+    async def spent(self, caller: Caller, since: Annotated[str, AfterValidator(_a_window)] = "1d") -> list[Total]:
+        """Say who spent how much in a window such as `24h`: by profile, by queue, by agent."""
+        sums: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 4)
+        for record in self._account.since(seconds(since)):
+            data, usd = record.data, Decimal(record.data["usd"])
+            add = (usd, usd if data["estimate"] else Decimal(0), Decimal(data["output_tokens"]), Decimal(1))
+            named = [tuple(scope.partition(":")[::2]) for scope in data["scopes"]]
+            for by, name in [*named, ("agent", self._kernel.roster.label(data["agent"]))]:
+                sums[by, name] = [a + b for a, b in zip(sums[by, name], add, strict=True)]
+        return [
+            Total(by, name, number(usd), number(guess), int(tokens), int(turns))
+            for (by, name), (usd, guess, tokens, turns) in sorted(sums.items())
+        ]
+
+    # -- shapes -------------------------------------------------------------------------------------------------
+
+    def _checks(self, *scopes: str) -> list[Check]:
+        return [self._gate.check(scope, entry) for scope, entry in self._terms.covering(scopes)]
+
+    def _own(self, agent_id: str) -> list[Check]:
+        agent = self._kernel.roster.get(agent_id)
+        return self._checks(*scopes_of(agent.profile_name, queue_of(agent.by))) if agent else []
+
+    def _rows(self, scope: str) -> list[Row]:
+        return [
+            Row(
+                c.scope, str(c.entry), c.entry.on_exceed, number(c.spent), number(c.reserved), number(c.left),
+                "" if c.allowed else c.unblock_at or "a turn in flight ends",
+            )
+            for c in self._checks(scope)
+        ]  # fmt: skip
+
+    def _spend(self, record: Record) -> Spend:
+        data = record.data
+        usd = ("~" if data["estimate"] else "") + number(Decimal(data["usd"]))
+        agent = self._kernel.roster.label(data["agent"])
+        return Spend(iso(data["when"]), agent, usd, data["output_tokens"], data["outcome"], record.key)
+
+    def _brief(self, queue: str) -> dict[str, Any]:
+        decision = Decision(self._checks(f"queue:{queue}"))
+        state = "blocked" if decision.blocked_by else "ok" if decision.checks else "no-budget"
+        return {"name": queue, "budgets_count": len(decision.checks), "status": state}
+
+    def _status(self, scope: str) -> dict[str, Any]:
+        decision = Decision(self._checks(scope))
+        return {
+            "allowed": not decision.blocked_by, "checks": [_face(c) for c in decision.checks],
+            "blocked_by": [c.plain() for c in decision.blocked_by], "unblock_at": decision.unblock_at,
+        }  # fmt: skip
+
+
+def _face(check: Check) -> dict[str, Any]:
+    more = {"scope": check.scope, "reserved": number(check.reserved), "headroom": number(check.left)}
+    return check.plain() | more | {"allowed": check.allowed}

@@ -1,0 +1,86 @@
+"""A turn in flight, what it has used as far as anybody said, and what it is billed when it is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from aegis import Driver, NotFound
+from aegis.events import TurnEnded, Usage
+from aegis.ledger import Draft
+from aegis_budget.account import Account, Reservation
+from aegis_budget.cost import cost_of
+from aegis_budget.prices import price_of
+from aegis_budget.settings import Unit
+from aegis_budget.terms import Terms
+
+if TYPE_CHECKING:
+    from aegis.turn import Turn
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A turn between its admission and its end; `used` is what the provider said so far."""
+
+    turn: Turn
+    scopes: tuple[str, ...]
+    driver: Driver
+    model: str
+    used: dict[Unit, Decimal] = field(default_factory=lambda: {"usd": Decimal(0), "output_tokens": Decimal(0)})
+    cut: bool = False
+
+    def read(self, usage: Usage, terms: Terms) -> None:
+        """Take in what the turn has used so far; what was said before is never taken back."""
+        price = terms.prices.find(self.driver.name, self.model)
+        usd = price_of(usage, price) if price else Decimal(0)
+        self.used = {
+            "usd": max(self.used["usd"], usd),
+            "output_tokens": max(self.used["output_tokens"], Decimal(usage.output)),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Writes what turns spent."""
+
+    account: Account
+    terms: Terms
+
+    def flown(self, flight: Flight, ended: TurnEnded) -> Draft:
+        """Return the record of a turn that is over."""
+        held = self.account.open.get(flight.turn.id)
+        return self._draft(
+            ended, held, flight.scopes, flight.turn.agent_id, flight.driver.name, flight.model, flight.used
+        )
+
+    def lost(
+        self, key: str, scopes: tuple[str, ...], agent: str, held: Reservation | None, record: dict[str, Any]
+    ) -> Draft:
+        """Return the record of a turn that aegis did not see to its end; `record` is how it ended, if that is known."""
+        ended = msgspec.convert(record, TurnEnded) if record else TurnEnded("interrupted", key)
+        try:
+            profile, driver = self.terms.profile(scopes)
+        except NotFound:  # its profile is gone; what is known of the cost does not need it
+            return self._draft(ended, held, scopes, agent, "", "", {}, key)
+        return self._draft(ended, held, scopes, agent, driver.name, profile.model or "", {}, key)
+
+    def _draft(
+        self, ended: TurnEnded, held: Reservation | None, scopes: tuple[str, ...], agent: str, provider: str,
+        model: str, used: dict[Unit, Decimal], key: str = "",
+    ) -> Draft:  # fmt: skip
+        """A turn of which nobody knows what it used counts what was reserved for it, or what it used before that."""
+        cost = cost_of(ended, provider, model, self.terms.prices)
+        usd, tokens = cost.usd, cost.output_tokens
+        if usd is None:
+            free = self.terms.settings.unpriced == "allow"
+            usd = max(Decimal(0) if free or held is None else held.usd, used.get("usd", Decimal(0)))
+        if tokens is None:
+            tokens = int(max(Decimal(0) if held is None else held.output_tokens, used.get("output_tokens", Decimal(0))))
+        estimate = cost.estimate or cost.output_tokens is None
+        return self.account.spending(
+            key or ended.turn, usd, tokens, scopes, estimate=estimate, agent=agent, provider=provider, model=model,
+            outcome=ended.outcome,
+        )  # fmt: skip

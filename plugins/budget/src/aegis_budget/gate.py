@@ -1,0 +1,147 @@
+"""The interceptor that lets turns begin, or not, holds what they may spend, and writes down what they spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from aegis import Driver, Kernel, Refused
+from aegis.events import Notice, TurnEnded
+from aegis_budget.account import TASK, Account, Reservation
+from aegis_budget.decision import Check, Decision, check
+from aegis_budget.flight import Bill, Flight
+from aegis_budget.overshoot import Overshoot, overshoot, steps
+from aegis_budget.remarks import Remarks
+from aegis_budget.settings import Entry, Unit
+from aegis_budget.terms import Terms, queue_of, scopes_of
+
+if TYPE_CHECKING:
+    from aegis.turn import Turn
+
+
+class Gate:
+    """Every turn passes it, and every task of a queue before its worker is hired."""
+
+    name = "budget"
+    order = 90  # after policies that may refuse the turn anyway
+    strict = True
+
+    def __init__(self, kernel: Kernel, account: Account, terms: Terms, remarks: Remarks) -> None:
+        self._kernel, self._account, self._terms, self._remarks = kernel, account, terms, remarks
+        self.bill = Bill(account, terms)
+        self.flights: dict[str, Flight] = {}
+        self.models: dict[str, str] = {}  # what agents' sessions said their model is
+        self.ready = trio.Event()
+        self.down = ""  # why nothing is metered any more
+        self._told: dict[str, str] = {}
+
+    # -- turns --------------------------------------------------------------------------------------------------
+
+    async def before_turn(self, turn: Turn) -> None:
+        """Hold what the turn may spend; raises `Refused` with the rejection when a budget does not allow it."""
+        await self.ready.wait()
+        agent = self._kernel.roster.get(turn.agent_id)
+        if agent is None:
+            raise Refused("the agent of this turn is gone")
+        await self.sweep(agent.id, over=True)
+        model = self.models.get(agent.id) or agent.profile.model or ""
+        flight = Flight(turn, scopes_of(agent.profile_name, queue_of(agent.by)), agent.driver, model)
+        tasks = [TASK + letter.envelope.task_id for letter in turn.letters]
+        taken = next((task for task in tasks if task in self._account.open), "")
+        self.sound(flight.scopes, agent.profile_name, model)
+        covering = self._terms.covering(flight.scopes)
+        if covering and taken:
+            held = msgspec.structs.replace(self._account.open[taken], agent=agent.id, took=taken)
+            await self._account.reserve(turn.id, held)
+        elif covering:
+            self.decision(covering).refuse(self.project)
+            held = self.holding(flight.scopes, covering, agent.driver, model)
+            await self._account.reserve(turn.id, msgspec.structs.replace(held, agent=agent.id))
+        self.flights[turn.id] = flight
+        self._tell(agent.id, self.overshoots(covering))
+
+    async def after_turn(self, turn: Turn, ended: TurnEnded) -> None:
+        """Write down what the turn spent, and hold nothing for it any more."""
+        if flight := self.flights.pop(turn.id, None):
+            await self._over(flight, ended)
+
+    async def agent_closed(self, agent_id: str) -> None:
+        """Forget the agent."""
+        await self.sweep(agent_id, over=True)
+        for known in (self.models, self._told):
+            known.pop(agent_id, None)
+
+    async def sweep(self, agent_id: str, *, over: bool = False) -> None:
+        """Account for turns the agent left without a word: given back when the CLI never took them.
+
+        With `over` also those it did take, whose end could not be stored.
+        """
+        agent = self._kernel.roster.get(agent_id)
+        for flight in [f for f in self.flights.values() if f.turn.agent_id == agent_id]:
+            begun = flight.turn.begun.is_set()
+            if (agent and agent.turn is flight.turn) or (begun and not over):
+                continue
+            self.flights.pop(flight.turn.id, None)
+            if begun:
+                await self._over(flight, flight.turn.ended or TurnEnded("interrupted", flight.turn.id))
+            else:
+                await self._account.release(flight.turn.id)
+
+    async def _over(self, flight: Flight, ended: TurnEnded) -> None:
+        if flight.turn.sent:
+            await self._account.write(self.bill.flown(flight, ended))
+            self._remarks.show()
+        else:
+            await self._account.release(flight.turn.id)
+
+    # -- deciding -----------------------------------------------------------------------------------------------
+
+    @property
+    def project(self) -> str:
+        """What a refusal calls the project."""
+        return self._kernel.project.root.name
+
+    def sound(self, scopes: tuple[str, ...], profile: str, model: str) -> None:
+        """Raise `Refused` when the budgets are wrong or cannot be held: nothing is ever spent uncapped in silence."""
+        if wrong := self._terms.wrong(scopes, profile, model):
+            raise Refused(wrong)
+        if self.down and self._terms.covering(scopes):
+            raise Refused(f"nothing may be spent under a budget: its meter is down ({self.down}); start aegis again")
+
+    def decision(self, covering: Sequence[tuple[str, Entry]]) -> Decision:
+        """Return how every budget stands now."""
+        return Decision([self.check(scope, entry) for scope, entry in covering])
+
+    def check(self, scope: str, entry: Entry) -> Check:
+        """Return how one budget stands now."""
+        return check(self._account, scope, entry)
+
+    def holding(
+        self, scopes: tuple[str, ...], covering: Sequence[tuple[str, Entry]], driver: Driver, model: str
+    ) -> Reservation:
+        """Return what is to be held for one turn: the estimate, and no more than there is room for."""
+        estimate = self._terms.settings.turn
+
+        def most(unit: Unit, guess: Decimal) -> Decimal:
+            ours = [(scope, entry) for scope, entry in covering if entry.unit == unit]
+            rooms = [self.check(scope, entry).left for scope, entry in ours]
+            words = [entry.turn_most for _, entry in ours if entry.turn_most is not None]
+            return max(min(guess, *rooms, *words), Decimal(0)) if ours else Decimal(0)
+
+        step_usd, step_tokens = steps(driver, self._terms.prices.find(driver.name, model))
+        usd, tokens = most("usd", estimate.usd), most("output_tokens", Decimal(estimate.output_tokens))
+        return Reservation(scopes, usd, tokens, step_usd, step_tokens)
+
+    def overshoots(self, covering: Sequence[tuple[str, Entry]]) -> list[Overshoot]:
+        """Return by how much each budget may be passed by what is in flight now."""
+        return [overshoot(self._account, scope, entry) for scope, entry in covering]
+
+    def _tell(self, agent_id: str, found: list[Overshoot]) -> None:
+        text = "; ".join(map(str, found))
+        if text and self._told.get(agent_id) != text:
+            self._told[agent_id] = text
+            self._kernel.bus.publish(agent_id, Notice(f"budget: {text}", "info", "budget"))

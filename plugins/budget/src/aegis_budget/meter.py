@@ -1,0 +1,123 @@
+"""What turns in flight use, read from the bus: more is reserved while there is room, and then they are stopped."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+import trio
+
+from aegis import Kernel
+from aegis.events import AgentChanged, Event, Notice, SessionStarted, TurnEnded, TurnStarted, Usage
+from aegis.ledger import Draft, Record
+from aegis_budget.account import TASK, Account
+from aegis_budget.decision import Check
+from aegis_budget.flight import Flight
+from aegis_budget.gate import Gate
+from aegis_budget.remarks import Remarks
+from aegis_budget.settings import UNITS, Entry
+from aegis_budget.terms import Terms, queue_of, scopes_of
+
+_GONE = ("stopped", "failed", "closed")
+
+
+class Meter:
+    """Reads for as long as the kernel lives; without it no turn under a budget begins."""
+
+    def __init__(self, kernel: Kernel, account: Account, terms: Terms, gate: Gate, remarks: Remarks) -> None:
+        self._kernel, self._account, self._terms, self._gate, self._remarks = kernel, account, terms, gate, remarks
+        self._in: dict[str, str] = {}  # agent → the turn its stream is in
+        self._lost = dict(account.open)
+        self._unsettled = account.unsettled()
+
+    def broke(self, why: str) -> None:
+        """Let nothing begin under a budget any more."""
+        self._gate.down = why
+
+    async def run(self) -> None:
+        """Settle what the last run left open, then read until cancelled."""
+        with self._kernel.bus.subscribe() as news:
+            await self._settle()
+            self._gate.ready.set()
+            self._remarks.show()
+            while True:
+                batches = None
+                with trio.move_on_after(self._remarks.wait):
+                    batches = await anext(news)
+                for agent_id, events in batches or ():
+                    for event in events:
+                        await self._hear(agent_id, event)
+                if batches is None:
+                    self._remarks.show()
+
+    async def _hear(self, agent_id: str, event: Event) -> None:
+        match event:
+            case Usage():
+                if flight := self._gate.flights.get(self._in.get(agent_id, "")):
+                    flight.read(event, self._terms)
+                    await self._weigh(flight)
+            case TurnStarted():
+                self._in[agent_id] = event.turn
+            case TurnEnded():
+                self._in.pop(agent_id, None)
+            case SessionStarted() if event.model:
+                self._gate.models[agent_id] = event.model
+            case AgentChanged() if event.agent["state"] in _GONE:
+                self._in.pop(agent_id, None)
+                await self._gate.sweep(agent_id)
+
+    # -- in flight ----------------------------------------------------------------------------------------------
+
+    async def _weigh(self, flight: Flight) -> None:
+        """Reserve more for a turn that used up what it has; stop it when a budget has no more."""
+        held = self._account.open.get(flight.turn.id)
+        if held is None:
+            return
+        covering = self._terms.covering(flight.scopes)
+        stop: list[Check] = []
+        more: dict[str, Decimal] = {}
+        for unit in UNITS:
+            used, has = flight.used[unit], held.of(unit)
+            checks = [self._gate.check(scope, entry) for scope, entry in covering if entry.unit == unit]
+            stop += [c for c in checks if c.entry.on_exceed == "interrupt" and used >= has + c.left]
+            if checks and used > has:
+                room = max(min(c.left for c in checks), Decimal(0))
+                guess = Decimal(getattr(self._terms.settings.turn, unit))
+                more[unit] = max(used, min(used + guess, has + room))
+        if stop and not flight.cut:
+            flight.cut = True
+            self._stop(flight, stop[0].scope, stop[0].entry)
+        if more:
+            await self._account.reserve(flight.turn.id, msgspec.structs.replace(held, **more, took=""))
+
+    def _stop(self, flight: Flight, scope: str, entry: Entry) -> None:
+        if agent := self._kernel.roster.get(flight.turn.agent_id):
+            why = f"this turn is interrupted: {scope} has nothing left of {entry}"
+            self._kernel.bus.publish(agent.id, Notice(why, "warning", "budget"))
+            self._kernel.base.start_soon(agent.interrupt, flight.turn)  # a CLI may take its time to obey
+
+    # -- a new start --------------------------------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        """Bill the turns that were in flight when aegis stopped, and give back what tasks never used."""
+        mail = self._kernel.ledger.book("mail")
+        await self._account.release(*(key for key in self._lost if key.startswith(TASK)))
+        drafts: list[Draft] = []
+        for key, held in self._lost.items():
+            if not key.startswith(TASK):
+                ends = [record.data for record in mail.find(key) if record.kind == "turn"]
+                drafts.append(self._gate.bill.lost(key, held.scopes, held.agent, held, ends[-1] if ends else {}))
+        drafts += [
+            self._late(record)
+            for record in self._unsettled
+            if record.key not in self._lost and (record.data.get("usage") or record.data.get("cost_usd"))
+        ]
+        await self._account.settle(*drafts)
+        self._lost, self._unsettled = {}, []
+
+    def _late(self, record: Record) -> Draft:
+        """Bill a turn under no budget that ended just before aegis died."""
+        agent = record.data["agent"]
+        born = next((r.data for r in self._kernel.ledger.book("roster").find(agent) if r.kind == "spawned"), {})
+        scopes = scopes_of(born.get("profile", ""), queue_of(born.get("by", "")))
+        return self._gate.bill.lost(record.key, scopes, agent, None, record.data)

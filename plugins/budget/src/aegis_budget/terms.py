@@ -1,0 +1,118 @@
+"""The budgets in force: which cover whom, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aegis import ConfigError, Driver, Kernel, NotFound, Profile
+from aegis.errors import listed, nearest
+from aegis.project import FILE
+from aegis_budget.account import Account
+from aegis_budget.prices import Prices, says_costs
+from aegis_budget.settings import BudgetsSettings, Entry, Unit, handed_over
+
+PROJECT, HIRED = "project", "queue:"
+
+
+def scopes_of(profile: str, queue: str = "") -> tuple[str, ...]:
+    """Return where a turn's spending counts, the narrowest scope first."""
+    return (*((f"queue:{queue}",) if queue else ()), f"profile:{profile}", PROJECT)
+
+
+def queue_of(by: str) -> str:
+    """Return the queue that hired an agent, from what the roster has as its origin; empty when none did."""
+    return by.removeprefix(HIRED) if by.startswith(HIRED) else ""
+
+
+class Terms:
+    """The section `budgets` as it is now, together with the budgets that queues handed over."""
+
+    def __init__(self, kernel: Kernel, account: Account) -> None:
+        self._kernel, self._account = kernel, account
+        self._prices: tuple[BudgetsSettings, Prices] | None = None
+
+    @property
+    def settings(self) -> BudgetsSettings:
+        """The section."""
+        section: BudgetsSettings = self._kernel.config.section("budgets")
+        return section
+
+    @property
+    def prices(self) -> Prices:
+        """Every price there is."""
+        settings = self.settings
+        if self._prices is None or self._prices[0] is not settings:
+            self._prices = (settings, Prices(settings))
+        return self._prices[1]
+
+    def profile(self, scopes: tuple[str, ...]) -> tuple[Profile, Driver]:
+        """Return the profile among the scopes and its driver; raises `NotFound` when it is gone."""
+        return self._kernel.config.profile(next(s for s in scopes if s.startswith("profile:")).partition(":")[2])
+
+    def entries(self, scope: str) -> tuple[Entry, ...]:
+        """Return the budgets of one scope; raises `Refused` when a queue was given wrong ones."""
+        kind, _, name = scope.partition(":")
+        if kind == PROJECT:
+            return self.settings.project
+        if kind == "profile":
+            return self.settings.profiles.get(name, ())
+        own = self.settings.queues.get(name, ())
+        given = handed_over(name, self._account.handed.get(name, ()))
+        return (*own, *(entry for entry in given if entry not in own))
+
+    def covering(self, scopes: tuple[str, ...]) -> list[tuple[str, Entry]]:
+        """Return every budget that must allow a turn, with its scope."""
+        return [(scope, entry) for scope in scopes for entry in self.entries(scope)]
+
+    def limits(self, scopes: tuple[str, ...], unit: Unit) -> bool:
+        """Return whether a budget of this kind covers a turn."""
+        return any(entry.unit == unit for _, entry in self.covering(scopes))
+
+    def scopes(self) -> list[str]:
+        """Return every scope that has a budget."""
+        queues = {**self.settings.queues, **{q: b for q, b in self._account.handed.items() if b}}
+        named = [f"profile:{name}" for name in self.settings.profiles] + [f"queue:{name}" for name in queues]
+        return [scope for scope in (PROJECT, *sorted(named)) if self.entries(scope)]
+
+    # -- mistakes -----------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise `ConfigError` when a budget names nobody, or could not hold the profiles it covers."""
+        for wrong in self._mistakes():
+            raise ConfigError(f"{self._kernel.project.root / FILE}: {wrong}")
+
+    def _mistakes(self) -> Iterator[str]:
+        yield from self._strangers()
+        for name in self._kernel.config.profiles:
+            profile, driver = self._kernel.config.profile(name)
+            if wrong := self.unpriced(scopes_of(name), name, driver, profile.model or ""):
+                yield wrong
+
+    def _strangers(self) -> Iterator[str]:
+        names = self._kernel.config.names()
+        for name in self.settings.profiles.keys() - set(names):
+            there = f"there is no profile {name!r} (profiles: {listed(names)})"
+            yield f"budgets.profiles.{name}: {there}.{nearest(name, names)}"
+
+    def wrong(self, scopes: tuple[str, ...], profile: str, model: str) -> str:
+        """Return why these budgets cannot hold a turn, empty when they can; what cannot be held must not begin."""
+        if stranger := next(self._strangers(), ""):
+            return stranger
+        try:
+            driver = self._kernel.config.profile(profile)[1]
+        except NotFound as error:
+            return str(error)
+        return self.unpriced(scopes, profile, driver, model)
+
+    def unpriced(self, scopes: tuple[str, ...], profile: str, driver: Driver, model: str) -> str:
+        """Return why a dollar budget cannot hold a profile, empty when it can."""
+        capped = next((f"{scope} ({entry})" for scope, entry in self.covering(scopes) if entry.unit == "usd"), "")
+        known = says_costs(driver) or self.prices.find(driver.name, model) or self.settings.unpriced == "allow"
+        if not capped or known:
+            return ""
+        what = f"its model {model!r} has no known price" if model else "it names no model, so its price is not known"
+        return (
+            f"the budget of {capped} cannot hold the profile {profile!r}: {what}, and {driver.name} does not say what "
+            f"turns cost. Give it a price (budgets.prices.{driver.name}.{model or 'MODEL'}: {{input: …, output: …}}), "
+            "or set budgets.unpriced to allow or to dollars per million tokens, or limit output_tokens instead of usd"
+        )
