@@ -312,3 +312,17 @@ async def test_a_task_that_was_cancelled_can_be_tried_again(house: House):
     assert (await house.end(task)).outcome == "ok"
     [row] = [row for row in await house.call("queue list") if row.name == "one"]
     assert (row.completed, row.cancelled) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "agents:\n  timid: {provider: echo, permission: read}\n  bold: {provider: echo, permission: full}\n"
+        "  lead: {provider: echo, permission: read, spawns: [bold]}\nqueues:\n  one: {agent: bold}\n"
+    ],
+)
+async def test_an_agent_gets_no_more_through_a_queue_than_by_spawning(house: House):
+    timid, lead = [await house.kernel.roster.spawn(name, name) for name in ("timid", "lead")]
+    with pytest.raises(Refused, match="timid may not spawn 'bold'"):
+        await house.put("work", timid)
+    assert (await house.end(await house.put("work", lead))).outcome == "ok"

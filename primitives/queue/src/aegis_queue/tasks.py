@@ -106,6 +106,8 @@ class Tasks:
         as a message with `task#ID`.
         """
         settings = self._open(queue)
+        if caller.agent_id:  # whom a queue works for gets no more through it than by hiring somebody itself
+            self._kernel.roster.vet(caller.agent_id, settings.agent)
         if not payload.strip() or len(payload) > LONGEST:
             raise Refused(f"the payload has {len(payload):,} characters; it takes 1 to {LONGEST:,}")
         if result_schema is not None:
