@@ -82,6 +82,8 @@ class Plugins:
             others = [p for n, p in self._manager.list_name_plugin() if n != name]
             try:
                 results = self._manager.subset_hook_caller(hook, remove_plugins=others)(**arguments)
+            except ConfigError:  # a mistake in the file stops the start, whoever finds it
+                raise
             except Exception as error:  # a plugin's hook raised: naming it and going on is the job here
                 self.fail(name, error)
             else:
