@@ -210,6 +210,37 @@ async def test_what_the_driver_decides_and_what_it_asks(
         assert answer in texts(await turn(session))[0]
 
 
+@pytest.mark.parametrize(
+    ("permission", "path", "reason", "kind"),
+    [
+        ("write", "{cwd}/a.py", "", ""),  # nobody is asked
+        ("write", "{cwd}/sub/../a.py", "mode", ""),
+        ("write", "{cwd}/.git/hooks/pre-commit", "safetyCheck", "other"),
+        ("write", "a.py", "", "other"),  # in which folder?
+        ("write", "{cwd}/../a.py", "workingDir", "edit"),
+        ("write", "{cwd}/.aegis.yaml", "", "edit"),
+        ("auto", "{cwd}/a.py", "", "edit"),
+        ("auto", "{cwd}/.git/hooks/pre-commit", "safetyCheck", "edit"),
+    ],
+)
+async def test_an_edit_of_what_runs_or_governs_something_is_no_mere_edit(
+    seat: Seats, opened: Opened, tmp_path: Path, permission: str, path: str, reason: str, kind: str
+) -> None:
+    asked: list[PermissionRequest] = []
+
+    async def judge(request: PermissionRequest) -> Decision:
+        asked.append(request)
+        return Decision("denied", "nobody was to be asked")
+
+    given = {"file_path": path.format(cwd=tmp_path), "content": ""}
+    request = {"subtype": "can_use_tool", "tool_name": "Write", "input": given, "decision_reason_type": reason}
+    script = f"hear(); say({{'type': 'control_request', 'request_id': '7', 'request': {request}}}); reply(hear()); "
+    async with opened(seat(judge, permission=permission, command=fake(script + "say(RESULT); hear()"))) as session:
+        [answer] = texts(await turn(session))
+    assert [request.kind for request in asked] == [kind] * bool(kind)
+    assert ('"behavior": "allow"' in answer) is not bool(kind)
+
+
 READ = """
 agree({"effective": {"permissions": {"allow": ["Bash(mkdir *)"]}}})
 applied = hear()

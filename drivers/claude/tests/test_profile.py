@@ -37,10 +37,20 @@ def test_every_key_of_the_profile_is_on_the_command_line(seat: Seats) -> None:
 
 
 @pytest.mark.parametrize(
-    ("permission", "mode"), [("read", "plan"), ("write", "acceptEdits"), ("full", "default"), ("auto", "default")]
+    ("permission", "mode"), [("read", "plan"), ("write", "default"), ("full", "default"), ("auto", "default")]
 )
 def test_each_permission_is_a_mode_that_also_root_may_use(seat: Seats, permission: str, mode: str) -> None:
     assert after(command(seat(permission=permission)).argv, "--permission-mode") == mode
+
+
+@pytest.mark.parametrize("permission", ["read", "write", "full", "auto"])
+def test_a_persons_settings_open_nothing_by_which_it_would_give_itself_leave(seat: Seats, permission: str) -> None:
+    argv = command(seat(permission=permission)).argv
+    if permission in ("read", "full"):  # who may change nothing, and who may change everything
+        assert "--settings" not in argv
+    else:
+        rules = json.loads(after(argv, "--settings"))["permissions"]["ask"]
+        assert {"Edit(//**/.aegis.yaml)", "Edit(//**/.aegis/**)"} <= set(rules)
 
 
 def test_the_secret_is_in_a_private_file_and_nowhere_else(seat: Seats) -> None:

@@ -31,6 +31,7 @@ from aegis import PermissionRequest
         ("write", "edit", None, None),
         ("write", "execute", None, None),
         ("write", "switch_mode", None, None),
+        ("write", "other", ".git/hooks/pre-commit", None),
         ("full", "execute", None, "allowed"),
         ("full", "edit", "../out.py", "allowed"),
         ("auto", "read", "a.py", "allowed"),

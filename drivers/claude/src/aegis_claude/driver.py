@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,14 +17,14 @@ import trio
 from aegis import Decision, LaunchError, PermissionRequest, Probe, Process, Profile, Seat, SessionGone
 from aegis.driver import Permission
 from aegis.events import Event, ToolKind
-from aegis_claude import tools, wire
-from aegis_claude.profile import PLANE, ClaudeProfile, command
+from aegis_claude import leave, tools, wire
+from aegis_claude.profile import ClaudeProfile, command
 from aegis_claude.translate import Translator
 from aegis_claude.values import items, mapping, text
 
 PROVEN = "2.1.329"
 _START = 60.0  # seconds to answer the first request; 20 of them at once on two cores need about eight
-_CHANGES: frozenset[ToolKind] = frozenset({"edit", "delete", "move", "execute", "switch_mode"})
+_DELICATE = "safetyCheck"  # how the CLI says that a file is one of its settings, of git's hooks, of the shell's start
 
 
 class ClaudeDriver:
@@ -168,15 +169,19 @@ class ClaudeSession:
                 await self._process.write(answer)
 
     async def _decide(self, number: str, tool: str, request: dict[str, Any]) -> Decision:
-        kind, given = tools.kind(tool), request.get("input")
-        if self._permission == "full":
-            return Decision("allowed", "the profile's permission is full")
-        if tool.startswith(f"mcp__{PLANE}__"):  # in plan mode the CLI asks although we said that they are allowed
-            return Decision("allowed", "the verbs of aegis are governed by aegis")
-        if self._permission == "read" and kind in _CHANGES:
-            return Decision("denied", f"this agent's permission is read: it may look, and {tool} does more than that")
+        given = request.get("input")
         paths = tools.paths(given)
         if (blocked := text(request.get("blocked_path"))) and blocked not in paths:
             paths += (blocked,)
         call = text(request.get("tool_use_id")) or number
-        return await self._seat.ask(PermissionRequest(call, tool, kind, tools.title(tool, given), given, paths))
+        kind = self._kind(tool, paths, text(request.get("decision_reason_type")))
+        asked = PermissionRequest(call, tool, kind, tools.title(tool, given), given, paths)
+        return leave.decided(self._permission, asked, self._seat.cwd) or await self._seat.ask(asked)
+
+    def _kind(self, tool: str, paths: Sequence[str], reason: str) -> ToolKind:
+        """Return what the act is; to `write`, an edit of what runs or governs something else is no mere edit."""
+        kind = tools.kind(tool)
+        if kind != "edit" or self._permission != "write":
+            return kind
+        unclear = reason == _DELICATE or not all(Path(path).is_absolute() for path in paths)  # its folder may change
+        return "other" if unclear else kind

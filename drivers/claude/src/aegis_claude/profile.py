@@ -11,9 +11,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from aegis import Command, McpServer, Profile, Seat
+from aegis_claude.leave import GOVERNING, PLANE
 
-PLANE = "aegis"  # the name of our own MCP server, whose verbs the kernel itself governs
-_MODES = {"read": "plan", "write": "acceptEdits", "full": "default", "auto": "default"}
+_MODES = {"read": "plan", "write": "default", "full": "default", "auto": "default"}
+# A person's own settings may allow edits beforehand; of these we are to be asked even so.
+_GUARD = {"permissions": {"ask": [f"Edit(//**/{name}{end})" for name in sorted(GOVERNING) for end in ("", "/**")]}}
 _OWN = ("CLAUDE_CODE_USE_", "CLAUDE_CODE_SKIP_", "CLAUDE_CODE_OAUTH_")  # of the account, not of a session
 
 
@@ -41,6 +43,7 @@ def command(seat: Seat) -> Command:
         "--allowedTools", f"mcp__{PLANE}",
         "--mcp-config", str(servers), "--strict-mcp-config",
     ]  # fmt: skip
+    argv += ["--settings", json.dumps(_GUARD)] if profile.permission in ("write", "auto") else []
     argv += ["--model", profile.model] if profile.model else []
     argv += ["--effort", profile.effort] if profile.effort else []
     argv += ["--append-system-prompt", "\n\n".join(seat.primer)] if seat.primer else []

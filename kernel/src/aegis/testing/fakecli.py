@@ -35,7 +35,9 @@ class Flags(argparse.ArgumentParser):
             "fork-session",
         ):
             self.add_argument(f"--{name}", action="store_true")
-        for name in ("model", "session-id", "resume", "effort", "append-system-prompt", "setting-sources", "script"):
+        for name in (
+            "model", "session-id", "resume", "effort", "append-system-prompt", "setting-sources", "settings", "script"
+        ):  # fmt: skip
             self.add_argument(f"--{name}", default="")
         self.add_argument("-p", "--print", action="store_true")
         self.add_argument("-v", "--version", action="store_true")
