@@ -101,3 +101,24 @@ async def test_full_asks_nobody(cli: Cli, model: Model, tmp_path: Path) -> None:
     assert (cli.work / "b.txt").read_text() == "new" and seats.asked == []
     calls, results = ([e.id for e in events if isinstance(e, kind)] for kind in (ToolCall, ToolResult))
     assert calls == results and len(calls) == 2
+
+
+@pytest.mark.parametrize("permission", ["write", "auto"])
+async def test_what_governs_it_is_asked_about_even_where_the_settings_allow_edits(
+    cli: Cli, model: Model, tmp_path: Path, permission: str
+) -> None:
+    before = json.loads(cli.settings.read_text()) if cli.settings.exists() else {}
+    cli.settings.write_text(json.dumps(before | cli.trust))
+    (cli.work / ".aegis").mkdir()
+    (cli.work / "link").symlink_to(cli.work / ".aegis")
+    places = [".aegis.yaml", ".aegis/agents.yaml", "link/agents.yaml"]
+    seats, _ = await acted(cli, model, tmp_path, permission, [cli.edit(cli.work / place) for place in places])
+    assert [asked.kind for asked in seats.asked] == ["edit"] * len(places)
+    assert not (cli.work / ".aegis.yaml").exists() and list((cli.work / ".aegis").iterdir()) == []
+
+
+async def test_write_asks_before_it_edits_its_own_settings(cli: Cli, model: Model, tmp_path: Path) -> None:
+    own = cli.work / (".gemini" if cli.driver.name == "gemini" else ".opencode") / "settings.json"
+    seats, _ = await acted(cli, model, tmp_path, "write", [cli.edit(own)])
+    assert [(asked.kind, asked.paths) for asked in seats.asked] == [("other", (str(own),))]
+    assert not own.exists()

@@ -335,6 +335,7 @@ async def test_what_a_permission_settles_nobody_is_asked(
         ("write", "kind='edit', rawInput={'path': '/etc/passwd'}, locations=[{'path': 'a.txt'}]"),
         ("write", "kind='edit'"),
         ("write", "kind='delete', locations=[{'path': 'a.txt'}]"),
+        ("write", "kind='edit', locations=[{'path': 'sub/.aegis.yaml'}]"),
         ("read", "kind='fetch'"),
     ],
 )

@@ -30,15 +30,23 @@ def test_its_command_line_and_environment(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("permission", ["read", "write", "full", "auto"])
-def test_its_policy_asks_nobody_for_verbs_and_holds_a_reader(tmp_path: Path, permission: str) -> None:
+@pytest.mark.parametrize(
+    ("permission", "asked"),
+    [
+        ("read", ["write_file", "replace", "run_shell_command"]),
+        ("write", ["write_file", "replace"]),
+        ("auto", ["write_file", "replace"]),
+        ("full", []),
+    ],
+)
+def test_its_policy_asks_nobody_for_verbs_and_for_each_edit(tmp_path: Path, permission: str, asked: list[str]) -> None:
     sat = seat(tmp_path, permission=permission)
     GeminiDriver().check(sat.profile)
     GeminiDriver().command(sat, sat.profile)
     rules = tomllib.loads((tmp_path / "policy.toml").read_text())["rule"]
     held = [tool for rule in rules if rule["decision"] == "ask_user" for tool in rule["toolName"]]
     assert [rule["mcpName"] for rule in rules if rule["decision"] == "allow"] == ["aegis"]
-    assert ("write_file" in held) is (permission == "read")
+    assert held == asked
 
 
 def test_where_it_is_missing_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

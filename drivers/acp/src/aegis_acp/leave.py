@@ -12,6 +12,11 @@ from aegis.events import ToolKind
 from aegis_acp.v1 import PermissionOption
 
 CHANGES: frozenset[ToolKind] = frozenset({"edit", "delete", "move", "execute", "switch_mode"})
+GOVERNING = frozenset({".aegis", ".aegis.yaml"})
+_DELICATE = frozenset({
+    ".git", ".gitconfig", ".husky", ".vscode", ".idea", ".bashrc", ".bash_profile", ".profile", ".zshrc", ".zprofile",
+    ".mcp.json", ".gemini", ".opencode", "opencode.json", "opencode.jsonc", ".claude", ".codex", ".qwen", ".cursor",
+})  # fmt: skip
 # How agents name the verbs of aegis; a shell command, whose title is the model's own words, is never of kind `other`.
 _VERB = re.compile(r"(?:mcp_{1,2})?aegis_{1,2}\w+\Z")
 
@@ -33,12 +38,24 @@ def decided(permission: Permission, request: PermissionRequest, folder: Path) ->
 
 def _inside(folder: Path, paths: Sequence[str]) -> bool:
     """Whether all lie in the folder, and none is aegis's own configuration, by which an agent would widen its leave."""
+    found = _parts(folder, paths)
+    return found is not None and not found & {*GOVERNING, "~"}
+
+
+def delicate(folder: Path, paths: Sequence[str]) -> bool:
+    """Return whether one of these is what an agent, git or a shell takes orders from: to change it is no mere edit."""
+    found = _parts(folder, paths)
+    return found is None or bool(found & _DELICATE)
+
+
+def _parts(folder: Path, paths: Sequence[str]) -> set[str] | None:
+    """Return every name on the way from the folder to the files, None when one lies outside or is none."""
     home = folder.resolve()
     try:
         found = [(home / path).resolve().relative_to(home) for path in paths]
-    except (OSError, ValueError, RuntimeError):  # outside, or a path that is none
-        return False
-    return not any(path.parts[:1] in ((".aegis",), (".aegis.yaml",)) or path.parts[:1] == ("~",) for path in found)
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return {part.casefold() for path in found for part in path.parts}  # some disks do not tell A from a
 
 
 def option(decision: Decision, offered: Sequence[PermissionOption], *, ever: bool) -> str:

@@ -60,8 +60,10 @@ class Questions:
     async def _decide(self, number: str, call: Call) -> Decision:
         paths = {str((self._seat.cwd / path).resolve()): path for path in reversed(call.paths)}  # each file once
         named = tuple(reversed(paths.values()))
-        request = PermissionRequest(number, call.name or call.kind, call.kind, call.title, call.input, named)
-        permission = self._seat.profile.permission
+        permission, kind = self._seat.profile.permission, call.kind
+        if permission == "write" and kind == "edit" and leave.delicate(self._seat.cwd, named):
+            kind = "other"
+        request = PermissionRequest(number, call.name or call.kind, kind, call.title, call.input, named)
         return leave.decided(permission, request, self._seat.cwd) or await self._seat.ask(request)
 
     def _chosen(self, decision: Decision, call: Call, offered: Sequence[v1.PermissionOption]) -> dict[str, Any]:

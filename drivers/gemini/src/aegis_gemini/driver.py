@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -15,10 +16,13 @@ _ENVIRONMENT = {
     "GEMINI_CLI_TRUST_WORKSPACE": "true",  # whoever starts an agent in a folder trusts that folder
     "NO_BROWSER": "1",  # nobody sits at this CLI to sign in
 }
-# The plane's verbs are governed by aegis. What changes something is asked for under `read` even where the person's own
-# settings allow it beforehand: rules of this tier are stronger than theirs, and Gemini's own plan mode is weaker.
+# The plane's verbs are governed by aegis. Edits are asked for even where the person's own settings allow them, so that
+# an agent cannot change what governs it, and under `read` commands too: rules of this tier are stronger than theirs,
+# and Gemini's own plan mode is weaker.
 _PLANE = '[[rule]]\nmcpName = "aegis"\ntoolName = "*"\ndecision = "allow"\npriority = 999\n'
-_READ = '[[rule]]\ntoolName = ["write_file", "replace", "run_shell_command"]\ndecision = "ask_user"\npriority = 998\n'
+_ASK = '[[rule]]\ntoolName = {tools}\ndecision = "ask_user"\npriority = 998\n'
+_EDITS, _COMMANDS = ["write_file", "replace"], ["run_shell_command"]
+_ASKED = {"read": _EDITS + _COMMANDS, "write": _EDITS, "auto": _EDITS, "full": []}
 
 
 class GeminiProfile(AcpProfile):
@@ -44,7 +48,8 @@ class GeminiDriver(AcpDriver):
     def command(self, seat: Seat, profile: Any) -> Command:
         """Return how Gemini CLI is started in the seat."""
         policy = seat.folder / "policy.toml"
-        policy.write_text(_PLANE + (_READ if profile.permission == "read" else ""))
+        asked = _ASKED[profile.permission]
+        policy.write_text(_PLANE + (_ASK.format(tools=json.dumps(asked)) if asked else ""))
         argv = [*profile.command, "--acp", "--admin-policy", str(policy)]
         argv += ["--model", profile.model] if profile.model else []
         return Command([*argv, *profile.args], _ENVIRONMENT | seat.env, seat.cwd)
