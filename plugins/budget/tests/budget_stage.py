@@ -35,7 +35,7 @@ class TillSession:
         self.tokens = 0
         self.begun = trio.Event()
         self.interrupts = 0
-        self.obeys = True
+        self.parting = 0  # tokens of a request that had begun when the interrupt came
         self.quiet = False  # says nothing of a turn before its end
         self._say, self._said = trio.open_memory_channel[Sequence[Event]](100)
 
@@ -53,8 +53,7 @@ class TillSession:
     async def interrupt(self) -> None:
         await trio.lowlevel.checkpoint()
         self.interrupts += 1
-        if self.obeys:
-            self.end("cancelled")
+        self.end("cancelled", last=self.parting)
 
     def say(self, *events: Event) -> None:
         self._say.send_nowait(events)
