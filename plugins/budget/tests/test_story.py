@@ -136,7 +136,7 @@ class Story:
         idle = [a for a in kernel.roster if a.id not in self.flying and a.state in ("idle", "stopped")]
         what = self.dice.choices(
             ("spawn", "send", "use", "end", "task", "give up", "rename", "later", "set", "crash", "restart"),
-            (3 if len(list(kernel.roster)) < 7 else 0, 12, 16, 6, 3, 1, 1, 12, 1, 1, 0.5),
+            (3 if len(list(kernel.roster)) < 4 else 0, 12, 24, 4, 3, 1, 1, 12, 1, 1, 0.5),
         )[0]
         match what:
             case "spawn":
@@ -145,7 +145,8 @@ class Story:
             case "send" if idle:
                 await self.send(kernel, self.dice.choice(idle))
             case "use" if self.flying:
-                await self.use(self.dice.choice(list(self.flying.values())))
+                most = max(self.flying.values(), key=lambda f: f.session.tokens)
+                await self.use(self.dice.choice([most, *self.flying.values()]))
             case "end" if self.flying:
                 flying = self.dice.choice(list(self.flying.values()))
                 flying.session.end(self.dice.choice(("completed", "failed", "truncated")), last=self.some(flying))
@@ -174,7 +175,7 @@ class Story:
 
     async def use(self, flying: Flying) -> None:
         flying.session.parting = min(self.dice.choice((0, STEP)), flying.room)
-        flying.session.use(self.some(flying))
+        flying.session.use(self.dice.choice((self.some(flying), max(0, min(STEP, flying.room - STEP)))))
         flying.told = flying.session.tokens
 
     async def send(self, kernel: Kernel, agent, task: str = "") -> None:
