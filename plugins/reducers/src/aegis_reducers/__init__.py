@@ -1,0 +1,1 @@
+"""Ways to make one value of many answers."""

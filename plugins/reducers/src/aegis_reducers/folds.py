@@ -1,0 +1,94 @@
+"""The folds: each takes the answers in the order of their arrival, and only those that are one."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from aegis import Answer
+
+
+def _given(answers: Sequence[Answer]) -> list[Answer]:
+    return [answer for answer in answers if answer.outcome == "completed" and answer.text]
+
+
+class Concat:
+    """All of them, one after the other, each under its name."""
+
+    name = "concat"
+
+    def fold(self, answers: Sequence[Answer]) -> str:
+        """Return `---`, the name and the words of each, with a blank line between."""
+        return "\n\n".join(f"---\n{answer.handle}: {answer.text}" for answer in _given(answers))
+
+
+class JoinByHandle:
+    """All of them, by name."""
+
+    name = "join_by_handle"
+
+    def fold(self, answers: Sequence[Answer]) -> dict[str, str]:
+        """Return the words of each by its name."""
+        return {answer.handle: answer.text for answer in _given(answers)}
+
+
+class LastWins:
+    """The one that came last."""
+
+    name = "last_wins"
+
+    def fold(self, answers: Sequence[Answer]) -> str:
+        """Return its words, nothing when there is none."""
+        return "".join(answer.text for answer in _given(answers)[-1:])
+
+
+class MajorityVote:
+    """The one that most gave; of two with as many votes the one that came first."""
+
+    name = "majority_vote"
+
+    def fold(self, answers: Sequence[Answer]) -> str:
+        """Return it without the space around it, nothing when there is none."""
+        votes = Counter(answer.text.strip() for answer in _given(answers))
+        return votes.most_common(1)[0][0] if votes else ""
+
+    def details(self, answers: Sequence[Answer]) -> dict[str, Any]:
+        """Return how many gave each answer, and who gave another than the one that won."""
+        winner = self.fold(answers)
+        votes = Counter(answer.text.strip() for answer in _given(answers))
+        dissent = {a.handle: a.text for a in _given(answers) if a.text.strip() != winner}
+        return {"votes": dict(votes), "dissent": dissent}
+
+
+class JsonMerge:
+    """Objects, merged: lists are joined, of two values for one key the later one stays."""
+
+    name = "json_merge"
+
+    def fold(self, answers: Sequence[Answer]) -> Any:
+        """Return the merged object; an answer that is no JSON object is passed over."""
+        merged: dict[str, Any] = {}
+        for value in (_json(answer.text) for answer in _given(answers)):
+            if isinstance(value, dict):
+                merged = _merged(merged, value)
+        return merged
+
+    def details(self, answers: Sequence[Answer]) -> dict[str, Any]:
+        """Return who gave no JSON object."""
+        return {"passed_over": [a.handle for a in _given(answers) if not isinstance(_json(a.text), dict)]}
+
+
+def _json(text: str) -> Any:
+    body = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _merged(one: Any, other: Any) -> Any:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one | {key: _merged(one[key], value) if key in one else value for key, value in other.items()}
+    return [*one, *other] if isinstance(one, list) and isinstance(other, list) else other

@@ -1,0 +1,18 @@
+"""What aegis-reducers offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aegis import hookimpl
+
+if TYPE_CHECKING:
+    from aegis import Reducer
+
+
+@hookimpl
+def aegis_reducers() -> list[Reducer]:
+    """Offer the ways to make one of many answers."""
+    from aegis_reducers.folds import Concat, JoinByHandle, JsonMerge, LastWins, MajorityVote  # noqa: PLC0415
+
+    return [Concat(), JoinByHandle(), JsonMerge(), LastWins(), MajorityVote()]

@@ -1,0 +1,1 @@
+"""Groups: one question to many agents, and their answers as one value."""

@@ -1,0 +1,43 @@
+"""A judge: an agent of another profile that reads all the answers and says which holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aegis import AegisError, Answer, Caller, Kernel
+from aegis_group.values import Broadcast
+
+_QUESTION = """\
+Several agents were asked the same, each by itself. Decide what the answer is: take the best one or what they agree on,
+say so in one text that stands by itself, and end with one sentence on why.
+
+What they were asked:
+{asked}
+
+What they said:
+{said}"""
+
+
+async def judged(
+    kernel: Kernel, caller: Caller, profile: str, broadcast: Broadcast, answers: Sequence[Answer]
+) -> tuple[str, dict[str, Any]]:
+    """Return the judge's word, and who judged at what cost; raises `AegisError` when it gave none."""
+    said = "\n\n".join(f"--- {a.handle}\n{a.text}" for a in answers if a.outcome == "completed" and a.text)
+    if not said:
+        return "", {"judge": profile, "judge_cost_usd": 0.0}
+    made = await kernel.verbs.call(caller, "spawn", {"agent": profile, "handle": ""})
+    agent = kernel.roster.get(made.id)
+    assert agent
+    try:
+        question = _QUESTION.format(asked=broadcast.fields.get("objective", ""), said=said)
+        more = {"trace": broadcast.trace} if broadcast.trace else {}
+        sender = f"group:{broadcast.name}/broadcast:{broadcast.id}"
+        letter = kernel.post.envelope(sender, agent.id, question, hops=broadcast.hops + 1, **more)
+        await kernel.post.deliver(letter)
+        ended = await kernel.post.wait_turn(letter.id)
+        if ended.outcome != "completed":
+            raise AegisError(f"the judge ({profile}) gave no answer: {ended.outcome} {ended.reason}".strip())
+        return ended.reply, {"judge": profile, "judge_cost_usd": ended.cost_usd}
+    finally:
+        await kernel.roster.close(agent, "it has judged")

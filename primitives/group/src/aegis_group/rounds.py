@@ -1,0 +1,183 @@
+"""Open broadcasts: each member's answer is noted as it comes, and each broadcast ends exactly once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import trio
+
+from aegis import Kernel, Refused
+from aegis.bus import Subscription
+from aegis.clock import stamp
+from aegis.events import AgentChanged, Gap, TurnEnded
+from aegis.ledger import Draft
+from aegis.mailbox import Letter
+from aegis_group.shelf import Shelf
+from aegis_group.values import Broadcast, Reply, Status
+
+_STATUS: dict[str, Status] = {"completed": "done", "truncated": "done", "cancelled": "canceled", "interrupted": "lost"}
+
+
+class Rounds:
+    """Sees every open broadcast to its end."""
+
+    def __init__(self, kernel: Kernel, shelf: Shelf) -> None:
+        self._kernel, self._shelf = kernel, shelf
+        self._nursery: trio.Nursery | None = None
+        self._stirred, self._moved = trio.Event(), trio.Event()
+        self._last: dict[str, TurnEnded] = {}  # agent → its last turn, while it is asked something
+        self._ending: set[str] = set()
+        shelf.changed.append(lambda broadcast: self._move())
+
+    async def run(self) -> None:
+        """Go on with the broadcasts that are open, and begin each new one, until cancelled."""
+        self._ending.clear()
+        with self._kernel.bus.subscribe() as news:
+            async with trio.open_nursery() as self._nursery:
+                self._nursery.start_soon(self._follow, news)
+                for broadcast in list(self._shelf.open.values()):
+                    self.begin(broadcast)
+                await trio.sleep_forever()
+
+    def begin(self, broadcast: Broadcast) -> None:
+        """See this broadcast to its end."""
+        if self._nursery:
+            self._nursery.start_soon(self._round, broadcast)
+
+    async def moved(self) -> None:
+        """Wait until some broadcast has changed."""
+        await self._moved.wait()
+
+    def _move(self) -> None:
+        self._moved.set()
+        self._moved = trio.Event()
+
+    async def _follow(self, news: Subscription) -> None:
+        async for batches in news:
+            asked = {reply.agent for broadcast in self._shelf.open.values() for reply in broadcast.open}
+            self._last = {agent: ended for agent, ended in self._last.items() if agent in asked}
+            for agent_id, events in batches:
+                if agent_id in asked and (ended := [e for e in events if isinstance(e, TurnEnded)]):
+                    self._last[agent_id] = ended[-1]
+            if any(isinstance(event, AgentChanged | Gap) for batch in batches for event in batch.events):
+                self._stirred.set()
+                self._stirred = trio.Event()
+
+    async def _round(self, broadcast: Broadcast) -> None:
+        left = (datetime.fromisoformat(broadcast.deadline) - self._kernel.clock.now()).total_seconds()
+        with trio.move_on_after(max(left, 0)):
+            async with trio.open_nursery() as nursery:
+                for reply in broadcast.open:
+                    nursery.start_soon(self._member, broadcast.id, reply)
+                while (now := self._shelf.broadcast(broadcast.id)).open and not now.over:
+                    await self.moved()
+                nursery.cancel_scope.cancel()
+        now = self._shelf.broadcast(broadcast.id)
+        await self.end(now, "deadline" if now.open else "all")
+
+    async def _member(self, broadcast_id: str, reply: Reply) -> None:
+        """Note the member's answer: the turn that carried the question, or what came of what that turn set going."""
+        post = self._kernel.post
+        ended = await post.wait_turn(reply.envelope)
+        while (agent := self._kernel.roster.get(reply.agent)) and ended.outcome == "completed" and agent.expecting:
+            await self._stirred.wait()
+            if agent.state == "idle" and not agent.expecting and not post.letters(agent.id):
+                ended = self._last.get(agent.id, ended)
+        await self._note(broadcast_id, reply, ended)
+
+    async def _note(self, broadcast_id: str, reply: Reply, ended: TurnEnded) -> None:
+        now = self._shelf.broadcast(broadcast_id)
+        if now.over or broadcast_id in self._ending:
+            return
+        agent = self._kernel.roster.get(reply.agent)
+        gone = agent is None or bool(agent.leaving)
+        status: Status = _STATUS.get(ended.outcome, "lost" if gone else "errored")
+        if status == "done" and not ended.reply.strip():
+            status = "silent"
+        answer = answered(reply, ended, "lost" if gone and status != "done" else status, len(now.arrived) + 1)
+        await self._shelf.store(self._shelf.draft("member_result", broadcast_id, replies={reply.label: answer}))
+
+    async def end(self, broadcast: Broadcast, how: str, winner: str = "", *, losers: str = "") -> Broadcast:
+        """Return the broadcast, ended in this way unless it had ended.
+
+        `losers` is what becomes of those who have not answered: left alone (empty), told to stop (`cancel`), or
+        stopped (`interrupt`).
+        """
+        while broadcast.id in self._ending:
+            await self.moved()
+        now = self._shelf.broadcast(broadcast.id)
+        if now.over:
+            return now
+        self._ending.add(now.id)
+        try:
+            status: Status = "timeout" if how == "deadline" else "canceled"
+            late = {r.label: msgspec.structs.replace(r, status=status, reason=f"ended: {how}") for r in now.open}
+            news = [self._cancel(now, r, winner) for r in now.open] if losers else []
+            unread = [x for r in now.open for x in self._unread(r)] if losers else []
+            done = self._shelf.draft("broadcast_completed", now.id, replies=late, over=how, winner=winner)
+            told = [*filter(None, news), *self._callback(now.changed({"replies": late}), how)]
+            if unread:  # who has not begun need not: the question is taken back
+                await self._kernel.post.bury(unread, f"superseded by {winner or how}", done, *told)
+            else:
+                await self._shelf.store(done, *told)
+            for reply in now.open if losers == "interrupt" else ():
+                agent = self._kernel.roster.get(reply.agent)
+                if agent and agent.turn and reply.envelope in agent.turn.envelopes:
+                    await agent.interrupt(agent.turn)
+            if asker := self._kernel.roster.get(now.by):
+                asker.expect(f"broadcast {now.id}", "")
+            return self._shelf.broadcast(now.id)
+        finally:
+            self._ending.discard(broadcast.id)
+            self._move()
+
+    def _cancel(self, broadcast: Broadcast, reply: Reply, winner: str) -> Draft | None:
+        """Return the mail that tells a member to stop; none for one that has not begun, or is gone."""
+        post = self._kernel.post
+        if self._unread(reply):
+            return None
+        sender = f"group:{broadcast.name}/cancel:{broadcast.id}"
+        letter = post.envelope(sender, reply.agent, f"superseded by {winner}", hops=broadcast.hops)
+        try:
+            return post.accept(letter)
+        except Refused:
+            return None
+
+    def _unread(self, reply: Reply) -> list[Letter]:
+        """Return the letter with the question if the member has not begun with it."""
+        agent = self._kernel.roster.get(reply.agent)
+        return [x for x in agent.mailbox.waiting if x.envelope.id == reply.envelope] if agent else []
+
+    def _callback(self, broadcast: Broadcast, how: str) -> list[Draft]:
+        if not broadcast.callback:
+            return []
+        said = "\n\n".join(f"{r.label} ({r.status}): {r.text or r.reason}" for r in broadcast.arrived)
+        sender = f"group:{broadcast.name}/broadcast:{broadcast.id}"
+        more = {"trace": broadcast.trace} if broadcast.trace else {}
+        try:
+            letter = self._kernel.post.envelope(
+                sender, broadcast.by, f"ended: {how}\n\n{said}", hops=broadcast.hops + 1, task_id=broadcast.id,
+                status="ok" if broadcast.done else "error", **more,
+            )  # fmt: skip
+            return [self._kernel.post.accept(letter)]
+        except Refused:
+            return []
+
+
+def answered(reply: Reply, ended: TurnEnded, status: Status, order: int) -> Reply:
+    """Return the reply with what the turn brought."""
+    used: dict[str, Any] = {}
+    if ended.usage:
+        u = ended.usage
+        used = {"tokens_in": u.input + u.cache_read + u.cache_write, "tokens_out": u.output}
+    return msgspec.structs.replace(
+        reply, status=status, text=ended.reply, reason=ended.reason, turn_ms=round(ended.seconds * 1000),
+        cost_usd=ended.cost_usd, order=order, **used,
+    )  # fmt: skip
+
+
+def due(kernel: Kernel, seconds: float) -> str:
+    """Return the stamp of the time so many seconds from now."""
+    return stamp(kernel.clock.now() + timedelta(seconds=seconds))

@@ -1,0 +1,103 @@
+"""What is known of groups and broadcasts: a fold over the book `group`.
+
+Keyed by group: `created` → `member_added`* / `member_removed`* / `renamed`* → `dissolved`. Keyed by broadcast:
+`broadcast_started` → `member_result`* → `broadcast_completed`, the last in one write with the mail that tells of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import msgspec
+
+from aegis import Kernel, NotFound
+from aegis.errors import listed, nearest
+from aegis.ledger import Draft, Record
+from aegis_group.values import Broadcast, Group, Member
+
+
+class Shelf:
+    """Groups that are, broadcasts that are open; what is over stays on disk only."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel, self._book = kernel, kernel.ledger.book("group")
+        self.groups: dict[str, Group] = {}
+        self.open: dict[str, Broadcast] = {}
+        self.newest: dict[str, str] = {}  # group → its newest broadcast
+        self.changed: list[Callable[[Broadcast], None]] = []
+        self._live = False
+
+    def restore(self) -> None:
+        """Rebuild what is known."""
+        self._book.fold(self._begin, self._apply, self._state)
+        self._live = True
+
+    def _begin(self, snapshot: Any) -> None:
+        self.groups = {g["id"]: msgspec.convert(g, Group) for g in snapshot["groups"]}
+        self.open = {b["id"]: msgspec.convert(b, Broadcast) for b in snapshot["open"]}
+        self.newest = snapshot["newest"]
+
+    def _state(self) -> Any:
+        return {"groups": list(self.groups.values()), "open": list(self.open.values()), "newest": self.newest}
+
+    def _apply(self, record: Record) -> None:
+        key, data = record.key, record.data
+        match record.kind:
+            case "created":
+                self.groups[key] = msgspec.convert(data, Group)
+            case "member_added" if group := self.groups.get(key):
+                member = msgspec.convert(data, Member)
+                self.groups[key] = msgspec.structs.replace(group, members={**group.members, member.label: member})
+            case "member_removed" if group := self.groups.get(key):
+                left = {label: member for label, member in group.members.items() if label != data["label"]}
+                self.groups[key] = msgspec.structs.replace(group, members=left)
+            case "renamed" if group := self.groups.get(key):
+                self.groups[key] = msgspec.structs.replace(group, name=data["name"])
+            case "dissolved":
+                self.groups.pop(key, None)
+                self.newest.pop(key, None)
+            case "broadcast_started":
+                self.open[key] = msgspec.convert(data, Broadcast)
+                self.newest[self.open[key].group] = key
+            case "member_result" | "broadcast_completed" if old := self.open.get(key):
+                now = self.open[key] = old.changed(data)
+                if now.over:
+                    del self.open[key]
+                for tell in self.changed if self._live else ():
+                    tell(now)
+
+    # -- records ------------------------------------------------------------------------------------------------
+
+    def draft(self, kind: str, key: str, **data: Any) -> Draft:
+        """Return a record of the book, to be stored with others."""
+        return self._book.draft(kind, key, **msgspec.to_builtins(data))
+
+    async def store(self, *drafts: Draft) -> None:
+        """Store them all or none."""
+        await self._kernel.ledger.append(*drafts)
+
+    # -- questions ----------------------------------------------------------------------------------------------
+
+    def group(self, name: str) -> Group:
+        """Return the group of this name; raises `NotFound` with those that are."""
+        for group in self.groups.values():
+            if group.name == name:
+                return group
+        names = [group.name for group in self.groups.values()]
+        raise NotFound(f"there is no group {name!r} (groups: {listed(names)}).{nearest(name, names)}")
+
+    def of(self, agent_id: str) -> list[Group]:
+        """Return the groups the agent is a member of."""
+        return [g for g in self.groups.values() if any(m.agent == agent_id for m in g.members.values())]
+
+    def broadcast(self, broadcast_id: str) -> Broadcast:
+        """Return the broadcast, however long ago it ended; raises `NotFound`."""
+        if broadcast_id in self.open:
+            return self.open[broadcast_id]
+        records = self._book.find(broadcast_id)
+        if not records or records[0].kind != "broadcast_started":
+            raise NotFound(f"there is no broadcast {broadcast_id!r}")
+        first = msgspec.convert(records[0].data, Broadcast)
+        return reduce(lambda b, record: b.changed(record.data), records[1:], first)
