@@ -15,6 +15,7 @@ from fakedriver import FakeDriver, Plugin
 from aegis import hookimpl
 from aegis.callers import Caller
 from aegis.errors import ConfigError
+from aegis.events import Fault
 from aegis.plugins import GROUP, Plugins
 from aegis.testing.plugin import Opened
 from aegis.verbs import verb
@@ -205,6 +206,16 @@ async def test_the_kernel_alone_runs_and_has_no_verb(kernel_with: Opened) -> Non
         assert list(kernel.verbs) == []
         assert not kernel.faults
         assert kernel.snapshot()["agents"] == []
+
+
+async def test_the_public_face_says_of_each_fault_whether_it_is_final(kernel_with: Opened) -> None:
+    async with kernel_with() as kernel:
+        kernel.bus.report(Fault("a", "stumbled"))
+        kernel.bus.report(Fault("b", "fell", final=True))
+        assert [(f["source"], f["error"], f["final"]) for f in kernel.snapshot()["faults"]] == [
+            ("a", "stumbled", False),
+            ("b", "fell", True),
+        ]
 
 
 def test_every_installed_plugin_loads_and_names_its_hooks() -> None:

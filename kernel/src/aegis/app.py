@@ -46,7 +46,7 @@ class Kernel(Core):
 
     def snapshot(self) -> dict[str, Any]:
         """Return the public face: what a screen needs to start drawing."""
-        faults = [msgspec.to_builtins(f) for f in self.faults]
+        faults = [{"final": False, **msgspec.to_builtins(f)} for f in self.faults]
         face = {"root": str(self.project.root), "pid": os.getpid(), "default_agent": self.config.default_agent}
         return face | {"agents": self.roster.snapshot(), "faults": faults}
 

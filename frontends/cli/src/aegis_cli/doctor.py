@@ -19,6 +19,7 @@ from aegis.yamlfile import YamlFile
 from aegis_cli import render
 from aegis_cli.blocking import BlockingClient
 from aegis_cli.shell import Shell, installed_index, own_parser
+from aegis_cli.slips import slips
 from aegis_cli.stop import held
 
 _LITTLE = 100 * 2**20  # bytes of free disk below which the ledger is in danger
@@ -109,6 +110,8 @@ def _configuration(project: Project, found: Plugins, problems: list[str]) -> tup
     except ConfigError as error:
         problems.append(str(error))
         return rows, str(error)
+    plugins = {row.name for row in found.report()}
+    problems += slips(project, config.profiles, plugins, installed_index().load()["names"])
     missing = {row["provider"]: row["hint"] for row in rows if not row["found"]}
     for name, profile in config.profiles.items():
         if profile.provider in missing:

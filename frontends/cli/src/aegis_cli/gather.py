@@ -23,7 +23,7 @@ def gather() -> dict[str, Any]:
         try:
             found = trio.run(_asked, Path(folder))
         except AegisError as error:  # such as two plugins with a driver of one name: said, and asked again next time
-            found = {"verbs": [], "failed": {"plugins": str(error)}, "transient": True}
+            found = {"verbs": [], "names": [], "failed": {"plugins": str(error)}, "transient": True}
     for point in points.values():
         module = sys.modules.get(point.value.partition(".")[0])
         if module and module.__file__:
@@ -45,4 +45,4 @@ async def _asked(folder: Path) -> dict[str, Any]:
         verbs = [v.describe() for v in kernel.verbs.visible(Caller("human", "anyone"))]
         failed = {row.name: row.error for row in kernel.plugins.report() if row.state == "failed"}
         failed |= {fault.source: fault.error for fault in kernel.faults if fault.final}
-        return {"verbs": verbs, "failed": failed}
+        return {"verbs": verbs, "names": [v.name for v in kernel.verbs], "failed": failed}

@@ -15,8 +15,10 @@ import trio
 
 from aegis import Caller, Kernel, open_kernel
 from aegis.events import Fault
+from aegis.project import FILE
 from aegis.supervise import root_cause
 from aegis_cli.control import user_name
+from aegis_cli.slips import slips
 
 
 def here() -> Caller:
@@ -81,10 +83,13 @@ async def kernel_here(
 ) -> AsyncIterator[Kernel]:
     """Enter the project's kernel in this process; broken plugins and later faults are said on stderr."""
     async with open_kernel(root, clean=clean, environment=environment) as kernel:
-        for row in kernel.plugins.report():
+        plugins = {row.name: row for row in kernel.plugins.report()}
+        for row in plugins.values():
             if row.state == "failed":
                 say(f"the plugin {row.name!r} is broken and left out: {row.error}")
-        say_faults(f for f in kernel.faults if f.source not in {r.name for r in kernel.plugins.report()})
+        for slip in slips(kernel.project, kernel.config.profiles, plugins, [verb.name for verb in kernel.verbs]):
+            kernel.bus.report(Fault(FILE, slip))
+        say_faults(f for f in kernel.faults if f.source not in plugins)
         yield kernel
 
 

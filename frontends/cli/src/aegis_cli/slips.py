@@ -1,0 +1,27 @@
+"""What a configuration names and nothing answers to: no error, since plugins and their verbs come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from aegis import Profile
+from aegis.errors import nearest
+from aegis.project import FILE, Project
+from aegis.yamlfile import YamlFile
+
+
+def slips(
+    project: Project, profiles: Mapping[str, Profile], plugins: Collection[str], verbs: Collection[str]
+) -> Iterable[str]:
+    """Yield a sentence for each pattern of a profile that matches no verb, and each disabled plugin that is none."""
+    families = {f"{name.split()[0]} *" for name in verbs if " " in name}
+    for name, profile in profiles.items():
+        for pattern in profile.verbs or ():
+            if verbs and not any(fnmatchcase(verb, pattern) for verb in verbs):
+                yield f"agents.{name}.verbs: no verb here matches {pattern!r}.{nearest(pattern, {*verbs, *families})}"
+    section = YamlFile(project.root / FILE).load()[1].get("plugins")
+    disabled = section.get("disabled") if isinstance(section, dict) else ()
+    for plugin in map(str, disabled or ()):
+        if plugin not in plugins:
+            yield f"plugins.disabled: no plugin {plugin!r} is installed.{nearest(plugin, plugins)}"

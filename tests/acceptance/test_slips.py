@@ -1,0 +1,41 @@
+"""A slip in the configuration stops nothing, and is said at the start and by the doctor."""
+
+import signal
+
+SLIPS = [
+    "agents.a.verbs: no verb here matches 'handof'. Did you mean 'handoff'?",
+    "plugins.disabled: no plugin 'aprovals' is installed. Did you mean 'approvals'?",
+]
+
+
+def test_a_slip_is_said_and_the_rest_works(house):
+    (house.root / ".aegis.yaml").write_text(
+        "agents:\n  a: {provider: scripted, verbs: [handof, spawn]}\nplugins: {disabled: [aprovals]}\n"
+    )
+    problems = house.run("doctor", code=1).stdout
+    assert all(f"✗ {slip}\n" in problems for slip in SLIPS)
+    with house.serving() as server:
+        assert house.says("spawn", "a", "--handle", "ada").startswith("ada is here")
+        problems = house.run("doctor", code=1).stdout
+        assert all(f"✗ {slip}\n" in problems for slip in SLIPS)
+        server.send_signal(signal.SIGTERM)
+        words = server.stderr.read()
+    assert all(f"aegis: .aegis.yaml: {slip}\n" in words for slip in SLIPS)
+
+
+def test_without_a_slip_nothing_is_said(house):
+    (house.root / ".aegis.yaml").write_text(
+        "agents:\n  a: {provider: scripted, verbs: [handoff, 'sp*']}\nplugins: {disabled: [approvals]}\n"
+    )
+    assert "✓ nothing is broken" in house.run("doctor").stdout
+
+
+def test_a_working_folder_that_is_not_there_is_named_and_nothing_is_left(house):
+    (house.root / ".aegis.yaml").write_text("agents:\n  a: {provider: scripted, cwd: nowhere}\n")
+    with house.serving():
+        sentence = house.refuses("spawn", "a", "--handle", "ada", code=1)
+        assert sentence.startswith("no 'a' agent was started: ")
+        assert sentence.endswith(f"its working folder {house.root / 'nowhere'} does not exist")
+        assert house.json("sessions") == []
+        (house.root / "nowhere").mkdir()
+        assert house.says("spawn", "a", "--handle", "ada").startswith("ada is here")
