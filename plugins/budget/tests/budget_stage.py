@@ -8,6 +8,7 @@ from decimal import Decimal
 from textwrap import indent
 
 import trio
+import trio.testing
 
 from aegis import Caller, Kernel, Probe, Profile, Seat, hookimpl
 from aegis.events import Event, SessionStarted, Text, TurnEnded, Usage
@@ -37,6 +38,7 @@ class TillSession:
         self.interrupts = 0
         self.parting = 0  # tokens of a request that had begun when the interrupt came
         self.quiet = False  # says nothing of a turn before its end
+        self.hurries = False  # ends each turn at once
         self._say, self._said = trio.open_memory_channel[Sequence[Event]](100)
 
     async def send(self, prompt: str) -> None:
@@ -46,6 +48,8 @@ class TillSession:
         self.begun.set()
         if not self.quiet:
             self.say(Text("…"))
+        if self.hurries:
+            self.end(last=100)
 
     async def receive(self) -> Sequence[Event]:
         return await self._said.receive()
@@ -77,15 +81,15 @@ class Till:
 
     name, settings, resumes = "till", Profile, True
 
-    def __init__(self, *, meters: bool = True) -> None:
-        self.meters = meters
+    def __init__(self, *, meters: bool = True, hurries: bool = False) -> None:
+        self.meters, self.hurries = meters, hurries
         self.sessions: dict[str, TillSession] = {}
         self.seats: dict[str, Seat] = {}
 
     @asynccontextmanager
     async def open(self, seat: Seat) -> AsyncIterator[TillSession]:
         session = self.sessions[seat.agent_id] = TillSession(seat.resume or f"session-{len(self.sessions)}")
-        self.seats[seat.agent_id] = seat
+        self.seats[seat.agent_id], session.hurries = seat, self.hurries
         session.say(SessionStarted(session.session_id))
         yield session
         self.sessions.pop(seat.agent_id, None)

@@ -79,4 +79,5 @@ class Admissions:
     @verb("budget release", callers=WORKS)
     async def release(self, caller: Caller, task: str) -> None:
         """Give back what is held for a task of which no turn began; once is enough, twice does no harm."""
+        await self._gate.ready.wait()
         await self._account.release(TASK + task)
