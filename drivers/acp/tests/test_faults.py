@@ -1,0 +1,194 @@
+"""Agents that break the protocol, the conversation or themselves: what is said of it, and that the next turn works."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+import aegis_acp.plugin
+from aegis.driver import Decision, PermissionRequest
+from aegis.errors import LaunchError, Refused
+from aegis.events import Text, ToolCall, ToolResult, TurnEnded, Unknown
+from aegis.testing.agent_contract import House
+from aegis.testing.contract_base import of
+from aegis.testing.plugin import Opened
+from aegis.testing.seats import Seats, heard, turn
+
+Agent = Callable[[str], dict[str, Any]]
+Fake = Callable[..., list[str]]
+Opens = Callable[[list[str]], AbstractAsyncContextManager[Any]]
+TURN = "opened(); p = hear(); "
+END = "; answer(p, stopReason='end_turn'); hear()"
+
+
+@pytest.fixture
+def kernel_of(project: Path, kernel_with: Opened) -> Opens:
+    """Return what opens a kernel whose profile `fake` runs this command."""
+
+    def opened(command: list[str]) -> AbstractAsyncContextManager[Any]:
+        profile = {"provider": "acp", "command": command}
+        (project / ".aegis.yaml").write_text(json.dumps({"agents": {"fake": profile}}))
+        return kernel_with(acp=aegis_acp.plugin)
+
+    return opened
+
+
+# ---------------------------------------------------------------------------------------------------- through the house
+
+
+async def test_no_second_prompt_is_sent_while_it_is_busy(kernel_of: Opens, fakecli: Fake, tmp_path: Path) -> None:
+    """This agent fails every prompt that comes in the middle of a turn."""
+    free = tmp_path / "free"
+    script = [
+        {"when": "hold", "do": [{"say": "begun"}, {"wait": {"file": str(free)}}, {"say": "held"}]},
+        {"do": [{"say": "turn {turn}"}]},
+    ]
+    async with kernel_of(fakecli(script, speaks="acp")) as kernel:
+        house = House(kernel, await kernel.roster.spawn("fake", "lucid-knuth"))
+        async with house.hearing(Text):
+            first = await house.tell("hold")
+        more = [await house.tell(words) for words in ("one", "two")]
+        assert house.agent.state == "working"
+        free.touch()
+        with trio.fail_after(30):
+            ends = [await kernel.post.wait_turn(letter) for letter in (first, *more)]
+    assert [end.outcome for end in ends] == ["completed"] * 3
+    assert ends[1] == ends[2] != ends[0], "what waited is one turn"
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 503, 529])
+async def test_a_model_error_is_a_failed_turn_its_sender_reads_and_the_next_works(
+    kernel_of: Opens, fakecli: Fake, status: int
+) -> None:
+    words = f"{status} the prompt is made of cheese"
+    script = [{"when": "break", "do": [{"fail": words}]}, {"do": [{"say": "better"}]}]
+    async with kernel_of(fakecli(script, speaks="acp")) as kernel:
+        house = House(kernel, await kernel.roster.spawn("fake", "lucid-knuth"))
+        end = await house.turn("break")
+        assert end.outcome == "failed" and words in end.reason
+        [news] = kernel.post.letters("human:anna")
+        assert words in news.envelope.body
+        assert (await house.turn("and now")).reply == "better"
+        assert house.agent.state == "idle"
+
+
+@pytest.mark.parametrize("like", [[], ["--no-resume"], ["--no-load"]], ids=["resume", "load", "resume-only"])
+async def test_a_conversation_the_agent_does_not_know_is_begun_anew_and_said(
+    kernel_of: Opens, fakecli: Fake, environment: dict[str, str], like: list[str]
+) -> None:
+    command = [*fakecli([{"do": [{"say": "turn {turn}"}]}], speaks="acp"), *like]
+    async with kernel_of(command) as kernel:
+        house = House(kernel, await kernel.roster.spawn("fake", "lucid-knuth"))
+        assert (await house.turn("one")).reply == "turn 1"
+        former = house.agent.session_id
+    (Path(environment["HOME"]) / ".fakecli" / f"acp-{former}.json").unlink()
+    async with kernel_of(command) as kernel:
+        house = House(kernel, kernel.roster.find("lucid-knuth"))
+        assert (await house.turn("two")).reply == "turn 1"
+        assert house.agent.began == "restarted" and house.agent.session_id not in ("", former)
+
+
+# -------------------------------------------------------------------------------------------------------- on its pipes
+
+
+async def test_what_comes_in_another_order_is_one_call_with_one_result(seats: Seats, agent: Agent) -> None:
+    script = TURN + (
+        "update('tool_call_update', toolCallId='c1', status='completed', rawOutput='done');"
+        "update('tool_call_update', toolCallId='c1', status='in_progress');"
+        "update('tool_call', toolCallId='c1', title='ls', status='pending');"
+        "text('said'); answer(p, stopReason='end_turn'); text('late'); p = hear(); text('next')" + END
+    )
+    async with seats.open(agent(script)) as session:
+        first, second = await turn(session, "go"), await turn(session, "go on")
+    assert [call.id for call in of(ToolCall, first)] == [result.id for result in of(ToolResult, first)] == ["c1"]
+    assert of(ToolResult, first)[0].text == "done" and not of(ToolResult, first)[0].is_error
+    assert [event.text for event in of(Text, [*first, *second])] == ["said", "late", "next"], "nothing is lost"
+    assert len(of(TurnEnded, first)) == len(of(TurnEnded, second)) == 1
+
+
+async def test_a_second_answer_ends_no_other_turn(seats: Seats, agent: Agent) -> None:
+    script = TURN + (
+        "answer(p, stopReason='end_turn'); answer(p, stopReason='refusal'); say({'id': 99, 'result': {}});"
+        "p = hear(); text('still here')" + END
+    )
+    async with seats.open(agent(script)) as session:
+        first, second = await turn(session, "go"), await turn(session, "go on")
+    assert [end.outcome for end in of(TurnEnded, [*first, *second])] == ["completed"] * 2
+    assert [event.text for event in of(Text, second)] == ["still here"]
+
+
+async def test_an_agent_that_exits_while_it_asks_takes_its_question_along(seats: Seats, agent: Agent) -> None:
+    asked, taken_back = trio.Event(), trio.Event()
+
+    async def think(request: PermissionRequest) -> Decision:
+        asked.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            taken_back.set()
+        raise AssertionError
+
+    seats.decide = think
+    script = TURN + "ask(1, kind='execute', title='rm x'); hear(); sys.exit('enough')"
+    async with seats.open(agent(script)) as session:
+        await session.send("go")
+        await asked.wait()
+        seats.processes[0]._process.terminate()  # noqa: SLF001 - from outside, as a person would
+        with pytest.raises(LaunchError, match="was ended by SIGTERM"):
+            await heard(session, TurnEnded)
+    assert taken_back.is_set()
+    assert seats.left() == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["[{'optionId': 'x', 'name': 'x', 'kind': 'of_a_later_version'}]", "[{'name': 'no id'}]", "'none'", "None"],
+)
+async def test_options_that_cannot_be_chosen_are_an_error_and_nobody_is_asked(
+    seats: Seats, agent: Agent, options: str
+) -> None:
+    script = TURN + f"ask(7, {options}, kind='execute'); text(str(hear()['error']['code']))" + END
+    async with seats.open(agent(script)) as session:
+        events = await turn(session, "go")
+    assert [event.text for event in of(Text, events)] == ["-32602"]
+    assert seats.asked == [] and len(of(Unknown, events)) == 1
+
+
+async def test_one_request_sent_twice_is_answered_twice_and_asked_apart(seats: Seats, agent: Agent) -> None:
+    script = TURN + (
+        "ask(7, kind='execute'); ask(7, kind='execute'); got = [hear()['result']['outcome'] for _ in range(2)];"
+        "text(str([g['optionId'] for g in got]))" + END
+    )
+    async with seats.open(agent(script)) as session:
+        events = await turn(session, "go")
+    assert [event.text for event in of(Text, events)] == ["['p1', 'p1']"]
+    assert len(seats.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"options": {"nope": "x"}}, r"has no option 'nope' \(it has: model\)"),
+        ({"model": "gone"}, "refused 'session/set_config_option': there is no model 'gone'"),
+    ],
+)
+async def test_an_option_that_does_not_exist_is_refused(
+    seats: Seats, agent: Agent, keys: dict[str, Any], words: str
+) -> None:
+    script = """
+choices = [{"value": "small", "name": "small"}]
+option = {"id": "model", "name": "m", "category": "model", "type": "select", "currentValue": "small"}
+opened(configOptions=[option | {"options": choices}])
+fail(hear(), -32602, "there is no model 'gone'")
+hear()
+"""
+    with pytest.raises((LaunchError, Refused), match=words):
+        async with seats.open(agent(script) | keys):
+            raise AssertionError("it opened")
+    assert seats.left() == []
