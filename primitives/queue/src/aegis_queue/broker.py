@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from aegis import Envelope
-from aegis_queue.task import Task
+from aegis_queue.task import Report, Task
 
 
 class Broker(Protocol):
@@ -27,10 +27,10 @@ class Broker(Protocol):
         """Record how the task ended and give the callback to the post, both or neither; an end is for ever."""
 
     async def again(self, task: Task, **changes: Any) -> Task:
-        """Put the task back into its queue."""
+        """Put the task back into its queue; raises `Refused` when that is being done already."""
 
-    async def note(self, task: Task, kind: str, **changes: Any) -> Task:
-        """Record something about a task that goes on, or has to be known for ever."""
+    async def reported(self, task: Task, report: Report) -> None:
+        """Record what the worker of the task handed in; of a worker that has the task no more it counts for nothing."""
 
     async def control(self, queue: str, mode: str) -> None:
         """Record whether the queue is `open`, `paused` or `draining`."""
@@ -41,8 +41,8 @@ class Broker(Protocol):
     def take(self, task: Task) -> bool:
         """Take a pending task, so that nobody else begins or ends it; False when another has it."""
 
-    def recover(self) -> None:
-        """Give back whatever was taken and neither begun nor ended."""
+    def put_back(self, task: Task) -> None:
+        """Give a task that was taken its place again; nothing happens when it was begun or ended after all."""
 
     def first(self, queue: str, now: str) -> Task | None:
         """Return the pending task that may begin now, if any."""
@@ -52,6 +52,9 @@ class Broker(Protocol):
 
     def active(self, queue: str = "") -> Iterable[Task]:
         """Return the tasks that have not ended, of one queue or of all."""
+
+    def at_hand(self) -> list[str]:
+        """Return the ids of the tasks that have not ended and of those that ended last."""
 
     def newest(self, queue: str, count: int) -> list[Task]:
         """Return the tasks of the queue (or of all) that ended last, the newest first."""

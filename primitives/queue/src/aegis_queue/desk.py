@@ -14,12 +14,12 @@ from aegis.events import AgentChanged, Gap, TurnEnded
 from aegis.roster import INTERRUPTED
 from aegis_queue.broker import Broker
 from aegis_queue.ending import End, conclude
-from aegis_queue.job import BY, Job
+from aegis_queue.job import BY, Job, give_back
 from aegis_queue.settings import QueueSettings
 from aegis_queue.task import Task
 
 _ANY_TURN = "9999"  # held until some turn ends: no time is known
-_LOOK_AGAIN = 60.0
+_LEAST, _LOOK_AGAIN = 0.05, 60.0  # seconds between two looks at what is due by itself
 
 
 class Desk:
@@ -27,9 +27,9 @@ class Desk:
 
     def __init__(self, kernel: Kernel, broker: Broker) -> None:
         self._kernel, self._broker = kernel, broker
-        self.jobs: dict[str, Job] = {}
+        self._jobs: set[Job] = set()
         self.held: dict[str, tuple[str, str]] = {}  # queue → why, until when
-        self._ended: dict[str, list[trio.Event]] = {}
+        self._ended: dict[str, trio.Event] = {}
         self._woken = trio.Event()
         broker.changed.append(self._changed)
 
@@ -41,8 +41,12 @@ class Desk:
     def room(self, queue: str) -> int:
         """Return how many more workers the queue may have now."""
         settings = self.queues().get(queue)
-        busy = sum(job.task.queue == queue for job in self.jobs.values())
+        busy = sum(job.task.queue == queue for job in self._jobs)  # one that only closes its worker is counted
         return max(0, settings.max_parallel - busy) if settings else 0
+
+    def hired(self, agent_id: str) -> Task | None:
+        """Return the task that this agent was hired for and still has."""
+        return next((j.task for j in self._jobs if agent_id and j.task.worker == agent_id and not j.settled), None)
 
     def wake(self) -> None:
         """Look again whether something may begin."""
@@ -50,33 +54,39 @@ class Desk:
 
     def _changed(self, task: Task) -> None:
         self._woken.set()
-        if task.over:
-            for event in self._ended.pop(task.id, ()):
-                event.set()
+        if task.over and (ended := self._ended.pop(task.id, None)) is not None:
+            ended.set()
 
     async def end_of(self, task_id: str) -> Task:
         """Wait until the task has ended and return it."""
         while not (task := self._broker.find(task_id)).over:
-            event = trio.Event()
-            self._ended.setdefault(task_id, []).append(event)
-            await event.wait()
+            await self._ended.setdefault(task_id, trio.Event()).wait()
         return task
 
     async def cancel(self, task: Task, why: str) -> Task:
         """End the task as cancelled, wherever it is, and return it."""
-        if self._broker.take(task):
-            await conclude(self._kernel, self._broker, task, End("cancelled", error=why))
-        elif job := self.jobs.get(task.id):
-            job.stop(why)
-            await job.over.wait()
-        return await self.end_of(task.id)
+        while not (task := self._broker.find(task.id)).over:
+            job = next((job for job in self._jobs if job.task.id == task.id and not job.settled), None)
+            if self._broker.take(task):
+                await self._conclude(task, End("cancelled", error=why))
+            elif job:
+                job.stop(why)
+                await job.over.wait()  # it may have gone back to its line just before
+            else:
+                return await self.end_of(task.id)  # somebody else ends it at this moment
+        return task
+
+    async def _conclude(self, task: Task, end: End) -> None:
+        """End a task that was taken; it has its place again when that cannot be stored."""
+        try:
+            await conclude(self._kernel, self._broker, task, end)
+        finally:
+            self._broker.put_back(task)
 
     # -- at work ------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Go on with what was at work when aegis stopped, and begin whatever may begin, until cancelled."""
-        self._broker.recover()
-        self.jobs.clear()
         with self._kernel.bus.subscribe() as news:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._follow, news)
@@ -94,26 +104,27 @@ class Desk:
                         await self._woken.wait()
 
     def _start(self, nursery: trio.Nursery, task: Task, settings: QueueSettings) -> None:
-        self.jobs[task.id] = job = Job(self._kernel, self._broker, task, settings)
+        self._jobs.add(job := Job(self._kernel, self._broker, task, settings))
         nursery.start_soon(self._work, job)
 
     async def _work(self, job: Job) -> None:
         try:
             await job.run()
         finally:
-            self.jobs.pop(job.task.id, None)
+            self._jobs.discard(job)
             self._woken.set()
 
     async def _tidy(self) -> None:
         """Close workers that have no task: aegis died between hiring and giving, or between the end and the closing."""
         working = {task.worker for task in self._broker.active()}
-        for agent in list(self._kernel.roster):
-            if agent.by.startswith(BY) and agent.id not in working:
-                await self._kernel.roster.close(agent, "its task is over")
+        async with trio.open_nursery() as nursery:
+            for agent in self._kernel.roster:
+                if agent.by.startswith(BY) and agent.id not in working:
+                    nursery.start_soon(self._kernel.roster.close, agent, "its task is over")
 
     async def _follow(self, news: Subscription) -> None:
         async for batches in news:
-            workers = {job.task.worker: job for job in self.jobs.values()}
+            workers = {job.task.worker: job for job in self._jobs}
             for agent_id, events in batches:
                 for event in events:
                     if isinstance(event, Gap):
@@ -130,13 +141,15 @@ class Desk:
             return  # aegis is stopping: what a stopped worker leaves undone is for the next one
         for task, other in self._broken():
             why = f"task {other}, which it waits for, has no result: {self._broker.find(other).outcome}"
-            await conclude(self._kernel, self._broker, task, End("dependency", error=why))
+            await self._conclude(task, End("dependency", error=why))
         for name, settings in self.queues().items():
             while self.room(name) and (task := self._next(name)):
                 if not await self._admitted(task, settings):
                     break
                 if self._broker.mode(name) != "paused" and self.room(name) and self._broker.take(task):
-                    self._start(nursery, task, settings)
+                    self._start(nursery, self._broker.find(task.id), settings)
+                else:  # it was cancelled meanwhile, or the queue paused
+                    await give_back(self._kernel, task)
 
     def _broken(self) -> Iterator[tuple[Task, str]]:
         for task, other in self._broker.broken():
@@ -147,7 +160,10 @@ class Desk:
         now = stamp(self._kernel.clock.now())
         if self._broker.mode(queue) == "paused" or self.held.get(queue, ("", ""))[1] > now:
             return None
-        return self._broker.first(queue, now)
+        task = self._broker.first(queue, now)
+        if task is None:
+            self.held.pop(queue, None)
+        return task
 
     async def _admitted(self, task: Task, settings: QueueSettings) -> bool:
         """Return whether the budgets let it begin; if they do not, hold the queue until they may."""
@@ -177,7 +193,8 @@ class Desk:
     def _pause(self) -> float:
         """Return the seconds until something becomes due by itself, a minute at most: a clock can be set."""
         now = self._kernel.clock.now()
-        dues = [self._broker.due(name) for name in self.queues() if self.room(name)]
-        dues += [until for _, until in self.held.values()]
+        open_ones = [name for name in self.queues() if self.room(name) and self._broker.mode(name) != "paused"]
+        dues = [self.held[name][1] if name in self.held else self._broker.due(name) for name in open_ones]
         times = [datetime.fromisoformat(due) for due in dues if due and due != _ANY_TURN]
-        return min((min((t - now).total_seconds(), _LOOK_AGAIN) for t in times if t > now), default=float("inf"))
+        left = min(((t - now).total_seconds() for t in times), default=float("inf"))
+        return left if left == float("inf") else min(max(left, _LEAST), _LOOK_AGAIN)

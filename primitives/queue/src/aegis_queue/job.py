@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 import msgspec
 import trio
 
-from aegis import Caller, Kernel, LaunchError, NotFound, Refused
+from aegis import AegisError, Caller, Kernel, LaunchError, Refused
 from aegis.clock import stamp
 from aegis.events import TurnEnded
+from aegis.roster import INTERRUPTED
 from aegis_queue.broker import Broker
 from aegis_queue.ending import End, conclude
 from aegis_queue.settings import QueueSettings
@@ -19,7 +20,8 @@ from aegis_queue.task import Outcome, Task
 BY = "queue:"  # what the roster has as the origin of a worker, before the queue's name
 _OVERLOADED = re.compile(r"\b(429|503|529)\b|overloaded|rate.?limit|too many requests|quota", re.IGNORECASE)
 _PAUSE, _PAUSES, _LONGEST = 30.0, 6, 3600.0  # seconds before going on, how often, and the longest wait at all
-_FAILED: dict[str, Outcome] = {"refused": "refused", "cancelled": "cancelled", "interrupted": "interrupted"}
+_LOOK = 500  # turns of the project among which the newest one of a worker is looked for
+_FAILED: dict[str, Outcome] = {"refused": "refused", "interrupted": "interrupted"}
 _GO_ON = "The provider could not answer ({why}). Go on with task#{id} where you were; do nothing twice."
 _BACKGROUND = "What you had running beside your turns is over. Say the final result of task#{id}."
 _REPAIR = (
@@ -37,6 +39,7 @@ class Job:
         self._stopped = ""
         self._pauses = 0
         self._repaired = self._background = False
+        self.settled = False  # the task has its end, or its place in the line; only its worker is still to go
         self.over = trio.Event()
 
     def stop(self, why: str) -> None:
@@ -55,11 +58,15 @@ class Job:
                 with trio.move_on_after(self._left()) as limit:
                     end = await self._attempt()
                 if limit.cancelled_caught:
-                    end = End("timed_out", self._words(), f"it took longer than {self._limit:g} s")
+                    done = self._broker.find(self.task.id).report is not None
+                    why = f"it took longer than {self._limit:g} s"
+                    end = End("ok" if done else "timed_out", self._words(), why)
             if self._scope.cancelled_caught:
                 end = End("cancelled", self._words(), self._stopped)
             await self._settle(end)
         finally:
+            if not self.settled:
+                self._broker.put_back(self.task)
             self.over.set()
 
     # -- one attempt --------------------------------------------------------------------------------------------
@@ -70,7 +77,9 @@ class Job:
                 await self._hire()
             except (LaunchError, Refused) as error:
                 return End("error", error=str(error))
-        ended = await self._kernel.post.wait_turn(self.task.envelope)
+            ended = await self._kernel.post.wait_turn(self.task.envelope)
+        else:  # aegis was started again: the worker may have had more turns than the one we gave it
+            ended = self._newest(await self._kernel.post.wait_turn(self.task.envelope))
         while True:
             end = await self._judged(ended)
             if isinstance(end, End):
@@ -84,10 +93,14 @@ class Job:
         body = task.payload + (f"\n\nThe result must fit this JSON schema: {_json(task)}" if task.schema else "")
         letter = post.envelope(task.enqueued_by, agent.id, body, task_id=task.id, hops=task.hops, **more)
         now = stamp(self._kernel.clock.now())
-        self.task = await self._broker.begin(
-            task, letter, worker=agent.id, worker_handle=agent.handle, envelope=letter.id, started_at=now,
-            attempt=task.attempt + 1,
-        )  # fmt: skip
+        try:
+            self.task = await self._broker.begin(
+                task, letter, worker=agent.id, worker_handle=agent.handle, envelope=letter.id, started_at=now,
+                attempt=task.attempt + 1,
+            )  # fmt: skip
+        except AegisError as error:
+            await self._kernel.roster.close(agent, f"it did not get task {task.id}: {error}")
+            raise
 
     def _handle(self) -> str:
         words = "-".join(re.split("[-_]", self.task.queue)[:2])
@@ -103,20 +116,23 @@ class Job:
             return End("ok", ended.reply)
         if agent is None or agent.leaving:
             why = (agent.leaving if agent else "") or ended.reason or "its worker is gone"
-            return End("interrupted" if ended.outcome == "interrupted" else "cancelled", ended.reply, why)
-        if letters := post.letters(agent.id):
-            return await post.wait_turn(letters[-1].envelope.id)
+            return End("interrupted" if why == INTERRUPTED else "cancelled", ended.reply, why)
         if self._overloaded(ended) and self._pauses < _PAUSES:
             await trio.sleep(min(_PAUSE * 2**self._pauses, _LONGEST))
             self._pauses += 1
-            return await self._say(_GO_ON.format(why=ended.reason[:200], id=self.task.id))
-        if ended.outcome not in ("completed", "truncated"):
+            newest = self._newest(ended)
+            return newest if newest is not ended else await self._say(_GO_ON.format(why=ended.reason, id=self.task.id))
+        if ended.outcome in ("failed", "refused", "interrupted"):
             return End(_FAILED.get(ended.outcome, "error"), ended.reply, ended.reason or ended.outcome)
+        if letters := post.letters(agent.id):
+            return await post.wait_turn(letters[-1].envelope.id)
+        if ended.outcome == "cancelled":
+            return End("cancelled", ended.reply, ended.reason or "its worker was interrupted")
         if agent.expecting:
             self._background = self._background or "background" in agent.expecting
             await self._stirred.wait()
             self._stirred = trio.Event()
-            return ended
+            return self._newest(ended)
         if self._background:
             self._background = False
             return await self._say(_BACKGROUND.format(id=self.task.id))
@@ -128,6 +144,13 @@ class Job:
         if ended.outcome == "truncated":
             return End("truncated", ended.reply)
         return End("ok" if ended.reply.strip() else "silent", ended.reply)
+
+    def _newest(self, known: TurnEnded) -> TurnEnded:
+        """Return the end of the worker's newest turn, which may have begun without our doing."""
+        for record in self._kernel.ledger.book("mail").newest("turn", _LOOK):
+            if record.data["agent"] == self.task.worker:
+                return known if record.key == known.turn else msgspec.convert(record.data, TurnEnded)
+        return known
 
     def _overloaded(self, ended: TurnEnded) -> bool:
         wait = self._settings.on_overload == "wait" and ended.outcome == "failed"
@@ -172,6 +195,7 @@ class Job:
             self.task = await self._broker.again(task, not_before=due, attempt=attempt, error=error, cost_usd=spent)
         else:
             self.task = await conclude(self._kernel, self._broker, task, end, attempt)
+        self.settled = True
         await give_back(self._kernel, task)
         if agent:
             await self._kernel.roster.close(agent, f"task {task.id} of {task.queue}: {end.outcome}")
@@ -181,7 +205,7 @@ async def give_back(kernel: Kernel, task: Task) -> None:
     """Return what aegis-budget reserved for the task and no turn of a worker took over, if it is installed."""
     try:
         await kernel.verbs.call(Caller("queue", task.queue), "budget release", {"task": task.id})
-    except NotFound:
+    except Refused:  # it is not installed, or has failed, which is said elsewhere
         return
 
 

@@ -7,6 +7,8 @@ from collections import Counter
 
 from aegis_queue.task import Task
 
+_SLACK = 100  # places in the line that may be of tasks which left it
+
 
 class Line:
     """By priority, then by arrival; those that are not due yet stand aside. What left the line is passed over."""
@@ -25,6 +27,13 @@ class Line:
         self.drop(task.id)
         self._tasks[task.id] = task
         self._priorities[task.priority] += 1
+        self._stand(task)
+        if len(self._ready) + len(self._later) > 2 * len(self._tasks) + _SLACK:  # most have left the line
+            self._ready, self._later = [], []
+            for each in self._tasks.values():
+                self._stand(each)
+
+    def _stand(self, task: Task) -> None:
         if task.not_before:
             heapq.heappush(self._later, (task.not_before, task.id))
         else:
@@ -47,9 +56,11 @@ class Line:
                 heapq.heappush(self._ready, (self._tasks[task_id].rank, task_id))
         while self._ready:
             task = self._tasks.get(self._ready[0][1])
-            if task and task.rank == self._ready[0][0] and task.not_before <= now:
+            if task and task.not_before <= now:
                 return task
             heapq.heappop(self._ready)
+            if task:  # it was due once: the clock was set back
+                self._stand(task)
         return None
 
     def due(self) -> str:

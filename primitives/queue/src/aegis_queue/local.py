@@ -10,6 +10,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from functools import reduce
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ import trio
 from aegis import Envelope, Kernel, NotFound, Refused
 from aegis.ledger import Draft, Record
 from aegis_queue.line import Line
-from aegis_queue.task import Task
+from aegis_queue.task import STATES, Report, Task
 
 _RECENT = 50  # finished tasks of a queue whose ids are at hand
 
@@ -32,24 +33,21 @@ class LedgerBroker:
         self._active: dict[str, Task] = {}
         self._lines: dict[str, Line] = {}
         self._needs: dict[str, set[str]] = {}  # task → unfinished tasks it waits for
+        self._needed: dict[str, list[str]] = {}  # task → tasks that wait, or waited, for it
         self._broken: dict[str, str] = {}
         self._counts: dict[str, Counter[str]] = {}
         self._recent: dict[str, deque[str]] = {}
         self._modes: dict[str, str] = {}
         self._taken: set[str] = set()
-        self._keyed = trio.Lock()
+        self._coming: dict[str, trio.Event] = {}  # idempotency keys and revived tasks that the disk works at
         self._live = False
 
     def restore(self) -> None:
         """Rebuild what waits and what runs."""
         self._book.fold(self._begin, self._apply, self._state)
-        self.recover()
-        self._live = True
-
-    def recover(self) -> None:
-        """Give every pending task its place anew, also those that were taken and not begun."""
         for task in self._active.values():
             self._stand(task)
+        self._live = True
 
     # -- the fold -----------------------------------------------------------------------------------------------
 
@@ -64,19 +62,25 @@ class LedgerBroker:
         return {"active": list(self._active.values()), "counts": self._counts, "recent": recent, "modes": self._modes}
 
     def _apply(self, record: Record) -> None:
+        if record.kind == "known":
+            return
         if record.kind == "control":
             self._modes[record.key] = record.data["mode"]
             return
-        if record.kind == "known":
-            return
+        old = self._active.get(record.key)
         if record.kind == "enqueued":
-            task = msgspec.convert({**record.data, "seq": record.seq}, Task)
-        elif old := self._active.get(record.key):
-            task = old.changed(record.data)
-        else:  # a task that had ended is wanted again
-            ended = self._folded(record.key, record.seq - 1)
-            self._counts.setdefault(ended.queue, Counter())[ended.state] -= 1
-            task = ended.changed(record.data)
+            task = _enqueued(record)
+        elif old or record.kind == "requeued":  # a task that had ended may be wanted again
+            old = old or self._folded(record.key, record.seq - 1)
+            task = _after(old, record)
+        else:
+            return
+        if task is old:
+            return
+        counts = self._counts.setdefault(task.queue, Counter())
+        if old:
+            counts[old.state] -= 1
+        counts[task.state] += 1
         self._active[task.id] = task
         if task.over:
             self._over(task)
@@ -91,10 +95,9 @@ class LedgerBroker:
         self._needs.pop(task.id, None)
         self._broken.pop(task.id, None)
         self._taken.discard(task.id)
-        self._counts.setdefault(task.queue, Counter())[task.state] += 1
         self._recent.setdefault(task.queue, deque(maxlen=_RECENT)).append(task.id)
-        for waiting, needs in list(self._needs.items()) if self._live else ():
-            if task.id in needs:
+        for waiting in self._needed.pop(task.id, ()):
+            if task.id in self._needs.get(waiting, ()):
                 self._met(waiting, task)
 
     def _stand(self, task: Task) -> None:
@@ -109,6 +112,8 @@ class LedgerBroker:
                 self._broken[task.id] = other
         if waits:
             self._needs[task.id] = waits
+            for other in waits:
+                self._needed.setdefault(other, []).append(task.id)
         elif task.id not in self._broken:
             self._line(task.queue).put(task)
 
@@ -119,7 +124,7 @@ class LedgerBroker:
             self._broken[waiting] = other.id
         if not self._needs[waiting]:
             del self._needs[waiting]
-            if waiting not in self._broken:
+            if waiting not in self._broken and waiting not in self._taken:
                 self._line(self._active[waiting].queue).put(self._active[waiting])
                 for tell in self.changed:
                     tell(self._active[waiting])
@@ -133,17 +138,21 @@ class LedgerBroker:
         """Accept the task, once for each idempotency key."""
         if not task.key:
             return await self._put(task)
-        async with self._keyed:  # of two that come at once the second must see the first
-            known = self._book.find(_known(task))
-            if known:
-                found = self.find(known[-1].data["task"])
-                return found, 0
-            return await self._put(task, self._book.draft("known", _known(task), queue=task.queue, task=task.id))
+        known = f"key:{task.queue}:{task.key}"
+        while (storing := self._coming.get(known)) is not None:  # the second must see the first
+            await storing.wait()
+        if found := self._book.find(known):
+            return self.find(found[-1].data["task"]), 0
+        self._coming[known] = trio.Event()
+        try:
+            return await self._put(task, self._book.draft("known", known, queue=task.queue, task=task.id))
+        finally:
+            self._coming.pop(known).set()
 
     async def _put(self, task: Task, *together: Draft) -> tuple[Task, int]:
         data = msgspec.to_builtins(task)
         await self._kernel.ledger.append(self._book.draft("enqueued", task.id, **data), *together)
-        now = self._active.get(task.id) or self.find(task.id)
+        now = self.find(task.id)
         return now, self._line(task.queue).position(now) if now.state == "pending" else 0
 
     async def begin(self, task: Task, payload: Envelope, **changes: Any) -> Task:
@@ -167,16 +176,20 @@ class LedgerBroker:
 
     async def again(self, task: Task, **changes: Any) -> Task:
         """Record that it waits again, with the fields of its last attempt cleared."""
+        if task.id in self._coming:
+            raise Refused(f"task {task.id} is being put back into its queue already")
         gone = dict.fromkeys(("worker", "worker_handle", "envelope", "started_at"), "")
-        await self._kernel.ledger.append(
-            self._draft("requeued", task, **{"state": "pending", "report": None, **gone, **changes})
-        )
+        draft = self._draft("requeued", task, **{"state": "pending", "report": None, **gone, **changes})
+        self._coming[task.id] = trio.Event()
+        try:
+            await self._kernel.ledger.append(draft)
+        finally:
+            self._coming.pop(task.id).set()
         return self.find(task.id)
 
-    async def note(self, task: Task, kind: str, **changes: Any) -> Task:
-        """Record the fields that change."""
-        await self._kernel.ledger.append(self._draft(kind, task, **changes))
-        return self.find(task.id)
+    async def reported(self, task: Task, report: Report) -> None:
+        """Record the result."""
+        await self._kernel.ledger.append(self._draft("reported", task, worker=task.worker, report=report))
 
     async def control(self, queue: str, mode: str) -> None:
         """Record the mode."""
@@ -195,8 +208,7 @@ class LedgerBroker:
         records = [r for r in self._book.find(task_id) if r.seq <= upto]
         if not records or records[0].kind != "enqueued":
             raise NotFound(f"there is no task {task_id!r}")
-        first = msgspec.convert({**records[0].data, "seq": records[0].seq}, Task)
-        return reduce(lambda task, record: task.changed(record.data), records[1:], first)
+        return reduce(_after, records[1:], _enqueued(records[0]))
 
     def take(self, task: Task) -> bool:
         """Take the task out of its line; False when another did, or it waits no more."""
@@ -206,6 +218,13 @@ class LedgerBroker:
         self._taken.add(task.id)
         self._line(task.queue).drop(task.id)
         return True
+
+    def put_back(self, task: Task) -> None:
+        """Give it its place again."""
+        if task.id in self._taken:
+            self._stand(self._active[task.id])
+            for tell in self.changed:
+                tell(self._active[task.id])
 
     def first(self, queue: str, now: str) -> Task | None:
         """Return the head of the line."""
@@ -219,11 +238,16 @@ class LedgerBroker:
         """Return those not ended, in the order of arrival."""
         return sorted((t for t in self._active.values() if queue in ("", t.queue)), key=lambda t: t.seq)
 
+    def at_hand(self) -> list[str]:
+        """Return the ids known without a look at the disk."""
+        return list(dict.fromkeys([*self._active, *(x for recent in self._recent.values() for x in reversed(recent))]))
+
     def newest(self, queue: str, count: int) -> list[Task]:
         """Return those that ended last."""
-        ids = [x for name, recent in self._recent.items() if queue in ("", name) for x in recent]
-        tasks = [task for x in dict.fromkeys(ids) if (task := self.find(x)).over]
-        return sorted(tasks, key=lambda t: (t.completed_at, t.seq), reverse=True)[:count]
+        recents = [recent for name, recent in self._recent.items() if queue in ("", name)]
+        ids = dict.fromkeys(x for recent in recents for x in islice(reversed(recent), count))
+        tasks = [self.find(x) for x in ids if x not in self._active]
+        return sorted(tasks, key=lambda t: t.completed_at, reverse=True)[:count]  # of one second: the last one first
 
     def broken(self) -> list[tuple[Task, str]]:
         """Return those whose wish can never come true."""
@@ -235,10 +259,15 @@ class LedgerBroker:
 
     def counts(self, queue: str) -> dict[str, int]:
         """Return the numbers, states without a task included."""
-        here = Counter(task.state for task in self._active.values() if task.queue == queue)
-        past = self._counts.get(queue, Counter())
-        return {s: here[s] + past[s] for s in ("pending", "running", "completed", "failed", "cancelled")}
+        counts = self._counts.get(queue, Counter())
+        return {state: counts[state] for state in STATES}
 
 
-def _known(task: Task) -> str:
-    return f"key:{task.queue}:{task.key}"
+def _enqueued(record: Record) -> Task:
+    return msgspec.convert({**record.data, "seq": record.seq}, Task)
+
+
+def _after(task: Task, record: Record) -> Task:
+    """Return the task as it is after a record; a report that came too late, of an attempt that is over, is none."""
+    late = record.kind == "reported" and (task.state, task.worker) != ("running", record.data["worker"])
+    return task if late else task.changed(record.data)

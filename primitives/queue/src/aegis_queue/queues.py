@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from pydantic import Field
 
-from aegis import Caller, Kernel, NotFound, report, verb
+from aegis import Caller, Kernel, NotFound, Refused, report, verb
 from aegis.errors import listed, nearest
 from aegis.events import Fault
 from aegis_queue.broker import Broker
@@ -98,7 +98,9 @@ class Queues:
         """Take no new task into a queue and wait until what it has is done; it stays closed until it is resumed."""
         await self._set(queue, "draining")
         while left := list(self._broker.active(queue)):
-            report(f"{len(left)} tasks left in {queue}")
+            if (mode := self._broker.mode(queue)) != "draining":
+                raise Refused(f"{queue} is {mode} again, with {len(left)} tasks left; `aegis queue list` shows it")
+            report(f"{len(left)} {'task' if len(left) == 1 else 'tasks'} left in {queue}")
             await self._desk.end_of(min(left, key=_nearest).id)
         return f"{queue} is empty and takes no task; `aegis queue resume {queue}` opens it again"
 

@@ -11,7 +11,8 @@ State = Literal["pending", "running", "completed", "failed", "cancelled"]
 Outcome = Literal[
     "", "ok", "silent", "truncated", "error", "refused", "timed_out", "interrupted", "dependency", "cancelled"
 ]
-OVER = frozenset({"completed", "failed", "cancelled"})
+STATES: tuple[State, ...] = ("pending", "running", "completed", "failed", "cancelled")
+OVER = frozenset(STATES[2:])
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -84,7 +84,7 @@ class Tasks:
         kernel.verbs.complete_with("task", self._known_ids)
 
     def _known_ids(self) -> list[str]:
-        return [t.id for t in [*self._broker.active(), *self._broker.newest("", 30)]]
+        return self._broker.at_hand()
 
     @verb("enqueue", tool="aegis_enqueue")
     async def enqueue(
@@ -121,12 +121,11 @@ class Tasks:
             after=tuple(dict.fromkeys(self._done_or_open(other).id for other in after)),
             trace=caller.trace, hops=caller.hops + (caller.kind == "agent"),
         )  # fmt: skip
-        self._check_knot(caller, task)
+        self._check_knot(task)
         if refusal := await self._desk.budget(queue, settings, check=True):
             raise refusal
         stored, position = await self._broker.put(task)
-        if (asker := self._kernel.roster.get(caller.agent_id)) and stored.callback and not stored.over:
-            asker.expect(f"task {stored.id}", f"the end of task {stored.id} in {queue}")
+        self._expect(stored)
         free = self._desk.room(queue) if self._broker.mode(queue) == "open" and not stored.not_before else 0
         place = 0 if position <= free and not stored.after else position
         return Enqueued(stored.id, place, queue, stored.callback, stored.id != task.id)
@@ -152,15 +151,20 @@ class Tasks:
             raise Refused(f"task {other.id} is {other.state}, so what comes after it could never begin")
         return other
 
-    def _check_knot(self, caller: Caller, task: Task) -> None:
+    def _check_knot(self, task: Task) -> None:
         """Refuse a task on whose end a worker would wait in vain."""
-        if task.callback and any(job.task.worker == caller.agent_id for job in self._desk.jobs.values()):
+        if task.callback and self._desk.hired(task.address):
             room = {name: settings.max_parallel for name, settings in self._desk.queues().items()}
             if ties_a_knot(self._broker.active(), room, task):
                 raise Refused(
                     f"every worker of {task.queue} would then wait for a task that has no worker left; do it yourself, "
                     "or hand it over with callback=false and do not wait"
                 )
+
+    def _expect(self, task: Task) -> None:
+        """Show on whoever is called back that the end of the task is still to come."""
+        if task.callback and not task.over and (asker := self._kernel.roster.get(task.address)):
+            asker.expect(f"task {task.id}", f"the end of task {task.id} in {task.queue}")
 
     @verb("task show", tool="aegis_task_status", read_only=True)
     async def show(self, caller: Caller, task_id: TaskId) -> TaskStatus:
@@ -203,7 +207,8 @@ class Tasks:
             raise Refused(f"task {task.id} is {task.state}; only one that failed or was cancelled is tried again")
         self._open(task.queue)
         fresh = {"attempt": 0, "not_before": "", "outcome": "", "error": "", "result": "", "completed_at": ""}
-        await self._broker.again(task, **fresh)
+        self._check_knot(task.changed({"state": "pending"}))
+        self._expect(await self._broker.again(task, **fresh))
         return Enqueued(task.id, 0, task.queue, task.callback)
 
     @verb("task logs", read_only=True)
@@ -222,12 +227,10 @@ class Tasks:
 
         `artefacts` are the files you made. End your turn then. Without this, your turn's last message is the result.
         """
-        job = next((job for job in self._desk.jobs.values() if job.task.worker == caller.agent_id), None)
-        if job is None:
+        task = self._desk.hired(caller.agent_id)
+        if task is None:
             raise Refused(f"{caller} was not hired for a task; answer whoever wrote to you with aegis_handoff")
-        task = self._broker.find(job.task.id)
-        fitting = _fitted(task, result)
-        await self._broker.note(task, "reported", report=Report(fitting, artefacts))
+        await self._broker.reported(task, Report(_fitted(task, result), artefacts))
         return f"the result of task {task.id} is taken; end your turn"
 
     # -- looking ------------------------------------------------------------------------------------------------
