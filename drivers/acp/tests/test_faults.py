@@ -123,6 +123,19 @@ async def test_a_second_answer_ends_no_other_turn(seats: Seats, agent: Agent) ->
     assert [event.text for event in of(Text, second)] == ["still here"]
 
 
+@pytest.mark.parametrize(("said", "outcome"), [("", "cancelled"), ("text('all of it');", "completed")])
+async def test_an_interrupted_turn_of_which_nothing_was_heard_is_not_completed(
+    seats: Seats, agent: Agent, said: str, outcome: str
+) -> None:
+    """OpenCode, trying its model again, answers a cancel as if it had come to the end of its turn."""
+    script = TURN + said + "update('usage_update', used=1, size=9); assert hear()['method'] == 'session/cancel'" + END
+    async with seats.open(agent(script)) as session:
+        await session.send("go")
+        await session.interrupt()
+        [end] = of(TurnEnded, await heard(session, TurnEnded))
+    assert end.outcome == outcome
+
+
 async def test_an_agent_that_exits_while_it_asks_takes_its_question_along(seats: Seats, agent: Agent) -> None:
     asked, taken_back = trio.Event(), trio.Event()
 

@@ -128,7 +128,9 @@ class AcpSession:
         begun.set()  # nothing is written between here and the prompt
         try:
             answer = await self._connection.request("session/prompt", v1.prompt(self.session_id, texts))
-            events = self._translator.ended(answer, cut=self._cut)
+            # One that was interrupted before it said anything did not complete, whatever it answers.
+            cut = self._cut or (self._interrupted and not self._translator.spoke)
+            events = self._translator.ended(answer, cut=cut)
         except RpcError as error:
             if self._lost:
                 return

@@ -36,6 +36,7 @@ class Translator:
         self._calls: dict[str, Call] = {}
         self._refused: list[Call] = []  # whose end the agent has not told
         self._denied: list[str] = []
+        self.spoke = False  # in this turn, in words or by a tool
         self._kinds: dict[str, Callable[[Any], list[Event]]] = {
             "agent_message_chunk": self._text,
             "agent_thought_chunk": self._thought,
@@ -65,12 +66,12 @@ class Translator:
     def begin(self) -> None:
         """Begin a turn."""
         self._calls.clear()
-        self._denied = []
+        self._denied, self.spoke = [], False
 
     # -------------------------------------------------------------------------------------------------- what is said
 
     def _text(self, said: v1.AgentMessageChunk) -> list[Event]:
-        event = Text(words(said.content), said.message_id or "")
+        self.spoke, event = True, Text(words(said.content), said.message_id or "")
         return [*self._settle(), event] if self._refused else [event]
 
     def _thought(self, said: v1.AgentThoughtChunk) -> list[Event]:
@@ -113,7 +114,8 @@ class Translator:
     def _known(self, said: v1.ToolCallUpdate, *, asking: bool = False) -> Call:
         call = self._calls.get(said.tool_call_id)
         if call is None:
-            call = self._calls[said.tool_call_id] = Call(said.tool_call_id)
+            self.spoke, call = True, Call(said.tool_call_id)
+            self._calls[said.tool_call_id] = call
         if not call.over:
             call.learn(said, asking=asking)
         return call
