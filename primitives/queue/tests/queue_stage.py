@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import trio
+import trio.testing
+
 from aegis import Caller, Kernel
 from aegis.agent import Agent
+from aegis.ledger import Record
 from aegis.testing.echo import EchoPlugin
 
 ANNA = Caller("human", "anna")
@@ -18,6 +22,21 @@ class House:
 
     kernel: Kernel
     echo: EchoPlugin
+
+    def __post_init__(self) -> None:
+        self._commits = 0
+        self.kernel.ledger.on_commit(self._committed)
+
+    def _committed(self, records: list[Record]) -> None:
+        self._commits += 1
+
+    async def settled(self) -> None:
+        """Let everything run that can, the disk too."""
+        before = -1
+        while before != self._commits:
+            before = self._commits
+            await trio.testing.wait_all_tasks_blocked(0.002)
+            await self.kernel.ledger.append()  # answered once the commit under way is over
 
     async def call(self, verb: str, caller: Caller | Agent = ANNA, /, **args: Any) -> Any:
         """Call a verb as a person, or as one of the agents."""

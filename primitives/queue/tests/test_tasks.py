@@ -11,11 +11,6 @@ from aegis import Caller, NotFound, Refused
 EVE = Caller("agent", "eve", "01eve")
 
 
-async def settled() -> None:
-    """Let everything run that can."""
-    await trio.testing.wait_all_tasks_blocked(0.01)
-
-
 async def test_a_task_is_done_by_a_worker_and_whoever_handed_it_over_is_told(house: House):
     task = await house.put("count the stars")
     status = await house.end(task)
@@ -24,7 +19,7 @@ async def test_a_task_is_done_by_a_worker_and_whoever_handed_it_over_is_told(hou
     [letter] = house.mail()
     assert letter.startswith(f"> from queue:one · task#{task} · ok · ")
     assert "count the stars" in letter
-    await settled()
+    await house.settled()
     assert house.workers() == []
 
 
@@ -33,7 +28,7 @@ async def test_an_agent_is_woken_by_the_end_of_its_task(house: House):
     task = await house.put("count", lead)
     assert f"task {task}" in lead.expecting
     await house.end(task)
-    await settled()
+    await house.settled()
     assert lead.expecting == {}
     [heard] = house.echo.driver.sessions[lead.id].heard
     assert heard.startswith(f"> from queue:one · task#{task} · ok · ")
@@ -43,19 +38,19 @@ async def test_an_agent_is_woken_by_the_end_of_its_task(house: House):
 async def test_without_callback_nobody_is_told(house: House):
     lead = await house.kernel.roster.spawn("echo", "lead")
     await house.end(await house.put("count", lead, callback=False))
-    await settled()
+    await house.settled()
     assert house.echo.driver.sessions[lead.id].heard == []
 
 
 async def test_the_cap_holds_and_the_next_goes_by_priority_then_by_arrival(house: House):
     house.echo.driver.gated = True
     first = await house.put("first")
-    await settled()
+    await house.settled()
     late, early = await house.put("late"), await house.put("early", priority=5)
     later = await house.put("later")
     order = []
     for _ in range(4):
-        await settled()
+        await house.settled()
         [worker] = house.workers()
         [running] = (await house.call("queue show", queue="one")).running
         order.append(running.id)
@@ -68,7 +63,7 @@ async def test_the_position_is_a_rank_and_0_means_now(house: House):
     places = [(await house.call("enqueue", queue="one", payload=str(n))).queued_position for n in range(3)]
     assert places[0] == 0
     assert places[1:] == [1, 2]
-    await settled()
+    await house.settled()
     assert (await house.call("enqueue", queue="one", payload="x", priority=1)).queued_position == 1
 
 
@@ -103,7 +98,7 @@ async def test_what_comes_after_waits_and_ends_when_it_never_could_begin(house: 
     first = await house.put("first")
     second = await house.put("second", queue="two", after=[first])
     third = await house.put("third", queue="two", after=[second])
-    await settled()
+    await house.settled()
     assert len(house.workers()) == 1
     assert (await house.status(second)).waits_for == (first,)
     await house.call("task cancel", task_id=first)
@@ -127,7 +122,7 @@ async def test_what_comes_after_begins_when_all_before_it_are_completed(house: H
 async def test_cancelling_ends_it_wherever_it_is_and_tells_once(house: House):
     house.echo.driver.gated = True
     running, waiting = await house.put("running"), await house.put("waiting")
-    await settled()
+    await house.settled()
     assert await house.call("task cancel", task_id=waiting) == f"task {waiting} is cancelled"
     assert await house.call("task cancel", task_id=running) == f"task {running} is cancelled"
     for task in (running, waiting):
@@ -135,7 +130,7 @@ async def test_cancelling_ends_it_wherever_it_is_and_tells_once(house: House):
         with pytest.raises(Refused, match="has ended already: cancelled"):
             await house.call("task cancel", task_id=task)
     assert [letter.splitlines()[0].split(" · ")[1] for letter in house.mail()] == [f"task#{waiting}", f"task#{running}"]
-    await settled()
+    await house.settled()
     assert house.workers() == []
 
 
@@ -153,14 +148,14 @@ async def test_an_agent_may_stop_and_repeat_only_what_it_handed_over(house: Hous
 async def test_a_worker_that_is_renamed_or_closed_strands_nothing(house: House):
     house.echo.driver.gated = True
     task, other = await house.put("work"), await house.put("other")
-    await settled()
+    await house.settled()
     [worker] = house.workers()
     await house.kernel.roster.rename(worker, "somebody-else")
     await house.kernel.roster.close(worker, "closed by human:anna")
     status = await house.end(task)
     assert (status.status, status.outcome) == ("cancelled", "cancelled")
     assert "closed by human:anna" in status.error
-    await settled()
+    await house.settled()
     assert (await house.status(other)).status == "running", "its place is free again"
 
 
@@ -182,7 +177,7 @@ async def test_a_worker_that_says_nothing_is_said_to_be_silent(house: House):
 async def test_what_was_reported_is_the_result_and_not_the_last_message(house: House):
     house.echo.driver.gated = True
     task = await house.put("work")
-    await settled()
+    await house.settled()
     [worker] = house.workers()
     said = await house.call("report", worker, result={"bugs": 3}, artefacts=["report.md"])
     assert said == f"the result of task {task} is taken; end your turn"
@@ -207,7 +202,7 @@ async def test_a_result_must_fit_its_schema_and_is_asked_for_once_more(house: Ho
     assert "aegis_report" in status.result, "it was asked, and only echoed the question"
     house.echo.driver.gated = True
     task = await house.put("work", result_schema=SCHEMA)
-    await settled()
+    await house.settled()
     [worker] = house.workers()
     with pytest.raises(Refused, match=r"does not fit its schema: \$\.bugs: 'three' is not of type 'integer'"):
         await house.call("report", worker, result={"bugs": "three"})
@@ -223,18 +218,18 @@ async def test_a_result_must_fit_its_schema_and_is_asked_for_once_more(house: Ho
 async def test_a_task_is_not_over_while_something_is_still_to_come_to_its_worker(house: House):
     house.echo.driver.gated = True
     task = await house.put("work", queue="two")
-    await settled()
+    await house.settled()
     [worker] = house.workers()
     session = house.echo.driver.sessions[worker.id]
     child = await house.put("child", worker)
     worker.expect("background", "a long build")
     session.gate.set()
-    await settled()
+    await house.settled()
     assert (await house.status(task)).status == "running", "a task of its own and background work are open"
     [helper] = [a for a in house.workers() if a is not worker]
     house.echo.driver.sessions[helper.id].gate.set()
     await house.end(child)
-    await settled()
+    await house.settled()
     assert f"task#{child}" in session.heard[1]
     assert (await house.status(task)).status == "running"
     worker.expect("background", "")
@@ -246,7 +241,7 @@ async def test_a_task_is_not_over_while_something_is_still_to_come_to_its_worker
 async def test_mail_that_comes_to_a_worker_is_read_before_its_task_is_over(house: House):
     house.echo.driver.gated = True
     task = await house.put("work")
-    await settled()
+    await house.settled()
     [worker] = house.workers()
     await house.kernel.post.deliver(house.kernel.post.envelope("human:anna", worker.id, "look at the tests, too"))
     house.echo.driver.sessions[worker.id].gate.set()
@@ -256,7 +251,7 @@ async def test_mail_that_comes_to_a_worker_is_read_before_its_task_is_over(house
 async def test_a_task_no_worker_could_ever_take_is_refused_to_those_who_would_wait(house: House):
     house.echo.driver.gated = True
     await house.put("work")
-    await settled()
+    await house.settled()
     [worker] = house.workers()
     with pytest.raises(Refused, match="every worker of one would then wait for a task that has no worker left"):
         await house.put("child", worker)
@@ -269,20 +264,20 @@ async def test_paused_nothing_begins_and_drained_nothing_is_taken(kernel_with, p
         house = House(kernel, echo)
         await house.call("queue pause", queue="one")
         task = await house.put("work")
-        await settled()
+        await house.settled()
         assert (await house.status(task)).held == "one is paused"
     async with kernel_with(**plugins) as kernel:
         house = House(kernel, echo)
-        await settled()
+        await house.settled()
         assert (await house.status(task)).status == "pending", "also after a restart"
         await house.call("queue resume", queue="one")
         assert (await house.end(task)).outcome == "ok"
         echo.driver.gated = True
         last = await house.put("last")
-        await settled()
+        await house.settled()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lambda: house.call("queue drain", queue="one"))
-            await settled()
+            await house.settled()
             with pytest.raises(Refused, match="one is being drained and takes no task"):
                 await house.put("too late")
             echo.driver.sessions[house.workers()[0].id].gate.set()

@@ -11,7 +11,6 @@ from aegis import Caller, Kernel, NotFound, Refused
 from aegis.bus import Subscription
 from aegis.clock import stamp
 from aegis.events import AgentChanged, Gap, TurnEnded
-from aegis.roster import INTERRUPTED
 from aegis_queue.broker import Broker
 from aegis_queue.ending import End, conclude
 from aegis_queue.job import BY, Job, give_back
@@ -19,6 +18,7 @@ from aegis_queue.settings import QueueSettings
 from aegis_queue.task import Task
 
 _ANY_TURN = "9999"  # held until some turn ends: no time is known
+_LEAVING = 3.0  # seconds within which an aegis that stops is gone
 _LEAST, _LOOK_AGAIN = 0.05, 60.0  # seconds between two looks at what is due by itself
 
 
@@ -30,6 +30,7 @@ class Desk:
         self._jobs: set[Job] = set()
         self.held: dict[str, tuple[str, str]] = {}  # queue → why, until when
         self._ended: dict[str, trio.Event] = {}
+        self._resting = -float("inf")  # begin nothing before this
         self._woken = trio.Event()
         broker.changed.append(self._changed)
 
@@ -111,6 +112,8 @@ class Desk:
         try:
             await job.run()
         finally:
+            if job.cut_off:  # what a stopping aegis leaves undone is for the next one
+                self._resting = trio.current_time() + _LEAVING
             self._jobs.discard(job)
             self._woken.set()
 
@@ -137,8 +140,8 @@ class Desk:
                         self._woken.set()
 
     async def _round(self, nursery: trio.Nursery) -> None:
-        if any(agent.leaving == INTERRUPTED for agent in self._kernel.roster):
-            return  # aegis is stopping: what a stopped worker leaves undone is for the next one
+        if trio.current_time() < self._resting:
+            return
         for task, other in self._broken():
             why = f"task {other}, which it waits for, has no result: {self._broker.find(other).outcome}"
             await self._conclude(task, End("dependency", error=why))
@@ -192,6 +195,8 @@ class Desk:
 
     def _pause(self) -> float:
         """Return the seconds until something becomes due by itself, a minute at most: a clock can be set."""
+        if (rest := self._resting - trio.current_time()) > 0:
+            return rest
         now = self._kernel.clock.now()
         open_ones = [name for name in self.queues() if self.room(name) and self._broker.mode(name) != "paused"]
         dues = [self.held[name][1] if name in self.held else self._broker.due(name) for name in open_ones]

@@ -9,9 +9,9 @@ import msgspec
 import trio
 
 from aegis import AegisError, Caller, Kernel, LaunchError, Refused
+from aegis.agent import INTERRUPTED
 from aegis.clock import stamp
 from aegis.events import TurnEnded
-from aegis.roster import INTERRUPTED
 from aegis_queue.broker import Broker
 from aegis_queue.ending import End, conclude
 from aegis_queue.settings import QueueSettings
@@ -39,6 +39,7 @@ class Job:
         self._stopped = ""
         self._pauses = 0
         self._repaired = self._background = False
+        self.cut_off = False  # aegis is stopping, and with it the worker
         self.settled = False  # the task has its end, or its place in the line; only its worker is still to go
         self.over = trio.Event()
 
@@ -114,15 +115,16 @@ class Job:
         agent = self._kernel.roster.get(self.task.worker)
         if self.task.report is not None:
             return End("ok", ended.reply)
-        if agent is None or agent.leaving:
-            why = (agent.leaving if agent else "") or ended.reason or "its worker is gone"
-            return End("interrupted" if why == INTERRUPTED else "cancelled", ended.reply, why)
+        if agent is None or agent.leaving not in ("", INTERRUPTED):
+            why = (agent.leaving if agent else ended.reason) or "its worker is gone"
+            return End("cancelled", ended.reply, why)
         if self._overloaded(ended) and self._pauses < _PAUSES:
             await trio.sleep(min(_PAUSE * 2**self._pauses, _LONGEST))
             self._pauses += 1
             newest = self._newest(ended)
             return newest if newest is not ended else await self._say(_GO_ON.format(why=ended.reason, id=self.task.id))
         if ended.outcome in ("failed", "refused", "interrupted"):
+            self.cut_off = ended.outcome == "interrupted" and agent.seat is not None
             return End(_FAILED.get(ended.outcome, "error"), ended.reply, ended.reason or ended.outcome)
         if letters := post.letters(agent.id):
             return await post.wait_turn(letters[-1].envelope.id)
