@@ -20,6 +20,7 @@ from aegis.supervise import root_cause
 from aegis.turn import Turn, prompt_of
 
 _TRIES, _PAUSE = 3, 0.5  # openings in a row that may fail; seconds before the second
+INTERRUPTED = "aegis stopped while this turn ran"
 _OBEY = 10.0  # seconds a CLI has to obey an interrupt
 
 
@@ -29,7 +30,7 @@ class Agent(Face):
 
     driver: Driver
     opened: trio.Event = field(default_factory=trio.Event)
-    leaving: str = ""
+    leaving: str = INTERRUPTED
     turn: Turn | None = None
     seat: Seat | None = None
     _session: Session | None = None
@@ -45,12 +46,13 @@ class Agent(Face):
     async def run(self) -> None:
         """Open the session when there is a reason to, and serve it, until cancelled or failed."""
         try:
-            while self.state != "failed":
+            going = self.state != "failed"
+            while going:
                 if self.opened.is_set():  # the first opening is the spawn's; later ones wait for mail
                     await self.mailbox.wait()
                 self.began = ""
                 self.show("starting")
-                await self._lost(await self._life())
+                going = await self._lost(await self._life())
         finally:
             self.opened.set()
             async with patiently():
@@ -85,11 +87,13 @@ class Agent(Face):
                 self.expecting.pop("background", None)
         return LaunchError(f"the CLI of {self.driver.name!r} did not come up within {OPENING:g} s")
 
-    async def _lost(self, error: AegisError) -> None:
-        """Account for a session that is gone: stopped until mail comes, or failed until revived."""
-        if isinstance(error, SessionGone) and self.session_id:
+    async def _lost(self, error: AegisError) -> bool:
+        """Account for a session that is gone: stopped until mail comes (True), or failed until revived."""
+        if isinstance(error, SessionGone) and self.seat and self.seat.resume:
             self.session_id = ""  # it begins anew at once
-            return self.mailbox.wake()
+            await self._settle("failed", str(error))
+            self.mailbox.wake()
+            return True
         begun = self.turn is not None and self.turn.begun.is_set()
         between = self._came_up and self.turn is None and not self.mailbox.waiting
         self.show("stopped", str(error))
@@ -98,9 +102,11 @@ class Agent(Face):
         if self.opened.is_set() and self._failures < _TRIES and not isinstance(error, Refused):
             self.core.bus.publish(self.id, Notice(f"{error}; the next message starts it again", "error", "aegis"))
             await trio.sleep(_PAUSE * 2 ** (self._failures - 1) if self._failures else 0)
-        else:
-            self.crashed(str(error))
-            await self.core.post.bury(self.core.post.letters(self.id), str(error))
+            return True
+        self.crashed(str(error))
+        self.mailbox.take()  # who is revived while these are buried does not get them
+        await self.core.post.bury(self.core.post.letters(self.id), str(error))
+        return False
 
     def crashed(self, why: str) -> None:
         """Take no more mail, until revived."""
@@ -201,7 +207,7 @@ class Agent(Face):
         self._limit.deadline = min(self._limit.deadline, trio.current_time() + _OBEY)
         try:
             await self.core.interceptors.tell("interrupted", self.id)
-            if turn.sent:
+            if turn.sent and turn is self.turn:
                 await session.interrupt()
         except Exception as error:  # noqa: BLE001 - whoever asked is not to blame; the deadline just set ends the turn
             self.core.bus.publish(self.id, Notice(f"the interrupt failed: {root_cause(error)!r}", "error", "aegis"))

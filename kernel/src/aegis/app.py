@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import trio
 
+from aegis.agent import INTERRUPTED
 from aegis.bus import Bus
 from aegis.clock import Clock, WallClock, stamp
 from aegis.config import Config
@@ -27,7 +28,7 @@ from aegis.plugins import Plugins
 from aegis.primitive import Restores
 from aegis.project import FILE, Project
 from aegis.reducer import Reducer
-from aegis.roster import INTERRUPTED, Roster
+from aegis.roster import Roster
 from aegis.supervise import Supervisor, first_of, root_cause
 from aegis.verbs import Verbs
 from aegis.yamlfile import YamlFile
@@ -186,8 +187,8 @@ async def _revive(kernel: Kernel, clean: bool, furnish: Callable[[], Awaitable[N
         turns.setdefault(letter.turn, []).append(letter)
     agents = await kernel.roster.restore()
     await furnish()
-    for agent in agents if clean else ():
-        await kernel.roster.close(agent, "started clean")
     for turn, letters in turns.items():
         await kernel.post.ended(letters, TurnEnded("interrupted", turn, reason=INTERRUPTED), tell=True)
+    for agent in agents if clean else ():
+        await kernel.roster.close(agent, "started clean")
     kernel.roster.begin(agents)

@@ -50,8 +50,7 @@ class Interceptors:
         """Ask this one too, from now on; raises `AegisError` when it has none of the points."""
         if not any(hasattr(interceptor, point) for point in POINTS):
             raise AegisError(f"interceptor {interceptor!r} has none of the points {listed(POINTS)}")
-        self._all.append(interceptor)
-        self._all.sort(key=lambda i: getattr(i, "order", 0))
+        self._all = sorted([*self._all, interceptor], key=lambda i: getattr(i, "order", 0))
 
     async def tell(self, point: str, *args: Any) -> None:
         """Let everyone act at this point, one after the other."""

@@ -210,6 +210,6 @@ class Post:
             box = self._box(e.sender_id)
             if e.sender != SYSTEM and not box.closed:
                 body = f"Your message {e.id} to {self._box(e.recipient).label}: {what}"
-                news = self.envelope(SYSTEM, e.sender_id, body, in_reply_to=e.id, trace=e.trace, hops=e.hops + 1)
+                news = self.envelope(SYSTEM, e.sender_id, body, in_reply_to=e.id, trace=e.trace, hops=e.hops)
                 drafts.append(self.accept(news))
         return drafts

@@ -22,7 +22,6 @@ from aegis.events import Fault
 from aegis.ledger import Record
 from aegis.processes import sweep
 
-INTERRUPTED = "aegis stopped while this turn ran"
 _HANDLE, _LONGEST = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){0,2}\Z"), 40
 
 
@@ -181,7 +180,6 @@ class Roster:
         """End every agent's session, all at once; the agents come back with the next kernel."""
         async with trio.open_nursery() as nursery:
             for agent in self:
-                agent.leaving = INTERRUPTED
                 nursery.start_soon(self._core.supervisor.stop, f"agent:{agent.id}")
 
     async def rename(self, agent: Agent, handle: str) -> None:

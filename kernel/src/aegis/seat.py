@@ -57,6 +57,6 @@ async def _ask(agent: Agent, request: PermissionRequest) -> Decision:
     try:
         decision = await agent.core.interceptors.permission(agent.seat, request)
     finally:
-        del agent.asking[request.id]
+        agent.asking.pop(request.id, None)  # the CLI may have used the id twice
         agent.core.bus.publish(agent.id, PermissionAnswered(request.id, decision.outcome, decision.reason))
     return decision

@@ -70,6 +70,8 @@ class Turn:
 
     def hear(self, events: Sequence[Event]) -> Sequence[Event]:
         """Take in what the CLI said, and return it with the end of the turn completed by what the kernel knows."""
+        if not self.sent:
+            return events  # the CLI speaks of something else
         for event in events:
             if isinstance(event, Text):
                 self.reply.hear(event)
@@ -79,8 +81,7 @@ class Turn:
                 self.usage = event
             elif isinstance(event, TurnEnded):
                 self.heard = True
-        if self.sent:  # before that the CLI speaks of something else
-            self.begun.set()
+        self.begun.set()
         return [self._finish(e) if isinstance(e, TurnEnded) else e for e in events] if self.heard else events
 
     def fail(self, outcome: Outcome, reason: str) -> TurnEnded:
