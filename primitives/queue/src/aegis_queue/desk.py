@@ -72,7 +72,9 @@ class Desk:
                 await self._conclude(task, End("cancelled", error=why))
             elif job:
                 job.stop(why)
-                await job.over.wait()  # it may have gone back to its line just before
+                await job.over.wait()
+                if job.task.over:
+                    return job.task  # what became of it since is another story; else it had just gone back to its line
             else:
                 return await self.end_of(task.id)  # somebody else ends it at this moment
         return task
