@@ -68,6 +68,7 @@ def test_opencode_says_zero_where_it_knows_no_price():
 
 def test_a_scripted_agent_costs_what_its_script_says_or_nothing():
     assert cost("scripted", "", usage=Usage(5, output=7)) == Cost(Decimal(0), 7, estimate=True)
+    assert cost("scripted", "") == Cost(Decimal(0), None, estimate=True)
     assert cost("scripted", "", usage=Usage(5, output=7), cost_usd=0.5) == Cost(Decimal("0.5"), 7, estimate=False)
 
 

@@ -42,6 +42,11 @@ class Row(msgspec.Struct, frozen=True):
     left: str
     blocked_until: str
 
+    def __str__(self) -> str:
+        until = f", until {self.blocked_until}" if self.blocked_until else ""
+        held = f", {self.reserved} reserved" if self.reserved != "0" else ""
+        return f"{self.scope}: {self.budget} ({self.on_exceed}): {self.spent} spent{held}, {self.left} left{until}"
+
 
 class Spend(msgspec.Struct, frozen=True):
     """What one turn spent; `~` before the dollars marks an estimate."""
@@ -53,6 +58,9 @@ class Spend(msgspec.Struct, frozen=True):
     outcome: str
     turn: str
 
+    def __str__(self) -> str:
+        return f"{self.at}  {self.agent}  ${self.usd}, {self.output_tokens} output tokens, {self.outcome}"
+
 
 class Sheet(msgspec.Struct, frozen=True):
     """Everything about one scope."""
@@ -60,6 +68,10 @@ class Sheet(msgspec.Struct, frozen=True):
     scope: str
     budgets: list[Row]
     spends: list[Spend]
+
+    def __str__(self) -> str:
+        lines = [str(row) for row in self.budgets] or [f"{self.scope} has no budget"]
+        return "\n".join([*lines, "", *(str(spend) for spend in self.spends or ("nothing was spent",))])
 
 
 class Total(msgspec.Struct, frozen=True):
@@ -117,7 +129,7 @@ class Budget:
             raise NotFound(f"there is no budget of {scope!r} (there are: {listed(there)}).{nearest(scope, there)}")
         return Sheet(scope, rows, spends)
 
-    @verb("budget status", read_only=True)
+    @verb("budget status", read_only=True, positional=("queue",))
     async def status(self, caller: Caller, queue: str = "") -> dict[str, Any]:
         """Say whether work may begin: of one queue with every budget, or of all queues in brief.
 
@@ -131,7 +143,7 @@ class Budget:
             answer["own"] = [_face(c) for c in own]
         return answer
 
-    @verb("budget spent", read_only=True, callers=PEOPLE)
+    @verb("budget spent", read_only=True, callers=PEOPLE, positional=("since",))
     async def spent(self, caller: Caller, since: Annotated[str, AfterValidator(_a_window)] = "1d") -> list[Total]:
         """Say who spent how much in a window such as `24h`: by profile, by queue, by agent."""
         sums: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 4)

@@ -30,10 +30,16 @@ def cost_of(ended: TurnEnded, provider: str, model: str, prices: Prices) -> Cost
     usage = ended.usage if ended.usage and _counts(ended.usage) else None
     said = None if ended.cost_usd is None else Decimal(str(ended.cost_usd))
     output = usage.output if usage else 0 if said is not None else None
-    listed = _listed(usage, ended.models, provider, model, prices) if usage else None
+    listed = _listed(usage, ended.models, provider, model, prices) if usage else _free(provider, model, prices)
     if said is not None and (said > 0 or not listed):
         return Cost(said, output, estimate=False)
     return Cost(listed, output, estimate=True)
+
+
+def _free(provider: str, model: str, prices: Prices) -> Decimal | None:
+    """Return nothing for whatever was used of a model that costs nothing."""
+    price = prices.find(provider, model)
+    return Decimal(0) if price and not (price.input or price.output) else None
 
 
 def _counts(usage: Usage) -> bool:
