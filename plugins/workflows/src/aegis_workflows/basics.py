@@ -1,0 +1,18 @@
+"""One call as a workflow: what schedules begin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+async def prompt(engine: Any, agent: str, text: str = "", message: str = "") -> str:
+    """Say something to a new agent of a profile and return its reply."""
+    handle = await engine.spawn(agent)
+    reply: str = await engine.send(handle, text or message)
+    return reply
+
+
+async def enqueue(engine: Any, queue: str, payload: str, callback: bool = False) -> str:
+    """Hand a task to a queue and return its id."""
+    task: str = await engine.enqueue(queue, payload, callback=callback)
+    return task

@@ -1,0 +1,185 @@
+"""The catalogue, end to end: with agents that really change files, and killed at every write."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from contextlib import asynccontextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+import trio
+
+from aegis import Caller, Probe, Profile, hookimpl, open_kernel
+from aegis.events import SessionStarted, Text, TurnEnded
+from aegis_workflows.plan import slices
+
+ANNA = Caller("human", "anna")
+PLAN = "# The plan\n\n## Slice 1 — the door\nMake a door.\n\n## Slice 2 - the key\nMake a key.\n\n## Notes\nNone.\n"
+
+
+class Coder:
+    """An agent that does what it is asked in its folder: writes the test, then the code; it repeats what it heard."""
+
+    def __init__(self, cwd: Path, session_id: str) -> None:
+        self._cwd, self.session_id = cwd, session_id
+        self._send, self._receive = trio.open_memory_channel(10)
+
+    async def send(self, prompt: str) -> None:
+        (self._cwd / "tests").mkdir(exist_ok=True)
+        if "Write a test" in prompt:
+            (self._cwd / "tests" / "test_door.py").write_text("a test")
+        if "Now make" in prompt:  # wrong at first: it must be told
+            (self._cwd / "tests" / "door.py").write_text("wrong")
+        if "still fail" in prompt:
+            (self._cwd / "tests" / "door.py").write_text("right")
+        if "Do slice" in prompt:
+            (self._cwd / f"slice-{prompt.split('Do slice ')[1][0]}").write_text("done")
+        await self._send.send([SessionStarted(self.session_id), Text(prompt.splitlines()[-1]), TurnEnded("completed")])
+
+    async def receive(self):
+        return await self._receive.receive()
+
+    async def interrupt(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class Coders:
+    name, settings, resumes = "coder", Profile, True
+
+    @asynccontextmanager
+    async def open(self, seat):
+        yield Coder(seat.cwd, seat.resume or seat.agent_id)
+
+    def probe(self) -> Probe:
+        return Probe(True)
+
+    @hookimpl
+    def aegis_drivers(self):
+        return [self]
+
+
+def loaded(*names: str) -> dict[str, object]:
+    return {name: next(iter(entry_points(group="aegis.plugins", name=name))).load() for name in names}
+
+
+@pytest.fixture
+def plugins(project):
+    coder = {"provider": "coder"}
+    tests = "grep -q right tests/door.py && test -e {path} || {{ echo FAIL: no door; exit 1; }}"
+    config = {
+        "tdd_cycle": {"implementer": "coder", "reviewer": "coder", "test_command": tests},
+        "execute_plan": {"implementer": "coder", "verify": "ls slice-*"},
+        "review_branch": {"reviewers": ["coder", "critic"]},
+        "brainstorm_to_spec": {"writer": "coder"},
+    }
+    body = {"agents": {"coder": coder, "critic": coder}, "workflows": {"config": config}}
+    (project / ".aegis.yaml").write_text(json.dumps(body))
+    (project / "plan.md").write_text(PLAN)
+    return {"coder": Coders(), **loaded("inbox", "workflow")}
+
+
+async def begun(kernel, name, **kwargs):
+    return (await kernel.verbs.call(ANNA, "workflow run", {"name": name, "kwargs": kwargs})).workflow_id
+
+
+async def ended(kernel, run):
+    with trio.fail_after(20):
+        return await kernel.verbs.call(ANNA, "workflow wait", {"workflow_id": run})
+
+
+async def test_tdd_has_a_test_that_fails_then_code_that_passes_then_a_review(kernel, project):
+    row = await ended(kernel, await begun(kernel, "tdd_cycle", feature="a door", test_path="tests/test_door.py"))
+    assert (row.status, row.error) == ("ok", "")
+    assert row.result["test_path"] == "tests/test_door.py"
+    assert (project / "tests" / "door.py").read_text() == "right", "it was wrong at first, and was told so"
+    assert list(kernel.roster) == []
+
+
+async def test_a_plan_is_done_slice_by_slice(kernel, project):
+    assert [(number, title) for number, title, _ in slices(PLAN)] == [("1", "the door"), ("2", "the key")]
+    row = await ended(kernel, await begun(kernel, "execute_plan", plan_path="plan.md"))
+    assert (row.status, row.result["slices"].keys()) == ("ok", {"1", "2"})
+    assert (project / "slice-1").exists() and (project / "slice-2").exists()
+    (project / "empty.md").write_text("nothing")
+    row = await ended(kernel, await begun(kernel, "execute_plan", plan_path="empty.md"))
+    assert "empty.md has no `## Slice N — title`" in row.error
+
+
+async def test_a_branch_is_reviewed_by_several_and_the_report_is_written(kernel, project):
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.invalid")
+        subprocess.run(["git", *who, *words], cwd=project, check=True, capture_output=True)
+
+    git("init", "-q", "-b", "main")
+    git("add", "plan.md")
+    git("commit", "-qm", "the plan")
+    git("checkout", "-qb", "feat/door")
+    (project / "door.py").write_text("open = True\n")
+    git("add", "door.py")
+    git("commit", "-qm", "a door")
+    row = await ended(kernel, await begun(kernel, "review_branch"))
+    assert (row.status, row.error) == ("ok", "")
+    report = (project / row.result["report"]).read_text()
+    assert report.startswith("# Review of feat/door against main\n\n## coder\n\n")
+    assert "+open = True" in report and "## critic" in report
+
+
+async def test_a_spec_is_asked_for_and_written(kernel, project):
+    run = await begun(kernel, "brainstorm_to_spec", topic="A Door")
+    for n in range(5):
+        while not (await kernel.verbs.call(ANNA, "workflow show", {"workflow_id": run})).asks:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        await kernel.verbs.call(ANNA, "workflow answer", {"workflow_id": run, "text": f"answer {n}"})
+    row = await ended(kernel, run)
+    assert row.result.endswith("-a-door-design.md")
+    assert "answer 4" in (project / row.result).read_text()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [
+        ("tdd_cycle", {"feature": "a door", "test_path": "tests/test_door.py"}),
+        ("execute_plan", {"plan_path": "plan.md"}),
+    ],
+)
+async def test_killed_at_any_write_the_end_is_the_same_and_no_turn_is_paid_for_twice(
+    kernel_with, plugins, project, tmp_path, name, kwargs
+):
+    """After every commit the project is copied as a kill would leave it; each copy is opened and has to go on."""
+    copies: list[Path] = []
+    async with kernel_with(**plugins) as kernel:
+
+        def keep(records) -> None:
+            copies.append(tmp_path / f"killed-{len(copies)}")
+            shutil.copytree(project, copies[-1], ignore=shutil.ignore_patterns("*.sock"))
+
+        kernel.ledger.on_commit(keep)
+        run = await begun(kernel, name, **kwargs)
+        whole = await ended(kernel, run)
+    assert whole.status == "ok"
+    assert len(copies) > 20
+    decided = Counter()
+    for copy in copies:
+        async with open_kernel(copy, plugins=plugins, environment={"PATH": "/usr/bin:/bin"}) as kernel:
+            row = await ended(kernel, run)
+            while row.status == "needs attention":
+                decided["rerun"] += 1
+                await kernel.verbs.call(ANNA, "workflow decide", {"workflow_id": run, "decision": "rerun"})
+                row = await ended(kernel, run)
+            assert (row.status, row.error) == ("ok", ""), copy
+            assert row.result == whole.result, copy
+            book = kernel.ledger.book("mail")
+            mine = (r for r in book.newest("accepted", 200) if r.data["sender"] == f"workflow:{name}")
+            sent = {r.key: r.data["body"] for r in mine}
+            paid = Counter(sent[r.key] for r in book.newest("ended", 200)
+                           if r.key in sent and r.data["outcome"] == "completed")  # fmt: skip
+            assert [body for body, times in paid.items() if times > 1] == [], copy
+            with trio.fail_after(10):
+                while list(kernel.roster):  # what it spawned is closed beside the telling
+                    await trio.testing.wait_all_tasks_blocked(0.01)
+    print(f"{name}: {len(copies)} crashes, {decided['rerun']} decisions")

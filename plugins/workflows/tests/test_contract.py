@@ -1,0 +1,7 @@
+"""Workflows keeps what every plugin keeps."""
+
+from aegis.testing.contracts import PluginContract
+
+
+class TestWorkflows(PluginContract):
+    plugin = "workflows"

@@ -1,0 +1,98 @@
+"""Which workflows there are: from packages, by the entry-point group `aegis.workflows`, and from this process."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, overload
+
+from aegis import ConfigError
+
+GROUP = "aegis.workflows"  # name → an async function (engine, …), or a module or list of such
+Function = Callable[..., Awaitable[Any]]
+_decorated: dict[str, Function] = {}
+
+
+@overload
+def workflow(name: Function) -> Function: ...
+@overload
+def workflow(name: str) -> Callable[[Function], Function]: ...
+
+
+def workflow(name: Any) -> Any:
+    """Register an async function whose first parameter is `engine`: `@workflow`, or `@workflow("its-name")`.
+
+    Raises `ConfigError` when it is none, or when another function has the name.
+    """
+    if isinstance(name, str):
+        return lambda function: _register(name, function)
+    return _register(name.__name__, name)
+
+
+def _register(name: str, function: Function) -> Function:
+    _check(name, function)
+    known = _decorated.get(_key(name))
+    if known and inspect.getsourcefile(known) != inspect.getsourcefile(function):
+        raise ConfigError(f"two workflows are called {name!r}: {_where(known)} and {_where(function)}")
+    function.workflow_name = name  # type: ignore[attr-defined]
+    function.configure = lambda **defaults: _configure(function, defaults)  # type: ignore[attr-defined]
+    _decorated[_key(name)] = function
+    return function
+
+
+def _configure(function: Any, defaults: dict[str, Any]) -> Any:
+    function.workflow_config = {**getattr(function, "workflow_config", {}), **defaults}
+    return function
+
+
+def _check(name: str, function: Any) -> None:
+    parameters = list(inspect.signature(function).parameters) if callable(function) else []
+    if not inspect.iscoroutinefunction(function) or parameters[:1] != ["engine"]:
+        raise ConfigError(f"the workflow {name!r} must be an async function whose first parameter is `engine`")
+
+
+@cache
+def _installed() -> dict[str, Function]:
+    found: dict[str, Function] = {}
+    for point in entry_points(group=GROUP):
+        offered = point.load()
+        functions = offered if isinstance(offered, list | tuple) else [offered]
+        for function in functions:
+            name = getattr(function, "workflow_name", function.__name__)
+            _check(name, function)
+            found[_key(name)] = function
+    return found
+
+
+def _all() -> dict[str, Function]:
+    return {**_installed(), **_decorated}
+
+
+def list_workflows() -> list[str]:
+    """Return the names of all workflows."""
+    return sorted(getattr(f, "workflow_name", f.__name__) for f in _all().values())
+
+
+def get_workflow(name: str) -> Function | None:
+    """Return the workflow of this name, `-` and `_` alike, or None."""
+    return _all().get(_key(name))
+
+
+def version_of(function: Function) -> str:
+    """Return a short digest of the workflow's source: another one means that the code has changed."""
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        source = repr(function.__code__.co_code)  # type: ignore[attr-defined]
+    return hashlib.sha256(source.encode()).hexdigest()[:12]
+
+
+def _key(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _where(function: Any) -> str:
+    return f"{inspect.getsourcefile(function)}:{function.__code__.co_firstlineno}"

@@ -1,0 +1,340 @@
+"""What a workflow holds: agents, queues, shells, people, time; every call is a step that is kept."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import trio
+
+from aegis import AegisError, Caller, Kernel, NotFound, Refused
+from aegis.agent import Agent
+from aegis.clock import new_id, stamp
+from aegis.events import TurnEnded
+from aegis.ledger import Draft
+from aegis_workflow.errors import BudgetExceeded, NeedsAttention, PredicateFailed, WorkflowError
+from aegis_workflow.journal import Run
+from aegis_workflow.questions import Questions
+from aegis_workflow.sh import Done, sh
+from aegis_workflow.steps import Steps
+
+BY = "workflow:"  # what the roster has as the origin of an agent that a run spawned, before the run's id
+_DRAIN = 30.0
+
+
+class WorkflowEngine:
+    """One run's means. What is missing here raises; nothing degrades to an empty answer."""
+
+    def __init__(
+        self, kernel: Kernel, steps: Steps, questions: Questions, config: Mapping[str, Any], log: Callable[[str], None]
+    ) -> None:
+        self._kernel, self._steps, self._questions, self._say = kernel, steps, questions, log
+        self.config = dict(config)
+        self.spawned: list[str] = []
+        self._touched: dict[str, None] = {}
+        self._last = ""
+
+    # -- who ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _run(self) -> Run:
+        return self._steps.run
+
+    @property
+    def name(self) -> str:
+        """The workflow's name."""
+        return self._run.name
+
+    @property
+    def workflow_id(self) -> str:
+        """The run's id."""
+        return self._run.id
+
+    @property
+    def host(self) -> str:
+        """The handle of the agent that began the run, empty when a person did."""
+        agent = self._kernel.roster.get(self._run.address)
+        return agent.handle if agent else ""
+
+    caller_handle = host
+
+    @property
+    def _caller(self) -> Caller:
+        return Caller("workflow", self.name, "", self._run.trace, self._run.hops)
+
+    async def _call(self, verb: str, **args: Any) -> Any:
+        try:
+            return await self._kernel.verbs.call(self._caller, verb, args)
+        except Refused as refusal:
+            if refusal.data.get("blocked_by"):
+                raise BudgetExceeded(str(refusal), str(args.get("queue", "")), refusal.data) from None
+            raise
+
+    # -- agents -------------------------------------------------------------------------------------------------
+
+    async def spawn(self, profile: str, *, handle: str | None = None, alias: str | None = None) -> str:
+        """Return the handle of a new agent, which is closed when the run ends."""
+        if handle and alias and handle != alias:
+            raise WorkflowError(f"spawn: `handle` ({handle!r}) and `alias` ({alias!r}) are the same thing; say one")
+        wanted = handle or alias or f"wf-{self._run.id[-4:].lower()}-{self._steps.peek().replace('.', 'x')}"
+        self.spawned.append(wanted)
+
+        async def spawn(_: Any = None) -> str:
+            try:
+                there = self._kernel.roster.find(wanted)
+            except NotFound:
+                there = None
+            if there is None or there.by != BY + self._run.id:
+                if self._run.address and ":" not in self._run.address:
+                    self._kernel.roster.vet(self._run.address, profile)
+                there = await self._kernel.roster.spawn(profile, wanted, by=BY + self._run.id)
+            return there.handle
+
+        found: str = await self._steps.take("spawn", f"{profile} {wanted}", spawn, recover=spawn)
+        return found
+
+    async def send(self, handle: str, prompt: str, timeout: float | None = None, *, idempotent: bool = False) -> str:  # noqa: ASYNC109
+        """Return the agent's whole reply to the prompt; raises `WorkflowError` when its turn did not complete.
+
+        A turn that aegis cut off is begun again if the prompt says that it is `idempotent`; else a person decides.
+        """
+        self._last = handle
+        self._touched[handle] = None
+        letter = new_id()
+
+        async def begin(draft: Draft) -> None:
+            agent = self._agent(handle)
+            more = {"trace": self._run.trace} if self._run.trace else {}
+            envelope = self._kernel.post.envelope(BY + self.name, agent.id, prompt, hops=self._run.hops, **more)
+            await self._kernel.post.deliver(envelope, _with(draft, envelope=envelope.id))
+            nonlocal letter
+            letter = envelope.id
+
+        async def reply(kept: Mapping[str, Any] | None = None) -> str:
+            ended = await self._ended(handle, str(kept["envelope"]) if kept else letter, timeout)
+            if ended.outcome == "interrupted" and kept:
+                if not idempotent and kept["decision"] != "rerun":
+                    raise NeedsAttention("", f"send to {handle}")
+                await begin(kept["redo"])
+                ended = await self._ended(handle, letter, timeout)
+            if ended.outcome not in ("completed", "truncated"):
+                raise WorkflowError(f"{handle}'s turn {ended.outcome}" + (f": {ended.reason}" if ended.reason else ""))
+            return ended.reply
+
+        said: str = await self._steps.take("send", f"{handle} {_brief(prompt)}", reply, begin=begin, recover=reply)
+        return said
+
+    ask = send
+
+    async def _ended(self, handle: str, letter: str, seconds: float | None) -> TurnEnded:
+        with trio.move_on_after(seconds or float("inf")):
+            return await self._kernel.post.wait_turn(letter)
+        await self._agent(handle).interrupt()
+        raise WorkflowError(f"{handle} did not answer within {seconds:g} s")
+
+    async def tell(self, handle: str, message: str) -> None:
+        """Hand the agent a message and go on; `drain` waits until it has read it."""
+        self._last, self._touched[handle] = handle, None
+
+        def letter() -> list[Draft]:
+            post = self._kernel.post
+            return [post.accept(post.envelope(BY + self.name, self._agent(handle).id, message, hops=self._run.hops))]
+
+        await self._steps.note("tell", f"{handle} {_brief(message)}", together=letter)
+
+    async def drain(self, handle: str | None = None, timeout: float = _DRAIN) -> None:  # noqa: ASYNC109
+        """Wait until the agent, or every one that was spoken to, has read its mail and is idle; gives up quietly."""
+        for one in [handle] if handle else list(self._touched):
+            with trio.move_on_after(timeout):
+                while (agent := self._alive(one)) and (waiting := self._kernel.post.letters(agent.id)):
+                    await self._kernel.post.wait_turn(waiting[-1].envelope.id)
+
+    async def close(self, handle: str) -> None:
+        """End an agent; nothing happens when it is gone."""
+
+        async def close(_: Any = None) -> None:
+            if agent := self._alive(handle):
+                await self._kernel.roster.close(agent, f"closed by the workflow {self.name}")
+
+        await self._steps.take("close", handle, close, recover=close)
+
+    def list_sessions(self) -> list[dict[str, Any]]:
+        """Return the agents that are alive."""
+        return self._kernel.roster.snapshot()
+
+    def list_agents(self) -> list[str]:
+        """Return the profiles that can be spawned."""
+        return self._kernel.config.names()
+
+    def _agent(self, handle: str) -> Agent:
+        return self._kernel.roster.find(handle)
+
+    def _alive(self, handle: str) -> Agent | None:
+        try:
+            return self._kernel.roster.find(handle)
+        except NotFound:
+            return None
+
+    # -- queues -------------------------------------------------------------------------------------------------
+
+    async def enqueue(self, queue: str, payload: str, callback: bool = False, **more: Any) -> str:
+        """Return the id of a task handed to a queue; taken once, however often the run is played."""
+        key = f"{self._run.id}.{self._run.attempt}.{self._steps.peek()}"
+
+        async def put(_: Any = None) -> str:
+            args = {"queue": queue, "payload": payload, "callback": callback, "key": key, **more}
+            return str((await self._call("enqueue", **args)).task_id)
+
+        task: str = await self._steps.take("enqueue", f"{queue} {_brief(payload)}", put, recover=put)
+        return task
+
+    async def delegate(self, queue: str, payload: str, **more: Any) -> str:
+        """Return the result of a task done by a worker of the queue; raises `WorkflowError` when it has none."""
+        task = await self.enqueue(queue, payload, **more)
+
+        async def wait(_: Any = None) -> str:
+            return str(await self._call("task wait", task_id=task))
+
+        result: str = await self._steps.take("delegate", f"{queue} {task}", wait, recover=wait)
+        return result
+
+    # -- the rest of the world ----------------------------------------------------------------------------------
+
+    async def bash(
+        self, cmd: str, *, cwd: str | None = None, timeout: float | None = None,  # noqa: ASYNC109
+        env: Mapping[str, str] | None = None, idempotent: bool = False,
+    ) -> Done:  # fmt: skip
+        """Return how a command of the shell ended, whatever its exit code; raises `WorkflowError` after `timeout`."""
+
+        async def run() -> dict[str, Any]:
+            return (await sh(self._kernel, cmd, cwd, timeout, env)).to_dict()
+
+        return Done(**await self._steps.take("bash", _brief(cmd), run, again=idempotent))
+
+    async def bash_predicate(
+        self, cmd: str, *, retry_with: str | Callable[[Mapping[str, Any]], str], max_retries: int = 3,
+        cwd: str | None = None, timeout: float | None = None, to: str | None = None,  # noqa: ASYNC109
+    ) -> Done:  # fmt: skip
+        """Return once the command succeeds; after each failure an agent is told and has a turn to mend it.
+
+        `to` is who (default: whom the run spoke to last, else its host). Raises `PredicateFailed` after `max_retries`.
+        """
+        for attempt in range(max_retries + 1):
+            done = await self.bash(cmd, cwd=cwd, timeout=timeout, idempotent=True)
+            if done.exit == 0:
+                return done
+            if attempt == max_retries:
+                raise PredicateFailed(cmd, done.to_dict(), attempt + 1)
+            whom = to or self._last or self.host
+            if not whom:
+                raise WorkflowError(f"`{cmd}` failed and there is nobody to tell: say `to=`")
+            words = retry_with(done.to_dict()) if callable(retry_with) else retry_with.format_map(done.to_dict())
+            await self.send(whom, words)
+        raise AssertionError
+
+    async def ask_human(
+        self, question: str, *, options: Sequence[str] | None = None, timeout: float | None = None,  # noqa: ASYNC109
+        default: str | None = None,
+    ) -> str:  # fmt: skip
+        """Return what a person answers, here or on any surface; after `timeout` the default, or a `WorkflowError`."""
+        asked, place = {"question": question, "options": list(options or ()), "default": default}, self._steps.peek()
+
+        async def wait(kept: Mapping[str, Any] | None = None) -> str:
+            return await self._questions.ask(self._run, place, asked, timeout, kept)
+
+        said: str = await self._steps.take(
+            "ask_human", _brief(question), wait, recover=wait, asked_at=stamp(self._kernel.clock.now())
+        )
+        return said
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; a restart does not begin the time anew."""
+        until = stamp(self._kernel.clock.now() + timedelta(seconds=seconds))
+
+        async def wait(kept: Mapping[str, Any] | None = None) -> None:
+            due = datetime.fromisoformat(str((kept or {}).get("until", until)))
+            await trio.sleep(max(0.0, (due - self._kernel.clock.now()).total_seconds()))
+
+        await self._steps.take("sleep", f"{seconds:g}", wait, recover=wait, until=until)
+
+    async def now(self) -> str:
+        """Return the time, the same whenever the run is played."""
+        return str(await self._steps.note("now", "", stamp(self._kernel.clock.now())))
+
+    # -- keeping ------------------------------------------------------------------------------------------------
+
+    async def checkpoint(self, name: str, payload: Any) -> None:
+        """Keep a value for a later attempt; raises `TypeError` for one that is no JSON."""
+        json.dumps(payload)
+        await self._steps.note("checkpoint", name, payload)
+
+    async def resume_state(self) -> Any:
+        """Return the last checkpoint of an earlier attempt (`workflow retry`), None in the first."""
+        return await self._steps.note("resume_state", "", self._steps.checkpoint)
+
+    async def parallel(self, works: Sequence[Awaitable[Any]]) -> list[Any]:
+        """Return the results of calls that run side by side, in their order."""
+        return await self._steps.parallel(works)
+
+    def log(self, message: str) -> None:
+        """Say something about the run to whoever follows it."""
+        self._say(message)
+
+    # -- groups -------------------------------------------------------------------------------------------------
+
+    async def _group(self, verb: str, **args: Any) -> Any:
+        async def call() -> Any:
+            return await self._call(verb, **args)
+
+        return await self._steps.take(verb, " ".join(str(v) for v in args.values())[:80], call, again=True)
+
+    async def spawn_group(self, group: str, profiles: Sequence[str] = (), preset: str = "") -> dict[str, str]:
+        """Return the handles of a new group's members by label."""
+        made = await self._group("group spawn-mixed", group=group, profiles=list(profiles), preset=preset)
+        handles: dict[str, str] = made["handles"]
+        return handles
+
+    async def broadcast(self, group: str, objective: str, **fields: str) -> str:
+        """Return the id of a question to the whole group."""
+        return str((await self._group("group broadcast", group=group, objective=objective, **fields))["broadcast_id"])
+
+    async def wait_all(self, group: str, broadcast_id: str = "", **more: Any) -> dict[str, Any]:
+        """Return what became of a broadcast once all have answered."""
+        done: dict[str, Any] = await self._group("group wait-all", group=group, broadcast_id=broadcast_id, **more)
+        return done
+
+    async def wait_any(self, group: str, broadcast_id: str = "", **more: Any) -> dict[str, Any]:
+        """Return what became of a broadcast once one has answered."""
+        done: dict[str, Any] = await self._group("group wait-any", group=group, broadcast_id=broadcast_id, **more)
+        return done
+
+    async def dissolve_group(self, group: str) -> None:
+        """End a group and its members."""
+        await self._group("group dissolve", group=group)
+
+    @asynccontextmanager
+    async def ephemeral_group(self, profiles: Sequence[str]) -> AsyncIterator[str]:
+        """Enter with the name of a group that is gone afterwards."""
+        name = f"ephemeral-{self._run.id[-6:].lower()}"
+        await self.spawn_group(name, profiles)
+        try:
+            yield name
+        finally:
+            try:
+                await self.dissolve_group(name)
+            except AegisError as error:
+                self.log(f"the group {name} could not be dissolved: {error}")
+
+
+def _with(draft: Draft, **data: Any) -> Draft:
+    return Draft(draft.book, draft.kind, draft.key, {**draft.data, **data})
+
+
+def _brief(text: str) -> str:
+    """Return how a step is named in the record: the first line, and a digest of all of it."""
+    first = (text.strip().splitlines() or [""])[0][:60]
+    return f"{first} #{zlib.crc32(text.encode()):08x}"

@@ -1,0 +1,41 @@
+"""How a workflow fails: on purpose, or because it must not go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aegis import AegisError
+
+
+class WorkflowError(AegisError):
+    """The workflow cannot reach its end; raise it for a failure that was foreseen."""
+
+
+class PredicateFailed(WorkflowError):
+    """A command did not succeed, however often it was tried."""
+
+    def __init__(self, cmd: str, result: dict[str, Any], attempts: int) -> None:
+        said = (result.get("stderr") or result.get("stdout") or "").strip().splitlines()[-1:]
+        why = f": {said[0]}" if said else ""
+        super().__init__(f"`{cmd}` still exits with {result['exit']} after {attempts} attempts{why}")
+        self.cmd, self.result, self.attempts = cmd, result, attempts
+
+
+class BudgetExceeded(WorkflowError):
+    """A budget does not let the work begin; `decision` is what aegis-budget said."""
+
+    def __init__(self, message: str, queue: str = "", decision: dict[str, Any] | None = None) -> None:
+        super().__init__(message, **(decision or {}))
+        self.queue, self.decision = queue, decision or {}
+
+
+class NonDeterminism(WorkflowError):
+    """The workflow took another step than the one that is recorded at this place."""
+
+
+class NeedsAttention(AegisError):
+    """A step was under way when aegis stopped, and only a person can say what became of it."""
+
+    def __init__(self, step: str, what: str) -> None:
+        super().__init__(f"step {step} ({what}) was under way when aegis stopped, and may have had its effect")
+        self.step = step

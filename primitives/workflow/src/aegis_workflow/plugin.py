@@ -1,0 +1,39 @@
+"""What aegis-workflow offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from aegis import Settings, hookimpl
+
+if TYPE_CHECKING:
+    from aegis import Kernel, Primitive
+
+
+class WorkflowSettings(Settings):
+    """`workflows`."""
+
+    config: dict[str, dict[str, Any]] = Field(default_factory=dict, description="each workflow's own settings")
+
+
+@hookimpl
+def aegis_settings() -> dict[str, Any]:
+    """Own the section `workflows`."""
+    return {"workflows": WorkflowSettings}
+
+
+@hookimpl
+def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primitive]:
+    """Offer workflows and their runs."""
+    from aegis_workflow.journal import Journal  # noqa: PLC0415 - entry modules stay light
+    from aegis_workflow.questions import Questions  # noqa: PLC0415
+    from aegis_workflow.runner import Runner  # noqa: PLC0415
+    from aegis_workflow.workflows import Workflows  # noqa: PLC0415
+
+    journal = Journal(kernel)
+    questions = Questions(kernel, journal)
+    runner = Runner(kernel, journal, questions, settings["workflows"].config)
+    return [Workflows(kernel, journal, questions, runner)]

@@ -1,0 +1,186 @@
+"""Runs: begun, played again after a restart, ended exactly once, with whatever they spawned gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import trio
+from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
+
+from aegis import AegisError, Kernel, NotFound, Refused, report
+from aegis.clock import stamp
+from aegis.errors import listed, nearest
+from aegis.events import Notice
+from aegis_workflow.catalogue import Function, get_workflow, list_workflows, version_of
+from aegis_workflow.engine import BY, WorkflowEngine
+from aegis_workflow.errors import NeedsAttention, WorkflowError
+from aegis_workflow.journal import OVER, Journal, Run
+from aegis_workflow.questions import Questions
+from aegis_workflow.steps import Steps
+
+_TOLD = 4_000  # characters of a result in the mail that tells of it
+
+
+class Runner:
+    """Every run that is under way."""
+
+    def __init__(self, kernel: Kernel, journal: Journal, questions: Questions, config: Mapping[str, Any]) -> None:
+        self._kernel, self._journal, self._questions, self._config = kernel, journal, questions, config
+        self._nursery: trio.Nursery | None = None
+        self._scopes: dict[str, trio.CancelScope] = {}
+        self._stopped: dict[str, str] = {}
+        self._ended: dict[str, list[trio.Event]] = {}
+
+    async def run(self) -> None:
+        """Go on with every run that was under way, until cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            for run in list(self._journal.active.values()):
+                if run.state == "running":
+                    await self._journal.store(self._journal.draft("resumed", run.id))
+                    self.go(run)
+            await self._tidy()
+            await trio.sleep_forever()
+
+    async def _tidy(self) -> None:
+        """Close agents of runs that have ended: aegis died between the end and the closing."""
+        for agent in list(self._kernel.roster):
+            if agent.by.startswith(BY) and agent.by.removeprefix(BY) not in self._journal.active:
+                await self._kernel.roster.close(agent, "its workflow is over")
+
+    def go(self, run: Run) -> None:
+        """Play the run from its record, and on."""
+        if self._nursery:
+            self._nursery.start_soon(self._play, run)
+
+    async def begin(self, run: Run) -> None:
+        """Have the run on disk, and go."""
+        await self._journal.store(self._journal.draft("started", run.id, **msgspec.to_builtins(run)))
+        self.go(run)
+
+    async def _play(self, run: Run) -> None:
+        function = self.workflow(run.name)
+        steps = Steps(self._kernel, self._journal, run)
+        if steps.known and run.version and version_of(function) != run.version:
+            self._say(run, "its code has changed since it began; it goes on as long as its steps are the recorded ones")
+        config = {**getattr(function, "workflow_config", {}), **self._config.get(run.name, {})}
+        engine = WorkflowEngine(self._kernel, steps, self._questions, config, lambda text: self._say(run, text))
+        scope = self._scopes[run.id] = trio.CancelScope()
+        outcome: dict[str, Any] = {"state": "cancelled"}
+        try:
+            with scope, steps.branch():
+                outcome = await self._called(function, engine, run)
+            if scope.cancelled_caught:
+                outcome = {"state": "cancelled", "error": self._stopped.pop(run.id, "")}
+        finally:
+            self._scopes.pop(run.id, None)
+        if outcome["state"] == "needs attention":
+            await self._journal.store(self._journal.draft("parked", run.id, **outcome))
+            self._say(run, f"it needs attention: {outcome['error']}; `aegis workflow decide {run.id} rerun|skip|fail`")
+        else:
+            await self._end(run, engine, outcome)
+        for event in self._ended.pop(run.id, ()):
+            event.set()
+
+    async def _called(self, function: Function, engine: WorkflowEngine, run: Run) -> dict[str, Any]:
+        try:
+            value = await function(engine, **run.args)
+            return {"state": "ok", "result": msgspec.to_builtins(value, enc_hook=str)}
+        except NeedsAttention as error:
+            return {"state": "needs attention", "step": error.step, "error": str(error)}
+        except WorkflowError as error:
+            return {"state": "error", "error": str(error)}
+        except AegisError as error:
+            return {"state": "error", "error": str(error)}
+        except (Exception, BaseExceptionGroup) as error:  # a workflow is anybody's code: its crash is the run's end
+            if isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[0]:
+                raise
+            return {"state": "error", "error": f"unexpected: {type(error).__name__}: {error}"}
+
+    async def _end(self, run: Run, engine: WorkflowEngine, outcome: dict[str, Any]) -> None:
+        """Record the end together with the mail that tells of it; then nothing that the run spawned is left."""
+        outcome = {**outcome, "ended": stamp(self._kernel.clock.now())}
+        kind = {"ok": "finished", "error": "errored"}.get(outcome["state"], "cancelled")
+        draft = self._journal.draft(kind, run.id, **outcome)
+        if outcome["state"] == "ok":
+            await engine.drain()
+        told = self._callback(run, outcome)
+        try:
+            await (self._kernel.post.deliver(told, draft) if told else self._journal.store(draft))
+        except Refused:  # whoever began it takes no mail any more
+            await self._journal.store(draft)
+        if asker := self._kernel.roster.get(run.address):
+            asker.expect(f"run {run.id}", "")
+        for agent in [a for a in self._kernel.roster if a.by == BY + run.id]:
+            await self._kernel.roster.close(agent, f"the workflow {run.name} is over")
+
+    def _callback(self, run: Run, outcome: Mapping[str, Any]) -> Any:
+        if not (run.callback and run.address):
+            return None
+        result = outcome.get("result")
+        words = result if isinstance(result, str) else msgspec.json.encode(result).decode()
+        body = words[:_TOLD] if outcome["state"] == "ok" else f"{outcome['state']}: {outcome.get('error', '')}"
+        more = {"trace": run.trace} if run.trace else {}
+        return self._kernel.post.envelope(
+            BY + run.name, run.address, body or "done", task_id=run.id, hops=run.hops + 1,
+            status="ok" if outcome["state"] == "ok" else "error", **more,
+        )  # fmt: skip
+
+    def _say(self, run: Run, text: str) -> None:
+        self._kernel.bus.publish(run.address if ":" not in run.address else "", Notice(text, "info", BY + run.name))
+        if self._nursery:
+            self._nursery.start_soon(self._journal.store, self._journal.draft("logged", run.id, text=text))
+
+    # -- what people and agents want --------------------------------------------------------------------------------
+
+    def workflow(self, name: str) -> Function:
+        """Return the workflow of this name; raises `NotFound` with those there are."""
+        function = get_workflow(name)
+        if function is None:
+            known = list_workflows()
+            raise NotFound(f"there is no workflow {name!r} (workflows: {listed(known)}).{nearest(name, known)}")
+        return function
+
+    async def end_of(self, run_id: str) -> Run:
+        """Wait until the run has ended or needs attention, and return it."""
+        said = ""
+        while (run := self._journal.find(run_id)).state == "running":
+            event = trio.Event()
+            self._ended.setdefault(run_id, []).append(event)
+            if run.state != said:
+                report(f"{run.name} is {run.state}")
+                said = run.state
+            await event.wait()
+        return run
+
+    async def cancel(self, run: Run, why: str) -> Run:
+        """End the run as cancelled, wherever it is."""
+        if scope := self._scopes.get(run.id):
+            self._stopped[run.id] = why
+            scope.cancel()
+            return await self.end_of(run.id)
+        if run.state not in OVER:
+            steps = Steps(self._kernel, self._journal, run)
+            engine = WorkflowEngine(self._kernel, steps, self._questions, {}, lambda text: None)
+            await self._end(run, engine, {"state": "cancelled", "error": why})
+        return self._journal.find(run.id)
+
+
+def arguments(function: Function, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments as the workflow's signature types them; raises `Refused` with what it takes."""
+    import inspect  # noqa: PLC0415
+
+    parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    kinds = {
+        p.name: (Any if p.annotation is p.empty else p.annotation, ... if p.default is p.empty else p.default)
+        for p in parameters
+    }
+    model = create_model("arguments", __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **kinds)  # type: ignore[call-overload]
+    try:
+        value = model.model_validate(dict(given))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in error.errors())
+        raise Refused(f"{wrong}. It takes: {listed(kinds) or 'nothing'}.") from None
+    plain: dict[str, Any] = TypeAdapter(dict[str, Any]).dump_python(value.model_dump(), mode="json")
+    return plain

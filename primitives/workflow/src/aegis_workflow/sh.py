@@ -1,0 +1,79 @@
+"""A command of the shell as a step: its exit code and what it said; stopped with everything it started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+import trio
+
+from aegis import Kernel
+from aegis.processes import MARK
+from aegis_workflow.errors import WorkflowError
+
+_MOST = 200_000  # characters of each stream that are kept: the end says most
+
+
+class Done:
+    """How a command ended: `done.exit` and `done["exit"]` alike, `returncode` as the standard library calls it."""
+
+    def __init__(self, exit: int, stdout: str, stderr: str) -> None:  # noqa: A002
+        self.exit, self.stdout, self.stderr = exit, stdout, stderr
+
+    @property
+    def returncode(self) -> int:
+        """The exit code."""
+        return self.exit
+
+    def __getitem__(self, name: str) -> Any:
+        return self.to_dict()[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {"exit": self.exit, "stdout": self.stdout, "stderr": self.stderr}
+
+
+async def sh(kernel: Kernel, cmd: str, cwd: str | None, seconds: float | None, env: Mapping[str, str] | None) -> Done:
+    """Return how the command ended; raises `WorkflowError` when it took longer than it may, and nothing is left."""
+    folder = (kernel.project.root / (cwd or ".")).resolve()
+    if not folder.is_dir():
+        raise WorkflowError(f"`{cmd}`: its folder {folder} does not exist")
+    environment = {**kernel.environment, **(env or {})}
+    environment.pop(MARK, None)
+    pipe = subprocess.PIPE
+    process = await trio.lowlevel.open_process(
+        ["/bin/sh", "-c", cmd], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd=folder, env=environment,
+        start_new_session=True,
+    )  # fmt: skip
+    said = [bytearray(), bytearray()]
+
+    async def read(stream: trio.abc.ReceiveStream, into: bytearray) -> None:
+        async for chunk in stream:
+            into += chunk
+            del into[: -4 * _MOST]
+
+    try:
+        with trio.move_on_after(seconds or float("inf")) as limit:
+            async with trio.open_nursery() as nursery:
+                for stream, into in zip((process.stdout, process.stderr), said, strict=True):
+                    assert stream
+                    nursery.start_soon(read, stream, into)
+                await process.wait()
+                nursery.cancel_scope.deadline = trio.current_time() + 1  # a child may hold the pipes
+    finally:
+        with trio.CancelScope(shield=True):
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            await process.wait()
+            for stream in (process.stdout, process.stderr):
+                assert stream
+                await stream.aclose()
+    if limit.cancelled_caught:
+        raise WorkflowError(f"`{cmd}` took longer than {seconds:g} s and was stopped")
+    out, err = (bytes(part).decode(errors="replace")[-_MOST:] for part in said)
+    return Done(process.returncode or 0, out, err)

@@ -1,0 +1,192 @@
+"""The verbs on workflows and their runs."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import Field
+
+from aegis import Caller, Completes, Kernel, NotFound, Refused, verb
+from aegis.clock import new_id, stamp
+from aegis_workflow.catalogue import list_workflows, version_of
+from aegis_workflow.journal import Journal, Run
+from aegis_workflow.questions import Questions
+from aegis_workflow.runner import Runner, arguments
+
+Name = Annotated[str, Completes("workflow"), Field(description="which workflow")]
+RunId = Annotated[str, Completes("run"), Field(description="a run's id; the end of it is enough")]
+PEOPLE = frozenset({"human", "telegram", "schedule", "system"})
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A run that is on disk."""
+
+    workflow_id: str
+    workflow_run_id: str
+    name: str
+    host: str
+    status: str
+
+    def __str__(self) -> str:
+        return f"run {self.workflow_id} of {self.name} is {self.status}"
+
+
+class RunRow(msgspec.Struct, frozen=True):
+    """A run: `status` is running, needs attention, ok, error or cancelled."""
+
+    workflow_id: str
+    name: str
+    status: str
+    by: str
+    started: str
+    ended: str
+    attempt: int
+    result: Any
+    error: str
+    asks: dict[str, str]
+
+
+class Workflow(msgspec.Struct, frozen=True):
+    """A workflow that can be run."""
+
+    name: str
+    arguments: str
+    about: str
+
+
+class Workflows:
+    """The verbs."""
+
+    name = "workflows"
+
+    def __init__(self, kernel: Kernel, journal: Journal, questions: Questions, runner: Runner) -> None:
+        self._kernel, self._journal, self._questions, self._runner = kernel, journal, questions, runner
+        kernel.verbs.complete_with("workflow", list_workflows)
+        kernel.verbs.complete_with("run", lambda: [run.id for run in journal.newest(50)])
+
+    def restore(self) -> None:
+        """Rebuild what is under way."""
+        self._journal.restore()
+
+    async def run(self) -> None:
+        """Go on with every run that was under way."""
+        await self._runner.run()
+
+    @verb("workflow list", tool="aegis_list_workflows", read_only=True)
+    async def workflows(self, caller: Caller) -> list[Workflow]:
+        """List the workflows that can be run, with their arguments."""
+        rows = []
+        for name in list_workflows():
+            function = self._runner.workflow(name)
+            parameters = list(inspect.signature(function).parameters.values())[1:]
+            about = (inspect.getdoc(function) or "").partition("\n")[0]
+            rows.append(Workflow(name, ", ".join(map(str, parameters)), about))
+        return rows
+
+    @verb("workflow run", tool="aegis_run_workflow", positional=("name",))
+    async def begin(
+        self,
+        caller: Caller,
+        name: Name,
+        kwargs: Annotated[dict[str, Any] | None, Field(description="its arguments, as JSON")] = None,
+        callback: Annotated[bool, Field(description="be told by mail how it ended")] = True,
+        wait: Annotated[bool, Field(description="return its result once it has ended")] = False,
+    ) -> Begun | RunRow:
+        """Begin a workflow; it is on disk when this returns, and goes on by itself after a crash."""
+        function = self._runner.workflow(name)
+        args = arguments(function, kwargs or {})
+        address = caller.agent_id or (str(caller) if caller.kind in ("human", "telegram") else "")
+        run = Run(
+            id=new_id(), name=getattr(function, "workflow_name", function.__name__), by=str(caller), args=args,
+            started=stamp(self._kernel.clock.now()), address=address, callback=callback and bool(address),
+            version=version_of(function), trace=caller.trace, hops=caller.hops + (caller.kind == "agent"),
+        )  # fmt: skip
+        if run.callback and (asker := self._kernel.roster.get(caller.agent_id)):
+            asker.expect(f"run {run.id}", f"the end of the workflow {run.name}")
+        await self._runner.begin(run)
+        if wait:
+            return _row(await self._runner.end_of(run.id))
+        return Begun(run.id, run.id, run.name, caller.name, "running")
+
+    @verb("workflow show", tool="aegis_workflow_status", read_only=True, positional=("workflow_id",))
+    async def show(self, caller: Caller, workflow_id: RunId) -> RunRow:
+        """Show a run: its state, its result or what went wrong, what it asks."""
+        return _row(self._find(workflow_id))
+
+    @verb("workflow runs", tool="aegis_workflow_runs", read_only=True)
+    async def runs(self, caller: Caller, count: Annotated[int, Field(ge=1, le=1000)] = 20) -> list[RunRow]:
+        """List the runs that began last."""
+        return [_row(run) for run in self._journal.newest(count)]
+
+    @verb("workflow wait", callers=PEOPLE)
+    async def wait(self, caller: Caller, workflow_id: RunId) -> RunRow:
+        """Wait until a run has ended or needs attention, and show it."""
+        return _row(await self._runner.end_of(self._find(workflow_id).id))
+
+    @verb("workflow logs", read_only=True)
+    async def logs(self, caller: Caller, workflow_id: RunId) -> str:
+        """Return what a run did, step by step."""
+        lines = []
+        for record in self._journal.records(self._find(workflow_id).id):
+            data = record.data
+            what = f"{data.get('at_step', '')} {data.get('step', '')} {data.get('what', '')}".strip()
+            more = data.get("text") or data.get("failed") or data.get("error") or data.get("decision") or ""
+            lines.append(" · ".join(filter(None, (record.at, record.kind, what, str(more)))))
+        return "\n".join(lines)
+
+    @verb("workflow cancel", tool="aegis_workflow_cancel")
+    async def cancel(self, caller: Caller, workflow_id: RunId) -> RunRow:
+        """End a run; what it spawned is closed."""
+        run = self._mine(caller, self._find(workflow_id))
+        return _row(await self._runner.cancel(run, f"cancelled by {caller}"))
+
+    @verb("workflow retry", tool="aegis_workflow_retry")
+    async def retry(self, caller: Caller, workflow_id: RunId) -> Begun:
+        """Begin a run that failed or was cancelled once more, from the top, with its checkpoints at hand."""
+        run = self._mine(caller, self._find(workflow_id))
+        if run.state not in ("error", "cancelled"):
+            raise Refused(f"run {run.id} is {run.state}; only one that failed or was cancelled is tried again")
+        function = self._runner.workflow(run.name)
+        fresh = {"state": "running", "attempt": run.attempt + 1, "error": "", "ended": "", "step": "", "questions": {}}
+        fresh["version"] = version_of(function)
+        await self._journal.store(self._journal.draft("retried", run.id, **fresh))
+        self._runner.go(self._journal.find(run.id))
+        return Begun(run.id, run.id, run.name, caller.name, "running")
+
+    @verb("workflow answer", callers=PEOPLE, positional=("workflow_id", "text"))
+    async def answer(self, caller: Caller, workflow_id: RunId, text: str, step: str = "") -> str:
+        """Answer what a run asks; `step` says which question, when it asks several."""
+        question = await self._questions.give(self._find(workflow_id), text, step)
+        return f"answered {text!r} to: {question}"
+
+    @verb("workflow decide", callers=PEOPLE)
+    async def decide(self, caller: Caller, workflow_id: RunId, decision: Literal["rerun", "skip", "fail"]) -> Begun:
+        """Say what becomes of the step that was under way when aegis stopped: do it again, leave it out, or fail."""
+        run = self._find(workflow_id)
+        if run.state != "needs attention":
+            raise Refused(f"run {run.id} is {run.state}; there is nothing to decide")
+        data = {"at_step": run.step, "decision": decision, "state": "running", "step": "", "error": ""}
+        await self._journal.store(self._journal.draft("decided", run.id, **data))
+        self._runner.go(self._journal.find(run.id))
+        return Begun(run.id, run.id, run.name, caller.name, "running")
+
+    def _find(self, run_id: str) -> Run:
+        try:
+            return self._journal.find(run_id)
+        except NotFound:
+            found = [run for run in self._journal.newest(200) if run_id and run.id.lower().endswith(run_id.lower())]
+            if len(found) != 1:
+                raise
+            return found[0]
+
+    def _mine(self, caller: Caller, run: Run) -> Run:
+        if caller.kind == "agent" and run.address != caller.agent_id:
+            raise Refused(f"{caller} may do this with runs it began; {run.id} is {run.by}'s. Ask a person.")
+        return run
+
+
+def _row(run: Run) -> RunRow:
+    asks = {place: str(q["question"]) for place, q in run.questions.items() if "answer" not in q and not run.over}
+    return RunRow(run.id, run.name, run.state, run.by, run.started, run.ended, run.attempt, run.result, run.error, asks)
