@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -283,3 +284,20 @@ def test_eight_editors_at_once_keep_all_their_changes(tmp_path: Path) -> None:
     queues = YamlFile(path).load()[1]["queues"]
     assert sorted(queues) == sorted(["ci", *(f"q{e}-{n}" for e in range(8) for n in range(5))])
     assert "# one is enough" in path.read_text()
+
+
+def test_threads_that_edit_and_reload_one_configuration_keep_every_change_in_force(tmp_path: Path) -> None:
+    path = tmp_path / ".aegis.yaml"
+    path.write_text("queues: {}\n")
+    config = Config(tmp_path, {"queues": dict[str, Queue]}, {}, ())
+
+    def edits(n: int) -> None:
+        for m in range(5):
+            name = f"q{n}-{m}"
+            config.edit(lambda document, name=name: document["queues"].update({name: {"agent": "a"}}))
+            config.reload()
+            assert name in config.section("queues")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(edits, range(8)))
+    assert sorted(config.section("queues")) == sorted(f"q{n}-{m}" for n in range(8) for m in range(5))

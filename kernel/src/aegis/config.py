@@ -37,16 +37,19 @@ class Config:
         self.root, self._file = root, YamlFile(root / FILE)
         self._models = {name: m if isinstance(m, TypeAdapter) else TypeAdapter(m) for name, m in sections.items()}
         self._drivers, self._plugins, self._found = dict(drivers), tuple(plugins), ""
-        self._sections, self.profiles, self._default = self._check(*self._file.load())
+        self._enforce(self._check(*self._file.load()))
+
+    def _enforce(self, found: _Checked) -> None:
+        self._sections, self.profiles, self._default = found
 
     def reload(self) -> None:
         """Read the files again; raises `ConfigError` with file, line, key and the nearest valid choice."""
-        self._sections, self.profiles, self._default = self._check(*self._file.load())
+        with self._file.locked():  # an edit under way is in force before this or after it
+            self._enforce(self._check(*self._file.load()))
 
     def edit(self, change: Callable[[CommentedMap], None]) -> None:
         """Change `.aegis.yaml` and take it into force, or raise `ConfigError` and leave both as they were."""
-        self._file.edit(change, self._check)
-        self.reload()
+        self._file.edit(change, self._check, self._enforce)
 
     def section(self, name: str) -> Any:
         """Return the validated section of this name, with its defaults where the files say nothing."""

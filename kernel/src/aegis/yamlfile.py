@@ -6,7 +6,8 @@ import fcntl
 import io
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,11 @@ class YamlFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._yaml = YAML(typ="rt")
-        self._yaml.preserve_quotes, self._yaml.width = True, 4096
 
     def load(self, text: str | None = None) -> tuple[CommentedMap, dict[str, Any]]:
         """Return the document (of the file, unless a text is given) and its plain values; raises `ConfigError`."""
         try:
-            document = self._yaml.load(self._text() if text is None else text)
+            document = _yaml().load(self._text() if text is None else text)
             document = CommentedMap() if document is None else document
             if not isinstance(document, CommentedMap):
                 raise ValueError(f"the file must be a mapping of sections, not {str(document)[:40]!r}")
@@ -65,27 +64,40 @@ class YamlFile:
             document = document[key]
         return line
 
-    def edit(
-        self, change: Callable[[CommentedMap], None], check: Callable[[CommentedMap, dict[str, Any]], Any]
-    ) -> None:
-        """Change the document, keep its comments, and replace the file once `check` accepts the result.
-
-        The file's mode stays, a symbolic link stays a link; editors of the same file wait for one another.
-        """
+    @contextmanager
+    def locked(self) -> Iterator[Path]:
+        """Keep every other editor waiting, whatever its process; gives the file that a link may stand for."""
         real = self.path.resolve()
         (real.parent / ".aegis").mkdir(exist_ok=True)
         with (real.parent / ".aegis" / ".edit.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            yield real
+
+    def edit(
+        self, change: Callable[[Any], None], check: Callable[..., Any], done: Callable[[Any], None] = lambda found: None
+    ) -> None:
+        """Change the document, keep its comments, and replace the file once `check` accepts the result.
+
+        `done` gets what `check` found before the next editor begins. The file's mode stays, and so does a link to it.
+        """
+        with self.locked() as real:
             document, out = self.load()[0], io.StringIO()
             change(document)
-            self._yaml.dump(document, out)
-            check(*self.load(out.getvalue()))
+            _yaml().dump(document, out)
+            found = check(*self.load(out.getvalue()))
             with tempfile.NamedTemporaryFile("w", dir=real.parent, prefix=f".{real.name}.", delete=False) as file:
                 file.write(out.getvalue())
                 file.flush()
                 os.fchmod(file.fileno(), real.stat().st_mode & 0o7777 if real.exists() else 0o644)
                 os.fsync(file.fileno())
             os.replace(file.name, real)
+            done(found)
+
+
+def _yaml() -> YAML:
+    yaml = YAML(typ="rt")  # it holds the state of a load: one for each
+    yaml.preserve_quotes, yaml.width = True, 4096
+    return yaml
 
 
 def _plain(value: Any, left: list[int], depth: int) -> Any:

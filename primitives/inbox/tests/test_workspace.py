@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import trio
+
 from aegis import Caller, Kernel
 from aegis.testing.echo import EchoPlugin
 
@@ -52,6 +54,21 @@ async def test_an_agent_whose_session_is_lost_reads_the_record_of_it_once(kernel
     async with kernel_with(**plugins) as kernel:
         assert await reopened(kernel) == {"ann": "resumed"}
         assert kernel.roster.find("ann").session_id == session
+
+
+async def test_those_shown_again_while_they_still_sleep_are_waited_for(kernel_with, plugins, echo: EchoPlugin):
+    handles = [f"ann-{n}" for n in range(8)]  # so many that one is shown before its task runs
+    async with kernel_with(**plugins) as kernel:
+        for handle in handles:
+            await kernel.roster.spawn("echo", handle)
+    async with kernel_with(**plugins) as kernel, trio.open_nursery() as nursery:
+
+        async def remark() -> None:
+            for agent in kernel.roster:
+                agent.note("budget", "almost spent")
+
+        nursery.start_soon(remark)
+        assert await reopened(kernel) == dict.fromkeys(handles, "resumed")
 
 
 async def test_mail_alone_brings_back_an_agent_whose_session_is_lost(kernel_with, plugins, echo: EchoPlugin):

@@ -10,7 +10,7 @@ from aegis.bus import Subscription
 from aegis.events import AgentChanged
 from aegis_inbox.messages import PEOPLE, Handle
 
-_UP, _DOWN = ("idle", "working"), ("stopped", "failed", "closed")
+_UP, _DOWN = ("idle", "working"), ("failed", "closed")
 
 
 class Reopened(msgspec.Struct, frozen=True):
@@ -51,14 +51,16 @@ class Workspace:
         return [*(done[x] for x in sleeping), *lost]
 
     async def _watch(self, news: Subscription, sleeping: dict[str, Agent], done: dict[str, Reopened]) -> None:
+        begun: set[str] = set()  # before that, one that is stopped is only shown again
         while len(done) < len(sleeping):
             for agent_id, events in await anext(news):
-                changes = [e.agent for e in events if isinstance(e, AgentChanged)]
-                if agent_id not in sleeping or agent_id in done or not changes:
-                    continue
-                agent = sleeping[agent_id]
-                state, reason = changes[-1]["state"], changes[-1]["reason"]
-                if state in _UP or state in _DOWN:
-                    outcome = changes[-1]["began"] if state in _UP else f"skipped: {reason or state}"
-                    done[agent_id] = Reopened(agent.handle, agent.profile_name, outcome)
-                    report(str(done[agent_id]))
+                for face in (e.agent for e in events if isinstance(e, AgentChanged)):
+                    if agent_id not in sleeping or agent_id in done:
+                        break
+                    state = face["state"]
+                    if state == "starting":
+                        begun.add(agent_id)
+                    elif state in _UP or state in _DOWN or agent_id in begun:
+                        outcome = face["began"] if state in _UP else f"skipped: {face['reason'] or state}"
+                        done[agent_id] = Reopened(face["handle"], face["profile"], outcome)
+                        report(str(done[agent_id]))
