@@ -124,3 +124,15 @@ async def test_without_its_meter_nothing_begins_under_a_budget(kernel_with, plug
             await trio.sleep(2)
         assert "its meter is down (KeyError('state'))" in (await turn(kernel, till, "ada")).reason
         assert (await turn(kernel, till, "eve")).outcome == "completed"
+
+
+@pytest.mark.parametrize(("text", "outcome"), [(START, "refused"), ("project: []", "completed")])
+async def test_books_that_cannot_be_opened_stop_what_is_capped(kernel_with, plugins, budgets, till, text, outcome):
+    budgets(text)
+    async with kernel_with(**plugins) as kernel:
+        kernel.ledger.book("budget").snapshot({"what": "no version of it ever wrote"}, 1)
+    async with kernel_with(**plugins) as kernel:
+        await kernel.roster.spawn("poor", "ada")
+        ended = await turn(kernel, till, "ada")
+        assert ended.outcome == outcome
+        assert ("aegis-budget could not start" in ended.reason) is (outcome == "refused")

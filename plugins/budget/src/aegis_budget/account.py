@@ -111,7 +111,7 @@ class Account:
 
     def since(self, seconds: int) -> Iterable[Record]:
         """Yield the spendings of the last so many seconds, oldest first."""
-        where = "book='budget' and kind='spent' and json_extract(data, '$.when') > ? order by seq"
+        where = "book='budget' and kind='spent' and json_extract(cast(data as text), '$.when') > ? order by seq"
         return self._kernel.ledger.select(where, self.now() - seconds)
 
     def unsettled(self) -> list[Record]:
