@@ -46,7 +46,7 @@ async def spend(kernel: Kernel, till: Till, notes: Path, handle: str, *steps: in
     note(notes, "heard", turn=turn)
     for step in steps:
         session.use(step)
-        await settled()
+        await settled(kernel)
         note(notes, "metered", turn=turn, tokens=session.tokens)
     session.end(last=last)
     await kernel.post.wait_turn(message)
@@ -58,7 +58,7 @@ async def day(disk: Path, notes: Path) -> None:
     till = Till()
     plugins = {"till": till, "budget": aegis_budget.plugin}
     async with open_kernel(disk, plugins=plugins, environment={}) as kernel:
-        await settled()
+        await settled(kernel)
         await kernel.roster.spawn("poor", "ada")
         await spend(kernel, till, notes, "ada", last=4_000)
         await spend(kernel, till, notes, "ada", 8_000, 8_000, last=500)

@@ -102,10 +102,12 @@ class Till:
         return [self]
 
 
-async def settled() -> None:
-    """Return once everybody waits; commits happen in threads, and are waited for."""
-    for _ in range(3):
-        await trio.testing.wait_all_tasks_blocked(0.005)
+async def settled(kernel: Kernel) -> None:
+    """Return once everybody waits and the disk has what was given to it, however slow it is."""
+    for _ in range(2):
+        await trio.testing.wait_all_tasks_blocked(0.002)
+        await kernel.ledger.append()
+    await trio.testing.wait_all_tasks_blocked(0.002)
 
 
 async def until(condition) -> None:
@@ -129,10 +131,22 @@ async def turn(kernel: Kernel, till: Till, handle: str, tokens: int = 0, **how: 
     with trio.move_on_after(0.5):
         await session.begun.wait()
         session.end(last=tokens, **how)
+    return await over(kernel, message)
+
+
+async def over(kernel: Kernel, message: str) -> TurnEnded:
+    """Return how the turn of a message ended, once the books have it."""
     with trio.fail_after(20):
         ended = await kernel.post.wait_turn(message)
-    await until(lambda: kernel.roster.find(handle).turn is None)
-    await settled()
+    if any(verb.plugin == "budget" for verb in kernel.verbs):
+        book = kernel.ledger.book("budget")
+
+        def written() -> bool:
+            kinds = {record.kind for record in book.find(ended.turn)}
+            return bool(kinds & {"spent", "released"}) or (ended.outcome == "refused" and not kinds)
+
+        await until(written)
+    await settled(kernel)
     return ended
 
 

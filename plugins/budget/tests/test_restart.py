@@ -20,7 +20,7 @@ async def crashed(kernel_with, plugins, project, tmp_path, tokens=0):
         await tell(kernel, "ada")
         await session.begun.wait()
         session.use(tokens)
-        await settled()
+        await settled(kernel)
         return shutil.copytree(project, tmp_path / "left", ignore=shutil.ignore_patterns("*.sock"))
 
 
@@ -34,7 +34,7 @@ async def test_a_turn_in_flight_counts_what_was_reserved(kernel_with, plugins, p
     left = await crashed(kernel_with, plugins, project, tmp_path, 5_000)
     for _ in range(2):
         async with again(left, clock) as kernel:
-            await settled()
+            await settled(kernel)
             sheet = await call(kernel, "show", scope="profile:poor")
             assert (sheet.budgets[0].spent, sheet.budgets[0].reserved) == ("0.30", "0")
             [spend] = sheet.spends
@@ -45,7 +45,7 @@ async def test_or_what_was_metered_when_that_was_more(kernel_with, plugins, proj
     budgets(CAP)
     left = await crashed(kernel_with, plugins, project, tmp_path, 50_000)
     async with again(left, clock) as kernel:
-        await settled()
+        await settled(kernel)
         assert await spent(kernel, "profile:poor") == Decimal("0.80"), "what was reserved beyond it, too"
 
 
@@ -58,7 +58,7 @@ async def test_a_turn_under_no_budget_that_ended_just_before_is_found(kernel_wit
     budgets(CAP)
     for _ in range(2):
         async with kernel_with(**plugins) as kernel:
-            await settled()
+            await settled(kernel)
             assert {(t.by, t.name): (t.usd, t.turns) for t in await call(kernel, "spent")} == {
                 ("agent", "eve"): ("0.20", 1), ("profile", "rich"): ("0.20", 1), ("project", ""): ("0.20", 1),
             }  # fmt: skip

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from budget_stage import NIGHTLY, STEP, Till, call, config, settled
+from budget_stage import NIGHTLY, STEP, Till, call, config, settled, until
 
 import aegis_budget.plugin
 from aegis import Kernel, Refused, open_kernel
@@ -97,13 +97,13 @@ class Story:
             till = Till()
             plugins = {"till": till, "budget": aegis_budget.plugin}
             async with open_kernel(place, plugins=plugins, clock=self.clock, environment={}) as kernel:
-                await settled()
+                await settled(kernel)
                 self.wake(kernel)
                 how = ""
                 while left and not how:
                     left -= 1
                     how = await self.step(kernel, till)
-                    await settled()
+                    await settled(kernel)
                     if how != "crash":
                         await self.look(kernel, till)
                 if how == "crash":
@@ -181,7 +181,7 @@ class Story:
     async def send(self, kernel: Kernel, agent, task: str = "") -> None:
         envelope = kernel.post.envelope("human:anna", agent.id, "go", sender_id="human:anna", task_id=task)
         await kernel.post.deliver(envelope)
-        await settled()
+        await settled(kernel)
         receipt = kernel.post.receipt(envelope.id)
         if receipt.outcome == "refused":
             assert "over budget" in receipt.reason, receipt.reason
@@ -218,6 +218,7 @@ class Story:
         for agent in kernel.roster:
             flying, turn = self.flying.get(agent.id), agent.turn
             if flying and flying.turn is not turn:
+                await until(lambda key=flying.turn.id: kernel.ledger.book("budget").find(key)[-1].kind == "spent")
                 [record] = [r for r in kernel.ledger.book("budget").find(flying.turn.id) if r.kind == "spent"]
                 assert record.data["output_tokens"] == flying.session.tokens
                 self.seen["ended"] += 1

@@ -1,7 +1,7 @@
 """Tasks of queues: admitted before a worker is hired, taken over by its first turn, given back else."""
 
 import pytest
-from budget_stage import ANNA, NIGHTLY, STEP, call, settled, spent, tell
+from budget_stage import ANNA, NIGHTLY, STEP, call, over, settled, spent, tell
 
 from aegis import NotFound, Refused
 
@@ -79,7 +79,7 @@ async def work(kernel, till, task, *, hire="w"):
     message = await tell(kernel, hire, task_id=task)
     session = till.sessions[worker.id]
     await session.begun.wait()
-    await settled()
+    await settled(kernel)
     return session, message
 
 
@@ -91,8 +91,7 @@ async def test_the_first_turn_of_the_task_takes_the_reservation_over(kernel, til
     await call(kernel, "release", by=NIGHTLY, task="t1")
     assert await reserved(kernel) == "0.30", "what a turn took over is the turn's"
     session.end(last=5_000)
-    await kernel.post.wait_turn(message)
-    await settled()
+    await over(kernel, message)
     assert str(await spent(kernel, "queue:nightly")) == "0.05"
     assert await reserved(kernel) == "0.10"
     [status] = (await call(kernel, "status"))["queues"]
@@ -103,10 +102,9 @@ async def test_a_worker_is_held_to_what_its_queue_handed_over(kernel, till):
     await admit(kernel, "t1")
     session, message = await work(kernel, till, "t1")
     session.use(40_000)
-    assert (await kernel.post.wait_turn(message)).outcome == "cancelled"
-    await settled()
+    assert (await over(kernel, message)).outcome == "cancelled"
     again = await tell(kernel, "w")
-    assert "queue 'nightly' over budget" in (await kernel.post.wait_turn(again)).reason
+    assert "queue 'nightly' over budget" in (await over(kernel, again)).reason
     status = await call(kernel, "status", queue="nightly")
     assert (status["name"], status["allowed"], status["unblock_at"][:10]) == ("nightly", False, "2026-01-05")
     assert [c["constraint"] for c in status["blocked_by"]] == ["usd"]
@@ -118,8 +116,7 @@ async def test_every_scope_must_allow_it(kernel, till, budgets):
     await admit(kernel, "t1", budgets=[])
     session, message = await work(kernel, till, "t1")
     session.end(last=1_000)
-    await kernel.post.wait_turn(message)
-    await settled()
+    await over(kernel, message)
     with pytest.raises(Refused) as refused:
         await admit(kernel, "t2", budgets=[])
     assert refused.value.data["profile"] == "poor"
@@ -132,7 +129,7 @@ async def test_a_restart_gives_back_what_no_turn_took(kernel_with, plugins, budg
     async with kernel_with(**plugins) as kernel:
         await admit(kernel, "t1")
     async with kernel_with(**plugins) as kernel:
-        await settled()
+        await settled(kernel)
         assert await reserved(kernel) == "0", "and the queue's own budgets are remembered"
         assert (await admit(kernel, "t1")).usd == "0.20"
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 import trio
-from budget_stage import ANNA, STEP, call, settled, spent, tell, turn, until
+from budget_stage import ANNA, STEP, call, over, settled, spent, tell, turn, until
 
 from aegis import Caller
 from aegis.events import Notice, Usage
@@ -41,8 +41,7 @@ async def test_a_turn_is_reserved_for_and_then_counted(kernel, till):
     [record] = kernel.ledger.book("budget").newest("reserved", 5)
     assert record.key == kernel.roster.find("ada").turn.id
     session.end(last=25_000)
-    await kernel.post.wait_turn(message)
-    await settled()
+    await over(kernel, message)
     assert await reserved(kernel) == "0"
     assert await spent(kernel, "profile:poor") == Decimal("0.25")
 
@@ -75,16 +74,16 @@ async def test_the_window_opens_again(kernel, till, clock):
 async def test_twenty_at_once_against_a_cent_are_as_many_as_fit(kernel, till):
     agents = [await kernel.roster.spawn("poor", f"a{n}") for n in range(20)]
     messages = [await tell(kernel, agent.handle) for agent in agents]
-    await settled()
+    await settled(kernel)
     begun = [agent for agent in agents if till.sessions[agent.id].heard]
     assert len(begun) == 3
     held = kernel.ledger.book("budget").newest("reserved", 50)
     assert [Decimal(r.data["usd"]) for r in held] == [Decimal("0.002"), Decimal("0.004"), Decimal("0.004")]
     for agent in begun:
         till.sessions[agent.id].end(last=400)
-    outcomes = [(await kernel.post.wait_turn(message)).outcome for message in messages]
+    outcomes = [(await over(kernel, message)).outcome for message in messages]
     assert outcomes.count("completed") == 3 and outcomes.count("refused") == 17
-    await settled()
+    await settled(kernel)
     assert await spent(kernel) == Decimal("0.012")
 
 
@@ -95,13 +94,12 @@ async def test_a_turn_that_passes_its_reservation_reserves_more_while_there_is_r
     steps = []
     for _ in range(9):
         session.use(10_000)
-        await settled()
+        await settled(kernel)
         steps.append(await reserved(kernel))
     assert steps == ["0.30", "0.30", "0.30", "0.70", "0.70", "0.70", "0.70", "1", "1"]
     assert not session.interrupts
     session.use(10_000)
-    assert (await kernel.post.wait_turn(message)).outcome == "cancelled"
-    await settled()
+    assert (await over(kernel, message)).outcome == "cancelled"
     assert session.interrupts == 1
     assert await spent(kernel, "profile:poor") == 1
 
@@ -123,13 +121,13 @@ async def test_a_turn_may_finish_and_nothing_else_begins(kernel, till):
     message = await tell(kernel, "ada")
     await session.begun.wait()
     session.use(250_000)
-    await settled()
+    await settled(kernel)
     await ada(kernel, till, handle="eve")
     assert (await turn(kernel, till, "eve")).outcome == "refused"
     session.end()
-    assert (await kernel.post.wait_turn(message)).outcome == "completed"
+    assert (await over(kernel, message)).outcome == "completed"
     assert not session.interrupts
-    await settled()
+    await settled(kernel)
     assert await spent(kernel, "profile:poor") == Decimal("2.50")
 
 
@@ -153,10 +151,10 @@ async def test_what_was_metered_counts_when_the_end_says_nothing(kernel, till):
     message = await tell(kernel, "ada")
     await session.begun.wait()
     session.use(50_000)
-    await settled()
+    await settled(kernel)
     till.sessions.clear()
     await kernel.roster.close(kernel.roster.find("ada"))
-    assert (await kernel.post.wait_turn(message)).outcome == "interrupted"
+    assert (await over(kernel, message)).outcome == "interrupted"
     assert await spent(kernel, "profile:poor") == Decimal("0.50")
 
 
@@ -167,7 +165,7 @@ async def test_a_turn_that_the_cli_never_took_gives_its_reservation_back(kernel,
     await session.begun.wait()
     assert await reserved(kernel) == "0.30"
     await kernel.roster.close(kernel.roster.find("ada"))
-    await settled()
+    await settled(kernel)
     assert await reserved(kernel) == "0"
     assert await spent(kernel, "profile:poor") == 0
 
@@ -220,7 +218,7 @@ async def test_one_warning_at_four_fifths_taken_back_below(kernel, till, autojum
     await turn(kernel, till, "ada", 1_000)
     assert agent.notes["budget"] == "profile:poor: over $0.80 of $1 in 1h is spent"
     await trio.sleep(3_602)
-    await settled()
+    await settled(kernel)
     assert "budget" not in agent.notes
 
 
@@ -265,13 +263,13 @@ async def test_a_late_reading_is_not_the_next_turns(kernel, till):
     session = await ada(kernel, till)
     await turn(kernel, till, "ada", 10_000)
     session.say(Usage(output=90_000))  # between two turns
-    await settled()
+    await settled(kernel)
     message = await tell(kernel, "ada")
     await session.begun.wait()
-    await settled()
+    await settled(kernel)
     assert await reserved(kernel) == "0.30"
     session.end()
-    await kernel.post.wait_turn(message)
+    await over(kernel, message)
 
 
 async def test_people_see_who_spent_it(kernel, till):
