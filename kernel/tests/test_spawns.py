@@ -28,8 +28,8 @@ KINDS = tuple(product(PERMISSIONS, VERBS, FOLDERS))
 
 def powers(permission: str, verbs: list[str] | None, folder: str | None) -> set[tuple[str, ...]]:
     """Return everything such an agent may do: what nobody is asked about, and whether it may ask at all."""
-    home = (Path("/root/project") / (folder or ".")).resolve()
-    inside = {file for file in FILES if (Path("/root/project") / file).resolve().is_relative_to(home)}
+    home = (Path("/srv/project") / (folder or ".")).resolve()
+    inside = {file for file in FILES if (Path("/srv/project") / file).resolve().is_relative_to(home)}
     may = {("use", name) for name in NAMES if verbs is None or any(fnmatchcase(name, v) for v in verbs)}
     may |= {("read", file) for file in inside}
     may |= {("ask",)} if permission != "read" else set()
