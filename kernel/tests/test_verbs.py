@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field
 
 from aegis.app import Kernel
 from aegis.callers import Caller
-from aegis.client import LocalClient
 from aegis.errors import AegisError, NotFound, Refused
 from aegis.events import VerbsChanged
 from aegis.testing.plugin import Opened
@@ -127,11 +126,9 @@ async def test_everything_a_surface_needs_comes_from_the_signature(kernel: Kerne
 
 
 async def test_values_are_json_at_every_surface(kernel: Kernel) -> None:
-    client = LocalClient(kernel, SAM)
-    assert await client.call("shape list") == [{"where": {"x": 1, "y": 0}, "by": "human:sam"}]
+    assert plain(await kernel.verbs.call(SAM, "shape list")) == [{"where": {"x": 1, "y": 0}, "by": "human:sam"}]
     assert plain({"p": Point(x=1), "s": {1}}) == {"p": {"x": 1, "y": 0}, "s": [1]}
-    assert await client.complete("verb") == ["shape draw", "shape list", "shape wipe"]
-    assert (await client.snapshot())["caller"] == "human:sam"
+    assert kernel.verbs.completions("verb") == ["shape draw", "shape list", "shape wipe"]
 
 
 async def test_progress_reaches_who_listens_and_only_them(kernel: Kernel) -> None:

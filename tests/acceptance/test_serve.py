@@ -13,6 +13,7 @@ import pytest
 from aegis.errors import AegisError
 from aegis.project import Project
 from aegis_cli.blocking import BlockingClient
+from aegis_cli.door import socket_of
 
 NOBODY = 65534
 WORKING = {
@@ -59,7 +60,7 @@ def test_signals_end_it(house, number, record_property):
     with house.serving() as server:
         report(record_property, number.name, house.end(server, number))
         assert server.returncode == 0
-    assert not Project(house.root).socket.exists()
+    assert not socket_of(Project(house.root)).exists()
 
 
 @pytest.mark.parametrize("after", ["import", "kernel.lock", "ledger.db", "control.sock"])
@@ -140,7 +141,7 @@ def test_another_user_is_refused(house):
             project = Project(house.root)
             assert "belongs to another user" in as_nobody(project)
             project.state.chmod(0o755)
-            project.socket.chmod(0o666)
+            socket_of(project).chmod(0o666)
             assert "sent this user away" in as_nobody(project)
             assert house.json("sessions") == []
     finally:
@@ -298,7 +299,7 @@ def screen(house):
 
 def test_without_arguments_it_is_the_kernel_and_a_console(house, screen):
     console = screen("--agent", "scripted")
-    house.eventually(lambda: Project(house.root).socket.exists() and console.draw(), "a kernel behind a console")
+    house.eventually(lambda: socket_of(Project(house.root)).exists() and console.draw(), "a kernel behind a console")
     house.eventually(lambda: len(house.json("sessions")) == 1, "the agent that was asked for")
     house.run("stop")
     house.eventually(console.ended, "the console's end")

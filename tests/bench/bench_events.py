@@ -31,6 +31,7 @@ from aegis.driver import Probe, Profile, Seat
 from aegis.events import Event, Text, TurnEnded
 from aegis.plugins import GROUP
 from aegis.processes import Command, Process
+from aegis_cli.door import socket_of
 from aegis_cli.running import settle_memory
 
 LINES, IDLE = 150_000, 1_000
@@ -205,13 +206,13 @@ async def stream(root: Path, file: Path, profile: bool) -> dict[str, float]:
         settle_memory()
         agent = await kernel.roster.spawn("bench", "talker")
         async with trio.open_nursery() as nursery:
-            async with calling(kernel.project.socket) as took:
+            async with calling(socket_of(kernel.project)) as took:
                 await trio.sleep(1.5)
                 quiet = list(took)
             seen = [[0], [0], [0]]
             for one in seen:
                 nursery.start_soon(watch, kernel, one)
-            other = calling(kernel.project.socket)
+            other = calling(socket_of(kernel.project))
             took = await other.__aenter__()
             profiler = cProfile.Profile()
             if profile:

@@ -10,11 +10,12 @@ import msgspec
 import pytest
 import trio
 
-from aegis import AegisError, Caller, NotFound, Refused, hookimpl, report, verb
+from aegis import AegisError, Caller, NotFound, Refused, hookimpl, open_kernel, report, verb
 from aegis.events import Notice, Text
 from aegis.project import Project
 from aegis_cli import plugin as cli
 from aegis_cli.blocking import BlockingClient, NotRunning
+from aegis_cli.door import socket_of
 from aegis_cli.remote import connected
 
 
@@ -99,7 +100,7 @@ async def test_an_error_comes_as_itself(how, kind, code, kernel, project):
 
 
 async def test_hanging_up_cancels_the_call(kernel, project, verbs):
-    async with connected(str(kernel.project.socket)) as client, trio.open_nursery() as nursery:
+    async with connected(str(socket_of(kernel.project))) as client, trio.open_nursery() as nursery:
         nursery.start_soon(client.call, "hang")
         await verbs.began.wait()
         nursery.cancel_scope.cancel()
@@ -108,7 +109,7 @@ async def test_hanging_up_cancels_the_call(kernel, project, verbs):
 
 
 async def test_a_watcher_sees_what_happens_and_one_that_hung_up_disturbs_nobody(kernel, project):
-    path = str(kernel.project.socket)
+    path = str(socket_of(kernel.project))
     async with connected(path) as client:
         async with connected(path) as other, other.watch():
             pass
@@ -128,7 +129,7 @@ async def test_a_watcher_sees_what_happens_and_one_that_hung_up_disturbs_nobody(
 
 async def test_a_client_learns_that_the_kernel_ended(kernel_with, plugins):
     async with kernel_with(**plugins) as kernel:
-        client = await kernel.supervisor._nursery.start(_attached, str(kernel.project.socket))  # noqa: SLF001
+        client = await kernel.supervisor._nursery.start(_attached, str(socket_of(kernel.project)))  # noqa: SLF001
     assert client.ended.is_set()
 
 
@@ -139,14 +140,14 @@ async def _attached(path, task_status):
 
 
 async def test_only_this_user_may_open_it(kernel):
-    assert kernel.project.socket.stat().st_mode & 0o777 == 0o600
+    assert socket_of(kernel.project).stat().st_mode & 0o777 == 0o600
     assert kernel.project.state.stat().st_mode & 0o777 == 0o700
 
 
 async def test_what_is_no_request_ends_nothing_but_itself(kernel, project):
     def nonsense():
         with socket.socket(socket.AF_UNIX) as line:
-            line.connect(str(kernel.project.socket))
+            line.connect(str(socket_of(kernel.project)))
             line.sendall(b'\xff\n[]\n{"jsonrpc":"2.0","id":1,"method":"nope"}\n{"id":2,"method":"call","params":[]}\n')
             answers = b""
             while answers.count(b"\n") < 2:
@@ -158,8 +159,20 @@ async def test_what_is_no_request_ends_nothing_but_itself(kernel, project):
     assert "there is no verb" in answers[2]
 
 
+async def test_a_project_far_down_has_its_socket_in_a_private_folder_elsewhere(plugins, environment, tmp_path):
+    deep = tmp_path.joinpath(*["far-down"] * 12)
+    deep.mkdir(parents=True)
+    async with open_kernel(deep, plugins=plugins, environment=environment) as kernel:
+        path = socket_of(kernel.project)
+        assert len(str(path)) < 108
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+        async with connected(str(path)) as client:
+            assert (await client.hello())["root"] == str(deep)
+    assert not path.exists()
+
+
 async def test_quit_is_asked_for_over_the_socket(kernel):
-    async with connected(str(kernel.project.socket)) as client:
+    async with connected(str(socket_of(kernel.project))) as client:
         await client.quit()
     with trio.fail_after(5):
         await kernel.quit.wait()
@@ -175,7 +188,7 @@ def listening(project):
     folder = Project(project)
     folder.prepare()
     with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(folder.socket))
+        door.bind(str(socket_of(folder)))
         door.listen()
         yield door, folder
 

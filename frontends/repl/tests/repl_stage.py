@@ -18,10 +18,11 @@ import trio.testing
 
 from aegis import Caller, Completes, PermissionRequest, Probe, Profile, hookimpl, open_kernel, verb
 from aegis import events as e
-from aegis.client import LocalClient
 from aegis.project import Project
 from aegis_approvals import plugin as approvals
 from aegis_cli import control, remote
+from aegis_cli.door import socket_of
+from aegis_cli.local import LocalClient
 from aegis_repl.plugin import ReplConsole
 
 ME = Caller("human", "anna")
@@ -204,7 +205,7 @@ async def attach(folder: str) -> int:
     """Sit at a console in a process of its own, which ends when the kernel does."""
     left = 1
     async with (
-        remote.connected(str(Project(Path(folder).resolve()).socket)) as client,
+        remote.connected(str(socket_of(Project(Path(folder).resolve())))) as client,
         trio.open_nursery() as nursery,
     ):
 

@@ -1,4 +1,4 @@
-"""Where a project keeps what aegis needs: configuration, state folder, lock, control socket."""
+"""Where a project keeps what aegis needs: configuration, state folder, lock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import NamedTuple
 from aegis.errors import AegisError, Busy
 
 FILE = ".aegis.yaml"
-_LONGEST_SOCKET = 100  # bytes; the system's own limit for a socket's path is 108 on Linux and 104 on macOS
 
 
 def find_project_root(start: Path | None = None) -> Path:
@@ -32,24 +31,11 @@ class Project(NamedTuple):  # no dataclass: every one-shot command would pay for
         """Where everything durable lives."""
         return self.root / ".aegis" / "state"
 
-    @property
-    def socket(self) -> Path:
-        """The control socket: in the state folder, or in a private folder elsewhere when that path is too long."""
-        path = self.state / "control.sock"
-        if len(os.fsencode(path)) <= _LONGEST_SOCKET:
-            return path
-        import hashlib  # noqa: PLC0415 - needed here only, paid for by every one-shot command
-        import tempfile  # noqa: PLC0415 - the same
-
-        name = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:20]
-        return Path(tempfile.gettempdir()) / f"aegis-{os.getuid()}" / f"{name}.sock"
-
     def prepare(self) -> None:
-        """Make the folders, private to the user; raises `AegisError` when that cannot be."""
+        """Make the state folder, private to the user; raises `AegisError` when that cannot be."""
         try:
-            for folder in {self.state, self.socket.parent}:
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                folder.chmod(0o700)  # fails when the folder is another user's
+            self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.state.chmod(0o700)  # fails when the folder is another user's
             (self.state / ".gitignore").write_text("*\n")
         except OSError as error:
             raise AegisError(f"cannot keep state in {self.state}: {error}") from None

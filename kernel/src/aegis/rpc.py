@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 over newline-delimited JSON on trio streams: the control socket's and ACP's common tongue."""
+"""JSON-RPC 2.0 over newline-delimited JSON: the control socket's and ACP's common tongue."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import msgspec
 import trio
 
 from aegis.errors import AegisError
-from aegis.patience import send_whole
 
 Handler = Callable[[str, Any], Awaitable[Any]]
 Writer = Callable[[bytes], Awaitable[None]]
@@ -119,39 +118,3 @@ class Connection:
         self._serving.pop(str(number), None)
         with suppress(RpcError):  # it hung up before the answer
             await self._send({"id": number, **answer})
-
-
-def line_reader(stream: trio.abc.ReceiveStream) -> Reader:
-    """Return a reader of whole lines from a stream; it gives an empty list at the end."""
-    rest = bytearray()
-
-    async def read() -> list[bytes]:
-        while True:
-            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                if chunk := await stream.receive_some(65_536):
-                    start = len(rest)
-                    rest.extend(chunk)
-                    if (end := rest.rfind(b"\n", start)) >= 0:
-                        lines = bytes(rest[:end]).split(b"\n")
-                        del rest[: end + 1]
-                        return lines
-                    continue
-            return []
-
-    return read
-
-
-def line_writer(stream: trio.abc.SendStream, patience: float = 30) -> Writer:
-    """Return a writer that sends whole lines; a peer that reads nothing for `patience` seconds is taken for gone."""
-    lock = trio.Lock()
-
-    async def write(data: bytes) -> None:
-        try:
-            async with lock:
-                if await send_whole(stream, data, patience):
-                    return
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise RpcError(CLOSED, "the connection is closed") from None
-        raise RpcError(CLOSED, f"the other side read nothing for {patience:g} s")
-
-    return write

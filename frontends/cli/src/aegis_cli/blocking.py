@@ -12,6 +12,7 @@ from typing import Any
 from aegis import errors
 from aegis.errors import AegisError
 from aegis.project import Project
+from aegis_cli.door import socket_of
 
 _HELLO = 5.0  # seconds a healthy kernel never needs to answer what takes no work
 
@@ -32,7 +33,7 @@ class BlockingClient:
         self._number = 0
 
     def __enter__(self) -> BlockingClient:
-        path, root = self._project.socket, self._project.root
+        path, root = socket_of(self._project), self._project.root
         self._socket.settimeout(self._patience)
         try:
             self._socket.connect(str(path))

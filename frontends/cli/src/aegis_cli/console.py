@@ -11,11 +11,12 @@ from pathlib import Path
 import trio
 
 from aegis import AegisError, Busy, Client, ConfigError, Console, NotFound
-from aegis.client import LocalClient
 from aegis.plugins import Plugins
 from aegis.project import FILE, Project
 from aegis.supervise import first_of
 from aegis.yamlfile import YamlFile
+from aegis_cli.door import socket_of
+from aegis_cli.local import LocalClient
 from aegis_cli.remote import connected
 from aegis_cli.running import here, kernel_here, plainly, say, stoppable
 from aegis_cli.shell import Shell
@@ -50,7 +51,7 @@ async def _attach(project: Project, agent: str, clean: bool) -> int:
                     raise Busy(f"{busy}; --clean is for a kernel that starts, so end that one first") from None
             async with AsyncExitStack() as stack:
                 try:
-                    line = await stack.enter_async_context(connected(str(project.socket)))
+                    line = await stack.enter_async_context(connected(str(socket_of(project))))
                 except AegisError:
                     if trio.current_time() > deadline:
                         raise

@@ -15,10 +15,12 @@ import msgspec
 import trio
 
 from aegis.callers import Caller
-from aegis.client import LocalClient
 from aegis.errors import AegisError
-from aegis.rpc import INVALID, NO_METHOD, Connection, RpcError, line_reader, line_writer
+from aegis.rpc import INVALID, NO_METHOD, Connection, RpcError
 from aegis.verbs import plain, progress
+from aegis_cli.door import socket_of
+from aegis_cli.lines import line_reader, line_writer
+from aegis_cli.local import LocalClient
 
 if TYPE_CHECKING:
     from aegis.app import Kernel
@@ -65,7 +67,12 @@ class Control:
 
     async def run(self, started: trio.Event) -> None:
         """Listen until cancelled; the socket file is gone afterwards."""
-        path = self._kernel.project.socket
+        path = socket_of(self._kernel.project)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.parent.chmod(0o700)  # fails when the folder is another user's
+        except OSError as error:
+            raise AegisError(f"cannot keep the control socket in {path.parent}: {error}") from None
         path.unlink(missing_ok=True)  # the project's lock is ours, so nobody listens there any more
         with trio.socket.from_stdlib_socket(listening(str(path))) as door:
             started.set()

@@ -17,10 +17,10 @@ from typing import Any
 import trio
 
 from aegis import Client
-from aegis.client import LocalClient
 from aegis.events import AgentChanged, Delivered, Event
 from aegis.project import FILE
 from aegis_cli.console import first, served
+from aegis_cli.local import LocalClient
 from aegis_cli.render import printable
 from aegis_cli.running import here, kernel_here, say, stoppable
 from aegis_cli.shell import Shell, own_parser

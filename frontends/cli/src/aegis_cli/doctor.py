@@ -18,6 +18,7 @@ from aegis.project import FILE, Project
 from aegis.yamlfile import YamlFile
 from aegis_cli import render
 from aegis_cli.blocking import BlockingClient
+from aegis_cli.door import socket_of
 from aegis_cli.shell import Shell, installed_index, own_parser
 from aegis_cli.slips import slips
 from aegis_cli.stop import held
@@ -57,7 +58,7 @@ def examine(project: Project) -> dict[str, Any]:
         "project": str(project.root),
         "config": config,
         "kernel": kernel["text"],
-        "socket": str(project.socket),
+        "socket": str(socket_of(project)),
         "state": _state(project, problems),
         "disk_free": _disk(project, problems),
         "providers": drivers,

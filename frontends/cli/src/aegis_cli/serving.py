@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import trio
 
 from aegis.supervise import first_of
+from aegis_cli.door import socket_of
 from aegis_cli.running import kernel_here, settle_memory, stoppable, watch_faults
 from aegis_cli.shell import Shell
 
@@ -22,7 +23,7 @@ async def _serve(shell: Shell, signals: Sequence[signal.Signals], clean: bool) -
     async with stoppable(signals) as stop, kernel_here(shell.project.root, clean=clean) as kernel:
         stop.orderly = True
         settle_memory()
-        face = {"root": str(kernel.project.root), "pid": os.getpid(), "socket": str(kernel.project.socket)}
+        face = {"root": str(kernel.project.root), "pid": os.getpid(), "socket": str(socket_of(kernel.project))}
         shell.show(face, f"aegis runs in {face['root']} (pid {face['pid']}); `aegis stop` or Ctrl-C ends it")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_faults, kernel)

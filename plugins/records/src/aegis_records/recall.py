@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aegis import Caller, Kernel
 from aegis.envelope import quoted
 from aegis.events import TurnEnded
-from aegis.turn import Turn
+
+if TYPE_CHECKING:
+    from aegis.turn import Turn
 
 _SELF = Caller("system", "records")
 _TURNS, _LONGEST = 20, 40_000  # turns and characters that are told, the newest

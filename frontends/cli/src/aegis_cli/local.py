@@ -1,4 +1,4 @@
-"""The client in the kernel's own process; one across the control socket speaks the same (`frontend.Client`)."""
+"""The client in the kernel's own process; one across the control socket is in `remote`."""
 
 from __future__ import annotations
 
