@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from aegis.errors import LaunchError
+from aegis.errors import LaunchError, SessionGone
 from aegis.events import Notice, SessionStarted, Text, TurnEnded
 from aegis.testing.clock import TestClock, settled
 from aegis.testing.contract_base import of
@@ -82,6 +82,14 @@ async def test_an_agent_that_cannot_begins_anew_and_says_so(seats: Seats, fakecl
     assert of(Text, second)[0].text == f"1: {PRIMER}", "it is primed again"
     assert "cannot go on with a former session" in of(Notice, second)[0].text
     assert of(SessionStarted, second)[0].session_id != of(SessionStarted, first)[0].session_id
+
+
+async def test_a_session_that_repeats_nothing_is_another(seats: Seats, fakecli: Fake, tmp_path: Path) -> None:
+    """Qwen Code opens an empty one when it does not know the session that it is to load."""
+    command = [*fakecli(SCRIPT, speaks="acp"), "--no-resume", "--replay", "no"]
+    with pytest.raises(SessionGone, match="in which nothing was ever said"):
+        await twice(seats, command, tmp_path / "kept", "one", "again")
+    assert seats.left() == []
 
 
 async def test_a_session_that_never_had_a_turn_is_not_missed(seats: Seats, fakecli: Fake, tmp_path: Path) -> None:

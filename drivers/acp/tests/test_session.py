@@ -117,6 +117,15 @@ p = hear(); text(json.dumps(heard)); answer(p, stopReason="end_turn"); hear()
     )
 
 
+async def test_what_it_is_told_beside_the_protocol(seats: Seats, agent: Agent) -> None:
+    script = (
+        "hello(); n = hear(); answer(n, sessionId='s1'); p = hear(); text(json.dumps(n['params'].get('_meta')))" + END
+    )
+    [told] = of(Text, await said(seats, agent(script) | {"meta": {"its": {"own": [1]}}}))
+    [untold] = of(Text, await said(seats, agent(script)))
+    assert (told.text, untold.text) == ('{"its": {"own": [1]}}', "null")
+
+
 async def test_a_model_that_nobody_may_choose_is_refused(seats: Seats, agent: Agent) -> None:
     with pytest.raises(Refused, match="lets nobody choose its model"):
         async with seats.open(agent("opened(); hear()") | {"model": "large"}):
@@ -252,6 +261,24 @@ async def test_why_something_was_denied_is_told_with_the_next_prompt(seats: Seat
         await turn(session, "go")
         [told] = of(Text, await turn(session, "and now?"))
     assert told.text == "['Your request to use execute (rm x) was denied: not on a Friday', 'and now?']"
+
+
+async def test_an_agent_that_ends_its_turn_when_it_is_refused_was_not_interrupted(seats: Seats, agent: Agent) -> None:
+    async def decide(request: PermissionRequest) -> Decision:
+        return Decision("denied", "not on a Friday")
+
+    seats.decide = decide
+    script = TURN + "ask(7, title='rm x', kind='execute'); hear(); answer(p, stopReason='cancelled'); p = hear();"
+    script += "text('begun'); hear(); answer(p, stopReason='cancelled'); hear()"
+    async with seats.open(agent(script)) as session:
+        end = (await turn(session, "go"))[-1]
+        await session.send("go")
+        await heard(session, Text)
+        await session.interrupt()
+        [stopped] = of(TurnEnded, await heard(session, TurnEnded))
+    assert isinstance(end, TurnEnded)
+    assert (end.outcome, end.reason) == ("completed", "the agent ended its turn because execute was not allowed")
+    assert (stopped.outcome, stopped.reason) == ("cancelled", "interrupted")
 
 
 async def test_each_request_is_answered_once_whatever_its_ids(seats: Seats, agent: Agent) -> None:

@@ -1,4 +1,4 @@
-"""What agents were seen to say (Gemini CLI 0.61, OpenCode 1.18), as events."""
+"""What agents were seen to say (Gemini CLI 0.61, OpenCode 1.18, Qwen Code 0.15, codex-acp 0.16), as events."""
 
 from __future__ import annotations
 
@@ -56,6 +56,26 @@ def test_words_and_thoughts(translator: Translator) -> None:
     assert told(translator, "agent_thought_chunk", **text("****\nhm")) == [Thought("hm")]
     picture = {"content": {"type": "image", "data": "", "mimeType": "image/png"}}
     assert told(translator, "agent_message_chunk", **picture) == [Text("[image]")]
+
+
+def test_an_empty_chunk_says_nothing(translator: Translator) -> None:
+    assert told(translator, "agent_message_chunk", **text("")) == []
+    assert not translator.spoke
+
+
+@pytest.mark.parametrize(
+    ("number", "title", "name"),
+    [
+        ("call_83912751", "Edit /p/note.txt", "edit"),  # the model's own id
+        ("toolu_83912751_0", "Edit /p/note.txt", "edit"),
+        ("replace_1763694302001_0", "Edit /p/note.txt", "replace"),  # Gemini's
+        ("call_83912751", "handoff (aegis MCP Server): {}", "mcp__aegis__handoff"),
+        ("call_83912751", "see handoff (aegis MCP Server)", "edit"),
+    ],
+)
+def test_how_a_tool_is_named_where_nobody_names_it(translator: Translator, number: str, title: str, name: str) -> None:
+    call, _ = translator.asked(asking(number, title=title, kind="edit"))
+    assert (call.name or call.kind) == name
 
 
 def test_opencode_announces_before_it_knows_the_input(translator: Translator) -> None:
@@ -182,6 +202,19 @@ def test_gemini_says_tokens_beside_the_protocol(translator: Translator) -> None:
         None,
         {"gemini-2.5-pro": {"input": 5, "output": 2}},
     )
+
+
+def test_qwen_says_tokens_of_each_model_call(translator: Translator) -> None:
+    def tokens(read: int, wrote: int) -> dict[str, Any]:
+        return {"_meta": {"usage": {"inputTokens": read, "outputTokens": wrote, "cachedReadTokens": 1}}}
+
+    for read, wrote in ((5, 2), (7, 3)):
+        told(translator, "agent_message_chunk", **text("", **tokens(read, wrote)))
+    [end] = translator.ended({"stopReason": "end_turn"})
+    assert isinstance(end, TurnEnded) and end.usage == Usage(input=12, cache_read=2, output=5)
+    translator.begin()
+    [end] = translator.ended({"stopReason": "end_turn"})
+    assert isinstance(end, TurnEnded) and end.usage is None
 
 
 def test_a_context_that_shrinks_by_half_was_compacted(translator: Translator) -> None:

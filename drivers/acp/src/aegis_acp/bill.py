@@ -23,6 +23,7 @@ class Meter:
         self.paid: float | None = 0.0
         self._cost: float | None = None  # of the session
         self._used = self._size = 0
+        self._calls: dict[str, int] = {}  # tokens of the turn's model calls, of an agent that says them one by one
         self.compacted = False
 
     def update(self, said: UsageUpdate) -> Usage:
@@ -35,10 +36,15 @@ class Meter:
             self._cost = amount(said.cost.amount)
         return Usage(context_used=self._used, context_size=self._size)
 
+    def call(self, beside: Any) -> None:
+        """Take in what one call of the model took, if that is said beside a message."""
+        usage = mapping(mapping(beside).get("usage"))
+        self._calls = {key: count(usage.get(key)) + self._calls.get(key, 0) for key in usage} if usage else self._calls
+
     def turn(self, answer: dict[str, Any]) -> tuple[Usage | None, float | None, dict[str, Any]]:
         """Return tokens, dollars and tokens by model, as far as known, of the turn that ended with this answer."""
         quota = mapping(mapping(answer.get("_meta")).get("quota"))
-        usage = mapping(answer.get("usage"))
+        usage, self._calls = mapping(answer.get("usage")) or self._calls, {}
         tokens = {name: count(usage.get(key)) for name, key in _TOKENS.items()}
         tokens["output"] += count(usage.get("thoughtTokens"))
         if not usage:

@@ -12,7 +12,9 @@ from aegis_acp import v1
 from aegis_acp.values import mapping, text
 
 _WORD = re.compile(r"[A-Za-z][\w.-]*\Z")
-_NUMBERED = re.compile(r"([A-Za-z]\w*?)(?:__\1)?[-_]\d{5,}")  # Gemini's ids: write_file__write_file_1763694302001_0
+# Gemini's ids are made of the tool's name: write_file__write_file_1763694302001_0. The models' own ids are not.
+_NUMBERED = re.compile(r"(?!(?:call|toolu|tool|fc|msg)_)([A-Za-z]\w*?)(?:__\1)?[-_]\d{5,}")
+_SERVED = re.compile(r"(\w+) \((\w+) MCP Server\)")  # Qwen's title of a server's tool
 _NO_INPUT = frozenset({"cwd"})  # what OpenCode says of a tool whose input is still being written
 _NAMES = ("toolName", "tool_name", "tool")  # where agents put the tool's own name beside the protocol's fields
 _SAID = ("output", "error", "message", "stdout")  # where they put what it answered
@@ -62,6 +64,8 @@ class Call:
                 return found
         if numbered := _NUMBERED.match(said.tool_call_id):
             return numbered[1]
+        if served := _SERVED.match(said.title or ""):
+            return f"mcp__{served[2]}__{served[1]}"
         return said.title if said.title and _WORD.match(said.title) else ""
 
     @property

@@ -42,7 +42,8 @@ class Opening:
             info.get("version"),
         )
         capable = v1.capabilities(hello)
-        where = {"cwd": str(self._seat.cwd), "mcpServers": self._servers(capable)}
+        where: dict[str, Any] = {"cwd": str(self._seat.cwd), "mcpServers": self._servers(capable)}
+        where |= {"_meta": self._profile.meta} if self._profile.meta else {}
         session_id = await self._resumed(capable, where)
         resumed = bool(session_id)
         if not resumed:
@@ -86,8 +87,9 @@ class Opening:
         for way in ways:
             try:
                 self._offer = await self._session.request(way, {"sessionId": former} | where)
-                if way == "session/load":
-                    await self._session.settle()
+                if way == "session/load" and not await self._session.settle():
+                    why = "it opened one of this name in which nothing was ever said"
+                    raise SessionGone(f"{self._name} cannot go on with the session {former}: {why}")
                 return former
             except RpcError as error:
                 if error.code != NO_METHOD:  # one that it offers and does not have

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from aegis import Profile
@@ -21,3 +23,6 @@ class AcpProfile(Profile):
         False, description="it asks before everything that changes something, whatever its own settings say"
     )
     options: dict[str, str] = Field(default_factory=dict, description="its configuration options, by their ids")
+    meta: dict[str, Any] = Field(
+        default_factory=dict, description="what it is told beside the protocol when a session begins: its `_meta`"
+    )

@@ -21,6 +21,7 @@ from aegis_acp.values import mapping
 INVALID = -32602
 _START = 60.0  # seconds to answer a request that opens the session
 _WAITING = 2_000  # events not received yet, beyond which the agent is read no further
+_LATE = 0.5  # seconds after which one that has not begun to do so has nothing to repeat
 _SETTLE = 5.0  # seconds in which a loaded session may repeat itself
 _LEAVE = 0.3  # seconds to take a cancel before the process is ended
 
@@ -40,6 +41,7 @@ class AcpSession:
         self._lost: LaunchError | None = None
         self._busy = self._interrupted = self._cut = False
         self._opening, self._repeated = True, 0  # until the first turn nothing is said that belongs to one
+        self._begun_again = trio.Event()
         self._primer = "\n\n".join(seat.primer)
         self._history = Past.of(seat)
         tasks.start_soon(self._connection.run)
@@ -57,10 +59,10 @@ class AcpSession:
                 raise
         raise LaunchError(f"{self._process.command} has not answered {method!r} within {_START:.0f} s")
 
-    async def settle(self) -> None:
-        """Wait until a loaded session has said again all that it said before: some go on with it after their answer.
+    async def settle(self) -> bool:
+        """Wait until a loaded session has said again all that it said before; False when that was nothing.
 
-        It is over when between a request, any request, and its answer nothing of the past came.
+        Some go on with it after their answer: it is over when between a request and its answer nothing more came.
         """
         before = -1
         with trio.move_on_after(_SETTLE):
@@ -68,6 +70,10 @@ class AcpSession:
                 before = self._repeated
                 with suppress(RpcError):  # nobody has such a method
                     await self._connection.request("_aegis/ping", {})
+                if not self._repeated:
+                    with trio.move_on_after(_LATE):
+                        await self._begun_again.wait()
+        return self._repeated > 0
 
     def opened(self, started: SessionStarted, past: Past) -> None:
         """Be this session; one that was never told anything gets the primer with its first prompt."""
@@ -130,7 +136,7 @@ class AcpSession:
             answer = await self._connection.request("session/prompt", v1.prompt(self.session_id, texts))
             # One that was interrupted before it said anything did not complete, whatever it answers.
             cut = self._cut or (self._interrupted and not self._translator.spoke)
-            events = self._translator.ended(answer, cut=cut)
+            events = self._translator.ended(answer, cut=cut, stopped=self._interrupted)
         except RpcError as error:
             if self._lost:
                 return
@@ -198,5 +204,6 @@ class AcpSession:
             self.say([Unknown(params)])
         elif self._opening and mapping(update).get("sessionUpdate") in HISTORY:
             self._repeated += 1
+            self._begun_again.set()
         else:
             self.say(self._translator.update(update))

@@ -71,12 +71,17 @@ class Translator:
     # -------------------------------------------------------------------------------------------------- what is said
 
     def _text(self, said: v1.AgentMessageChunk) -> list[Event]:
-        self.spoke, event = True, Text(words(said.content), said.message_id or "")
-        return [*self._settle(), event] if self._refused else [event]
+        self.meter.call(said.field_meta)
+        event = Text(words(said.content), said.message_id or "")
+        self.spoke = self.spoke or bool(event.text)
+        return self._said(event)
 
     def _thought(self, said: v1.AgentThoughtChunk) -> list[Event]:
-        event = Thought(words(said.content).removeprefix("****\n"), said.message_id or "")
-        return [*self._settle(), event] if self._refused else [event]
+        return self._said(Thought(words(said.content).removeprefix("****\n"), said.message_id or ""))
+
+    def _said(self, event: Text | Thought) -> list[Event]:
+        """Return what is said; an empty chunk only begins a message, or carries something beside it."""
+        return [*self._settle(), event] if event.text else []
 
     @staticmethod
     def _plan(said: v1.AgentPlanUpdate) -> list[Event]:
@@ -133,13 +138,19 @@ class Translator:
 
     # ----------------------------------------------------------------------------------------------- the turn's end
 
-    def ended(self, answer: Any, *, cut: bool = False) -> list[Event]:
-        """Return the end of the turn that the agent answered so; one that was `cut` short is never completed."""
+    def ended(self, answer: Any, *, cut: bool = False, stopped: bool = True) -> list[Event]:
+        """Return the end of the turn that the agent answered so.
+
+        One that was `cut` short is never completed; one that nobody `stopped` was not interrupted, but some agents end
+        it so when they are refused something.
+        """
         said = mapping(answer)
         stop = text(said.get("stopReason"))
         outcome, reason = _OUTCOMES.get(stop, ("completed", stop))
         if not stop:
             outcome, reason = "failed", "the agent ended the turn without saying how"
+        if stop == "cancelled" and not stopped and self._denied:
+            outcome, reason = "completed", f"the agent ended its turn because {self._denied[-1]} was not allowed"
         if cut and outcome == "completed":
             outcome, reason = _OUTCOMES["cancelled"]
         return self._end(outcome, reason, said)
