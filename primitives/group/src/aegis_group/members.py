@@ -124,8 +124,7 @@ class Members:
         if caller.kind == "agent" and caller.agent_id not in (agent.id, agent.by):
             raise Refused(f"{caller} may add itself and agents it spawned; {agent.handle} is neither. Ask a person.")
         found = await self._made(caller, group)
-        if any(member.agent == agent.id for member in found.members.values()):
-            raise Refused(f"{agent.handle} is in {group} already")
+        self._check_new(found, agent.id)
         member = Member(found.fresh_label(agent.profile_name), agent.id, agent.profile_name)
         await self._shelf.store(self._shelf.draft("member_added", found.id, **msgspec.to_builtins(member)))
         return Joined(agent.handle, found.name, member.label)
@@ -139,6 +138,7 @@ class Members:
         old = self.own(caller, self._shelf.group(from_group))
         member = self._member(old, handle)
         new = await self._made(caller, to_group)
+        self._check_new(new, member.agent)
         joins = msgspec.structs.replace(member, label=new.fresh_label(member.profile))
         await self._shelf.store(
             self._shelf.draft("member_removed", old.id, label=member.label, reason=f"moved to {to_group}"),
@@ -216,6 +216,10 @@ class Members:
         made = Group(new_id(), name, caller.agent_id or str(caller), preset=preset)
         await self._shelf.store(self._shelf.draft("created", made.id, **msgspec.to_builtins(made)))
         return self._shelf.groups[made.id]
+
+    def _check_new(self, group: Group, agent_id: str) -> None:
+        if any(member.agent == agent_id for member in group.members.values()):
+            raise Refused(f"{self._kernel.roster.label(agent_id)} is in {group.name} already")
 
     def _check(self, name: str) -> None:
         if not _NAME.match(name) or len(name) > _LONGEST:

@@ -9,13 +9,14 @@ import msgspec
 import trio
 
 from aegis import Kernel, Refused
+from aegis.agent import INTERRUPTED
 from aegis.bus import Subscription
 from aegis.clock import stamp
 from aegis.events import AgentChanged, Gap, TurnEnded
 from aegis.ledger import Draft
 from aegis.mailbox import Letter
 from aegis_group.shelf import Shelf
-from aegis_group.values import Broadcast, Reply, Status
+from aegis_group.values import NEXT, Broadcast, Reply, Status
 
 _STATUS: dict[str, Status] = {"completed": "done", "truncated": "done", "cancelled": "canceled", "interrupted": "lost"}
 
@@ -92,11 +93,11 @@ class Rounds:
         if now.over or broadcast_id in self._ending:
             return
         agent = self._kernel.roster.get(reply.agent)
-        gone = agent is None or bool(agent.leaving)
+        gone = agent is None or agent.leaving != INTERRUPTED  # closed, or about to be
         status: Status = _STATUS.get(ended.outcome, "lost" if gone else "errored")
         if status == "done" and not ended.reply.strip():
             status = "silent"
-        answer = answered(reply, ended, "lost" if gone and status != "done" else status, len(now.arrived) + 1)
+        answer = answered(reply, ended, "lost" if gone and status != "done" else status)
         await self._shelf.store(self._shelf.draft("member_result", broadcast_id, replies={reply.label: answer}))
 
     async def end(self, broadcast: Broadcast, how: str, winner: str = "", *, losers: str = "") -> Broadcast:
@@ -166,7 +167,7 @@ class Rounds:
             return []
 
 
-def answered(reply: Reply, ended: TurnEnded, status: Status, order: int) -> Reply:
+def answered(reply: Reply, ended: TurnEnded, status: Status) -> Reply:
     """Return the reply with what the turn brought."""
     used: dict[str, Any] = {}
     if ended.usage:
@@ -174,7 +175,7 @@ def answered(reply: Reply, ended: TurnEnded, status: Status, order: int) -> Repl
         used = {"tokens_in": u.input + u.cache_read + u.cache_write, "tokens_out": u.output}
     return msgspec.structs.replace(
         reply, status=status, text=ended.reply, reason=ended.reason, turn_ms=round(ended.seconds * 1000),
-        cost_usd=ended.cost_usd, order=order, **used,
+        cost_usd=ended.cost_usd, order=NEXT, **used,
     )  # fmt: skip
 
 

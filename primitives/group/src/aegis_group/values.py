@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 Status = Literal["working", "done", "silent", "errored", "canceled", "timeout", "lost"]
+NEXT = -1  # the place of an answer that has just come
 FIELDS = ("objective", "output_format", "tool_guidance", "boundaries")
 
 
@@ -88,6 +89,9 @@ class Broadcast(msgspec.Struct, frozen=True, omit_defaults=True):
     def changed(self, data: Mapping[str, Any]) -> Broadcast:
         """Return it as a record's data says that it is now."""
         plain, data = msgspec.to_builtins(self), msgspec.to_builtins(dict(data))
+        for reply in data.get("replies", {}).values():
+            if reply.get("order") == NEXT:  # its place is known only now: answers are stored side by side
+                reply["order"] = 1 + sum(1 for other in self.replies.values() if other.order)
         plain["replies"] = {**plain.get("replies", {}), **data.get("replies", {})}
         return msgspec.convert({**plain, **{k: v for k, v in data.items() if k != "replies"}}, Broadcast)
 
