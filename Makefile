@@ -11,7 +11,7 @@ CLIS := .clis/.ready
 KINDS := driver primitive frontend plugin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check style types bench docs clis new-plugin constraints format ready clean $(KINDS)
+.PHONY: help demo test check style types bench matrix docs clis new-plugin constraints format ready clean $(KINDS)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -41,6 +41,10 @@ format: $(READY) ## put the sources into the one style
 
 bench: $(READY) ## the figures, each beside its floor
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+matrix: $(READY) $(CLIS) ## what each real CLI can do: runs the live tests and writes docs/reference/providers
+	@tests/live/run -q --matrix
+	@$(MAKE) --no-print-directory docs
 
 docs: $(READY) ## write docs/reference and the README's package table anew
 	@$(BIN)/python .make/reference.py

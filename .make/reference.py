@@ -11,12 +11,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import matrix
 import msgspec
 import trio
 from house import ROOMS, ROOT, Member, members
 from pydantic import TypeAdapter
 
 from aegis import Kernel, errors, events, hookspecs, open_kernel
+from aegis.testing.abilities import ABILITIES
 from aegis.verbs import EVERYONE
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -129,6 +131,40 @@ def settings(kernel: Kernel, declared: dict[str, dict[str, Any]]) -> str:
     return page("Settings", *parts)
 
 
+def providers(found: matrix.Rows) -> str:
+    """Return the page of what each CLI can do, as the live tests found it."""
+    clis = [[f"[{n}](#{n})", f"`{p['cli']}`", p["version"], f"`{p['driver']}`"] for n, p in found.items()]
+    cans = [[f"{name}: {means}", *(can(row, name) for row in found.values())] for name, means in ABILITIES.items()]
+    parts = [
+        "What each CLI can do under its driver, proven by the tests in `tests/live`: the real CLI, in this version, "
+        "with a model that follows a script. A run of all these tests that finds something else fails; `make matrix` "
+        "runs them and writes what they find. `not staged` says that no test here shows it, not that it does not work.",
+        table(["provider", "CLI", "version", "driver"], clis),
+        table(["ability", *found], cans),
+    ]
+    for name, row in found.items():
+        proofs = [[ability, said["can"], because(said)] for ability, said in row["abilities"].items()]
+        parts.append(f"## {name}\n\n" + table(["ability", "", "because; the tests that prove it"], proofs))
+    return page("Providers", *parts)
+
+
+def can(row: dict[str, Any], ability: str) -> str:
+    """Return whether the CLI has the ability."""
+    return str(row["abilities"].get(ability, {"can": matrix.NOT_STAGED})["can"])
+
+
+def because(said: dict[str, Any]) -> str:
+    """Return why it is so, and which tests prove it."""
+    reason = [said["reason"]] if "reason" in said else []
+    return "<br>".join([*reason, *map(proof, said.get("tests", []))])
+
+
+def proof(test: str) -> str:
+    """Return a link to the file of a test."""
+    file, _, name = test.partition("::")
+    return f"[`{name.replace('::', '.')}`](../../{file})"
+
+
 def whom(callers: list[str]) -> str:
     """Return who may use a verb, in words."""
     return "everyone" if set(callers) == EVERYONE else ", ".join(callers)
@@ -216,6 +252,7 @@ def pages(
         "hooks": ("what a plugin may offer", hooks()),
         "events": ("what watchers see", happenings()),
         "errors": ("what can go wrong, and exit codes", mistakes()),
+        "providers": ("what each agent CLI can do, and which test proves it", providers(matrix.load())),
     }
     for name, (_, text) in written.items():
         yield REFERENCE / f"{name}.md", text

@@ -15,7 +15,18 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))  # importlib mode puts no test folder on the path
 
 from model_server import Model, running  # noqa: E402
+from proofs import Proofs  # noqa: E402
 from stage import Stage  # noqa: E402
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let what the run finds be written instead of compared."""
+    parser.addoption("--matrix", action="store_true", help="write docs/reference/providers.json (see `make matrix`)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gather what is proved of whom."""
+    config.pluginmanager.register(Proofs(config))
 
 
 def closed_network() -> bool:

@@ -29,6 +29,7 @@ def staged(request: pytest.FixtureRequest, tmp_path: Path, model: Model) -> tupl
     return Seats(driver, tmp_path, opencode_environment(home, model)), {"command": command, "model": "probe/scripted"}
 
 
+@pytest.mark.ability("model errors")
 @pytest.mark.parametrize("status", [400, 401])
 async def test_a_model_error_is_a_failed_turn_in_the_providers_words(
     staged: tuple[Seats, dict[str, Any]], model: Model, status: int
@@ -42,6 +43,7 @@ async def test_a_model_error_is_a_failed_turn_in_the_providers_words(
         assert isinstance(end, TurnEnded) and end.outcome == "completed"
 
 
+@pytest.mark.ability("clean leave")
 async def test_leaving_mid_turn_is_quick_and_leaves_nothing(staged: tuple[Seats, dict[str, Any]], model: Model) -> None:
     seats, keys = staged
     model.follow({"when": "^hang$", "say": "begun", "hang": True})

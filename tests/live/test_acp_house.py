@@ -58,6 +58,7 @@ def handoff(tool: str, to: str, words: str) -> dict[str, Any]:
     return tool_use(tool, target_handle=to, context=words)
 
 
+@pytest.mark.ability("hand-over")
 @pytest.mark.timeout(180)
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # of the plane's libraries
 async def test_work_goes_round_three_providers_and_one_approval_is_answered(

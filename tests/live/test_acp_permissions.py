@@ -75,6 +75,7 @@ async def acted(cli: Cli, model: Model, folder: Path, permission: str, acts: lis
     return seats, events
 
 
+@pytest.mark.ability("permission read")
 async def test_read_changes_nothing_even_where_the_settings_allow_it(cli: Cli, model: Model, tmp_path: Path) -> None:
     before = json.loads(cli.settings.read_text()) if cli.settings.exists() else {}
     cli.settings.write_text(json.dumps(before | cli.trust))
@@ -86,6 +87,7 @@ async def test_read_changes_nothing_even_where_the_settings_allow_it(cli: Cli, m
     assert len(results) == 2 and all(result.is_error for result in results)
 
 
+@pytest.mark.ability("permission write")
 async def test_write_edits_inside_its_folder_unasked_and_asks_for_the_rest(
     cli: Cli, model: Model, tmp_path: Path
 ) -> None:
@@ -95,6 +97,7 @@ async def test_write_edits_inside_its_folder_unasked_and_asks_for_the_rest(
     assert [(asked.kind, asked.title) for asked in seats.asked] == [("execute", "rm a.txt")]
 
 
+@pytest.mark.ability("permission full")
 async def test_full_asks_nobody(cli: Cli, model: Model, tmp_path: Path) -> None:
     acts = [cli.edit(cli.work / "a.txt"), cli.run("mv a.txt b.txt")]
     seats, events = await acted(cli, model, tmp_path, "full", acts)
@@ -103,6 +106,7 @@ async def test_full_asks_nobody(cli: Cli, model: Model, tmp_path: Path) -> None:
     assert calls == results and len(calls) == 2
 
 
+@pytest.mark.ability("what governs it")
 @pytest.mark.parametrize("permission", ["write", "auto"])
 async def test_what_governs_it_is_asked_about_even_where_the_settings_allow_edits(
     cli: Cli, model: Model, tmp_path: Path, permission: str
@@ -117,6 +121,7 @@ async def test_what_governs_it_is_asked_about_even_where_the_settings_allow_edit
     assert not (cli.work / ".aegis.yaml").exists() and list((cli.work / ".aegis").iterdir()) == []
 
 
+@pytest.mark.ability("what governs it")
 async def test_write_asks_before_it_edits_its_own_settings(cli: Cli, model: Model, tmp_path: Path) -> None:
     own = cli.work / (".gemini" if cli.driver.name == "gemini" else ".opencode") / "settings.json"
     seats, _ = await acted(cli, model, tmp_path, "write", [cli.edit(own)])

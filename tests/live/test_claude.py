@@ -22,6 +22,7 @@ from aegis_claude.driver import PROVEN
 CHATTY = {"when": "chat", "say": [thinking("hm"), text("one, "), text("two")]}
 
 
+@pytest.mark.ability("answers", "thoughts", "usage", "cost")
 async def test_two_turns_say_everything_and_cost_what_each_cost(stage: Stage) -> None:
     stage.model.follow(CHATTY, {"say": "short", "usage": {"input_tokens": 7, "cache_read_input_tokens": 300}})
     async with stage.open() as session:
@@ -45,6 +46,7 @@ async def test_two_turns_say_everything_and_cost_what_each_cost(stage: Stage) ->
     assert end.models["claude-sonnet-4-5"]["cost_usd"] == pytest.approx(0.000261)
 
 
+@pytest.mark.ability("tool calls")
 async def test_several_tools_in_one_message_each_have_their_result(stage: Stage) -> None:
     stage.model.follow({"when": "go", "say": [bash("echo 1"), bash("false"), bash("echo 3")]}, {"say": "done"})
     async with stage.open() as session:
@@ -56,6 +58,7 @@ async def test_several_tools_in_one_message_each_have_their_result(stage: Stage)
     assert ended(events).reply == "done"
 
 
+@pytest.mark.ability("plane")
 async def test_the_plane_is_called_with_the_agents_secret_which_no_one_else_can_read(stage: Stage) -> None:
     stage.model.follow({"when": "go", "say": [tool_use("mcp__aegis__whoami")]}, {"say": "done"})
     with serving() as server:
@@ -73,12 +76,14 @@ async def test_the_plane_is_called_with_the_agents_secret_which_no_one_else_can_
     assert "mcp__aegis__whoami" in declared and "AskUserQuestion" not in declared
 
 
+@pytest.mark.ability("lost plane")
 async def test_a_plane_that_does_not_answer_is_reported(stage: Stage) -> None:
     async with stage.open(servers=[McpServer("aegis", "http://127.0.0.1:9/mcp")]) as session:
         events = [*await turn(session, "go"), *await turn(session, "go")]
     assert [n.text for n in of(Notice, events)] == ["the MCP server 'aegis' could not be reached"]
 
 
+@pytest.mark.ability("primer")
 async def test_the_primer_reaches_the_model(stage: Stage) -> None:
     async with stage.open(primer=["You are lucid-knuth.", "Others are here."]) as session:
         await turn(session, "go")
@@ -86,6 +91,7 @@ async def test_the_primer_reaches_the_model(stage: Stage) -> None:
     assert "You are lucid-knuth.\n\nOthers are here." in system
 
 
+@pytest.mark.ability("interrupt")
 @pytest.mark.parametrize("wait", ["at once", "once it runs"])
 async def test_an_interrupt_ends_the_turn_and_keeps_the_session(stage: Stage, wait: str) -> None:
     stage.model.follow({"when": "hang", "say": "starting", "hang": True}, {"say": "still here"})
@@ -100,6 +106,7 @@ async def test_an_interrupt_ends_the_turn_and_keeps_the_session(stage: Stage, wa
         assert (ended(again).outcome, ended(again).reply) == ("completed", "still here")
 
 
+@pytest.mark.ability("interrupt")
 async def test_an_interrupt_stops_the_tool(stage: Stage) -> None:
     stage.model.follow({"when": "go", "say": [bash("tail -f /dev/null")]})
     async with stage.open(args=["--allowedTools", "Bash"]) as session:
@@ -132,6 +139,7 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.ability("interrupt")
 async def test_an_interrupt_when_idle_is_quiet(stage: Stage) -> None:
     async with stage.open() as session:
         await session.interrupt()
@@ -140,6 +148,7 @@ async def test_an_interrupt_when_idle_is_quiet(stage: Stage) -> None:
         assert [ended(first).outcome, ended(await turn(session, "again")).outcome] == ["completed", "completed"]
 
 
+@pytest.mark.ability("resume")
 async def test_a_session_is_resumed_in_a_new_process(stage: Stage) -> None:
     async with stage.open() as session:
         [started] = of(SessionStarted, await turn(session, "remember the word plinth"))
@@ -149,12 +158,14 @@ async def test_a_session_is_resumed_in_a_new_process(stage: Stage) -> None:
     assert "plinth" in str(stage.model.requests()[-1]["messages"])
 
 
+@pytest.mark.ability("lost session")
 async def test_a_session_that_does_not_exist_cannot_be_resumed(stage: Stage) -> None:
     with pytest.raises(LaunchError, match="No conversation found"):
         async with stage.open(resume="99999999-9999-4999-8999-999999999999"):
             raise AssertionError("it opened")
 
 
+@pytest.mark.ability("model errors", "retries")
 @pytest.mark.parametrize(
     ("status", "reason", "retries"),
     [(400, "400 as the script wants", 0), (401, "401 as the script wants", 2), (529, "as the script wants", 2)],
@@ -171,6 +182,7 @@ async def test_a_model_error_fails_the_turn_and_not_the_session(
         assert ended(await turn(session, "and now")).reply == "better"
 
 
+@pytest.mark.ability("retries")
 async def test_a_passing_error_is_retried_and_said(stage: Stage) -> None:
     stage.model.follow({"error": 529, "times": 1}, {"say": "there"})
     async with stage.open() as session:
@@ -179,6 +191,7 @@ async def test_a_passing_error_is_retried_and_said(stage: Stage) -> None:
     assert (ended(events).outcome, ended(events).reply) == ("completed", "there")
 
 
+@pytest.mark.ability("cut answers")
 async def test_a_refusal_and_a_cut_answer_are_outcomes_of_their_own(stage: Stage) -> None:
     stage.model.follow(
         {"when": "refuse|safety classifier", "say": "no", "stop": "refusal"},
@@ -189,6 +202,7 @@ async def test_a_refusal_and_a_cut_answer_are_outcomes_of_their_own(stage: Stage
         assert ended(await turn(session, "long")).outcome == "truncated"
 
 
+@pytest.mark.ability("sub-agents")
 async def test_a_sub_agent_speaks_under_its_parent_and_the_turn_waits_for_it(stage: Stage) -> None:
     delegate = tool_use("Agent", description="look", prompt="inner job", subagent_type="general-purpose")
     stage.model.follow(
@@ -206,6 +220,7 @@ async def test_a_sub_agent_speaks_under_its_parent_and_the_turn_waits_for_it(sta
     assert ended(events).usage.input == 400  # four requests of 100, two of them the sub-agent's
 
 
+@pytest.mark.ability("plan")
 async def test_tasks_become_a_plan(stage: Stage) -> None:
     made = [tool_use("TaskCreate", subject=name, description=name) for name in ("first", "second", "third")]
     done = [tool_use("TaskUpdate", taskId=task, status=now) for task, now in (("1", "completed"), ("3", "deleted"))]
@@ -216,6 +231,7 @@ async def test_tasks_become_a_plan(stage: Stage) -> None:
     assert of(ToolCall, events) == []
 
 
+@pytest.mark.ability("crash")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_killed_cli_says_so_and_leaves_nothing(stage: Stage, how: signal.Signals) -> None:
     stage.model.follow({"when": "go", "say": [bash("tail -f /dev/null")]})
@@ -233,6 +249,7 @@ async def test_a_killed_cli_says_so_and_leaves_nothing(stage: Stage, how: signal
     await _gone(tails)
 
 
+@pytest.mark.ability("clean leave")
 async def test_leaving_mid_turn_leaves_nothing(stage: Stage) -> None:
     stage.model.follow({"when": "go", "say": "starting", "hang": True})
     async with stage.open() as session:
@@ -252,6 +269,7 @@ async def test_a_session_around_us_does_not_leak_in(stage: Stage) -> None:
     assert "CLAUDE_CODE_SSE_PORT" not in of(ToolResult, events)[0].text
 
 
+@pytest.mark.ability("clean leave")
 async def test_nothing_is_left_in_the_temp_folder(stage: Stage, tmp_path: Path) -> None:
     aside = tmp_path / "aside"
     aside.mkdir()
@@ -260,12 +278,14 @@ async def test_nothing_is_left_in_the_temp_folder(stage: Stage, tmp_path: Path) 
     assert list(aside.iterdir()) == []
 
 
+@pytest.mark.ability("effort")
 async def test_effort_is_passed_on(stage: Stage) -> None:
     async with stage.open(effort="max") as session:
         await turn(session, "go")
     assert stage.model.requests()[0]["thinking"]["budget_tokens"] == 31_999
 
 
+@pytest.mark.ability("failed start")
 async def test_a_wrong_argument_is_said_in_the_clis_words(stage: Stage) -> None:
     with pytest.raises(LaunchError, match="unknown option '--nonsense'"):
         async with stage.open(args=["--nonsense"]):

@@ -30,11 +30,11 @@ SCENES: list[dict[str, Any]] = [
     {"when": r"(?m)^fail$", "error": 400, "message": "the model is overloaded"},
     {"on": "tool_result", "say": "{reply}"},
 ]
+WILD = "a real CLI cannot be made to misbehave; that the driver bears it is shown with the fake one"
 
 
 class TestClaude(DriverContract):
-    # A real CLI cannot be made to misbehave; that the driver bears it is shown with the fake one.
-    unstaged = frozenset({"die", "kill", "leave", "mute", "flood", "malformed", "long"})
+    unstaged = dict.fromkeys(("die", "kill", "leave", "mute", "flood", "malformed", "long"), WILD)
     bill = ((Usage(5, output=2), 4.5e-5), (Usage(7, output=3), 6.6e-5))  # at $3 and $15 a million tokens
 
     @pytest.fixture

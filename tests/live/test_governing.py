@@ -51,6 +51,7 @@ async def acted(stage: Stage, permission: str, acts: list[Block]) -> dict[str, b
     return {f"{n} {c.name} {c.title}": not results[c.id].is_error for n, c in enumerate(of(ToolCall, events))}
 
 
+@pytest.mark.ability("what governs it")
 @pytest.mark.parametrize("beforehand", [(), ("Edit", "Write", "NotebookEdit")], ids=["plain", "allowed"])
 @pytest.mark.parametrize("permission", ["write", "auto"])
 async def test_it_never_edits_what_governs_it_unasked(
@@ -75,6 +76,7 @@ async def test_it_never_edits_what_governs_it_unasked(
     assert {path.name for path in (house / ".aegis").iterdir()} == {"state", "n.ipynb"}
 
 
+@pytest.mark.ability("permission write")
 async def test_write_asks_before_every_command_that_changes_a_file(stage: Stage, house: Path) -> None:
     """The CLI's own mode for edits would run these: mkdir, touch, cp, mv, rm, sed."""
     (house / "a.txt").write_text("a")
@@ -86,6 +88,7 @@ async def test_write_asks_before_every_command_that_changes_a_file(stage: Stage,
     assert (house / ".aegis.yaml").read_text() == KEPT and (house / "a.txt").exists() and not (house / "new").exists()
 
 
+@pytest.mark.ability("what governs it")
 async def test_write_asks_before_it_edits_what_others_run(stage: Stage, house: Path) -> None:
     places = [".claude/settings.json", ".claude/settings.local.json", ".mcp.json", ".git/hooks/pre-commit", ".bashrc"]
     plain = ["a.txt", "sub/b.txt", ".github/ci.yaml"]

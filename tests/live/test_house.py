@@ -23,6 +23,7 @@ def handoff(to: str, words: str) -> dict[str, Any]:
     return tool_use("mcp__aegis__aegis_handoff", target_handle=to, context=words)
 
 
+@pytest.mark.ability("hand-over")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # of the plane's libraries
 async def test_a_question_goes_from_one_agent_to_the_other_and_back(tmp_path: Path, claude: str, model: Model) -> None:
     home, project = tmp_path / "home", tmp_path / "project"

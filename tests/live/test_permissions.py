@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import trio
 from model_server import tool_use
 from stage import Stage, bash, ended, of, turn, until_end
@@ -17,6 +18,7 @@ async def allowed(request: PermissionRequest) -> Decision:
     return Decision("allowed")
 
 
+@pytest.mark.ability("permission auto")
 async def test_a_permission_is_asked_and_the_answer_holds(stage: Stage) -> None:
     async def judge(request: PermissionRequest) -> Decision:
         return Decision("allowed") if "yes" in request.title else Decision("denied", "not on a Friday")
@@ -34,6 +36,7 @@ async def test_a_permission_is_asked_and_the_answer_holds(stage: Stage) -> None:
     assert [f.name for f in stage.project.iterdir()] == ["yes"]
 
 
+@pytest.mark.ability("open requests")
 async def test_reading_goes_on_while_a_person_thinks_and_an_interrupt_takes_the_question_back(stage: Stage) -> None:
     asked, taken_back = trio.Event(), trio.Event()
 
@@ -60,6 +63,7 @@ async def _interrupt_after(session: ClaudeSession, event: trio.Event) -> None:
     await session.interrupt()
 
 
+@pytest.mark.ability("permission read")
 async def test_read_may_look_and_nothing_else_whatever_the_settings_allow(stage: Stage) -> None:
     """A trusted project allows mkdir beforehand; plan mode alone would run it."""
     (stage.project / ".claude").mkdir()
@@ -79,6 +83,7 @@ async def test_read_may_look_and_nothing_else_whatever_the_settings_allow(stage:
     assert [f.name for f in stage.project.iterdir()] == [".claude"]
 
 
+@pytest.mark.ability("permission write")
 async def test_write_edits_inside_the_folder_unasked_and_asks_for_the_rest(stage: Stage) -> None:
     inside, outside = stage.project / "a.txt", stage.folder / "b.txt"
     acts = [tool_use("Write", file_path=str(path), content="new") for path in (inside, outside)]
@@ -90,6 +95,7 @@ async def test_write_edits_inside_the_folder_unasked_and_asks_for_the_rest(stage
     assert [r.diff for r in of(ToolResult, events) if r.diff] == [(str(inside), "", "new")]
 
 
+@pytest.mark.ability("permission full")
 async def test_full_asks_nobody(stage: Stage) -> None:
     stage.model.follow({"when": "go", "say": [bash("touch x"), bash("python3 -c 1")]}, {"say": "done"})
     async with stage.open(permission="full") as session:

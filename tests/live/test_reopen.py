@@ -43,6 +43,7 @@ async def reopened(kernel: Kernel) -> dict[str, str]:
     return {row.handle: row.outcome for row in await kernel.verbs.call(ANNA, "reopen")}
 
 
+@pytest.mark.ability("reopen")
 @pytest.mark.timeout(240)
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # of the plane's libraries
 async def test_every_cli_goes_on_where_it_was_and_one_without_its_files_reads_the_record(

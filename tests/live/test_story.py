@@ -72,6 +72,7 @@ def terminal(tmp_path: Path, claude: str, model: Model) -> Iterator[Terminal]:
     terminal.tmux("kill-server")
 
 
+@pytest.mark.ability("hand-over")
 def test_a_person_watches_claude_hand_work_over_and_get_it_back(terminal: Terminal, model: Model) -> None:
     handoff = tool_use("mcp__aegis__aegis_handoff", target_handle="wry-hopper", context="which word?")
     model.follow(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import pytest
@@ -10,14 +10,20 @@ import pytest
 from aegis.driver import Driver
 from aegis.events import Event, Usage
 from aegis.hookspecs import hookimpl
+from aegis.testing.abilities import ABILITIES
 from aegis.testing.scenarios import SCENES
 
 
 class StagedDriver:
-    """A driver and the stage its CLI plays on."""
+    """A driver and the stage its CLI plays on.
 
-    unstaged: ClassVar[frozenset[str]] = frozenset()
-    bill: ClassVar[tuple[tuple[Usage, float], tuple[Usage, float]]] = (  # of the scenes `one` and `two`
+    `unstaged` are the scenes its CLI cannot be made to play, `lacks` the abilities it does not have: each with the
+    reason. A test of an ability that is lacking asserts that it is.
+    """
+
+    unstaged: ClassVar[Mapping[str, str] | Collection[str]] = {}
+    lacks: ClassVar[Mapping[str, str]] = {}
+    bill: ClassVar[tuple[tuple[Usage, float | None], tuple[Usage, float | None]]] = (  # of the scenes `one` and `two`
         (Usage(5, output=2), 0.25),
         (Usage(7, output=3), 0.5),
     )
@@ -40,13 +46,29 @@ class StagedDriver:
     @pytest.fixture(autouse=True)
     def _staged(self, request: pytest.FixtureRequest) -> None:
         """Skip what the driver says, in one place, that its CLI cannot play."""
-        marker = request.node.get_closest_marker("scene")
-        missing = self.unstaged.intersection(marker.args if marker else ())
+        missing = self.missing(scene for marker in request.node.iter_markers("scene") for scene in marker.args)
         if missing:
-            pytest.skip(f"the CLI of this driver cannot play {', '.join(sorted(missing))}")
+            pytest.skip(f"not staged: {', '.join(missing)}: {'; '.join(dict.fromkeys(missing.values()))}")
+
+    @classmethod
+    def missing(cls, scenes: Iterable[str]) -> dict[str, str]:
+        """Return which of the scenes the CLI cannot be made to play, and why."""
+        given = cls.unstaged
+        why = given if isinstance(given, Mapping) else dict.fromkeys(given, "its CLI cannot be made to play it")
+        return {scene: why[scene] for scene in sorted(why.keys() & set(scenes))}
+
+    @classmethod
+    def lacking(cls) -> dict[str, str]:
+        """Return the abilities the CLI does not have, and why; a bill that leaves something out says so itself."""
+        silent = {} if all(usage.input or usage.output for usage, _ in cls.bill) else {"usage": "it counts no tokens"}
+        silent |= {} if all(cost is not None for _, cost in cls.bill) else {"cost": "it does not say what a turn cost"}
+        return silent | dict(cls.lacks)
 
     def test_what_it_cannot_play_are_scenes(self) -> None:
-        assert self.unstaged <= SCENES.keys()
+        assert set(self.unstaged) <= SCENES.keys()
+
+    def test_what_it_lacks_are_abilities(self) -> None:
+        assert set(self.lacks) <= ABILITIES.keys()
 
 
 class _Offer:

@@ -7,7 +7,7 @@ from aegis.testing.session_contract import SessionContract
 
 
 class DriverContract(SessionContract, AgentContract):
-    """Override `driver` and `stage`; name in `unstaged` the scenes that your CLI cannot be made to play.
+    """Override `driver` and `stage`; name in `unstaged` the scenes that your CLI cannot be made to play, with reasons.
 
     `stage()` returns the keys of a profile whose CLI plays the scenes of `aegis.testing.scenarios`: for a CLI that
     follows our scripts, `{"script": scenarios.SCRIPT}`.

@@ -23,8 +23,9 @@ Opened = Callable[..., AbstractAsyncContextManager[Kernel]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the markers known."""
     config.addinivalue_line("markers", "leaks(why): this test may leave a process or a descriptor behind")
+    config.addinivalue_line("markers", "ability(name, ..., no=''): what this test proves of a CLI, or that it lacks")
     config.addinivalue_line("markers", "scene(word, ...): what the CLI under a driver's contract must be able to play")
 
 

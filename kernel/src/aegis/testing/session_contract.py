@@ -13,7 +13,7 @@ import trio
 
 from aegis.driver import Decision, Driver, PermissionRequest
 from aegis.errors import LaunchError, SessionGone
-from aegis.events import Event, SessionStarted, Text, ToolResult, TurnEnded
+from aegis.events import Event, SessionStarted, Text, Thought, ToolCall, ToolResult, TurnEnded
 from aegis.testing.contract_base import StagedDriver, of
 from aegis.testing.plane import serving
 from aegis.testing.scenarios import LINE
@@ -37,6 +37,7 @@ class SessionContract(StagedDriver):
         """Seats for the driver under test."""
         return Seats(driver, tmp_path, environment)
 
+    @pytest.mark.ability("answers", "thoughts", "usage", "cost")
     @pytest.mark.scene("one", "two")
     async def test_two_turns_in_one_session_each_end_once(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         async with seats.open(stage) as session:
@@ -51,8 +52,10 @@ class SessionContract(StagedDriver):
                 assert (end.usage.input, end.usage.output) == (usage.input, usage.output)
                 assert end.cost_usd == pytest.approx(cost)
         assert of(SessionStarted, first)[0].session_id
+        assert [e.text for e in of(Thought, first)] == ([] if "thoughts" in self.lacking() else ["hm"])
         assert len(seats.processes) == 1
 
+    @pytest.mark.ability("interrupt")
     @pytest.mark.scene("hang", "two")
     async def test_an_interrupt_ends_the_turn_and_keeps_the_session(
         self, seats: Seats, stage: Mapping[str, Any]
@@ -65,6 +68,7 @@ class SessionContract(StagedDriver):
             assert ended(await turn(session, "two")).outcome == "completed"
         assert len(seats.processes) == 1
 
+    @pytest.mark.ability("interrupt")
     @pytest.mark.scene("hang", "two")
     async def test_an_interrupt_at_once_ends_the_turn_too(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         async with seats.open(stage) as session:
@@ -73,6 +77,7 @@ class SessionContract(StagedDriver):
             assert ended(await heard(session, TurnEnded)).outcome == "cancelled"
             assert ended(await turn(session, "two")).outcome == "completed"
 
+    @pytest.mark.ability("interrupt")
     @pytest.mark.scene("one", "two")
     async def test_an_interrupt_when_idle_is_quiet(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         async with seats.open(stage) as session:
@@ -81,6 +86,7 @@ class SessionContract(StagedDriver):
             await session.interrupt()
             assert ended(await turn(session, "two")).outcome == "completed"
 
+    @pytest.mark.ability("clean leave")
     @pytest.mark.scene("hang")
     async def test_leaving_mid_turn_leaves_nothing(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         async with seats.open(stage) as session:
@@ -88,6 +94,7 @@ class SessionContract(StagedDriver):
             await heard(session, Text)
         assert seats.left() == []
 
+    @pytest.mark.ability("clean leave")
     @pytest.mark.scene("shell")
     async def test_leaving_ends_the_clis_shells_too(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         async with seats.open(stage) as session, trio.open_nursery() as nursery:
@@ -98,6 +105,7 @@ class SessionContract(StagedDriver):
         assert seats.left() == []
         assert not shell.is_running() or shell.status() == psutil.STATUS_ZOMBIE
 
+    @pytest.mark.ability("plane")
     @pytest.mark.scene("whoami")
     async def test_two_sessions_do_not_mix(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         with serving() as plane:
@@ -117,11 +125,13 @@ class SessionContract(StagedDriver):
         assert len(ids) == 2, "each has a session of its own"
         assert not [word for line in lines for word in line if SECRET in word], "argv is read by everyone"
 
+    @pytest.mark.ability("primer")
     @pytest.mark.scene("primer")
     async def test_the_primer_reaches_the_agent(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         async with seats.open(stage, primer="You are lucid-knuth of PRIMER-77.") as session:
             assert "PRIMER-77" in "".join(e.text for e in of(Text, await turn(session, "primer")))
 
+    @pytest.mark.ability("permission auto", "tool calls")
     @pytest.mark.scene("edit")
     @pytest.mark.parametrize("outcome", ["allowed", "denied", "expired"])
     async def test_a_permission_is_asked_for_and_obeyed(
@@ -138,10 +148,12 @@ class SessionContract(StagedDriver):
         assert request.kind == "edit"
         assert [(seats.folder / "work" / path).name for path in request.paths] == ["note.txt"]
         assert ended(events).outcome == "completed"
-        [result] = of(ToolResult, events)
+        [call], [result] = of(ToolCall, events), of(ToolResult, events)
+        assert call.id == result.id and events.index(call) < events.index(result)
         assert note.exists() is (outcome == "allowed") is not result.is_error
         assert ("because of the moon" in result.text) is (outcome != "allowed"), "the agent reads why"
 
+    @pytest.mark.ability("open requests")
     @pytest.mark.scene("edit", "two")
     async def test_an_interrupt_takes_back_what_was_asked(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         asked, cancelled = trio.Event(), trio.Event()
@@ -168,6 +180,7 @@ class SessionContract(StagedDriver):
             assert ended(await turn(session, "two")).outcome == "completed"
         assert not (seats.folder / "work" / "note.txt").exists()
 
+    @pytest.mark.ability("model errors")
     @pytest.mark.scene("fail", "two")
     async def test_a_model_error_is_a_failed_turn_with_its_reason(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         async with seats.open(stage) as session:
@@ -175,6 +188,7 @@ class SessionContract(StagedDriver):
             assert end.outcome == "failed" and "overloaded" in end.reason
             assert ended(await turn(session, "two")).outcome == "completed"
 
+    @pytest.mark.ability("resume")
     @pytest.mark.scene("one", "again")
     async def test_a_conversation_is_resumed(self, seats: Seats, stage: Mapping[str, Any], driver: Driver) -> None:
         assert driver.resumes
@@ -186,6 +200,7 @@ class SessionContract(StagedDriver):
         assert of(SessionStarted, events)[0].session_id == started.session_id
         assert "turn 2; before: one" in of(Text, events)[-1].text
 
+    @pytest.mark.ability("lost session")
     async def test_a_conversation_that_is_not_there_is_not_resumed(
         self, seats: Seats, stage: Mapping[str, Any]
     ) -> None:
@@ -194,12 +209,14 @@ class SessionContract(StagedDriver):
                 pass
         assert seats.left() == []
 
+    @pytest.mark.ability("failed start")
     async def test_a_cli_that_is_missing_is_named(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         seats.rewrite = lambda command: replace(command, argv=["no-such-cli", *command.argv[1:]])
         with pytest.raises(LaunchError, match=r"no-such-cli.*not installed"):
             async with seats.open(stage):
                 pass
 
+    @pytest.mark.ability("failed start")
     async def test_a_cli_that_exits_at_once_is_quoted(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         last = ["/bin/sh", "-c", "yes | head -c 250000 >&2; echo the disk is made of cheese >&2; exit 3"]
         seats.rewrite = lambda command: replace(command, argv=last)
@@ -207,6 +224,7 @@ class SessionContract(StagedDriver):
             async with seats.open(stage):
                 pass
 
+    @pytest.mark.ability("bad output")
     @pytest.mark.scene("malformed")
     async def test_lines_that_are_no_message_are_passed_over(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         async with seats.open(stage) as session:
@@ -214,12 +232,14 @@ class SessionContract(StagedDriver):
         assert ended(events).outcome == "completed"
         assert of(Text, events)[-1].text == "where was I"
 
+    @pytest.mark.ability("bad output")
     @pytest.mark.scene("long")
     async def test_a_line_of_64_mib_passes(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         async with seats.open(stage) as session:
             events = await turn(session, "long")
         assert sum(len(e.text) for e in of(Text, events)) == LINE
 
+    @pytest.mark.ability("bad output")
     @pytest.mark.scene("flood")
     async def test_a_flood_on_stderr_hinders_nobody(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         async with seats.open(stage) as session:
