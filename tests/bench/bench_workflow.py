@@ -13,7 +13,7 @@ import trio
 import aegis_workflow.plugin
 from aegis import Caller, Kernel, open_kernel
 from aegis.events import Notice
-from aegis_workflow import workflow
+from aegis_workflow.api import workflow
 
 STEPS, LONG = 400, 10_000
 ANNA = Caller("human", "anna")

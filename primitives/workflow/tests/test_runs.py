@@ -7,7 +7,7 @@ import trio
 from workflow_stage import House, settled
 
 from aegis import ConfigError, NotFound, Refused
-from aegis_workflow import WorkflowError, get_workflow, workflow
+from aegis_workflow.api import WorkflowError, get_workflow, workflow
 
 COUNT: dict[str, int] = {}
 

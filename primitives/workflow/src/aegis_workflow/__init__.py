@@ -1,15 +1,1 @@
 """Workflows: procedures in Python whose every step is kept, so that they go on by themselves after a crash."""
-
-from aegis_workflow.catalogue import get_workflow, list_workflows, workflow
-from aegis_workflow.errors import BudgetExceeded, NeedsAttention, NonDeterminism, PredicateFailed, WorkflowError
-
-__all__ = [
-    "BudgetExceeded",
-    "NeedsAttention",
-    "NonDeterminism",
-    "PredicateFailed",
-    "WorkflowError",
-    "get_workflow",
-    "list_workflows",
-    "workflow",
-]
