@@ -52,16 +52,13 @@ steps = st.lists(
 
 @given(steps)
 def test_the_first_is_the_one_of_the_highest_priority_that_came_first_and_is_due(script):
-    line, model, numbers = Line(), {}, iter(range(1000))
+    line, model, known = Line(), {}, {}
     for what, *args in script:
         if what == "put":
             name, priority, delay = args
-            seq = model[name].seq if name in model else next(numbers)
-            new = task(name, priority=priority, seq=seq, not_before=at(delay * 60) if delay else "")
-            if name in model and model[name].priority != priority:
-                continue  # a task's priority is for ever
-            model[name] = new
-            line.put(new)
+            rank = known.setdefault(name, {"priority": priority, "seq": len(known)})  # for ever
+            model[name] = task(name, not_before=at(delay * 60) if delay else "", **rank)
+            line.put(model[name])
         elif what == "drop":
             model.pop(args[0], None)
             line.drop(str(args[0]))

@@ -89,6 +89,7 @@ class Troupe:
         self.players: dict[str, Player] = {}
         self.opened: list[tuple[str, float]] = []
         self.kept: set[str] = set()
+        self.opens: Callable[[Player], None] = lambda player: None
 
     @hookimpl
     def aegis_drivers(self) -> Iterable[Driver]:
@@ -104,6 +105,7 @@ class Troupe:
             raise SessionGone(f"there is no session {seat.resume!r}")
         player = self.players[seat.agent_id] = Player(self, seat)
         self.kept.add(player.session_id)
+        self.opens(player)
         try:
             yield player
         finally:

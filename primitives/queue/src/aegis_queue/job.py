@@ -115,11 +115,11 @@ class Job:
         agent = self._kernel.roster.get(self.task.worker)
         if self.task.report is not None:
             return End("ok", ended.reply)
-        if agent is None or agent.leaving not in ("", INTERRUPTED):
+        if agent is None or self._gone():
             why = (agent.leaving if agent else ended.reason) or "its worker is gone"
             return End("cancelled", ended.reply, why)
         if self._overloaded(ended) and self._pauses < _PAUSES:
-            await trio.sleep(min(_PAUSE * 2**self._pauses, _LONGEST))
+            await self._rest(min(_PAUSE * 2**self._pauses, _LONGEST))
             self._pauses += 1
             newest = self._newest(ended)
             return newest if newest is not ended else await self._say(_GO_ON.format(why=ended.reason, id=self.task.id))
@@ -132,8 +132,7 @@ class Job:
             return End("cancelled", ended.reply, ended.reason or "its worker was interrupted")
         if agent.expecting:
             self._background = self._background or "background" in agent.expecting
-            await self._stirred.wait()
-            self._stirred = trio.Event()
+            await self._change()
             return self._newest(ended)
         if self._background:
             self._background = False
@@ -146,6 +145,20 @@ class Job:
         if ended.outcome == "truncated":
             return End("truncated", ended.reply)
         return End("ok" if ended.reply.strip() else "silent", ended.reply)
+
+    async def _change(self) -> None:
+        await self._stirred.wait()
+        self._stirred = trio.Event()
+
+    async def _rest(self, seconds: float) -> None:
+        """Let so much time pass, unless the worker is closed meanwhile."""
+        with trio.move_on_after(seconds):
+            while not self._gone():
+                await self._change()
+
+    def _gone(self) -> bool:
+        agent = self._kernel.roster.get(self.task.worker)
+        return agent is None or agent.leaving not in ("", INTERRUPTED)
 
     def _newest(self, known: TurnEnded) -> TurnEnded:
         """Return the end of the worker's newest turn, which may have begun without our doing."""
