@@ -165,7 +165,7 @@ async def test_a_session_that_does_not_exist_cannot_be_resumed(stage: Stage) -> 
             raise AssertionError("it opened")
 
 
-@pytest.mark.ability("model errors", "retries")
+@pytest.mark.ability("model errors")
 @pytest.mark.parametrize(
     ("status", "reason", "retries"),
     [(400, "400 as the script wants", 0), (401, "401 as the script wants", 2), (529, "as the script wants", 2)],

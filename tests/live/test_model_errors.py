@@ -22,6 +22,7 @@ from aegis_opencode.driver import OpenCodeDriver
 PASSING = (429, 503, 529)
 
 
+@pytest.mark.ability("model errors")
 @pytest.mark.parametrize("status", [429, 503])
 async def test_claude_ends_a_turn_that_its_own_retries_did_not_save(stage: Stage, status: int) -> None:
     stage.model.follow({"when": "break", "error": status, "message": "the kitchen is on fire"}, {"say": "better"})
@@ -42,6 +43,7 @@ def staged(request: pytest.FixtureRequest, tmp_path: Path, model: Model) -> tupl
     return Seats(driver, tmp_path, opencode_environment(home, model)), {"command": command, "model": "probe/scripted"}
 
 
+@pytest.mark.ability("retries")
 @pytest.mark.parametrize("status", PASSING)
 async def test_what_passes_costs_no_turn(staged: tuple[Seats, dict[str, Any]], model: Model, status: int) -> None:
     seats, keys = staged
@@ -62,6 +64,7 @@ async def asked(model: Model) -> None:
             await trio.sleep(0.05)
 
 
+@pytest.mark.ability("interrupt")
 async def test_what_does_not_pass_is_tried_again_by_the_cli_until_a_person_stops_it(
     staged: tuple[Seats, dict[str, Any]], model: Model
 ) -> None:

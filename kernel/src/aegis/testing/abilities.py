@@ -40,7 +40,7 @@ ABILITIES: dict[str, str] = {
     # what goes wrong
     "failed start": "a CLI that does not come up is named and quoted",
     "model errors": "an error of the model fails the turn with its reason, and the session goes on",
-    "retries": "errors of the model that the CLI tries to outlast are told",
+    "retries": "an error of the model that passes costs no turn",
     "cut answers": "a refusal and an answer that was cut are outcomes of their own",
     "crash": "a CLI that dies is told with how it died, and leaves nothing",
     "deaf CLI": "a CLI that does not obey an interrupt is killed",
