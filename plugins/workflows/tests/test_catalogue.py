@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-from collections import Counter
 from contextlib import asynccontextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -13,11 +11,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from aegis import Caller, Probe, Profile, hookimpl, open_kernel
+from aegis import Probe, Profile, hookimpl
 from aegis.events import SessionStarted, Text, TurnEnded
+from aegis_workflow.testing import PERSON, begun, end_after_a_kill, ended, kept_at_every_write
 from aegis_workflows.plan import slices
 
-ANNA = Caller("human", "anna")
 PLAN = "# The plan\n\n## Slice 1 — the door\nMake a door.\n\n## Slice 2 - the key\nMake a key.\n\n## Notes\nNone.\n"
 
 
@@ -82,15 +80,6 @@ def plugins(project):
     return {"coder": Coders(), **loaded("inbox", "workflow")}
 
 
-async def begun(kernel, name, **kwargs):
-    return (await kernel.verbs.call(ANNA, "workflow run", {"name": name, "kwargs": kwargs})).workflow_id
-
-
-async def ended(kernel, run):
-    with trio.fail_after(20):
-        return await kernel.verbs.call(ANNA, "workflow wait", {"workflow_id": run})
-
-
 async def test_tdd_has_a_test_that_fails_then_code_that_passes_then_a_review(kernel, project):
     row = await ended(kernel, await begun(kernel, "tdd_cycle", feature="a door", test_path="tests/test_door.py"))
     assert (row.status, row.error) == ("ok", "")
@@ -131,9 +120,9 @@ async def test_a_branch_is_reviewed_by_several_and_the_report_is_written(kernel,
 async def test_a_spec_is_asked_for_and_written(kernel, project):
     run = await begun(kernel, "brainstorm_to_spec", topic="A Door")
     for n in range(5):
-        while not (await kernel.verbs.call(ANNA, "workflow show", {"workflow_id": run})).asks:
+        while not (await kernel.verbs.call(PERSON, "workflow show", {"workflow_id": run})).asks:
             await trio.testing.wait_all_tasks_blocked(0.01)
-        await kernel.verbs.call(ANNA, "workflow answer", {"workflow_id": run, "text": f"answer {n}"})
+        await kernel.verbs.call(PERSON, "workflow answer", {"workflow_id": run, "text": f"answer {n}"})
     row = await ended(kernel, run)
     assert row.result.endswith("-a-door-design.md")
     assert "answer 4" in (project / row.result).read_text()
@@ -148,38 +137,13 @@ async def test_a_spec_is_asked_for_and_written(kernel, project):
     ],
 )
 async def test_killed_at_any_write_the_end_is_the_same_and_no_turn_is_paid_for_twice(
-    kernel_with, plugins, project, tmp_path, name, kwargs
+    kernel_with, plugins, tmp_path, name, kwargs
 ):
-    """After every commit the project is copied as a kill would leave it; each copy is opened and has to go on."""
-    copies: list[Path] = []
-    async with kernel_with(**plugins) as kernel:
-
-        def keep(records) -> None:
-            copies.append(tmp_path / f"killed-{len(copies)}")
-            shutil.copytree(project, copies[-1], ignore=shutil.ignore_patterns("*.sock"))
-
-        kernel.ledger.on_commit(keep)
+    async with kernel_with(**plugins) as kernel, kept_at_every_write(kernel, tmp_path) as copies:
         run = await begun(kernel, name, **kwargs)
         whole = await ended(kernel, run)
-    assert whole.status == "ok"
-    assert len(copies) > 20
-    decided = Counter()
+    assert (whole.status, len(copies) > 20) == ("ok", True)
     for copy in copies:
-        async with open_kernel(copy, plugins=plugins, environment={"PATH": "/usr/bin:/bin"}) as kernel:
-            row = await ended(kernel, run)
-            while row.status == "needs attention":
-                decided["rerun"] += 1
-                await kernel.verbs.call(ANNA, "workflow decide", {"workflow_id": run, "decision": "rerun"})
-                row = await ended(kernel, run)
-            assert (row.status, row.error) == ("ok", ""), copy
-            assert row.result == whole.result, copy
-            book = kernel.ledger.book("mail")
-            mine = (r for r in book.newest("accepted", 200) if r.data["sender"] == f"workflow:{name}")
-            sent = {r.key: r.data["body"] for r in mine}
-            paid = Counter(sent[r.key] for r in book.newest("ended", 200)
-                           if r.key in sent and r.data["outcome"] == "completed")  # fmt: skip
-            assert [body for body, times in paid.items() if times > 1] == [], copy
-            with trio.fail_after(10):
-                while list(kernel.roster):  # what it spawned is closed beside the telling
-                    await trio.testing.wait_all_tasks_blocked(0.01)
-    print(f"{name}: {len(copies)} crashes, {decided['rerun']} decisions")
+        row, paid = await end_after_a_kill(copy, plugins, run, {"PATH": "/usr/bin:/bin"})
+        assert (row.status, row.error, row.result) == ("ok", "", whole.result), copy
+        assert [prompt for prompt, times in paid.items() if times > 1] == [], copy

@@ -7,6 +7,7 @@ import trio
 from workflow_stage import House, settled
 
 from aegis import ConfigError, NotFound, Refused
+from aegis.verbs import progress
 from aegis_workflow.api import WorkflowError, get_workflow, workflow
 
 COUNT: dict[str, int] = {}
@@ -249,3 +250,30 @@ async def test_a_run_that_is_cancelled_leaves_nothing(house: House):
     assert (row.status, row.error) == ("cancelled", "cancelled by human:anna")
     assert list(house.kernel.roster) == []
     assert f"task#{run} · error" in house.mail()[0]
+
+
+async def test_a_record_is_played_against_the_code_of_now_and_nothing_is_done(house: House):
+    run = await house.begin("hello", name="Ada", times=2)
+    await house.end(run)
+    heard = len(house.kernel.ledger.book("mail").newest("accepted", 100))
+    said = await house.call("workflow replay", workflow_id=run)
+    assert said == f"run {run} of hello: 3 steps played, the same steps"
+    assert len(house.kernel.ledger.book("mail").newest("accepted", 100)) == heard
+    assert list(house.kernel.roster) == []
+    run = await house.begin("changes")
+    await house.end(run)
+    with pytest.raises(WorkflowError, match=r"step 1 was `now ?` and is now `sleep 0`"):
+        await house.call("workflow replay", workflow_id=run)
+
+
+@workflow
+async def changes(engine):
+    await (engine.now() if counted("changes") == 1 else engine.sleep(0))
+
+
+async def test_whoever_waits_sees_each_step(house: House):
+    said: list[str] = []
+    with progress(said.append):
+        row = await house.call("workflow run", name="hello", kwargs={"name": "Ada"}, wait=True)
+    assert row.status == "ok"
+    assert any("done · 2 send" in line for line in said)

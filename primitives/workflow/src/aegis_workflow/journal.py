@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+import trio
 
 from aegis import Kernel, NotFound
 from aegis.ledger import Draft, Record
@@ -61,6 +62,8 @@ class Journal:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._book = kernel, kernel.ledger.book("workflow")
         self.active: dict[str, Run] = {}
+        self.followers: dict[str, list[list[str]]] = {}
+        self.news = trio.Event()
 
     def restore(self) -> None:
         """Rebuild what is under way."""
@@ -83,8 +86,17 @@ class Journal:
         return self._book.draft(kind, run_id, **data)
 
     async def store(self, *drafts: Draft) -> None:
-        """Store them all or none."""
+        """Store them all or none, and show them to whoever follows their runs."""
         await self._kernel.ledger.append(*drafts)
+        for draft in drafts:
+            for follower in self.followers.get(draft.key, ()):
+                follower.append(shown(draft.kind, draft.data))
+        self.told()
+
+    def told(self) -> None:
+        """Wake whoever follows a run."""
+        self.news.set()
+        self.news = trio.Event()
 
     def find(self, run_id: str) -> Run:
         """Return the run, however long ago it ended; raises `NotFound`."""
@@ -127,6 +139,13 @@ class Journal:
                 case "decided":
                     decided[at] = data["decision"]
         return steps, decided, checkpoint
+
+
+def shown(kind: str, data: dict[str, Any]) -> str:
+    """Return a record as a line that people read."""
+    what = f"{data.get('at_step', '')} {data.get('step', '')} {data.get('what', '')}".strip()
+    more = data.get("text") or data.get("failed") or data.get("error") or data.get("decision") or ""
+    return " · ".join(filter(None, (kind, what, str(more))))
 
 
 def changed(run: Run, data: dict[str, Any]) -> Run:

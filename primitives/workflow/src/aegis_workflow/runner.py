@@ -31,7 +31,6 @@ class Runner:
         self._nursery: trio.Nursery | None = None
         self._scopes: dict[str, trio.CancelScope] = {}
         self._stopped: dict[str, str] = {}
-        self._ended: dict[str, list[trio.Event]] = {}
 
     async def run(self) -> None:
         """Go on with every run that was under way, until cancelled."""
@@ -64,7 +63,7 @@ class Runner:
         steps = Steps(self._kernel, self._journal, run)
         if steps.known and run.version and version_of(function) != run.version:
             self._say(run, "its code has changed since it began; it goes on as long as its steps are the recorded ones")
-        config = {**getattr(function, "workflow_config", {}), **self._config.get(run.name, {})}
+        config = self._settings(function, run)
         engine = WorkflowEngine(self._kernel, steps, self._questions, config, lambda text: self._say(run, text))
         scope = self._scopes[run.id] = trio.CancelScope()
         outcome: dict[str, Any] = {"state": "cancelled"}
@@ -80,8 +79,10 @@ class Runner:
             self._say(run, f"it needs attention: {outcome['error']}; `aegis workflow decide {run.id} rerun|skip|fail`")
         else:
             await self._end(run, engine, outcome)
-        for event in self._ended.pop(run.id, ()):
-            event.set()
+        self._journal.told()
+
+    def _settings(self, function: Function, run: Run) -> dict[str, Any]:
+        return {**getattr(function, "workflow_config", {}), **self._config.get(run.name, {})}
 
     async def _called(self, function: Function, engine: WorkflowEngine, run: Run) -> dict[str, Any]:
         try:
@@ -143,16 +144,36 @@ class Runner:
         return function
 
     async def end_of(self, run_id: str) -> Run:
-        """Wait until the run has ended or needs attention, and return it."""
-        said = ""
-        while (run := self._journal.find(run_id)).state == "running":
-            event = trio.Event()
-            self._ended.setdefault(run_id, []).append(event)
-            if run.state != said:
-                report(f"{run.name} is {run.state}")
-                said = run.state
-            await event.wait()
-        return run
+        """Wait until the run has ended or needs attention, and return it; its steps are reported as they are taken."""
+        lines: list[str] = []
+        followers = self._journal.followers.setdefault(run_id, [])
+        followers.append(lines)
+        try:
+            while True:
+                run = self._journal.find(run_id)
+                for line in lines:
+                    report(line)
+                lines.clear()
+                if run.state != "running":
+                    return run
+                await self._journal.news.wait()
+        finally:
+            followers.remove(lines)
+            if not followers:
+                self._journal.followers.pop(run_id, None)
+
+    async def replay(self, run: Run) -> str:
+        """Return whether the workflow, as it is now, takes the recorded steps; nothing is done."""
+        function = self.workflow(run.name)
+        steps = Steps(self._kernel, self._journal, run, dry=True)
+        engine = WorkflowEngine(self._kernel, steps, self._questions, self._settings(function, run), lambda text: None)
+        with steps.branch():
+            outcome = await self._called(function, engine, run)
+        same = "the same steps" + (f"; it ends {outcome['state']}" if outcome["state"] != run.state else "")
+        problem = str(outcome.get("error", "")) if outcome["state"] == "error" and outcome != run.error else ""
+        if problem and problem != run.error:
+            raise WorkflowError(f"run {run.id} would not go as it is recorded: {problem}")
+        return f"run {run.id} of {run.name}: {steps.played} steps played, {same}"
 
     async def cancel(self, run: Run, why: str) -> Run:
         """End the run as cancelled, wherever it is."""

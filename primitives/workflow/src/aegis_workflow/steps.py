@@ -23,8 +23,9 @@ _ERRORS = {cls.__name__: cls for cls in (BudgetExceeded, NonDeterminism, Workflo
 class Steps:
     """The steps of one run: recorded ones are played, the first without a record is the first that is done."""
 
-    def __init__(self, kernel: Kernel, journal: Journal, run: Run) -> None:
-        self.kernel, self.journal, self.run = kernel, journal, run
+    def __init__(self, kernel: Kernel, journal: Journal, run: Run, *, dry: bool = False) -> None:
+        """Take the run's steps; `dry` only looks whether they are the recorded ones."""
+        self.kernel, self.journal, self.run, self._dry = kernel, journal, run, dry
         self.known, self.decided, self.checkpoint = journal.steps(run.id)
         self.played = 0
 
@@ -74,6 +75,7 @@ class Steps:
             if step.done:
                 self.played += 1
                 return _result(step)
+        self._must_do(at, kind, what)
         if step is None and not quick:
             draft = self._draft("begun", at, kind, what, **data)
             await (begin(draft) if begin else self.journal.store(draft))
@@ -95,8 +97,13 @@ class Steps:
             self._same(at, step, kind, what)
             self.played += 1
             return _result(step)
+        self._must_do(at, kind, what)
         await self.journal.store(self._draft("done", at, kind, what, value=value), *together())
         return value
+
+    def _must_do(self, at: str, kind: str, what: str) -> None:
+        if self._dry:
+            raise NonDeterminism(f"step {at}, `{kind} {what}`, is not in the record")
 
     def _same(self, at: str, step: Step, kind: str, what: str) -> None:
         if (step.kind, step.what) != (kind, what):

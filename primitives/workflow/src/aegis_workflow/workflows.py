@@ -11,7 +11,7 @@ from pydantic import Field
 from aegis import Caller, Completes, Kernel, NotFound, Refused, verb
 from aegis.clock import new_id, stamp
 from aegis_workflow.catalogue import list_workflows, version_of
-from aegis_workflow.journal import Journal, Run
+from aegis_workflow.journal import Journal, Run, shown
 from aegis_workflow.questions import Questions
 from aegis_workflow.runner import Runner, arguments
 
@@ -128,13 +128,13 @@ class Workflows:
     @verb("workflow logs", read_only=True)
     async def logs(self, caller: Caller, workflow_id: RunId) -> str:
         """Return what a run did, step by step."""
-        lines = []
-        for record in self._journal.records(self._find(workflow_id).id):
-            data = record.data
-            what = f"{data.get('at_step', '')} {data.get('step', '')} {data.get('what', '')}".strip()
-            more = data.get("text") or data.get("failed") or data.get("error") or data.get("decision") or ""
-            lines.append(" · ".join(filter(None, (record.at, record.kind, what, str(more)))))
-        return "\n".join(lines)
+        records = self._journal.records(self._find(workflow_id).id)
+        return "\n".join(f"{record.at} · {shown(record.kind, record.data)}" for record in records)
+
+    @verb("workflow replay", read_only=True)
+    async def replay(self, caller: Caller, workflow_id: RunId) -> str:
+        """Play a run's record against the workflow as it is now, doing nothing; fails where it takes another step."""
+        return await self._runner.replay(self._find(workflow_id))
 
     @verb("workflow cancel", tool="aegis_workflow_cancel")
     async def cancel(self, caller: Caller, workflow_id: RunId) -> RunRow:

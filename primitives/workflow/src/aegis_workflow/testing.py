@@ -1,0 +1,66 @@
+"""For tests of workflows: killed at every write, a run has to come to the same end, and no turn is paid for twice."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from aegis import Caller, Kernel, open_kernel
+
+PERSON = Caller("human", "tester")
+
+
+async def begun(kernel: Kernel, name: str, **kwargs: Any) -> str:
+    """Return the id of a new run."""
+    return str((await kernel.verbs.call(PERSON, "workflow run", {"name": name, "kwargs": kwargs})).workflow_id)
+
+
+async def ended(kernel: Kernel, run: str, decide: str = "rerun", seconds: float = 30) -> Any:
+    """Return the run once it has ended; what needs attention is decided like this on the way."""
+    with trio.fail_after(seconds):
+        row = await kernel.verbs.call(PERSON, "workflow wait", {"workflow_id": run})
+        while row.status == "needs attention":
+            await kernel.verbs.call(PERSON, "workflow decide", {"workflow_id": run, "decision": decide})
+            row = await kernel.verbs.call(PERSON, "workflow wait", {"workflow_id": run})
+        return row
+
+
+@asynccontextmanager
+async def kept_at_every_write(kernel: Kernel, folder: Path) -> AsyncIterator[list[Path]]:
+    """Enter to have the project copied into `folder` after every commit, as a kill at that moment would leave it."""
+    copies: list[Path] = []
+
+    def keep(_: object) -> None:
+        copies.append(folder / f"killed-{len(copies)}")
+        shutil.copytree(kernel.project.root, copies[-1], ignore=shutil.ignore_patterns("*.sock"))
+
+    kernel.ledger.on_commit(keep)
+    yield copies
+
+
+async def end_after_a_kill(
+    project: Path, plugins: Mapping[str, object], run: str, environment: Mapping[str, str]
+) -> tuple[Any, dict[str, int]]:
+    """Return how the run ends in a project that was left like this, and how often each prompt had a completed turn."""
+    async with open_kernel(project, plugins=plugins, environment=environment) as kernel:
+        row = await ended(kernel, run)
+        with trio.fail_after(10):
+            while any(agent.by == f"workflow:{run}" for agent in kernel.roster):  # closed beside the telling
+                await trio.lowlevel.checkpoint()
+        return row, paid(kernel, row.name)
+
+
+def paid(kernel: Kernel, name: str) -> dict[str, int]:
+    """Return how often each thing that the workflow said had a turn that completed."""
+    book = kernel.ledger.book("mail")
+    said = {
+        r.key: str(r.data["body"]) for r in book.newest("accepted", 10_000) if r.data["sender"] == f"workflow:{name}"
+    }
+    done = (r for r in book.newest("ended", 10_000) if r.key in said and r.data["outcome"] == "completed")
+    return Counter(said[r.key] for r in done)
