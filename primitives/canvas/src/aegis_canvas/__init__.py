@@ -1,0 +1,1 @@
+"""Shared Markdown documents that agents and people write section by section."""

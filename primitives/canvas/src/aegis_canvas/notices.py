@@ -1,0 +1,78 @@
+"""What those who watch a canvas are told: what was done to which section, by whom, and how it reads now."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from aegis_canvas.document import BODY, PREAMBLE, Document
+from aegis_canvas.shelf import Canvas, Revision, Touch
+
+_PREVIEW = 6  # lines
+_WIDEST = 400  # characters of a line in a preview
+
+
+def changed_lines(old: str, new: str) -> tuple[int, int]:
+    """Return how many lines were added and how many removed, by a true comparison."""
+    before, after = old.splitlines(), new.splitlines()
+    added = removed = 0
+    for tag, a, b, c, d in difflib.SequenceMatcher(None, before, after).get_opcodes():
+        if tag != "equal":
+            added, removed = added + d - c, removed + b - a
+    return added, removed
+
+
+def diff(old: str, new: str, before: str, after: str) -> str:
+    """Return the difference as people write it."""
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), before, after, lineterm="")
+    return "\n".join(lines)
+
+
+def touches(old: Document, new: Document, verb: str) -> tuple[Touch, ...]:
+    """Return what became of each section whose words are not the same."""
+    before = _texts(old, new)
+    found = []
+    for part in new.sections:
+        was = before.pop(part.name, None)
+        if was is None or was != part.text:
+            found.append(Touch(part.name, verb, *changed_lines(was or "", part.text)))
+    gone = [Touch(name, "removed", *changed_lines(text, "")) for name, text in before.items()]
+    return (*found, *gone)
+
+
+def _texts(old: Document, new: Document) -> dict[str, str]:
+    """Return the old sections' words; a text that got its first heading, or lost its last one, keeps its own."""
+    texts = {part.name: part.text for part in old.sections}
+    for was, now in ((BODY, PREAMBLE), (PREAMBLE, BODY)):
+        if was in texts and was not in new.names and now in new.names and now not in texts:
+            texts[now] = texts.pop(was)
+    return texts
+
+
+def notice(revision: Revision, touched: Iterable[Touch], old: Document, new: Document) -> str:
+    """Return the body of the mail that tells of these sections."""
+    return "\n\n".join(_block(revision, touch, old, new) for touch in touched)
+
+
+def _block(revision: Revision, touch: Touch, old: Document, new: Document) -> str:
+    minus = "" if touch.verb == "appended" else f" / -{touch.removed}"
+    head = f'section "{touch.name}" · {touch.verb} by {revision.by} (+{touch.added}{minus} lines)'
+    part, was = new.get(touch.name), old.get(touch.name)
+    text = part.text if part else ""
+    if touch.verb == "appended" and was:
+        text = text.removeprefix(was.text).removeprefix("\n")
+    return "\n".join([f"{head} · version {revision.n}", "──", *preview(text)])
+
+
+def preview(text: str) -> Sequence[str]:
+    """Return how a text begins."""
+    lines = text.splitlines()
+    more = [f"… ({len(lines) - _PREVIEW} more lines)"] if len(lines) > _PREVIEW else []
+    shown = [line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…" for line in lines[:_PREVIEW]]
+    return [*shown, *more] or ["(empty)"]
+
+
+def concerns(canvas: Canvas, who: str, touched: Iterable[Touch]) -> list[Touch]:
+    """Return those of the sections that this subscriber wants to hear of."""
+    wanted = canvas.subscribers.get(who)
+    return [touch for touch in touched if wanted is None or touch.name in wanted]
