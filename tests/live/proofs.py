@@ -69,9 +69,9 @@ class Proofs:
         return report
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write what was found, or fail when it is not what was written."""
-        whole = self._whole and not (session.testsfailed or session.shouldstop or session.shouldfail)
+        whole = self._whole and exitstatus == pytest.ExitCode.OK
         if whole and self._nobody:
             names = ", ".join(self._nobody)
             self._fail(session, f'say of whom these prove what they prove, by `provider = "..."` in the class: {names}')
