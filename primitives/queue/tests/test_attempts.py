@@ -137,6 +137,16 @@ async def test_when_the_provider_is_overloaded_the_same_worker_goes_on_later(hou
     assert "work" not in troupe.heard[1][1].splitlines()[2:]
 
 
+async def test_a_worker_closed_while_its_provider_rests_gives_its_place_back_at_once(house: House, troupe):
+    troupe.playbook = [OVERLOADED]
+    task, other = await house.put("work", queue="once"), await house.put("other", queue="once")
+    await house.settled()
+    assert (await house.status(task)).status == "running"
+    await house.kernel.roster.close(house.workers()[0], "closed by human:anna")
+    assert (await house.end(task)).outcome == "cancelled"
+    assert (await house.end(other)).outcome == "ok"
+
+
 async def test_a_provider_that_stays_overloaded_is_an_error_in_the_end(house: House, troupe, autojump):
     troupe.otherwise = OVERLOADED
     status = await house.end(await house.put("work", queue="once"))

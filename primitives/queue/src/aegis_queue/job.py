@@ -38,6 +38,7 @@ class Job:
         self._scope, self._stirred = trio.CancelScope(), trio.Event()
         self._stopped = ""
         self._pauses = 0
+        self._former = ""  # the worker's last turn before aegis was started again
         self._repaired = self._background = False
         self.cut_off = False  # aegis is stopping, and with it the worker
         self.settled = False  # the task has its end, or its place in the line; only its worker is still to go
@@ -79,13 +80,22 @@ class Job:
             except (LaunchError, Refused) as error:
                 return End("error", error=str(error))
             ended = await self._kernel.post.wait_turn(self.task.envelope)
-        else:  # aegis was started again: the worker may have had more turns than the one we gave it
-            ended = self._newest(await self._kernel.post.wait_turn(self.task.envelope))
+        else:
+            ended = await self._resume()
+            self._former = ended.turn
         while True:
             end = await self._judged(ended)
             if isinstance(end, End):
                 return end
             ended = end
+
+    async def _resume(self) -> TurnEnded:
+        """Return how the worker's last turn ended, which may be another than the one we gave it."""
+        post, ended = self._kernel.post, await self._kernel.post.wait_turn(self.task.envelope)
+        for letter in post.letters(self.task.worker):
+            if letter.state == "injected":
+                ended = await post.wait_turn(letter.envelope.id)
+        return self._newest(ended)
 
     async def _hire(self) -> None:
         task, post = self.task, self._kernel.post
@@ -124,7 +134,7 @@ class Job:
             newest = self._newest(ended)
             return newest if newest is not ended else await self._say(_GO_ON.format(why=ended.reason, id=self.task.id))
         if ended.outcome in ("failed", "refused", "interrupted"):
-            self.cut_off = ended.outcome == "interrupted" and agent.seat is not None
+            self.cut_off = ended.outcome == "interrupted" and ended.turn != self._former
             return End(_FAILED.get(ended.outcome, "error"), ended.reply, ended.reason or ended.outcome)
         if letters := post.letters(agent.id):
             return await post.wait_turn(letters[-1].envelope.id)

@@ -1,0 +1,116 @@
+"""Killed at every sync of its disk: what was accepted ends once, and whoever waits for it is told once."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import trio
+from books import books
+from crash_scenario import CONFIG
+from queue_stage import House
+from troupe import Troupe
+
+import aegis_queue.plugin
+from aegis.app import open_kernel
+from aegis.testing.crash import walk
+
+SCENARIO = [sys.executable, str(Path(__file__).with_name("crash_scenario.py"))]
+KINDS = {"enqueued", "known", "dispatched", "reported", "requeued", "completed", "failed", "cancelled", "control"}
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the crash harness works on Linux only")
+
+
+def acks(notes: Path) -> list[dict[str, str]]:
+    file = notes / "acks"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def recovered(disk: Path, notes: Path) -> None:
+    """Restart aegis on what was left (every now and then twice), and hold it to its promises."""
+    found = books(disk)
+    found.check()
+    noted = acks(notes)
+    for ack in noted:
+        if "task" in ack:
+            assert ack["task"] in found.fates, f"{ack['task']} was accepted and is lost"
+        elif "cancelled" in ack:
+            assert found.fates[ack["cancelled"]].state == "cancelled"
+        elif "paused" in ack:
+            assert found.modes == {"one": "paused"}
+    for _ in range(1 + (len(noted) % 4 == 1)):
+        (disk / ".aegis.yaml").write_text(CONFIG)
+        ends = {key: fate.ends for key, fate in books(disk).fates.items()}
+        trio.run(_live, disk, noted)
+        after = books(disk)
+        after.check()
+        for key, fate in after.fates.items():
+            assert fate.ends == 1, f"{key} ended {fate.ends} times"
+            assert fate.state == "completed" or key not in ends or fate.state in ("failed", "cancelled")
+            assert fate.told == bool(fate.data.get("callback", True)), f"{key} was told {fate.told} times"
+            assert fate.begun <= 2
+
+
+async def _live(disk: Path, noted: list[dict[str, str]]) -> None:
+    troupe = Troupe()
+    troupe.kept = _Every()
+    plugins = {"players": troupe, "queue": aegis_queue.plugin}
+    async with open_kernel(disk, plugins=plugins, environment={}) as kernel:
+        house = House(kernel, troupe)
+        await house.call("queue resume", queue="one")
+        with trio.move_on_after(20) as patience:
+            for row in await house.call("task list"):
+                await house.end(row.id)
+        await house.settled()
+        assert house.workers() == []
+        assert not patience.cancelled_caught, f"never ends: {await house.call('task list')}"
+        assert not kernel.faults, f"faults: {kernel.faults}"
+        for ack in noted:
+            if "reported" in ack:
+                status = await house.status(ack["reported"])
+                assert (status.result, status.artefacts) == ('{"bugs":3}', ("a.md",)), "the report is lost"
+
+
+class _Every(set[str]):
+    """Every session is kept."""
+
+    def __contains__(self, session: object) -> bool:
+        return True
+
+
+@pytest.mark.timeout(300)
+def test_what_was_accepted_ends_once_whichever_write_aegis_dies_at() -> None:
+    kinds: set[str] = set()
+    states: set[str] = set()
+
+    def check(disk: Path, notes: Path) -> None:
+        path = disk / ".aegis" / "state" / "ledger.db"
+        if path.exists():
+            states.add(str(sorted((f.state, f.begun) for f in books(disk).fates.values())))
+        recovered(disk, notes)
+        if path.exists():
+            kinds.update(_kinds(path))
+
+    found = walk(SCENARIO, check)
+    print(found)
+    assert not found.failures, str(found)
+    walked = {crash.sync for crash in found.crashes}
+    assert walked >= set(range(int(0.8 * len(found.syncs)))), "a sync was passed over"
+    assert kinds >= KINDS, f"the scenario writes no {KINDS - kinds}"
+    assert len(states) > 15, "the crashes left too few different disks"
+
+
+@pytest.mark.timeout(120)
+def test_the_walk_finds_a_ledger_that_does_not_sync() -> None:
+    found = walk(SCENARIO, recovered, skip="*-wal", enough=3)
+    assert len(found.failures) >= 3
+    assert {crash.loss for crash in found.failures} == {"power loss"}, str(found)
+
+
+def _kinds(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as db:
+        return {kind for (kind,) in db.execute("select distinct kind from records where book='queue'")}
