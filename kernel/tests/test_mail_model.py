@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aegis.bus import Bus
-from aegis.clock import WallClock
+from aegis.clock import Clock
 from aegis.envelope import Envelope
 from aegis.errors import Refused
 from aegis.events import TurnEnded
@@ -81,7 +81,7 @@ class Play:
         ledger = Ledger(path, lambda: "2026-01-05T10:00:00Z")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ledger.run)
-            self.post, self.book = Post(ledger, Bus(), WallClock()), ledger.book("mail")
+            self.post, self.book = Post(ledger, Bus(), Clock()), ledger.book("mail")
             for name in BOXES:
                 self.post.mailbox(name).closed = "it was closed" if name in self.model.closed else ""
             await self._interrupted(self.post.restore())

@@ -12,7 +12,7 @@ import trio
 
 from aegis.app import open_kernel
 from aegis.bus import Bus
-from aegis.clock import WallClock
+from aegis.clock import Clock
 from aegis.ledger import Ledger
 from aegis.mail import Post
 
@@ -61,7 +61,7 @@ async def accepts(folder: Path, senders: int) -> tuple[float, float]:
     ledger, took = Ledger(folder / f"ledger-{senders}.db", lambda: "2026-01-05T10:00:00Z"), list[float]()
     async with trio.open_nursery() as base:
         base.start_soon(ledger.run)
-        post = Post(ledger, Bus(), WallClock())
+        post = Post(ledger, Bus(), Clock())
         for n in range(senders):
             post.mailbox(f"agent-{n}")
         started = time.perf_counter()

@@ -16,7 +16,7 @@ _HOMES = {
     "envelope": "Envelope Receipt",
     "errors": "AegisError Busy ConfigError LaunchError LedgerError NotFound Refused SessionGone",
     "frontend": "Client Console Service", "hookspecs": "hookimpl", "interceptors": "Interceptor",
-    "primitive": "Primitive", "processes": "Command Process", "project": "find_project_root",
+    "primitive": "Primitive", "processes": "Command Process",
     "reducer": "Answer Reducer", "verbs": "Completes report verb",
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

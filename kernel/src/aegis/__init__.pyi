@@ -29,7 +29,6 @@ from aegis.interceptors import Interceptor as Interceptor
 from aegis.primitive import Primitive as Primitive
 from aegis.processes import Command as Command
 from aegis.processes import Process as Process
-from aegis.project import find_project_root as find_project_root
 from aegis.reducer import Answer as Answer
 from aegis.reducer import Reducer as Reducer
 from aegis.verbs import Completes as Completes

@@ -15,7 +15,7 @@ import trio
 
 from aegis.agent import INTERRUPTED
 from aegis.bus import Bus
-from aegis.clock import Clock, WallClock, stamp
+from aegis.clock import Clock, stamp
 from aegis.config import Config
 from aegis.core import Core
 from aegis.driver import Driver
@@ -25,7 +25,6 @@ from aegis.ledger import Ledger
 from aegis.mail import Post
 from aegis.mailbox import Letter
 from aegis.plugins import Plugins
-from aegis.primitive import Restores
 from aegis.project import FILE, Project
 from aegis.reducer import Reducer
 from aegis.roster import Roster
@@ -79,11 +78,9 @@ async def open_kernel(
             async with trio.open_nursery() as base:  # outlives the agents: the ledger takes what they say as they end
                 try:
                     async with trio.open_nursery() as work:
-                        kernel = _compose(
-                            project, found, config, drivers, clock or WallClock(), environment, base, work
-                        )
+                        kernel = _compose(project, found, config, clock or Clock(), environment, base, work)
                         base.start_soon(_within, disk, kernel.ledger)
-                        base.start_soon(_probe, config)
+                        base.start_soon(_aside, lambda: config.default_agent)  # starts CLIs: not on the loop
                         await _revive(kernel, clean, partial(_furnish, kernel, owned))
                         yield kernel
                         await kernel.roster.leave()  # agents first: surfaces and records see their end
@@ -104,8 +101,8 @@ def _disabled(project: Project) -> set[str]:
     return set(map(str, names)) if isinstance(names, list) else set()
 
 
-async def _probe(config: Config) -> None:
-    await trio.to_thread.run_sync(lambda: config.default_agent, abandon_on_cancel=True)  # starts CLIs: not on the loop
+async def _aside(work: Callable[[], object]) -> None:
+    await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
 async def _within(scope: trio.CancelScope, ledger: Ledger) -> None:
@@ -117,7 +114,6 @@ def _compose(
     project: Project,
     plugins: Plugins,
     config: Config,
-    drivers: Mapping[str, Driver],
     clock: Clock,
     environment: Mapping[str, str] | None,
     base: trio.Nursery,
@@ -126,8 +122,8 @@ def _compose(
     bus = Bus()
     ledger = Ledger(project.state / "ledger.db", lambda: stamp(clock.now()))
     core = Core(
-        project=project, plugins=plugins, config=config, drivers=drivers, clock=clock, bus=bus, ledger=ledger,
-        post=Post(ledger, bus, clock), interceptors=Interceptors(bus), supervisor=Supervisor(work, bus), base=base,
+        project=project, plugins=plugins, config=config, clock=clock, bus=bus, ledger=ledger, base=base,
+        post=Post(ledger, bus, clock), interceptors=Interceptors(bus), supervisor=Supervisor(work, bus),
         environment=dict(os.environ if environment is None else environment),
     )  # fmt: skip
     roster, verbs = Roster(core), Verbs(core.interceptors, bus)
@@ -145,7 +141,7 @@ async def _furnish(kernel: Kernel, owned: Mapping[str, Mapping[str, Any]]) -> No
             for _, thing in kernel.plugins.offers(hook, only=name, kernel=kernel, settings=settings):
                 with _blamed(kernel, name):
                     kernel.verbs.add(name, thing)
-                    if isinstance(thing, Restores):
+                    if hasattr(thing, "restore"):
                         thing.restore()
                     yield name, thing
 

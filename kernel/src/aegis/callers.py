@@ -7,8 +7,6 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-AGENTS, PEOPLE, PEERS = "agent", "human", "peer"
-
 
 class Caller(msgspec.Struct, frozen=True):
     """One who calls a verb, filled in by the surface: `agent:lucid-knuth`, `human:anna`, `schedule:nightly`.

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Protocol
 
 from ulid import ULID
 
 
-class Clock(Protocol):
-    """Where wall-clock time comes from; waiting is trio's business, so tests run under its `MockClock`."""
-
-    def now(self) -> datetime:
-        """Return the current time in UTC."""
-
-
-class WallClock:
-    """The computer's clock."""
+class Clock:
+    """The computer's clock; waiting is trio's business, so tests bring a clock that agrees with its `MockClock`."""
 
     def now(self) -> datetime:
         """Return the current time in UTC."""

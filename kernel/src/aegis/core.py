@@ -11,7 +11,6 @@ import trio
 from aegis.bus import Bus
 from aegis.clock import Clock
 from aegis.config import Config
-from aegis.driver import Driver
 from aegis.events import Fault
 from aegis.interceptors import Interceptors
 from aegis.ledger import Ledger
@@ -28,7 +27,6 @@ class Core:
     project: Project
     plugins: Plugins
     config: Config
-    drivers: Mapping[str, Driver]
     clock: Clock
     bus: Bus
     ledger: Ledger

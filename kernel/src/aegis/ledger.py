@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ class Ledger:
                 if slot.snapshot:
                     self._db.execute(_SNAPSHOT, slot.snapshot)
             self._db.execute("commit")
-        except (sqlite3.Error, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, each slot learns its fate
             if self._db.in_transaction:
                 self._db.execute("rollback")
             for slot in batch:
@@ -168,16 +169,11 @@ class Ledger:
         return Record(seq, book, kind, key, at, msgspec.json.decode(data))  # what a replay will give, too
 
     def select(self, where: str, *args: Any) -> Iterator[Record]:
-        """Yield the stored records for which an SQL condition holds."""
-        query = f"select seq, book, kind, key, at, data from records where {where}"
-        for seq, book, kind, key, at, data in self._rows(query, args):
-            yield Record(seq, book, kind, key, at, data)
+        """Return the stored records for which an SQL condition holds."""
+        return starmap(Record, self.rows(f"select seq, book, kind, key, at, data from records where {where}", *args))
 
-    def load(self, book: str) -> tuple[int, Any]:
-        """Return the book's snapshot and the sequence number it reaches to, or (0, None)."""
-        return next(self._rows("select seq, state from snapshots where book=?", (book,)), (0, None))
-
-    def _rows(self, query: str, args: tuple[Any, ...]) -> Iterator[Any]:
+    def rows(self, query: str, *args: Any) -> Iterator[Any]:
+        """Yield the rows of a query, whose last column is JSON; raises `LedgerError`."""
         try:
             with closing(self._read.execute(query, args)) as rows:
                 for *fields, data in rows:
@@ -202,7 +198,8 @@ class Book:
 
     def replay(self) -> tuple[Any, Iterator[Record]]:
         """Return the last snapshot (or None) and the records after it, oldest first."""
-        seq, state = self._ledger.load(self.name)
+        last = self._ledger.rows("select seq, state from snapshots where book=?", self.name)
+        seq, state = next(last, (0, None))
         return state, self._ledger.select("book=? and seq>? order by seq", self.name, seq)
 
     def snapshot(self, state: Any, upto: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 
 class Primitive(Protocol):
@@ -13,11 +13,3 @@ class Primitive(Protocol):
     """
 
     name: str
-
-
-@runtime_checkable
-class Restores(Protocol):
-    """Optional: state that is a fold over a book."""
-
-    def restore(self) -> None:
-        """Rebuild the state; called once, after the ledger is open and before any task or verb runs."""

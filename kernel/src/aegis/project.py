@@ -14,13 +14,6 @@ from aegis.errors import AegisError, Busy
 FILE = ".aegis.yaml"
 
 
-def find_project_root(start: Path | None = None) -> Path:
-    """Return the closest ancestor of `start` (default: the current folder) that is a project, else `start` itself."""
-    here = (start or Path.cwd()).resolve()
-    found = (f for f in (here, *here.parents) if (f / FILE).exists() or (f / ".aegis" / "state").is_dir())
-    return next(found, here)
-
-
 class Project(NamedTuple):  # no dataclass: every one-shot command would pay for that import
     """One folder with an `.aegis.yaml` or an `.aegis/` in it, or that will have one."""
 

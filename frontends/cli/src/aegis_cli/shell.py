@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aegis.errors import AegisError, ConfigError, nearest
-from aegis.project import Project, find_project_root
+from aegis.project import Project
 from aegis_cli import render
 from aegis_cli.arguments import Parser, common, verb_arguments, verb_parser
 from aegis_cli.blocking import BlockingClient, NotRunning
+from aegis_cli.door import find_project_root
 from aegis_cli.index import Index
 
 INTERRUPTED = 130

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 import trio
 from trio.testing import MockClock
 
+from aegis.clock import Clock
+
 BEGINNING = datetime(2026, 1, 5, 10, tzinfo=UTC)
 _IDLE = 0.05  # real seconds without a runnable task; a commit in the ledger's thread must not look like idleness
 
 
-class TestClock:
+class TestClock(Clock):
     """A wall clock that starts at `BEGINNING` and moves with trio's own: at life's pace, by `jump` or `autojump`."""
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
