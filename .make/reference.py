@@ -118,9 +118,8 @@ def settings(kernel: Kernel, declared: dict[str, dict[str, Any]]) -> str:
     parts = [
         "Every key of `.aegis.yaml`, by the plugin that owns it; an unknown one is an error that says what exists."
     ]
-    for name, driver in sorted(kernel.drivers.items()):
-        if name != driver.name:
-            continue
+    for name in kernel.config.names():  # without a configuration: the providers
+        driver = kernel.config.profile(name)[1]
         schema = TypeAdapter(driver.settings).json_schema()
         schema["properties"]["provider"]["default"] = name
         parts.append(f"## agents: a profile with `provider: {name}`\n\n{fields(schema)}")
