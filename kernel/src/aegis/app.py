@@ -72,14 +72,22 @@ async def open_kernel(
     owned = found.sections()
     config = Config(project.root, {k: v for own in owned.values() for k, v in own.items()}, drivers, found.names)
     project.prepare()
+    clock, bus = clock or Clock(), Bus()
+    inherited = dict(os.environ if environment is None else environment)
     disk = trio.CancelScope(shield=True)  # an owner that is cancelled must not stop the ledger before the agents
     try:
         with project.locked():
             async with trio.open_nursery() as base:  # outlives the agents: the ledger takes what they say as they end
                 try:
                     async with trio.open_nursery() as work:
-                        kernel = _compose(project, found, config, clock or Clock(), environment, base, work)
-                        base.start_soon(_within, disk, kernel.ledger)
+                        ledger = Ledger(project.state / "ledger.db", lambda: stamp(clock.now()))
+                        base.start_soon(_within, disk, ledger)
+                        core = Core(
+                            project=project, plugins=found, config=config, clock=clock, bus=bus, ledger=ledger,
+                            post=Post(ledger, bus, clock), interceptors=Interceptors(bus), base=base,
+                            supervisor=Supervisor(work, bus), environment=inherited,
+                        )  # fmt: skip
+                        kernel = _whole(core)
                         base.start_soon(_aside, lambda: config.default_agent)  # starts CLIs: not on the loop
                         await _revive(kernel, clean, partial(_furnish, kernel, owned))
                         yield kernel
@@ -110,25 +118,10 @@ async def _within(scope: trio.CancelScope, ledger: Ledger) -> None:
         await ledger.run()
 
 
-def _compose(
-    project: Project,
-    plugins: Plugins,
-    config: Config,
-    clock: Clock,
-    environment: Mapping[str, str] | None,
-    base: trio.Nursery,
-    work: trio.Nursery,
-) -> Kernel:
-    bus = Bus()
-    ledger = Ledger(project.state / "ledger.db", lambda: stamp(clock.now()))
-    core = Core(
-        project=project, plugins=plugins, config=config, clock=clock, bus=bus, ledger=ledger, base=base,
-        post=Post(ledger, bus, clock), interceptors=Interceptors(bus), supervisor=Supervisor(work, bus),
-        environment=dict(os.environ if environment is None else environment),
-    )  # fmt: skip
-    roster, verbs = Roster(core), Verbs(core.interceptors, bus)
+def _whole(core: Core) -> Kernel:
+    roster, verbs = Roster(core), Verbs(core.interceptors, core.bus)
     verbs.complete_with("handle", lambda: sorted(roster.live()))
-    verbs.complete_with("profile", config.names)
+    verbs.complete_with("profile", core.config.names)
     return Kernel(**{f.name: getattr(core, f.name) for f in fields(Core)}, roster=roster, verbs=verbs)
 
 

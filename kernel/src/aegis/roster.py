@@ -156,9 +156,7 @@ class Roster:
         if (over := self._closing.get(agent.id)) is not None:
             await over.wait()
         if agent.id in self._open:
-            raise LedgerError(
-                f"{agent.handle} is closed, but that could not be stored: it will be back after a restart"
-            )
+            raise LedgerError(f"{agent.handle} is closed, but not on disk: it will be back after a restart")
 
     async def _close(self, agent: Agent, reason: str) -> None:
         with trio.CancelScope(shield=True):
