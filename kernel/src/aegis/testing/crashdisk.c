@@ -26,6 +26,7 @@
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 static int (*real_fsync)(int), (*real_fdatasync)(int);
 static int (*real_unlink)(const char *), (*real_rename)(const char *, const char *);
+static int (*real_unlinkat)(int, const char *, int), (*real_renameat)(int, const char *, int, const char *);
 static char folder[PATH_MAX], shadow[PATH_MAX], skip[PATH_MAX], when[16];
 static long count, kill_at, skip_at;
 static int log_fd = -1;
@@ -49,6 +50,8 @@ __attribute__((constructor)) static void start(void)
     real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
     real_unlink = dlsym(RTLD_NEXT, "unlink");
     real_rename = dlsym(RTLD_NEXT, "rename");
+    real_unlinkat = dlsym(RTLD_NEXT, "unlinkat");
+    real_renameat = dlsym(RTLD_NEXT, "renameat");
     setting("CRASHDISK_FOLDER", folder, sizeof folder);
     setting("CRASHDISK_SHADOW", shadow, sizeof shadow);
     setting("CRASHDISK_SKIP", skip, sizeof skip);
@@ -198,5 +201,37 @@ int rename(const char *from, const char *to)
     int result = real_rename(from, to);
     if (!result)
         remember(from, to);
+    return result;
+}
+
+/* The whole path of a name below an opened folder. */
+static const char *below(int dir, const char *name, char *path)
+{
+    char link[64];
+    if (dir == AT_FDCWD || *name == '/')
+        return name;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", dir);
+    ssize_t size = readlink(link, path, PATH_MAX - 1);
+    if (size < 0)
+        give_up(name);
+    snprintf(path + size, PATH_MAX - size, "/%s", name);
+    return path;
+}
+
+int unlinkat(int dir, const char *name, int flags)
+{
+    char path[PATH_MAX];
+    int result = real_unlinkat(dir, name, flags);
+    if (!result && !(flags & AT_REMOVEDIR))
+        remember(below(dir, name, path), NULL);
+    return result;
+}
+
+int renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+    char was[PATH_MAX], is[PATH_MAX];
+    int result = real_renameat(from_dir, from, to_dir, to);
+    if (!result)
+        remember(below(from_dir, from, was), below(to_dir, to, is));
     return result;
 }

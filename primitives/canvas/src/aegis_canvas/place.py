@@ -151,13 +151,16 @@ class Place:
             if error.errno == errno.ENOENT:
                 raise
             raise Unreadable(f"it cannot be opened ({error.strerror})") from None
-        with os.fdopen(descriptor, "rb", closefd=True) as file:
+        try:
             seen = os.fstat(descriptor)
             if not stat.S_ISREG(seen.st_mode):
                 raise Unreadable("it is no regular file")
             if _same(seen, self.root / _CONFIG):
                 raise self._ours()
-            data = file.read(LARGEST + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(LARGEST + 1)
+        finally:
+            os.close(descriptor)
         if len(data) > LARGEST:
             raise Unreadable(f"it has more than {LARGEST:,} bytes")
         try:

@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from aegis import Caller, Kernel, LedgerError, Refused
-from aegis.clock import new_id, stamp
+from aegis.clock import stamp
 from aegis.ledger import Draft
 from aegis_canvas.document import Document, Part, parse, render
 from aegis_canvas.mailing import Mailing, address
@@ -36,6 +36,7 @@ class Scribe:
     def __init__(self, kernel: Kernel, shelf: Shelf, mailing: Mailing, *, outside: bool) -> None:
         self._kernel, self._shelf, self._mailing, self._outside = kernel, shelf, mailing, outside
         self._locks: dict[str, trio.Lock] = {}
+        self._swept: set[str] = set()
         self._known: dict[str, tuple[str, Document]] = {}  # canvas → its file's hash and what that says
 
     def place(self, file: str) -> Place:
@@ -75,6 +76,9 @@ class Scribe:
         if canvas.id not in self._shelf.canvases:
             raise Refused(f"{canvas.name} was closed a moment ago")
         with trio.CancelScope(shield=True):
+            if canvas.id not in self._swept:  # a process that died may have left a file that never took its place
+                await trio.to_thread.run_sync(self.place(canvas.file).sweep, _temporary(canvas))
+                self._swept.add(canvas.id)
             try:
                 found: Found | None = await trio.to_thread.run_sync(self.place(canvas.file).read)
                 condition = ""
@@ -119,7 +123,6 @@ class Scribe:
         words = f"section {names} · not written by {revision.by}: aegis stopped before; write again"
         letters = self._mailing.one(canvas, revision.by_id, words)
         await self._mailing.store([self._shelf.draft("dropped", canvas, n=revision.n)], letters)
-        await trio.to_thread.run_sync(self.place(canvas.file).sweep, intent.temporary)
 
     def former(self, canvas: Canvas, refs: tuple[Ref, ...]) -> Document:
         """Return a document of the past, from its pieces."""
@@ -190,12 +193,12 @@ class Scribe:
     ) -> Revision:
         with trio.CancelScope(shield=True):  # begun is done: what the caller would not learn, others would
             revision = self._revision(canvas, old, new, verb, str(caller), address(caller))
-            intent = Intent(revision, found.hash if found else "", f".{new_id().lower()}.canvas-new")
+            intent = Intent(revision, found.hash if found else "")
             records = self._records(canvas, revision, old, new)[:-1]
             records.append(self._shelf.draft("intent", canvas, **msgspec.to_builtins(intent)))
             with ExitStack() as beside:
                 try:
-                    fresh = await self._prepared(canvas, beside, new, intent, found, records)
+                    fresh = await self._prepared(canvas, beside, new, found, records)
                     await trio.to_thread.run_sync(fresh.put, intent.before or None)
                 except (OSError, Unreadable, Refused, Moved) as error:
                     await self._shelf.store(self._shelf.draft("dropped", canvas, n=revision.n))
@@ -213,14 +216,15 @@ class Scribe:
         canvas: Canvas,
         beside: ExitStack,
         new: Document,
-        intent: Intent,
         found: Found | None,
         records: list[Draft],
     ) -> Replacement:
         """Return the new file, on disk beside the old one, and the intent on disk, too."""
         made: list[Replacement] = []
         failed: list[Exception] = []
-        replacement = self.place(canvas.file).replacement(render(new), intent.temporary, found.mode if found else None)
+        replacement = self.place(canvas.file).replacement(
+            render(new), _temporary(canvas), found.mode if found else None
+        )
 
         async def prepare() -> None:
             try:
@@ -257,6 +261,10 @@ class Scribe:
         fresh = {part.name: part.raw for part in new.parts if part.name in changed}
         former = {part.name: part.raw for part in old.parts}
         return [*self._shelf.texts.drafts(fresh, former), self._shelf.revised(canvas, revision)]
+
+
+def _temporary(canvas: Canvas) -> str:
+    return f".{canvas.id.lower()}.canvas-new"
 
 
 def _refs(document: Document) -> tuple[Ref, ...]:

@@ -66,11 +66,10 @@ class Revision(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """A revision that is on its way into the file: what the file was before, and the new file's name until then."""
+    """A revision that is on its way into the file, and the file's hash before it (empty: there was none)."""
 
     revision: Revision
     before: str
-    temporary: str
 
 
 class Claim(msgspec.Struct, frozen=True):

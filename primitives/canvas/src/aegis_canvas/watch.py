@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ class Watch:
         await self._tidy()
         while not self._shelf.canvases:
             await self._awaited()
+        logging.getLogger("watchdog").addHandler(logging.NullHandler())  # it calls each stop an error, on stderr
         observer = Observer()
         observer.start()
         try:
