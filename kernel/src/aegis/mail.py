@@ -6,7 +6,7 @@ by a person; and `turn` (key: turn) with how it ended. One fold serves live comm
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -41,10 +41,10 @@ class Post:
             self._boxes[address] = Mailbox(address)
         return self._boxes[address]
 
-    def retain(self, agents: Collection[str]) -> list[Letter]:
-        """Forget every mailbox but people's and these agents'; return the letters that wait for anyone else."""
+    def retain(self, agents: Collection[str]) -> Iterator[Letter]:
+        """Forget every mailbox but people's and these agents'; who asks gets the letters that wait for anyone else."""
         self._boxes = {a: box for a, box in self._boxes.items() if a in agents or a.startswith("human:")}
-        return [x for x in self._letters.values() if x.state == "accepted" and self._box(x.envelope.recipient).closed]
+        return (x for x in self._letters.values() if x.state == "accepted" and self._box(x.envelope.recipient).closed)
 
     def _box(self, address: str) -> Mailbox:
         if not self._live or address in self._boxes or address.startswith("human:"):

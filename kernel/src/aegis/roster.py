@@ -202,7 +202,7 @@ class Roster:
             except Refused as error:  # its profile is gone: it keeps its mail and waits for the profile
                 self.absent[seen["handle"]] = str(error)
                 self._core.bus.report(Fault(f"agent:{seen['handle']}", f"cannot come back: {error}", final=True))
-        if late := self._core.post.retain(self._open):
+        if late := list(self._core.post.retain(self._open)):
             await self._core.post.bury(late, "it was closed")  # accepted while their agent was closing
         return list(self)
 
