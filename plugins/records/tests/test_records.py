@@ -8,7 +8,7 @@ import pytest
 import trio
 
 import aegis_records.plugin
-from aegis import Caller
+from aegis import Caller, NotFound
 from aegis.events import Fault
 from aegis.testing.echo import EchoPlugin
 from aegis_records.jsonlines import Appender, read_lines
@@ -44,6 +44,18 @@ async def test_transcript_joins_chunks_and_passes_over_a_torn_line(kernel, proje
     text = await kernel.verbs.call(ANNA, "transcript", {"handle": "calm-codd"})
     assert text.count("hello") == 2
     assert text.startswith("> from human:anna · ")
+
+
+async def test_the_transcript_of_an_agent_that_is_gone_is_found_by_its_id(kernel):
+    agent = await kernel.roster.spawn("echo", "calm-codd")
+    await say(kernel, agent, "hello")
+    alive = await kernel.verbs.call(ANNA, "transcript", {"handle": agent.id})
+    await kernel.roster.close(agent)
+    text = await kernel.verbs.call(ANNA, "transcript", {"handle": agent.id})
+    assert text == alive and text.startswith("> from human:anna · ")
+    for unknown in ("calm-codd", "../ledger", "nobody"):
+        with pytest.raises(NotFound, match="no agent"):
+            await kernel.verbs.call(ANNA, "transcript", {"handle": unknown})
 
 
 async def test_the_mirror_is_split_as_the_reference_names_it_and_can_be_written_anew(kernel, project):

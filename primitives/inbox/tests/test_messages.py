@@ -213,6 +213,15 @@ async def test_mail_is_read_whole(house):
     assert said.startswith("✉ from agent:calm-codd · 20") and said.endswith(f"{sent.id}\none\n{'x' * 5000}")
 
 
+async def test_the_end_of_a_task_names_the_task(house):
+    post = house.kernel.post
+    person = Caller("human", getpass.getuser())
+    await post.deliver(post.envelope("queue:review", str(person), "looks good", task_id="01T", status="ok"))
+    [message] = letters = await house.call("message inbox", person)
+    assert (message.task_id, message.status) == ("01T", "ok")
+    assert str(letters).startswith("✉ from queue:review · task#01T · ok · 20")
+
+
 async def test_no_agent_takes_the_name_by_which_the_person_is_reached(house):
     await house.spawn("calm-codd")
     with pytest.raises(Refused, match="the person"):

@@ -71,12 +71,13 @@ class Transcripts:
         handle: Annotated[str, Completes("handle")],
         turns: Annotated[int, Field(ge=1, le=100)] = 1,
     ) -> str:
-        """Return what an agent read, said and did in its last turns, oldest first."""
-        agent = self._kernel.roster.find(handle)
+        """Return what an agent read, said and did in its last turns, oldest first; one that is gone has only its id."""
+        is_id = handle.isalnum() and (self._kernel.roster.get(handle) or self.path(handle).exists())
+        agent_id = handle if is_id else self._kernel.roster.find(handle).id
         await self._appender.flush()
-        events = await trio.to_thread.run_sync(list, self._events(agent.id))  # it may be long
+        events = await trio.to_thread.run_sync(list, self._events(agent_id))  # it may be long
         text = recent_turns(events, turns, self._envelope)
-        return text or f"{agent.handle} has not had a turn yet"
+        return text or f"{self._kernel.roster.label(agent_id)} has not had a turn yet"
 
     def _events(self, agent_id: str) -> Iterator[Event]:
         for line in read_lines(self.path(agent_id)):

@@ -35,13 +35,21 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     in_reply_to: str = ""
     trace: str = ""
+    task_id: str = ""
+    status: str = ""
+
+    @property
+    def head(self) -> str:
+        """Who wrote when, and which task ended how if that is what it says."""
+        task = (f"task#{self.task_id}", self.status) if self.task_id else ()
+        return " · ".join(filter(None, (f"✉ from {self.sender}", *task, self.at, self.id)))
 
 
 class Letters(list[Message]):
     """Messages to be read, whole: a table would cut what is then counted as seen."""
 
     def __str__(self) -> str:
-        return "\n\n".join(f"✉ from {m.sender} · {m.at} · {m.id}\n{m.body}" for m in self)
+        return "\n\n".join(f"{m.head}\n{m.body}" for m in self)
 
 
 def sent(
@@ -182,4 +190,6 @@ class Messages:
         e, r = envelope, receipt
         label = self._kernel.roster.label(e.recipient)
         body = e.body if len(e.body) <= most else e.body[: most - 1] + "…"
-        return Message(e.id, e.sender, label, r.state, body, e.at, r.outcome, r.reason, e.in_reply_to, e.trace)
+        return Message(
+            e.id, e.sender, label, r.state, body, e.at, r.outcome, r.reason, e.in_reply_to, e.trace, e.task_id, e.status
+        )

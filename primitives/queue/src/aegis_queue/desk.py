@@ -29,7 +29,7 @@ class Desk:
         self._kernel, self._broker = kernel, broker
         self._jobs: set[Job] = set()
         self.held: dict[str, tuple[str, str]] = {}  # queue → why, until when
-        self._ended: dict[str, trio.Event] = {}
+        self._changes: dict[str, trio.Event] = {}
         self._resting = -float("inf")  # begin nothing before this
         self._woken = trio.Event()
         broker.changed.append(self._changed)
@@ -55,13 +55,17 @@ class Desk:
 
     def _changed(self, task: Task) -> None:
         self._woken.set()
-        if task.over and (ended := self._ended.pop(task.id, None)) is not None:
-            ended.set()
+        if (change := self._changes.pop(task.id, None)) is not None:
+            change.set()
+
+    async def change_of(self, task_id: str) -> None:
+        """Wait until the task is not as it was."""
+        await self._changes.setdefault(task_id, trio.Event()).wait()
 
     async def end_of(self, task_id: str) -> Task:
         """Wait until the task has ended and return it."""
         while not (task := self._broker.find(task_id)).over:
-            await self._ended.setdefault(task_id, trio.Event()).wait()
+            await self.change_of(task_id)
         return task
 
     async def cancel(self, task: Task, why: str) -> Task:

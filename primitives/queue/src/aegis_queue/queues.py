@@ -13,7 +13,7 @@ from aegis.errors import listed, nearest
 from aegis.events import Fault
 from aegis_queue.broker import Broker
 from aegis_queue.desk import Desk
-from aegis_queue.task import Task
+from aegis_queue.task import STATES, Task
 from aegis_queue.tasks import PEOPLE, QueueName, TaskRow, row_of
 
 
@@ -31,6 +31,11 @@ class QueueRow(msgspec.Struct, frozen=True):
     cancelled: int
     held: str
 
+    def __str__(self) -> str:
+        counts = ", ".join(f"{getattr(self, s)} {s}" for s in STATES)
+        held = f"\nheld back: {self.held}" if self.held else ""
+        return f"{self.name}: {self.mode}, {self.agent}, at most {self.max_parallel} at once\n{counts}{held}"
+
 
 class QueueSheet(msgspec.Struct, frozen=True):
     """One queue with its tasks: those at work, the next ones, and those that ended last."""
@@ -39,6 +44,11 @@ class QueueSheet(msgspec.Struct, frozen=True):
     running: list[TaskRow]
     pending: list[TaskRow]
     ended: list[TaskRow]
+
+    def __str__(self) -> str:
+        parts = {"at work": self.running, "next": self.pending, "ended last": self.ended}
+        lists = ("\n".join([f"\n{name}:", *(f"  {row}" for row in rows)]) for name, rows in parts.items() if rows)
+        return "\n".join([str(self.queue), *lists])
 
 
 class Queues:

@@ -50,6 +50,11 @@ class TaskRow(msgspec.Struct, frozen=True):
     since: str
     payload: str
 
+    def __str__(self) -> str:
+        how = self.outcome or self.status
+        more = [self.worker] if self.status == "running" else [f"attempt {self.attempt}"] if self.attempt > 1 else []
+        return " · ".join([self.id, how, *more, self.since, self.payload])
+
 
 class TaskStatus(msgspec.Struct, frozen=True):
     """Everything about a task; `status` is pending, running, completed, failed or cancelled."""
@@ -182,10 +187,12 @@ class Tasks:
     @verb("task wait", callers=PEOPLE)
     async def wait(self, caller: Caller, task_id: TaskId) -> str:
         """Wait until a task has ended and return its result; fails with the reason when it has none."""
-        task = self._find(task_id)
-        if not task.over:
-            report(f"{task.state} in {task.queue}" + (f", at work: {task.worker_handle}" if task.worker_handle else ""))
-        task = await self._desk.end_of(task.id)
+        task, said = self._find(task_id), ""
+        while not task.over:
+            if said != (said := self._progress(task)):
+                report(said)
+            await self._desk.change_of(task.id)
+            task = self._broker.find(task.id)
         if task.state != "completed":
             raise AegisError(f"task {task.id} {task.outcome}: {task.error}")
         return task.result
@@ -246,6 +253,15 @@ class Tasks:
             if not found:
                 raise
             return self._broker.find(found[0])
+
+    def _progress(self, task: Task) -> str:
+        again = f", attempt {task.attempt}" if task.attempt > 1 else ""
+        if task.state == "running":
+            return f"{task.worker_handle} is at work at it{again}"
+        status = self._status(task)
+        due = f", begins after {task.not_before}" if task.not_before else ""
+        why = f"; {status.error or status.held}" if status.error or status.held else ""
+        return f"it waits in {task.queue}, position {status.queued_position}{due}{why}"
 
     def _mine(self, caller: Caller, task: Task, what: str) -> Task:
         if caller.kind == "agent" and task.address != caller.agent_id:
