@@ -35,14 +35,18 @@ class Mailing:
         """Return the letters on a revision: to all who want to hear of it, but not to who made it now."""
         now = stamp(self._kernel.clock.now())
         letters: Letters = []
+        bodies: dict[tuple[str, ...], str] = {}  # most want to hear of the same
         holders = {c.holder for c in canvas.claims.values() if c.until > now} - canvas.subscribers.keys()
         for who in [*canvas.subscribers, *sorted(holders)]:
             if caller and who == address(caller):
                 continue
             mine = [t for t in revision.touched if t.name in canvas.claims and canvas.claims[t.name].holder == who]
             touched = mine if who in holders else concerns(canvas, who, revision.touched)
-            if touched:
-                letters += self._letter(canvas, who, notice(revision, touched, old, new), caller)
+            key = tuple(touch.name for touch in touched)
+            if key and key not in bodies:
+                bodies[key] = notice(revision, touched, old, new)
+            if key:
+                letters += self._letter(canvas, who, bodies[key], caller)
         return letters
 
     def all(self, canvas: Canvas, body: str) -> Letters:
