@@ -1,7 +1,8 @@
 """A model that follows a script: `POST /v1/messages` as Anthropic's, streamed, for CLIs that must not reach a network.
 
-It also answers as OpenAI's chat completions and as Gemini's generateContent (`openai_chat`, `gemini_content`); what the
-CLIs ask beside their conversations, for a title perhaps, is answered with a word and not logged.
+It also answers as OpenAI's chat completions and responses and as Gemini's generateContent (`openai_chat`,
+`openai_responses`, `gemini_content`); what the CLIs ask beside their conversations, for a title perhaps, is answered
+with a word and not logged.
 
 Run as `python model_server.py [SCRIPT.json]`: it prints its port on one line and serves until its stdin closes.
 A script is a list of rules; the first one that fits what the model last heard, and is not used up, answers:
@@ -39,6 +40,7 @@ from typing import Any
 
 import gemini_content
 import openai_chat
+import openai_responses
 
 Rule = dict[str, Any]
 Block = dict[str, Any]
@@ -148,7 +150,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/script":
             self.server.script.replace(body)
             return self._reply(200, {})
-        for dialect in (openai_chat, gemini_content):
+        for dialect in (openai_chat, openai_responses, gemini_content):
             if dialect.fits(self.path):
                 return self._answer_in(dialect, dialect.understood(body, self.path))
         if not self.path.startswith("/v1/messages") or "count_tokens" in self.path:

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, streamed: how OpenCode asks the scripted model, and how that answers."""
+"""OpenAI's chat completions, streamed: how OpenCode and Qwen Code ask the scripted model, and how that answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def fits(path: str) -> bool:
 
 def understood(body: dict[str, Any], path: str) -> dict[str, Any]:
     """Return the request as the Messages API would have it; one without tools is not of the conversation."""
-    said = [_message(message) for message in body["messages"] if message["role"] != "system"]
+    said = [_message(m) for m in body["messages"] if m["role"] != "system" and not _of_the_cli(m)]
     system = [message["content"] for message in body["messages"] if message["role"] == "system"]
     words = "\n".join(text if isinstance(text, str) else "\n".join(p["text"] for p in text) for text in system)
     return {
@@ -26,6 +26,13 @@ def understood(body: dict[str, Any], path: str) -> dict[str, Any]:
         "tools": [tool["function"] for tool in body.get("tools", [])],
         "aside": not body.get("tools"),
     }
+
+
+def _of_the_cli(message: dict[str, Any]) -> bool:
+    """Whether the CLI itself put this in, as the user's."""
+    parts = message.get("content") or ""
+    first = parts if isinstance(parts, str) else str(parts[0].get("text"))
+    return message["role"] == "user" and first.startswith("This is the Qwen Code.")
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
