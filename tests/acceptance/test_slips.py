@@ -39,3 +39,10 @@ def test_a_working_folder_that_is_not_there_is_named_and_nothing_is_left(house):
         assert house.json("sessions") == []
         (house.root / "nowhere").mkdir()
         assert house.says("spawn", "a", "--handle", "ada").startswith("ada is here")
+
+
+def test_a_profile_is_looked_for_by_its_own_command(house):
+    (house.root / ".aegis.yaml").write_text("agents:\n  a: {provider: acp, command: [sh, -c, exit]}\n")
+    assert "✓ nothing is broken" in house.run("doctor").stdout
+    (house.root / ".aegis.yaml").write_text("agents:\n  a: {provider: acp, command: [no-such-agent]}\n")
+    assert "✗ the profile 'a' needs no-such-agent, which is not found" in house.run("doctor", code=1).stdout

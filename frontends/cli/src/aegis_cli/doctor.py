@@ -115,9 +115,11 @@ def _configuration(project: Project, found: Plugins, problems: list[str]) -> tup
     problems += slips(project, config.profiles, plugins, installed_index().load()["names"])
     missing = {row["provider"]: row["hint"] for row in rows if not row["found"]}
     for name, profile in config.profiles.items():
-        if profile.provider in missing:
-            hint = missing[profile.provider]
-            problems.append(f"the profile {name!r} needs {profile.provider}, which is not found. {hint}".strip())
+        command = getattr(profile, "command", None)  # which may be another than the one its provider is looked for by
+        there = shutil.which(command[0]) if command else profile.provider not in missing
+        if not there:
+            needed, hint = command[0] if command else profile.provider, missing.get(profile.provider, "")
+            problems.append(f"the profile {name!r} needs {needed}, which is not found. {hint}".strip())
     profiles = f"profiles: {', '.join(config.profiles)}" if config.profiles else "no profiles of your own"
     return rows, f"ok ({profiles})" if (project.root / FILE).exists() else f"no {FILE}; every provider is a profile"
 
