@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -123,6 +123,12 @@ def build(folder: Path, cache: Path) -> House:
 def house(tmp_path: Path, cache: Path) -> House:
     """A house in which nothing runs yet."""
     return build(tmp_path, cache)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Callable[[str], House]:
+    """Houses for all tests of a module, in which they set up what they need."""
+    return lambda name: build(tmp_path_factory.mktemp(name), cache)
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,8 @@ class Queues:
     async def resume(self, caller: Caller, queue: QueueName) -> str:
         """Open a queue that was paused or drained."""
         await self._set(queue, "open")
-        return f"{queue} is open; {self._broker.counts(queue)['pending']} tasks wait"
+        waiting = self._broker.counts(queue)["pending"]
+        return f"{queue} is open; {waiting} {'task waits' if waiting == 1 else 'tasks wait'}"
 
     @verb("queue drain", callers=PEOPLE)
     async def drain(self, caller: Caller, queue: QueueName) -> str:

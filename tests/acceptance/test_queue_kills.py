@@ -1,0 +1,112 @@
+"""Real processes: 500 tasks on eight workers, and a kernel that is killed ten times in the middle of it.
+
+Another seed: `AEGIS_SEED=123 pytest tests/acceptance/test_queue_kills.py`.
+"""
+
+import json
+import os
+import random
+import re
+import sqlite3
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from aegis.errors import AegisError
+from aegis.project import Project
+from aegis_cli.blocking import BlockingClient
+
+TASKS, KILLS = 500, 10
+SEED = int(os.environ.get("AEGIS_SEED", random.SystemRandom().randrange(10**6)))
+SCRIPT = [
+    {"when": "number [0-9]*7$", "once": True, "do": [{"say": "let me see"}, {"crash": "SIGKILL"}]},
+    {"when": "number [0-9]*5$", "do": [{"fail": "the model gave up"}]},
+    {"do": [{"wait": 0.1}, {"say": "done: {body}"}]},
+]
+ENDS = ("completed", "failed", "cancelled")
+
+
+def records(root: Path, where: str) -> list[tuple[str, str, dict]]:
+    """Return kind, key and data of what is stored in a project, whoever runs there."""
+    with closing(sqlite3.connect(f"{(Project(root).state / 'ledger.db').as_uri()}?mode=ro", uri=True)) as db:
+        rows = db.execute(f"select kind, key, data from records where {where} order by seq")
+        return [(kind, key, json.loads(data)) for kind, key, data in rows]
+
+
+def ended(root: Path) -> int:
+    return len(records(root, f"book = 'queue' and kind in {ENDS}"))
+
+
+def hand_over(root: Path, first: int, last: int) -> int:
+    """Hand over the tasks of these numbers; one that was handed over before is known by its key."""
+    with BlockingClient(Project(root)) as client:
+        for number in range(first, last):
+            client.perform("enqueue", {"queue": "many", "payload": f"number {number}", "key": f"n{number}"})
+    return last
+
+
+@pytest.mark.timeout(300)
+def test_five_hundred_tasks_survive_ten_kills(house, capsys, record_property):
+    dice, began = random.Random(SEED), time.monotonic()
+    script = house.root / "script.json"
+    script.write_text(json.dumps(SCRIPT))
+    command = [sys.executable, "-m", "aegis.testing.fakecli", "stream-json", "--script", str(script)]
+    (house.root / ".aegis.yaml").write_text(
+        f"agents:\n  fake: {{provider: claude-code, command: {json.dumps(command)}}}\n"
+        "queues:\n  many: {agent: fake, max_parallel: 8, retries: 3, backoff: 0.1, retry_on: [interrupted]}\n"
+    )
+    known = 0
+    for when in sorted(dice.sample(range(TASKS * 9 // 10), KILLS)):
+        server = house.start("serve")
+        try:
+            if dice.random() < 0.8:  # else in the middle of its start
+                house.wait_for_line(server, "aegis runs in")
+                try:
+                    known = hand_over(house.root, known, min(TASKS, when + 60))
+                except AegisError:
+                    assert server.poll() is not None
+                house.eventually(lambda when=when: ended(house.root) >= when, f"the end of {when} tasks")
+            time.sleep(dice.random() / 5)
+        finally:
+            server.kill()
+            house.end(server)
+    with house.serving():
+        hand_over(house.root, known, TASKS)
+        house.eventually(lambda: ended(house.root) >= TASKS, "the end of the last task")
+        most = max(row["running"] for row in house.json("queue", "list"))
+        inbox = house.says("message", "inbox")
+    took = time.monotonic() - began
+    record_property("seconds", round(took, 1))
+
+    fates = Counter(key for _, key, _ in records(house.root, f"book = 'queue' and kind in {ENDS}"))
+    assert len(fates) == TASKS
+    assert set(fates.values()) == {1}, "a task has more than one end"
+    callbacks = [
+        d["task_id"] for _, _, d in records(house.root, "book = 'mail' and kind = 'accepted'") if d.get("status")
+    ]
+    assert Counter(callbacks) == fates, "each task is told of exactly once"
+    assert Counter(re.findall(r"task#(\w+) · (?:ok|error) ·", inbox)) == fates, "and each of that was read"
+    outcomes = Counter((kind, d["outcome"]) for kind, _, d in records(house.root, f"book = 'queue' and kind in {ENDS}"))
+    attempts = [d["attempt"] for _, _, d in records(house.root, f"book = 'queue' and kind in {ENDS}")]
+    with capsys.disabled():
+        print(f"\nseed {SEED}: {took:.0f} s, {dict(outcomes)}, {sum(attempts)} attempts")
+    assert outcomes["completed", "ok"] > TASKS * 0.7
+    assert outcomes["failed", "error"] > 50
+    assert most <= 8
+    assert leftovers(house) == []
+
+
+def leftovers(house) -> list[str]:
+    """Return the processes that still run with this house's home in their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*") if Path("/proc").exists() else ():
+        try:
+            if f"HOME={house.environment['HOME']}\0".encode() in (entry / "environ").read_bytes():
+                found.append((entry / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
