@@ -20,10 +20,7 @@ _SHOWN = ("id", "handle", "state", "reason", "session_id", "began", "by", "turns
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Face:
-    """The public side of an agent; its id never changes, its handle is a label.
-
-    `began` is how the session it has began: `new`, `resumed`, or `restarted` when the former one could not be resumed.
-    """
+    """The public side of an agent: its id never changes, its handle is a label, `began` how its session did."""
 
     core: Core
     id: str

@@ -5,7 +5,7 @@ An implementation takes only the arguments it needs. `settings` holds the sectio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -50,6 +50,11 @@ def aegis_consoles() -> Iterable[Console]:  # type: ignore[empty-body]
 @hookspec
 def aegis_reducers() -> Iterable[Reducer]:  # type: ignore[empty-body]
     """Return ways to fold many answers into one."""
+
+
+@hookspec
+def aegis_workflows() -> Iterable[Callable[..., Any]]:  # type: ignore[empty-body]
+    """Return procedures: async functions whose first parameter is `engine`."""
 
 
 @hookspec

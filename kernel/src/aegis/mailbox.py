@@ -22,10 +22,7 @@ class Letter:
 
 
 class Mailbox:
-    """What waits for one recipient, in the order of the ledger; `busy` unless a letter would be taken at once.
-
-    `turns` and `cost_usd` are what its recipient had, over all restarts.
-    """
+    """What waits for one recipient, in the ledger's order, and its turns so far; `busy` unless it takes one at once."""
 
     def __init__(self, label: str) -> None:
         self.label, self.busy, self.closed, self.woken = label, True, "", False

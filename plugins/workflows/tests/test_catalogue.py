@@ -77,7 +77,7 @@ def plugins(project):
     body = {"agents": {"coder": coder, "critic": coder}, "workflows": {"config": config}}
     (project / ".aegis.yaml").write_text(json.dumps(body))
     (project / "plan.md").write_text(PLAN)
-    return {"coder": Coders(), **loaded("inbox", "workflow")}
+    return {"coder": Coders(), **loaded("inbox", "workflow", "workflows")}
 
 
 async def test_tdd_has_a_test_that_fails_then_code_that_passes_then_a_review(kernel, project):

@@ -1,1 +1,16 @@
-"""What aegis-workflows offers to the kernel: nothing; its workflows are found by the entry point `aegis.workflows`."""
+"""What aegis-workflows offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aegis import hookimpl
+
+
+@hookimpl
+def aegis_workflows() -> list[Callable[..., Any]]:
+    """Offer the catalogue."""
+    from aegis_workflows.catalogue import WORKFLOWS  # noqa: PLC0415 - entry modules stay light
+
+    return WORKFLOWS

@@ -1,19 +1,17 @@
-"""Which workflows there are: from packages, by the entry-point group `aegis.workflows`, and from this process."""
+"""Which workflows there are: from plugins, by the hook `aegis_workflows`, and from this process, by `@workflow`."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable
-from functools import cache
-from importlib.metadata import entry_points
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, overload
 
 from aegis import ConfigError
 
-GROUP = "aegis.workflows"  # name → an async function (engine, …), or a module or list of such
 Function = Callable[..., Awaitable[Any]]
 _decorated: dict[str, Function] = {}
+_offered: dict[str, Function] = {}
 
 
 @overload
@@ -54,21 +52,20 @@ def _check(name: str, function: Any) -> None:
         raise ConfigError(f"the workflow {name!r} must be an async function whose first parameter is `engine`")
 
 
-@cache
-def _installed() -> dict[str, Function]:
-    found: dict[str, Function] = {}
-    for point in entry_points(group=GROUP):
-        offered = point.load()
-        functions = offered if isinstance(offered, list | tuple) else [offered]
-        for function in functions:
-            name = getattr(function, "workflow_name", function.__name__)
-            _check(name, function)
-            found[_key(name)] = function
-    return found
+def offer(functions: Iterable[Function]) -> None:
+    """Have the workflows of the kernel's plugins, and only those, beside what this process registered itself."""
+    found = {}
+    for function in functions:
+        name = getattr(function, "workflow_name", function.__name__)
+        _check(name, function)
+        if (other := found.setdefault(_key(name), function)) is not function:
+            raise ConfigError(f"two workflows are called {name!r}: {_where(other)} and {_where(function)}")
+    _offered.clear()
+    _offered.update(found)
 
 
 def _all() -> dict[str, Function]:
-    return {**_installed(), **_decorated}
+    return {**_offered, **_decorated}
 
 
 def list_workflows() -> list[str]:

@@ -28,11 +28,13 @@ def aegis_settings() -> dict[str, Any]:
 @hookimpl
 def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primitive]:
     """Offer workflows and their runs."""
-    from aegis_workflow.journal import Journal  # noqa: PLC0415 - entry modules stay light
+    from aegis_workflow.catalogue import offer  # noqa: PLC0415 - entry modules stay light
+    from aegis_workflow.journal import Journal  # noqa: PLC0415
     from aegis_workflow.questions import Questions  # noqa: PLC0415
     from aegis_workflow.runner import Runner  # noqa: PLC0415
     from aegis_workflow.workflows import Workflows  # noqa: PLC0415
 
+    offer(function for _, function in kernel.plugins.offers("aegis_workflows"))
     journal = Journal(kernel)
     questions = Questions(kernel, journal)
     runner = Runner(kernel, journal, questions, settings["workflows"].config)
