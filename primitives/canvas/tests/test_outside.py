@@ -75,7 +75,7 @@ async def test_own_writes_are_not_taken_for_a_strangers(watched: House):
     for n in range(5):
         await watched.write("Data", f"step {n}", BO)
     os.utime(watched.plan)
-    await watched.call("open", name="plan")
+    assert (await watched.call("open", name="plan")).version == 6
     await settled()
     assert [c.by for c in await watched.call("log", name="plan", section="Data")][:-1] == ["human:bo"] * 5
     assert len(watched.bodies()) == 5

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -86,6 +89,32 @@ def test_a_file_swapped_for_a_link_is_not_followed(root: Path):
             new.put(before)
     assert (root.parent / "secret.md").read_text() == "secret\n"
     assert sorted(p.name for p in (root / "docs").iterdir()) == ["a.md"], "nothing is left beside it"
+
+
+FLIP = """
+import os, sys
+real, path = sys.argv[1:]
+while True:
+    for make in (lambda n: os.symlink("../../secret.md", n), lambda n: os.link(real, n)):
+        make(path + "~")
+        os.replace(path + "~", path)
+"""
+
+
+def test_a_file_that_is_a_link_every_other_moment_never_shows_what_lies_outside(root: Path):
+    path = root / "docs" / "flips.md"
+    os.link(root / "docs" / "a.md", path)
+    with subprocess.Popen([sys.executable, "-c", FLIP, str(root / "docs" / "a.md"), str(path)]) as flipping:
+        try:
+            seen: Counter[str] = Counter()
+            for _ in range(4000):
+                try:
+                    seen[Place(root, "docs/flips.md").read().text] += 1
+                except (Refused, Unreadable):
+                    seen["refused"] += 1
+        finally:
+            flipping.kill()
+    assert seen.keys() == {"inside\n", "refused"}
 
 
 def test_what_is_there_instead_of_a_folder_is_said(root: Path):

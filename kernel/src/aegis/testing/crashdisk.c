@@ -1,6 +1,6 @@
 /* A disk that dies on command, put under a process by LD_PRELOAD (Linux; built and driven by aegis.testing.crash).
 
-   It watches fsync and fdatasync of files under CRASHDISK_FOLDER and numbers them from 1. What a sync made durable is
+   It watches fsync and fdatasync of files and folders under CRASHDISK_FOLDER and numbers them from 1. What a sync made durable is
    copied to the same place under CRASHDISK_SHADOW: after a power loss the shadow is the disk, everything that was
    written and not synced is gone. A name given, changed or removed is durable with the next sync of any file, as on
    a file system that journals names in order (ext4, xfs, btrfs, apfs).
@@ -64,7 +64,7 @@ __attribute__((constructor)) static void start(void)
     unsetenv("LD_PRELOAD"); /* what the process starts has a disk of its own */
 }
 
-/* The path below the folder, or NULL when the descriptor is not a file in it. */
+/* The path below the folder, or NULL when the descriptor is neither a file nor a folder in it. */
 static const char *watched(int fd, char *path)
 {
     char link[64];
@@ -75,7 +75,7 @@ static const char *watched(int fd, char *path)
         return NULL;
     path[size] = 0;
     struct stat seen;
-    if (strncmp(path, folder, root) || path[root] != '/' || fstat(fd, &seen) || !S_ISREG(seen.st_mode))
+    if (strncmp(path, folder, root) || path[root] != '/' || fstat(fd, &seen) || !(S_ISREG(seen.st_mode) || S_ISDIR(seen.st_mode)))
         return NULL;
     return path + root + 1;
 }
@@ -89,6 +89,9 @@ static void give_up(const char *what)
 /* The file is read through the descriptor it was synced by: to open and close it once more would drop SQLite's locks. */
 static void keep(int fd, const char *name)
 {
+    struct stat seen;
+    if (fstat(fd, &seen) || S_ISDIR(seen.st_mode))
+        return; /* a folder holds names, and those are settled */
     char to[2 * PATH_MAX], temporary[2 * PATH_MAX + 8], block[65536];
     snprintf(to, sizeof to, "%s/%s", shadow, name);
     for (char *at = to + strlen(shadow) + 1; (at = strchr(at, '/')); at++) {
