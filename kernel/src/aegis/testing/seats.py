@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,7 @@ async def child_of(pid: int, name: str) -> psutil.Process:
     with trio.fail_after(PATIENCE):
         while True:
             for child in psutil.Process(pid).children(recursive=True):
-                if child.name() == name:
-                    return child
+                with suppress(psutil.NoSuchProcess):  # its shells come and go
+                    if child.name() == name:
+                        return child
             await trio.sleep(0.01)
