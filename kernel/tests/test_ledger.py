@@ -18,7 +18,7 @@ import trio
 
 from aegis.app import open_kernel
 from aegis.errors import Busy, LedgerError
-from aegis.ledger import Draft, Ledger, Record
+from aegis.ledger import SNAPSHOT_EVERY, Draft, Ledger, Record
 
 Opened = Callable[[], AbstractAsyncContextManager[Ledger]]
 NOBODY = 65534
@@ -271,3 +271,22 @@ def test_a_kernel_that_was_killed_leaves_the_project_free(project: Path) -> None
         other.send_signal(signal.SIGKILL)
         other.wait()
         trio.run(enter)
+
+
+async def test_many_short_lives_lead_to_a_snapshot_as_a_long_one_does(opened: Opened) -> None:
+    for life in range(3):
+        async with opened() as ledger:
+            book, seen = ledger.book("b"), [0]
+
+            def begin(snapshot: int, seen: list[int] = seen) -> None:
+                seen[0] = snapshot
+
+            def apply(record: Record, seen: list[int] = seen) -> None:
+                seen[0] += 1
+
+            book.fold(begin, apply, lambda seen=seen: seen[0])
+            await ledger.append(*(book.draft("x", str(n)) for n in range(SNAPSHOT_EVERY * 3 // 4)))
+            assert seen == [SNAPSHOT_EVERY * 3 // 4 * (life + 1)]
+    async with opened() as ledger:
+        snapshot, after = ledger.book("b").replay()
+        assert snapshot and snapshot + len(list(after)) == SNAPSHOT_EVERY * 9 // 4

@@ -215,9 +215,9 @@ class Book:
         snapshot, records = self.replay()
         if snapshot is not None:
             begin(snapshot)
-        for record in records:
-            apply(record)
         since = 0
+        for since, record in enumerate(records, 1):  # noqa: B007 - many short lives must lead to a snapshot, too
+            apply(record)
 
         def committed(records: list[Record]) -> None:
             nonlocal since
