@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 from books import books
-from crash_scenario import CONFIG
+from queue_crash import CONFIG
 from queue_stage import House
 from troupe import Troupe
 
@@ -19,7 +19,7 @@ import aegis_queue.plugin
 from aegis.app import open_kernel
 from aegis.testing.crash import walk
 
-SCENARIO = [sys.executable, str(Path(__file__).with_name("crash_scenario.py"))]
+SCENARIO = [sys.executable, str(Path(__file__).with_name("queue_crash.py"))]
 KINDS = {"enqueued", "known", "dispatched", "reported", "requeued", "completed", "failed", "cancelled", "control"}
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the crash harness works on Linux only")

@@ -1,6 +1,6 @@
 """What the crash harness runs: two agents and a person hand tasks over; every acknowledgement is noted.
 
-`python crash_scenario.py DISK NOTES`: the project is on DISK, which can be lost; NOTES survives everything.
+`python queue_crash.py DISK NOTES`: the project is on DISK, which can be lost; NOTES survives everything.
 """
 
 from __future__ import annotations
