@@ -87,9 +87,7 @@ async def main() -> None:
             opened = time.perf_counter()
             await played.wait()
             whole, play = took["played"] - began, took["played"] - opened
-            print(
-                f"opening a project, playing a run of {LONG:,} steps: {whole:.2f} s, of which playing {play:.2f} s"
-            )
+            print(f"opening a project, playing a run of {LONG:,} steps: {whole:.2f} s, of which playing {play:.2f} s")
             began = time.perf_counter()
             count = sum(1 for _ in kernel.ledger.select("book='workflow' and key=? order by seq", run))
             floor = time.perf_counter() - began

@@ -61,6 +61,7 @@ async def refuse(request: PermissionRequest) -> Decision:
     return Decision("denied", "not on a Friday")
 
 
+@pytest.mark.ability("permission read")
 async def test_read_changes_nothing_and_asks_nobody(actor: Actor) -> None:
     results = await actor.act("read", [actor.edit("a.txt"), actor.recipe.run("touch b.txt")])
     assert not (actor.work / "a.txt").exists() and not (actor.work / "b.txt").exists()
@@ -68,6 +69,7 @@ async def test_read_changes_nothing_and_asks_nobody(actor: Actor) -> None:
     assert len(results) == 2 and all(result.is_error for result in results)
 
 
+@pytest.mark.ability("permission write")
 async def test_write_edits_its_folder_unasked_and_asks_for_commands(actor: Actor) -> None:
     actor.seats.decide = refuse
     await actor.act("write", [actor.edit("a.txt"), actor.recipe.run("rm a.txt")])
@@ -75,6 +77,7 @@ async def test_write_edits_its_folder_unasked_and_asks_for_commands(actor: Actor
     assert [(asked.kind, asked.title) for asked in actor.seats.asked] == [("execute", "rm a.txt")]
 
 
+@pytest.mark.ability("what governs it")
 async def test_write_asks_before_it_changes_what_governs_it(actor: Actor) -> None:
     actor.seats.decide = refuse
     places = [".aegis.yaml", ".aegis/new.yaml", *(f".{name}/new.txt" for name in ("codex", "claude", "qwen"))]
@@ -83,12 +86,14 @@ async def test_write_asks_before_it_changes_what_governs_it(actor: Actor) -> Non
     assert [place for place in places if (actor.work / place).exists()] == []
 
 
+@pytest.mark.ability("permission auto")
 async def test_auto_asks_for_everything_and_does_what_is_allowed(actor: Actor) -> None:
     await actor.act("auto", [actor.edit("a.txt"), actor.recipe.run("touch b.txt")])
     assert [asked.kind for asked in actor.seats.asked] == ["edit", "execute"]
     assert (actor.work / "a.txt").exists() and (actor.work / "b.txt").exists()
 
 
+@pytest.mark.ability("permission full")
 async def test_full_asks_nobody(actor: Actor) -> None:
     run = actor.recipe.free or actor.recipe.run
     await actor.act("full", [actor.edit("a.txt"), run("mv a.txt b.txt")])

@@ -45,17 +45,17 @@ class RecipeContract(DriverContract):
 
 
 class TestCodex(RecipeContract):
-    recipe = CODEX
+    provider, recipe = "codex", CODEX
     bill = ((Usage(), None), (Usage(), None))  # it says neither what a turn took nor what it cost
 
 
 class TestClaudeAgent(RecipeContract):
-    recipe = CLAUDE
+    provider, recipe = "claude-agent", CLAUDE
     bill = ((Usage(5, output=2), 4.5e-5), (Usage(7, output=3), 6.6e-5))  # at $3 and $15 a million tokens
 
 
 class TestQwen(RecipeContract):
-    recipe = QWEN
+    provider, recipe = "qwen", QWEN
     bill = ((Usage(5, output=2), None), (Usage(7, output=3), None))  # it says no costs
 
 

@@ -91,7 +91,7 @@ async def test_claude_is_wrong_at_first_is_told_and_makes_the_test_pass(
     tmp_path: Path, claude: str, model: Model
 ) -> None:
     coder = {"provider": "claude-code", "command": [claude], "model": "claude-sonnet-4-5", "permission": "full"}
-    command = "python3 {path} || {{ echo FAIL; exit 1; }}"
+    command = "python3 -B {path} || {{ echo FAIL; exit 1; }}"  # a file mended within the second looks like its cache's
     config = {"tdd_cycle": {"implementer": "coder", "reviewer": "coder", "test_command": command}}
     home, project = folders(tmp_path, {"agents": {"coder": coder}, "workflows": {"config": config}})
     test = "from double import double\nassert double(4) == 8, 'FAIL'\n"

@@ -1,0 +1,1 @@
+"""Shells that agents and people share."""

@@ -1,0 +1,118 @@
+"""`aegis-term NAME`: a shared terminal on a person's own; Ctrl-] leaves it, and it goes on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import sys
+import termios
+import tty
+from collections.abc import Sequence
+from pathlib import Path
+
+from aegis_terminal.frames import HEAD, KEYS, RESIZE, WINDOW
+from aegis_terminal.place import SOCKET, place_of
+
+DETACH = b"\x1d"  # Ctrl-]
+_FILES = (".aegis.yaml", ".aegis/state")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve the person until they leave or the shell ends, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="aegis-term", description="Sit down at a shared terminal. Ctrl-] leaves it.")
+    parser.add_argument("name", help="which terminal (`aegis term list`)")
+    parser.add_argument("-C", "--project", default=".", help="the project's folder")
+    parser.add_argument("--socket", type=Path, help="where it is reached, as `aegis term attach` says")
+    asked = parser.parse_args(argv)
+    path = asked.socket or place_of(_root(Path(asked.project).resolve())) / SOCKET
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return _sorry("this needs a terminal; `aegis term tail` and `aegis term screen` do not")
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with line:
+        try:
+            line.connect(str(path))
+        except OSError as error:
+            return _sorry(f"no terminals are reached at {path} ({error.strerror}); does aegis run there?")
+        line.sendall(json.dumps({"terminal": asked.name}).encode() + b"\n")
+        answer = json.loads(_line(line) or b'{"error": "aegis hung up"}')
+        if "error" in answer:
+            return _sorry(answer["error"])
+        return _raw(line)
+
+
+def _root(here: Path) -> Path:
+    return next((f for f in (here, *here.parents) if any((f / name).exists() for name in _FILES)), here)
+
+
+def _sorry(text: str) -> int:
+    sys.stderr.write(f"aegis-term: {text}\n")
+    return 1
+
+
+def _line(line: socket.socket) -> bytes:
+    data = b""
+    while not data.endswith(b"\n"):
+        if not (byte := line.recv(1)):
+            return b""
+        data += byte
+    return data
+
+
+def _raw(line: socket.socket) -> int:
+    keyboard, screen = sys.stdin.fileno(), sys.stdout.fileno()
+    before = termios.tcgetattr(keyboard)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.signal(signal.SIGWINCH, lambda *_: None)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    try:
+        tty.setraw(keyboard)
+        _size(line)
+        return _carry(line, keyboard, screen, woken)
+    finally:
+        signal.set_wakeup_fd(-1)
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+        os.close(woken)
+        os.close(wake)
+        os.write(screen, b"\x1b[?1049l\x1b[?2004l\x1b[?25h\x1b[0m\r\n[left]\r\n")
+
+
+def _carry(line: socket.socket, keyboard: int, screen: int, woken: int) -> int:
+    with selectors.DefaultSelector() as selector:
+        for source in (line.fileno(), keyboard, woken):
+            selector.register(source, selectors.EVENT_READ)
+        while True:
+            for ready, _ in selector.select():
+                if ready.fd == woken:
+                    os.read(woken, 64)
+                    _size(line)
+                elif ready.fd == keyboard:
+                    keys, detach, _ = os.read(keyboard, 4096).partition(DETACH)
+                    if keys:
+                        line.sendall(HEAD.pack(KEYS, len(keys)) + keys)
+                    if detach or not keys:
+                        return 0
+                else:
+                    if not (data := line.recv(65_536)):
+                        return 0
+                    _put(screen, data)
+
+
+def _put(screen: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(screen, data) :]
+
+
+def _size(line: socket.socket) -> None:
+    columns, rows = shutil.get_terminal_size()
+    window = WINDOW.pack(rows, columns)
+    line.sendall(HEAD.pack(RESIZE, len(window)) + window)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""What one command said: its beginning and its end, as many bytes as are kept of it."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+from aegis_terminal.secrets import Secrets
+from aegis_terminal.text import plain
+
+HALF = 32_768  # characters of the beginning and of the end that a record has
+_RAW = 65_536  # bytes of each that are looked at: colours are no text
+_TRACE = re.compile(rb"[^\r\n]*__aegis_\w+\r?\n\Z")  # `set -x` names the function that says that the command has ended
+_FILLED = re.compile(rb"(?:(?:\x1b\[[0-9;]*m)*[%#](?:\x1b\[[0-9;]*m)*)? {20,}\r ?\r?\Z")  # zsh's mark of a cut line
+
+
+class Capture:
+    """The output of a run, which may be of any length."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._head = bytearray()
+        self._tail: deque[bytes] = deque()
+        self._size = self._dropped = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take what was said."""
+        if (room := _RAW - len(self._head)) > 0:
+            self._head += data[:room]
+            data = data[room:]
+        if data:
+            self._tail.append(data)
+            self._size += len(data)
+            while self._size - len(self._tail[0]) >= _RAW:
+                gone = len(self._tail.popleft())
+                self._size -= gone
+                self._dropped += gone
+
+    def text(self, secrets: Secrets) -> str:
+        """Return it as plain text without secrets; of a long one the beginning and the end. It may take a second."""
+        tail = b"".join(self._tail)
+        if not self._dropped:
+            return _shortened(secrets.cut(plain(_trimmed(bytes(self._head) + tail))))
+        begin = tail.find(b"\n") + 1  # what is left of a line, an escape sequence or a secret is not shown
+        begin = begin if 0 < begin <= len(tail) // 2 else 0
+        head = secrets.cut(plain(bytes(self._head)))
+        end = secrets.cut(plain(_trimmed(tail[begin:])))
+        cut = self._dropped + begin
+        return f"{head[:HALF]}\n… ({cut:,} bytes left out) …\n{end[-HALF:]}"
+
+
+def _trimmed(data: bytes) -> bytes:
+    """Return the output without what the shell itself said at its end."""
+    return data[:-4096] + _FILLED.sub(b"", _TRACE.sub(b"", data[-4096:]))
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= 2 * HALF:
+        return text
+    return f"{text[:HALF]}\n… ({len(text) - 2 * HALF:,} characters left out) …\n{text[-HALF:]}"

@@ -1,0 +1,144 @@
+"""The socket at which a person's own terminal comes in: one line that names a terminal, then keys and sizes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from aegis import AegisError
+from aegis_terminal.frames import HEAD, KEYS, RESIZE, WINDOW
+from aegis_terminal.terminal import SIZE, Terminal
+
+if TYPE_CHECKING:
+    from aegis_terminal.desk import Desk
+
+_WAITING = 1024  # pieces of output that a slow watcher may lag behind; then it sees the screen anew
+_LONGEST = 65_536
+_GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """Return the user id of the process at the other end of a unix socket."""
+    if hasattr(socket, "SO_PEERCRED"):
+        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", data)[1])
+    data = connection.getsockopt(0, 1, 76)  # macOS: SOL_LOCAL, LOCAL_PEERCRED, struct xucred
+    return int(struct.unpack_from("=II", data)[1])
+
+
+class Door:
+    """Lets this user's terminals in."""
+
+    def __init__(self, desk: Desk, path: Path) -> None:
+        self._desk, self._path = desk, path
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """Listen until cancelled; the folder is private, and each who comes is asked for the user."""
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        made.bind(str(self._path))
+        made.listen(16)
+        with trio.socket.from_stdlib_socket(made) as door:
+            task_status.started()
+            await trio.serve_listeners(self._serve, [trio.SocketListener(door)])
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        async with stream:
+            if peer_uid(stream.socket) != os.getuid():  # type: ignore[arg-type]
+                return
+            with suppress(*_GONE, ValueError, struct.error):
+                reader = Reader(stream)
+                wanted = json.loads(await reader.line())
+                try:
+                    terminal = await self._desk.terminal(str(wanted["terminal"]))
+                except AegisError as error:
+                    await stream.send_all(json.dumps({"error": str(error)}).encode() + b"\n")
+                    return
+                await stream.send_all(b"{}\n")
+                await Visit(terminal, stream, reader).run()
+
+
+class Reader:
+    """Whole lines and pieces out of a stream."""
+
+    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
+        self._stream, self._rest = stream, b""
+
+    async def line(self) -> bytes:
+        """Return the next line; raises `ValueError` at the end."""
+        while b"\n" not in self._rest:
+            await self._more()
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
+
+    async def piece(self) -> tuple[bytes, bytes]:
+        """Return the next kind and what belongs to it; raises `ValueError` at the end."""
+        kind, size = HEAD.unpack(await self._exactly(HEAD.size))
+        if size > _LONGEST:
+            raise ValueError(f"{size} bytes at once")
+        return kind, await self._exactly(size)
+
+    async def _exactly(self, size: int) -> bytes:
+        while len(self._rest) < size:
+            await self._more()
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+    async def _more(self) -> None:
+        chunk = await self._stream.receive_some(_LONGEST)
+        if not chunk or len(self._rest) > 2 * _LONGEST:
+            raise ValueError("it hung up")
+        self._rest += chunk
+
+
+class Visit:
+    """A person at a terminal."""
+
+    def __init__(self, terminal: Terminal, stream: trio.SocketStream, reader: Reader) -> None:
+        self._terminal, self._stream, self._reader = terminal, stream, reader
+        self._put, self._get = trio.open_memory_channel[bytes](_WAITING)
+        self._missed = False
+
+    async def run(self) -> None:
+        """Show the screen and what comes, take keys, until either side leaves."""
+        self._terminal.viewers.add(self._see)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._listen, nursery)
+                await self._stream.send_all(await self._screen())
+                while data := await self._get.receive():
+                    if self._missed:
+                        self._missed, data = False, await self._screen()
+                    await self._stream.send_all(data)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._terminal.viewers.discard(self._see)
+            self._terminal.resize(*SIZE)
+
+    def _see(self, data: bytes) -> None:
+        try:
+            self._put.send_nowait(data)
+        except trio.WouldBlock:
+            self._missed = True
+
+    async def _screen(self) -> bytes:
+        look = await self._terminal.look()
+        lines = "\r\n".join(look.lines).rstrip("\r\n")
+        return f"\x1b[2J\x1b[H{lines}\x1b[{look.row + 1};{look.column + 1}H".encode()
+
+    async def _listen(self, nursery: trio.Nursery) -> None:
+        with suppress(ValueError, *_GONE):
+            while True:
+                kind, data = await self._reader.piece()
+                if kind == RESIZE:
+                    self._terminal.resize(*WINDOW.unpack(data))
+                elif kind == KEYS:
+                    with suppress(AegisError):  # the program there reads nothing
+                        await self._terminal.type(data)
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,24 @@
+"""Keys by their names."""
+
+from __future__ import annotations
+
+import re
+
+_NAMES = {
+    "enter": "\r", "tab": "\t", "esc": "\x1b", "space": " ", "backspace": "\x7f", "delete": "\x1b[3~",
+    "up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D", "home": "\x1b[H", "end": "\x1b[F",
+    "page-up": "\x1b[5~", "page-down": "\x1b[6~",
+}  # fmt: skip
+_CONTROL = re.compile(r"ctrl-([a-z\[\]\\^_@])\Z")
+
+
+def pressed(keys: str) -> str:
+    """Return what a keyboard sends for these names; text in which any word is no name is sent as it is."""
+    sent = [_one(word) for word in keys.split(" ")]
+    return "".join(sent) if all(sent) else keys
+
+
+def _one(word: str) -> str:
+    if match := _CONTROL.match(word):
+        return chr(ord(match[1].upper()) & 0x1F)
+    return _NAMES.get(word, "")

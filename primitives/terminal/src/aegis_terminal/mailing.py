@@ -1,0 +1,53 @@
+"""Mail about runs, as records to be stored together with what it tells of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aegis import Caller, Kernel, Refused
+from aegis.ledger import Draft
+from aegis_terminal.record import Known, Run
+from aegis_terminal.shelf import Shelf
+
+
+class Mailing:
+    """Who is told of a run."""
+
+    def __init__(self, kernel: Kernel, shelf: Shelf) -> None:
+        self._kernel, self._shelf = kernel, shelf
+
+    async def store(self, known: Known, runs: Sequence[Run], *more: Draft, caller: Caller | None = None) -> None:
+        """Store how the runs ended and every letter on them, all or none; the agent whose run it is gets none."""
+        drafts = [*(self._shelf.run("ran", known.id, run) for run in runs), *more]
+        told: set[str] = set()
+        for who, interest in known.subscribers.items():
+            if "human:" not in who and self._kernel.roster.get(who) is None:
+                drafts.append(self._shelf.draft("unsubscribed", known.id, who=who))
+                continue
+            for run in runs:
+                if interest.wants(run) and not (caller and caller.agent_id == who):
+                    drafts += self._letter(known, who, run, caller)
+                    told.add(who)
+        await self._shelf.store(*drafts)
+        for who in told:
+            if ":" not in who and self._kernel.roster.get(who) is None:  # it closed while the disk worked
+                await self._kernel.post.bury(self._kernel.post.letters(who), "it was closed")
+
+    def _letter(self, known: Known, who: str, run: Run, caller: Caller | None) -> list[Draft]:
+        trace = {"trace": caller.trace} if caller and caller.trace else {}
+        hops = caller.hops + 1 if caller and caller.agent_id else 0
+        envelope = self._kernel.post.envelope(f"term:{known.name}", who, run.notice, hops=hops, **trace)
+        try:
+            return [self._kernel.post.accept(envelope)]
+        except Refused:
+            return []  # it is closing, or agents have answered one another through terminals for too long
+
+
+def address(caller: Caller) -> str:
+    """Return where mail for the caller goes."""
+    return caller.agent_id or str(caller)
+
+
+def writer(caller: Caller) -> str:
+    """Return how a record names who ran it."""
+    return "human" if caller.kind == "human" else str(caller)

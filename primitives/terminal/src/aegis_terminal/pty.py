@@ -1,0 +1,139 @@
+"""A shell on a pseudo-terminal of its own, read on the trio loop; nothing of it is left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import psutil
+import trio
+
+from aegis import LaunchError
+from aegis.processes import MARK, sweep
+
+# Opened by the leader of a new session, the terminal becomes its controlling one; no code of ours runs after a fork.
+_LAUNCH = 'exec "$@" <"$0" >"$0" 2>&1'
+_CHUNK, _BATCH = 65_536, 65_536  # bytes: a read gives 4 KiB on Linux, so several are handed on together
+_LEAVE = 0.25  # seconds a shell has to obey a hang-up
+
+
+class Pty:
+    """A running shell: what it says, what it is told, who is in the foreground."""
+
+    def __init__(self, master: int, slave: int, process: trio.Process) -> None:
+        self.master, self._slave, self.process = master, slave, process
+        self.pid = process.pid
+        self._writing = trio.Lock()
+
+    async def read(self) -> bytes:
+        """Return the next bytes; they come together when there are many."""
+        await trio.lowlevel.wait_readable(self.master)
+        return self.left()
+
+    def left(self) -> bytes:
+        """Return what can be read now."""
+        data = b""
+        with suppress(OSError):  # nothing more now; or nobody has the terminal open
+            while len(data) < _BATCH and (chunk := os.read(self.master, _CHUNK)):
+                data += chunk
+        return data
+
+    async def write(self, data: bytes, seconds: float) -> int:
+        """Type the bytes and return how many were taken in that time: a program that does not read takes no more."""
+        taken = 0
+        with trio.move_on_after(seconds):
+            async with self._writing:
+                while taken < len(data):
+                    try:
+                        taken += os.write(self.master, data[taken : taken + 1024])
+                    except BlockingIOError:
+                        await trio.lowlevel.wait_writable(self.master)
+                    except OSError:
+                        break
+        return taken
+
+    @property
+    def at_its_own(self) -> bool:
+        """True while the shell itself, and no program, has the terminal's foreground."""
+        try:
+            return os.tcgetpgrp(self.master) == self.pid
+        except OSError:
+            return False
+
+    @property
+    def edits_a_line(self) -> bool:
+        """True while the shell itself reads keys one by one: somebody's line is being edited."""
+        try:
+            return self.at_its_own and not termios.tcgetattr(self._slave)[3] & termios.ICANON
+        except termios.error:
+            return False
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Set the size; the foreground program is told by the system."""
+        with suppress(OSError):
+            fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    async def stop(self, mark: str) -> None:
+        """End the shell and everything it started, gently first; takes at most about a second."""
+        family = set(_session(self.pid))
+        with suppress(OSError):
+            if (group := os.tcgetpgrp(self.master)) > 0:  # 0 means nobody here, and to killpg means ourselves
+                os.killpg(group, signal.SIGHUP)
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGHUP)
+            self.process.send_signal(signal.SIGCONT)
+        with trio.move_on_after(_LEAVE):
+            await self.process.wait()
+        family |= set(_session(self.pid))
+        if self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+        await trio.to_thread.run_sync(sweep, {mark}, family)
+
+
+def _session(leader: int) -> Iterator[psutil.Process]:
+    """Yield the processes of the shell's session and its descendants: who cleared its environment has no mark."""
+    with suppress(psutil.Error):
+        yield from psutil.Process(leader).children(recursive=True)
+    for pid in psutil.pids():
+        with suppress(OSError, psutil.Error):
+            if pid != leader and os.getsid(pid) == leader:
+                yield psutil.Process(pid)
+
+
+@asynccontextmanager
+async def running(argv: Sequence[str], env: Mapping[str, str], cwd: Path, size: tuple[int, int]) -> AsyncIterator[Pty]:
+    """Run the shell; leaving, by any exit, leaves no process and no descriptor. Raises `LaunchError`."""
+    try:
+        master, slave = pty.openpty()
+    except OSError as error:
+        raise LaunchError(f"there is no free pseudo-terminal: {error}") from None
+    try:
+        os.set_blocking(master, False)
+        null = subprocess.DEVNULL
+        command = ["/bin/sh", "-c", _LAUNCH, os.ttyname(slave), *argv]
+        try:
+            process = await trio.lowlevel.open_process(
+                command, stdin=null, stdout=null, stderr=null, env=env, cwd=cwd, start_new_session=True
+            )
+        except OSError as error:
+            raise LaunchError(f"cannot start {argv[0]}: {error}") from None
+        shell = Pty(master, slave, process)
+        shell.resize(*size)
+        try:
+            yield shell
+        finally:
+            with trio.CancelScope(shield=True):
+                await shell.stop(env[MARK])
+    finally:
+        trio.lowlevel.notify_closing(master)
+        os.close(master)
+        os.close(slave)

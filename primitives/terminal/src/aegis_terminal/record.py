@@ -1,0 +1,100 @@
+"""What is kept of a command, and what is known of a terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+CLOSED, NOT_TAKEN = "pty closed", "the shell did not take the command"
+_LINES, _WIDEST, _ERRORS, _COMMAND = 8, 200, 4, 500
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A command: who ran it, how it ended (`exit` is None when the shell did not say), what it said."""
+
+    seq: int
+    cmd: str
+    writer: str
+    started_at: str
+    finished_at: str | None = None
+    duration_s: float | None = None
+    exit: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    killed_by_restart: bool = False
+    timed_out: bool = False
+
+    def __str__(self) -> str:
+        body = self.stdout if self.stdout.endswith("\n") or not self.stdout else f"{self.stdout}\n"
+        return f"{body}[{self.seq}] {self.ending}" + (f"\n{self.stderr}" if self.stderr else "")
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words: `exit 0 · 1.25s`."""
+        took = f"{self.duration_s or 0:.2f}s"
+        if self.killed_by_restart:
+            return "killed by restart"
+        if self.timed_out:
+            return f"timed out · {took}"
+        return f"exit {self.exit} · {took}" if self.exit is not None else f"{self.stderr or 'ended'} · {took}"
+
+    @property
+    def notice(self) -> str:
+        """What subscribers read."""
+        first, *more = self.cmd.splitlines() or [""]
+        cmd = _cut(first, _COMMAND) + (f" … ({len(more)} more lines)" if more else "")
+        said = [_cut(line, _WIDEST) for line in self.stdout.splitlines()[-_LINES:]]
+        errors = [_cut(line, _WIDEST) for line in self.stderr.splitlines()[-_ERRORS:]]
+        errors = ["── stderr ──", *errors] if errors else []
+        return "\n".join([f"$ {cmd}  · run by {self.writer}", self.ending, "──", *said, *errors])
+
+
+class Interest(msgspec.Struct, frozen=True):
+    """What a subscriber wants to hear of: every run, or those whose output or exit code is as it says."""
+
+    pattern: str = ""
+    exit: str = ""
+
+    def wants(self, run: Run) -> bool:
+        """Return whether this run is one of them."""
+        match self.exit:
+            case "":
+                right = True
+            case "nonzero":
+                right = run.exit != 0
+            case code:
+                right = str(run.exit) == code
+        return right and (not self.pattern or self.pattern in run.stdout or self.pattern in run.stderr)
+
+
+class Known(msgspec.Struct):
+    """A terminal as the book has it: `runs` is the next number, `open` those that have begun and not ended."""
+
+    id: str
+    name: str
+    shell: str
+    cwd: str
+    started_at: str
+    by: str
+    runs: int = 0
+    open: dict[str, Run] = {}
+    closed: str = ""
+    last_cmd_at: str | None = None
+    last_exit: int | None = None
+    subscribers: dict[str, Interest] = {}
+
+
+def _cut(line: str, most: int) -> str:
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def moment(when: datetime) -> str:
+    """Return `2026-01-05T10:00:09.125Z`."""
+    return f"{when:%Y-%m-%dT%H:%M:%S}.{when.microsecond // 1000:03d}Z"
+
+
+def run_of(data: dict[str, Any]) -> Run:
+    """Return the run that a record's data is about."""
+    return msgspec.convert({k: v for k, v in data.items() if k != "terminal"}, Run)

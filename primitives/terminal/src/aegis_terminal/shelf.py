@@ -1,0 +1,102 @@
+"""What is known of terminals: a fold over the book `terminal`.
+
+Keyed by terminal: `spawned` → (`subscribed` | `unsubscribed`)* → `closed` → `spawned` … → `purged`. Keyed by terminal
+and number: `began` → `ran`. A run that began and did not end is of a former life.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from aegis import Kernel, NotFound
+from aegis.errors import listed, nearest
+from aegis.ledger import Draft, Record
+from aegis_terminal.record import Interest, Known, Run, run_of
+
+_SNAPSHOT = 200  # runs, whose output a start would read again
+
+
+class Shelf:
+    """Every terminal that was not purged, those closed as well."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel, self._book = kernel, kernel.ledger.book("terminal")
+        self._live, self._since = False, 0
+        self.terminals: dict[str, Known] = {}
+
+    def restore(self) -> None:
+        """Rebuild what is known."""
+        self._book.fold(self._begin, self._apply, self._state)
+        self._live = True
+
+    def _begin(self, snapshot: Any) -> None:
+        self.terminals = {known["id"]: msgspec.convert(known, Known) for known in snapshot}
+
+    def _state(self) -> list[Known]:
+        return [msgspec.to_builtins(known) for known in self.terminals.values()]
+
+    def _apply(self, record: Record) -> None:
+        data, key = record.data, record.key.partition("#")[0]
+        known = self.terminals.get(key)
+        if record.kind == "spawned":
+            fresh = msgspec.convert({**data, "id": key}, Known)
+            if known:
+                fresh.runs, fresh.open, fresh.subscribers = known.runs, known.open, known.subscribers
+                fresh.last_cmd_at, fresh.last_exit = known.last_cmd_at, known.last_exit
+            self.terminals[key] = fresh
+        elif known:
+            self._change(known, record.kind, data)
+        if record.kind == "ran" and self._live:
+            self._since += 1
+            if self._since >= _SNAPSHOT:
+                self._since = 0
+                self._book.snapshot(self._state(), record.seq)
+
+    def _change(self, known: Known, kind: str, data: dict[str, Any]) -> None:
+        match kind:
+            case "began":
+                run = run_of(data)
+                known.open[str(run.seq)], known.runs, known.last_cmd_at = run, run.seq + 1, run.started_at
+            case "ran":
+                run = run_of(data)
+                known.open.pop(str(run.seq), None)
+                known.last_exit = run.exit
+            case "subscribed":
+                known.subscribers[data["who"]] = Interest(data["pattern"], data["exit"])
+            case "unsubscribed":
+                known.subscribers.pop(data["who"], None)
+            case "closed":
+                known.closed = data["reason"]
+            case "purged":
+                del self.terminals[known.id]
+
+    def draft(self, kind: str, terminal_id: str, **data: Any) -> Draft:
+        """Return a record about a terminal, to be stored with others."""
+        return self._book.draft(kind, terminal_id, **data)
+
+    def run(self, kind: str, terminal_id: str, run: Run) -> Draft:
+        """Return the record that a run began, or how it ended."""
+        return self._book.draft(kind, f"{terminal_id}#{run.seq}", **msgspec.to_builtins(run))
+
+    async def store(self, *drafts: Draft) -> None:
+        """Store them all or none."""
+        await self._kernel.ledger.append(*drafts)
+
+    def get(self, name: str) -> Known | None:
+        """Return the terminal of this name, None when there is none."""
+        return next((known for known in self.terminals.values() if known.name == name), None)
+
+    def find(self, name: str) -> Known:
+        """Return the terminal of this name; raises `NotFound` with those there are."""
+        if (known := self.get(name)) is not None:
+            return known
+        names = [known.name for known in self.terminals.values()]
+        how = f"`term spawn {name}` opens it"
+        raise NotFound(f"there is no terminal {name!r} (terminals: {listed(names)}); {how}.{nearest(name, names)}")
+
+    def runs(self, known: Known, first: int) -> list[Run]:
+        """Return the runs of a terminal from this number on."""
+        found = (self._book.find(f"{known.id}#{seq}") for seq in range(max(0, first), known.runs))
+        return [run_of(records[-1].data) for records in found if records]

@@ -1,0 +1,337 @@
+"""A live terminal: one shell, the commands that wait for it, and all who look on."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from aegis import AegisError, Refused
+from aegis.patience import patiently
+from aegis_terminal.dialect import PIPE, Dialect
+from aegis_terminal.job import Job
+from aegis_terminal.pty import Pty, running
+from aegis_terminal.rawlog import RawLog
+from aegis_terminal.record import CLOSED, NOT_TAKEN
+from aegis_terminal.stream import Mark, Marks
+
+if TYPE_CHECKING:
+    from aegis_terminal.emulator import Emulator, Look
+
+SIZE = (24, 80)
+_RECENT = 65_536  # bytes of the latest output, for those who come later
+_PIPE = 65_536  # bytes: what a pipe takes at once, everywhere
+_DRAIN = 4 * 2**20  # bytes that are still read when the shell has ended
+_PROMPT = 1.0  # seconds after a command's end in which the prompt comes, unless somebody took its mark away
+_TYPE = 5.0  # seconds a program has to read what is typed
+_AGAIN = 0.01  # seconds
+_LOOKS = 3  # times that a prompt without its mark is looked for
+_INTERRUPT = b"\x03"
+
+Kept = Callable[[Job], Awaitable[None]]
+
+
+class Terminal:
+    """A shell that runs one command after the other. `begin` and `keep` put a run on disk, before it and after it."""
+
+    def __init__(self, name: str, place: Path, dialect: Dialect, log: RawLog, *, begin: Kept, keep: Kept) -> None:
+        self.name, self._dialect, self._place = name, dialect, place
+        self._log, self._begin, self._keep = log, begin, keep
+        self._screen: Emulator | None = None
+        self._size = SIZE
+        self._looking = trio.Lock()
+        self.viewers: set[Callable[[bytes], None]] = set()
+        self.jobs: deque[Job] = deque()
+        self.current: Job | None = None  # the command the shell is at, also after its time was up
+        self.prompted = trio.Event()
+        self.ended, self.gone_for_good = trio.Event(), trio.Event()
+        self.code: int | None = None
+        self.pid = 0
+        self._pty: Pty | None = None
+        self._pipe = -1
+        self._key = secrets.token_hex(16)
+        self._marks, self._recent, self._recent_size = Marks(), deque[bytes](), 0
+        self._ready = False  # at a prompt at which nobody has typed
+        self._typed = self._entered = False  # since the last prompt: something, and with the Enter key
+        self._held: list[bytes] = []
+        self._change = trio.Event()
+        self._reading = trio.CancelScope()
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    async def live(self, env: dict[str, str], cwd: Path, task_status: trio.TaskStatus[None]) -> None:
+        """Run the shell until it ends or this is cancelled; nothing is left of it then."""
+        os.mkfifo(self._place / PIPE, 0o600)
+        self._pipe = os.open(self._place / PIPE, os.O_RDWR | os.O_NONBLOCK)
+        os.write(self._pipe, self._dialect.packet(self._key))
+        try:
+            async with running(self._dialect.argv, env, cwd, SIZE) as self._pty:
+                self.pid = self._pty.pid
+                task_status.started()
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._read)
+                    nursery.start_soon(self._work)
+                    self.code = await self._pty.process.wait()
+                    self._reading.cancel()
+                    self._drain()
+                    await self._farewell()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._over()
+
+    def _drain(self) -> None:
+        left = 0
+        assert self._pty
+        while left < _DRAIN and (data := self._pty.left()):
+            self._take(data)
+            left += len(data)
+
+    async def _farewell(self) -> None:
+        """Have the command that ended with its shell kept."""
+        self.ended.set()
+        if (job := self.current) is not None:
+            job.end(trouble=CLOSED)
+            await job.done.wait()
+
+    async def close(self, mark: str) -> None:
+        """End the shell and everything in it; what it was at is kept."""
+        if self._pty and not self.ended.is_set():
+            await self._pty.stop(mark)
+
+    def _over(self) -> None:
+        self.ended.set()
+        for job in [self.current, *self.jobs]:
+            if job and not job.done.is_set():
+                job.fail(self.gone())
+        self.jobs.clear()
+        self.prompted.set()
+        self._changed()
+        os.close(self._pipe)
+        self._log.close()
+        for tell in tuple(self.viewers):
+            tell(b"")
+
+    def gone(self) -> Refused:
+        """Return what is said to those who come too late."""
+        why = f"its shell ended with {self.code}" if self.code is not None else "it was closed"
+        return Refused(f"the terminal {self.name!r} is closed: {why}; `term spawn {self.name}` opens it again")
+
+    # -- what it says -----------------------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        assert self._pty
+        with self._reading:
+            while True:
+                if data := await self._pty.read():
+                    self._take(data)
+                else:
+                    await trio.sleep(_AGAIN)  # readable and empty: should not be, and must not take the processor
+
+    def _take(self, data: bytes) -> None:
+        job = self.current
+        for part in self._marks.feed(data, {self._key, job.key} if job and job.typed else {self._key}):
+            if isinstance(part, Mark):
+                self._mark(part)
+            elif self.current and self.current.typed and not self.current.begun and not self.current.over.is_set():
+                self._held.append(part)  # the echo of our own line is nobody's business
+            else:
+                if self.current:
+                    self.current.capture.feed(part)
+                self._show(part)
+
+    def _mark(self, mark: Mark) -> None:
+        job = self.current
+        mine = job is not None and job.typed and mark.key == job.key
+        if mark.kind in "BC" and job and mine:
+            if not job.begun:
+                self._held = []
+                self._show(b"\x1b[?2004l" + job.command.replace("\n", "\r\n").encode() + b"\r\n")
+            job.begun, self._key = True, job.key
+            job.capture.clear()
+        elif mark.kind == "D" and job and mine and job.begun:
+            job.end(mark.code)
+            self.current = None
+        elif mark.kind == "A":
+            if job and job.typed and not job.begun:
+                job.doubted.set()  # our own line has gone astray; or this is the prompt before it, which came late
+            self._prompt()
+        self._changed()
+
+    def _prompt(self) -> None:
+        if self._held:
+            self._show(b"".join(self._held))
+            self._held = []
+        self._ready, self._typed, self._entered = self.current is None, False, False
+        self.prompted.set()
+
+    def _show(self, data: bytes) -> None:
+        self._log.write(data)
+        if self._screen:
+            self._screen.feed(data)
+        self._recent.append(data)
+        self._recent_size += len(data)
+        while self._recent_size - len(self._recent[0]) >= _RECENT:
+            self._recent_size -= len(self._recent.popleft())
+        for tell in tuple(self.viewers):
+            tell(data)
+
+    @property
+    def state(self) -> str:
+        """`starting` before the first prompt, then `idle`, `busy`, `closed`."""
+        if self.ended.is_set():
+            return "closed"
+        if not self.prompted.is_set():
+            return "starting"
+        at_rest = self._ready or (not self.current and self._pty and self._pty.edits_a_line)
+        return "idle" if at_rest else "busy"
+
+    @property
+    def recent(self) -> bytes:
+        """The latest output."""
+        return b"".join(self._recent)[-_RECENT:]
+
+    def _changed(self) -> None:
+        self._change.set()
+        self._change = trio.Event()
+
+    # -- what it is told --------------------------------------------------------------------------------------------
+
+    async def type(self, keys: bytes) -> None:
+        """Press keys; raises `Refused` when the program there does not read them."""
+        if self.ended.is_set() or self._pty is None:
+            raise self.gone()
+        self._ready, self._typed = False, True
+        self._entered |= b"\r" in keys or b"\n" in keys
+        taken = await self._pty.write(keys, _TYPE)
+        if taken < len(keys):
+            raise Refused(f"the program in {self.name} reads nothing: {taken} of {len(keys)} bytes were taken")
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Change the size; the program there is told."""
+        self._size = rows, columns
+        if self._pty and not self.ended.is_set():
+            self._pty.resize(rows, columns)
+
+    async def look(self) -> Look:
+        """Return what a person would see."""
+        async with self._looking:
+            if self._screen is None:
+                from aegis_terminal.emulator import Emulator  # noqa: PLC0415 - few terminals are ever looked at
+
+                self._screen = Emulator(*self._size)
+                self._screen.feed(self.recent)
+            self._screen.resize(*self._size)
+            return await trio.to_thread.run_sync(self._screen.look, self._screen.pending())
+
+    def put(self, job: Job) -> None:
+        """Have the job run when those before it are done; raises `Refused` when one of them does not end."""
+        if self.ended.is_set():
+            raise self.gone()
+        if self.current and self.current.done.is_set():
+            raise self._stuck(self.current)
+        self.jobs.append(job)
+        self._changed()
+
+    def _stuck(self, job: Job) -> Refused:
+        what = job.command.splitlines()[0][:80]
+        return Refused(
+            f"{self.name} is busy: {what!r} of {job.writer} ran past its time and has not ended; "
+            f"`term keys {self.name} ctrl-c` interrupts it, `term close {self.name}` ends the shell"
+        )
+
+    async def _work(self) -> None:
+        while True:
+            while not self.jobs:
+                await self._change.wait()
+            job = self.jobs.popleft()
+            try:
+                with trio.move_on_after(job.limit) as waiting:
+                    await self._quiet()
+                if waiting.cancelled_caught:
+                    raise self._occupied()
+                await self._perform(job)
+            except AegisError as error:
+                job.fail(error)
+
+    def _occupied(self) -> Refused:
+        if self.current:
+            return self._stuck(self.current)
+        if not self.prompted.is_set():
+            return Refused(f"the shell of {self.name} has not shown a prompt yet; `term screen {self.name}` shows why")
+        return Refused(
+            f"{self.name} is busy with what was typed there; `term screen {self.name}` shows it, "
+            f"`term keys {self.name} ctrl-c` interrupts it"
+        )
+
+    async def _quiet(self) -> None:
+        """Wait for a prompt at which nobody has typed; a line that somebody left there is thrown away."""
+        looks, waited, asked = 0, False, False
+        while not self._ready:
+            change, idle = self._change, self._waits_for_a_line()
+            if idle and self._typed and not asked and self._pty:
+                asked = True
+                await self._pty.write(_INTERRUPT, _TYPE)
+            elif idle and waited:
+                return  # somebody took the mark out of the prompt; the next command puts it back
+            looks += 1
+            with trio.move_on_after(_PROMPT if looks <= _LOOKS else float("inf")) as pause:
+                await change.wait()
+            waited = pause.cancelled_caught
+
+    def _waits_for_a_line(self) -> bool:
+        if self._pty is None or self.current or not self.prompted.is_set():
+            return False
+        return self._pty.edits_a_line or (self._pty.at_its_own and not self._entered)
+
+    async def _perform(self, job: Job) -> None:
+        assert self._pty
+        await self._begin(job)
+        self.current = job
+        self._fill(self._dialect.packet(job.key, job.command))
+        self._ready, job.typed = False, True
+        with trio.move_on_after(job.limit):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._doubt, job)
+                await self._pty.write(self._dialect.line, _TYPE)
+                await job.over.wait()
+                nursery.cancel_scope.cancel()
+        self._retract(job)
+        async with patiently(leaving=1):
+            await self._keep(job)
+        job.done.set()
+        if self.current is job:
+            for waiting in self.jobs:
+                waiting.fail(self._stuck(job))
+            self.jobs.clear()
+
+    async def _doubt(self, job: Job) -> None:
+        """End a job that the shell does not take: its prompt came instead."""
+        await job.doubted.wait()
+        await trio.sleep(_PROMPT)
+        if self._retract(job):
+            job.end(trouble=NOT_TAKEN)
+
+    def _retract(self, job: Job) -> bool:
+        """Take the command back if the shell has not read it, and say whether that was so."""
+        if job.begun or self.current is not job or not self._emptied():
+            return False
+        job.trouble = NOT_TAKEN
+        self.current, self._ready = None, job.doubted.is_set()
+        return True
+
+    def _emptied(self) -> bool:
+        found = False
+        with suppress(BlockingIOError):
+            while os.read(self._pipe, _PIPE):
+                found = True
+        return found
+
+    def _fill(self, packet: bytes) -> None:
+        self._emptied()  # what a shell has left there is not for the next command
+        os.write(self._pipe, packet)
