@@ -1,7 +1,8 @@
 """What the crash harness runs: one project's day, every acknowledgement noted before the next step.
 
-`python crash_scenario.py DISK NOTES`: the kernel's state is on DISK, which can be lost; NOTES survives everything and
-holds `acks` (what the kernel answered) and `journals/<agent id>` (the prompts each agent's CLI received).
+`python crash_scenario.py [TOKEN] DISK NOTES`: the kernel's state is on DISK, which can be lost; NOTES survives
+everything and holds `acks` (what the kernel answered) and `journals/<agent id>` (the prompts its CLI received).
+While the message that says TOKEN is accepted, the disk only says that it syncs.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import trio
+import trio.testing
 from fakedriver import FakeDriver, FakeSession, Plugin, echo
 
 from aegis.agent import Agent
 from aegis.app import Kernel, open_kernel
 from aegis.errors import Refused
 from aegis.events import Text, TurnEnded
+from aegis.ledger import Record
 
 HUMAN = "human:sam"
 
@@ -68,8 +71,21 @@ class Journal(FakeDriver):
 class Day:
     """The steps, with what was acknowledged."""
 
-    def __init__(self, kernel: Kernel, notes: Path) -> None:
-        self.kernel, self.acks, self.sent = kernel, notes / "acks", 0
+    def __init__(self, kernel: Kernel, notes: Path, forgotten: str) -> None:
+        self.kernel, self.acks, self.forgotten, self.sent = kernel, notes / "acks", forgotten, 0
+        self.stored = 0
+        kernel.ledger.on_commit(self._count)
+
+    def _count(self, records: list[Record]) -> None:
+        self.stored += len(records)
+
+    async def rest(self) -> None:
+        """Wait until all that was begun is on disk and nobody does anything."""
+        stored = -1
+        while stored != self.stored:
+            stored = self.stored
+            await trio.testing.wait_all_tasks_blocked()
+            await self.kernel.ledger.append()  # answered once the commit under way is over
 
     async def spawn(self, handle: str) -> Agent:
         agent = await self.kernel.roster.spawn("journal", handle, HUMAN)
@@ -82,7 +98,9 @@ class Day:
         sender, sender_id = (f"agent:{by.handle}", by.id) if by else (HUMAN, HUMAN)
         post = self.kernel.post
         envelope = post.envelope(sender, to.id, f"token-{self.sent}", sender_id=sender_id, hops=1 if by else 0)
+        os.environ["CRASHDISK_SKIP"] = "*" if envelope.body == self.forgotten else ""
         receipt = await post.deliver(envelope)
+        os.environ["CRASHDISK_SKIP"] = ""
         note(self.acks, did="send", id=receipt.id, to=to.id, token=envelope.body, by=sender_id)
         return receipt.id
 
@@ -113,15 +131,16 @@ class Day:
         note(self.acks, did="rename", id=agent.id, was=was, handle=handle)
 
 
-async def main(disk: Path, notes: Path) -> None:
+async def main(disk: Path, notes: Path, forgotten: str) -> None:
     driver = Journal(notes)
     async with open_kernel(disk, plugins={"journal": Plugin(drivers=[driver])}, environment={}) as kernel:
-        day, turn = Day(kernel, notes), kernel.post.wait_turn
+        day, turn = Day(kernel, notes, forgotten), kernel.post.wait_turn
         ann, bob = await day.spawn("ann"), await day.spawn("bob")
         await turn(await day.say(ann))
         driver.hold = True  # a turn in flight, a batch behind it, and a handoff to the other
         first = await day.say(ann)
         await driver.holding.wait()
+        await day.rest()
         last = [await day.say(ann), await day.say(bob, by=ann), await day.say(ann, by=bob)][-1]
         await day.rename(bob, "bob-two")
         driver.release()
@@ -146,4 +165,5 @@ async def main(disk: Path, notes: Path) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, Path(sys.argv[1]), Path(sys.argv[2]))
+    *token, disk, notes = sys.argv[1:]
+    trio.run(main, Path(disk), Path(notes), "".join(token))

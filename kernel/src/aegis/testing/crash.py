@@ -1,7 +1,8 @@
-"""Crashes at every write: a process is killed at each sync of its files, and what it left must still be whole.
+"""Crashes at every write: a process dies at each sync of its files, and what it would leave must still be whole.
 
-`walk` runs a scenario once to count its syncs, then again and again, killed just before and just after each of them.
-Two disks are looked at after each death: what the process wrote (kill -9), and only what it had synced (power loss).
+`walk` runs a scenario once and holds it still just before and just after each sync. Two disks are copied each time:
+what the process wrote (kill -9), and only what it had synced (power loss). To whoever reads a copy the process died
+there; and as all copies are of one run, no sync is passed over, however many there are this time.
 The disk is `crashdisk.c`, put under the process by LD_PRELOAD: no seam in the code under test, Linux only.
 """
 
@@ -13,11 +14,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +24,7 @@ from aegis.errors import AegisError
 from aegis.supervise import root_cause
 
 _SOURCE = Path(__file__).with_name("crashdisk.c")
-_LONGEST = 60  # seconds one run of a scenario may take
+_LONGEST = 60  # seconds the run of a scenario may take
 
 When = Literal["before", "after"]
 Loss = Literal["kill -9", "power loss"]
@@ -57,56 +56,35 @@ class Walk:
         return "\n".join([head, *(f"{crash}: {why}" for crash, why in self.failures.items())])
 
 
-def walk(
-    scenario: Sequence[str], check: Check, *, skip: str | int = "", enough: int | None = None, workers: int = 2
-) -> Walk:
-    """Kill the scenario at every sync and return what `check` said of each disk that was left.
+def walk(scenario: Sequence[str], check: Check, *, skip: str = "", enough: int | None = None) -> Walk:
+    """Have the scenario die at every sync and return what `check` said of each disk that was left.
 
     The scenario is a command to which two folders are added: the first is the disk that can be lost, the second
     survives everything (what was acknowledged is noted there). `check(disk, notes)` recovers from copies of both and
-    raises AssertionError (or an `AegisError` of the recovery) with what is wrong. `skip` takes syncs out, by number or
-    by the pattern of a path: a walk that finds nothing then proves nothing. `enough` failures end the walk early.
-    Raises `AegisError` where there is no such disk, no C compiler, or a scenario that fails by itself.
+    raises AssertionError (or an `AegisError` of the recovery) with what is wrong. `skip` takes out the syncs of paths
+    of this pattern (a scenario may set `CRASHDISK_SKIP` itself, for one step of its own): a walk that finds nothing
+    then proves nothing. `enough` failures end the walk early. Raises `AegisError` where there is no such disk, no
+    C compiler, or a scenario that fails by itself.
     """
     found = Walk()
     with tempfile.TemporaryDirectory(prefix="aegis-crash-") as name:
         folder = Path(name).resolve()
-        library = compiled(folder)
-        with closing(_Run(library, folder, scenario, skip)) as whole:
-            whole.finish()
-            found.syncs = whole.log()
-            _look(found, whole, check)
-        upcoming = ((n, when) for n in count(1) for when in ("before", "after"))
-        running: deque[_Run] = deque()
-        try:
-            while enough is None or len(found.failures) < enough:
-                while len(running) < workers:
-                    running.append(_Run(library, folder, scenario, skip, next(upcoming)))
-                with closing(running.popleft()) as run:
-                    if not run.finish() and run.at[0] > len(found.syncs):
-                        break  # it came to its end before that many syncs, and so will those that follow
-                    _look(found, run, check)
-        finally:
-            for run in running:
-                run.close()
-    return found
-
-
-def _look(found: Walk, run: _Run, check: Check) -> None:
-    for loss, disk in (("kill -9", run.disk), ("power loss", run.shadow)):
-        crash = Crash(run.at[0] if run.died else 0, run.at[1], loss)  # type: ignore[arg-type]
-        found.crashes.append(crash)
-        with tempfile.TemporaryDirectory(dir=run.folder) as copy:
-            left, notes = Path(copy, "disk"), Path(copy, "notes")
-            shutil.copytree(disk, left, ignore=lambda _folder, names: [n for n in names if n.endswith(".sock")])
-            shutil.copytree(run.notes, notes)
+        run = _Run(folder, scenario, skip)
+        left = list(run.stops())  # all first: what a check takes would be lost time to the scenario, and its limits
+        found.syncs = run.log()
+        for crash, place in left:
+            if enough is not None and len(found.failures) >= enough:
+                break
+            found.crashes.append(crash)
             try:
-                check(left, notes)
+                check(place / "disk", place / "notes")
             except Exception as error:  # what a trio run raises comes in groups
                 cause = root_cause(error)
                 if not isinstance(cause, AssertionError | AegisError):
                     raise
                 found.failures[crash] = str(cause)
+            shutil.rmtree(place)
+    return found
 
 
 def compiled(folder: Path) -> Path:
@@ -125,42 +103,55 @@ def compiled(folder: Path) -> Path:
 
 
 class _Run:
-    """One run of the scenario on a disk of its own."""
+    """One run of the scenario on a disk of its own, which it makes in the folder."""
 
-    def __init__(
-        self, library: Path, folder: Path, scenario: Sequence[str], skip: str | int, at: tuple[int, str] = (0, "after")
-    ) -> None:
-        self.at, self.died = at, False
-        self.folder = Path(tempfile.mkdtemp(dir=folder))
-        self.disk, self.shadow, self.notes = (self.folder / name for name in ("disk", "shadow", "notes"))
-        for place in (self.disk, self.shadow, self.notes):
+    def __init__(self, folder: Path, scenario: Sequence[str], skip: str) -> None:
+        self._folder = folder
+        self._disk, self._shadow, self._notes = (folder / name for name in ("disk", "shadow", "notes"))
+        for place in (self._disk, self._shadow, self._notes):
             place.mkdir()
-        self._log = self.folder / "syncs"
+        self._log, self._words = folder / "syncs", folder / "stderr"
         settings = {
-            "LD_PRELOAD": str(library), "CRASHDISK_FOLDER": str(self.disk), "CRASHDISK_SHADOW": str(self.shadow),
-            "CRASHDISK_SKIP": str(skip), "CRASHDISK_LOG": str(self._log),
-        } | ({"CRASHDISK_KILL": f"{at[0]}:{at[1]}"} if at[0] else {})  # fmt: skip
-        self._process = subprocess.Popen(
-            [*scenario, str(self.disk), str(self.notes)], env=os.environ | settings, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            "LD_PRELOAD": str(compiled(folder)), "CRASHDISK_FOLDER": str(self._disk),
+            "CRASHDISK_SHADOW": str(self._shadow), "CRASHDISK_SKIP": skip, "CRASHDISK_LOG": str(self._log),
+        }  # fmt: skip
+        with self._words.open("w") as words:
+            self._process = subprocess.Popen(
+                [*scenario, str(self._disk), str(self._notes)], env=os.environ | settings, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=words,
+            )  # fmt: skip
 
-    def close(self) -> None:
-        """End the run, if it still goes, and remove its disk."""
-        self._process.kill()
-        self._process.communicate()
-        shutil.rmtree(self.folder)
-
-    def finish(self) -> bool:
-        """Wait for the end and say whether it was the one we gave; raises `AegisError` when it failed by itself."""
+    def stops(self) -> Iterator[tuple[Crash, Path]]:
+        """Run it to its end and yield each death with the folder that holds its `disk` and `notes`."""
+        pid, late = self._process.pid, threading.Timer(_LONGEST, self._process.kill)
+        late.start()
         try:
-            _, words = self._process.communicate(timeout=_LONGEST)
-        except subprocess.TimeoutExpired:
-            raise AegisError(f"the scenario did not end within {_LONGEST} s (sync {self.at[0]})") from None
-        self.died = self._process.returncode == -signal.SIGKILL
-        if self._process.returncode and not self.died:
-            raise AegisError(f"the scenario failed by itself (exit {self._process.returncode}): {words}")
-        return self.died
+            number = 0
+            while os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT).si_code == os.CLD_STOPPED:  # type: ignore[union-attr]
+                yield from self._left(number // 2 + 1, "after" if number % 2 else "before")
+                number += 1
+                self._process.send_signal(signal.SIGCONT)
+            if self._process.wait():
+                words = self._words.read_text(errors="replace")
+                why = (
+                    f"did not end within {_LONGEST} s"
+                    if late.finished.is_set()
+                    else f"failed by itself (exit {self._process.returncode}): {words}"
+                )
+                raise AegisError(f"the scenario {why}")
+            yield from self._left(0, "after")
+        finally:
+            late.cancel()
+            self._process.kill()
+            self._process.wait()
+
+    def _left(self, sync: int, when: When) -> Iterator[tuple[Crash, Path]]:
+        losses: tuple[tuple[Loss, Path], ...] = (("kill -9", self._disk), ("power loss", self._shadow))
+        for loss, disk in losses:
+            place = self._folder / f"{sync}-{when}-{loss.replace(' ', '')}"
+            shutil.copytree(disk, place / "disk", ignore=lambda _, names: [n for n in names if n.endswith(".sock")])
+            shutil.copytree(self._notes, place / "notes")
+            yield Crash(sync, when, loss), place
 
     def log(self) -> list[str]:
         """Return the path of every sync, in order."""

@@ -1,13 +1,15 @@
-/* A disk that dies on command, put under a process by LD_PRELOAD (Linux; built and driven by aegis.testing.crash).
+/* A disk that shows what a death would leave, put under a process by LD_PRELOAD (Linux; built and driven by aegis.testing.crash).
 
    It watches fsync and fdatasync of files and folders under CRASHDISK_FOLDER and numbers them from 1. What a sync made durable is
    copied to the same place under CRASHDISK_SHADOW: after a power loss the shadow is the disk, everything that was
    written and not synced is gone. A name given, changed or removed is durable with the next sync of any file, as on
    a file system that journals names in order (ext4, xfs, btrfs, apfs).
 
-   CRASHDISK_KILL=N:before|after   end the process (SIGKILL) just before or just after the N-th sync
-   CRASHDISK_SKIP=PATTERN|N        answer 0 to these syncs and do nothing: PATTERN as in fnmatch(3), on the path
-   CRASHDISK_LOG=FILE              one line for each sync: its number and its path
+   The process stops (SIGSTOP) just before and just after each sync, so that both disks can be copied; SIGCONT goes on.
+
+   CRASHDISK_SKIP=PATTERN   answer 0 to the syncs of these paths and do nothing; as in fnmatch(3), and read at each
+                            sync, so that a process may set it for a while
+   CRASHDISK_LOG=FILE       one line for each sync: its number and its path
 */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -27,8 +29,8 @@ static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 static int (*real_fsync)(int), (*real_fdatasync)(int);
 static int (*real_unlink)(const char *), (*real_rename)(const char *, const char *);
 static int (*real_unlinkat)(int, const char *, int), (*real_renameat)(int, const char *, int, const char *);
-static char folder[PATH_MAX], shadow[PATH_MAX], skip[PATH_MAX], when[16];
-static long count, kill_at, skip_at;
+static char folder[PATH_MAX], shadow[PATH_MAX];
+static long count;
 static int log_fd = -1;
 
 struct change { /* of a name, not yet durable; `to` is NULL for a removal */
@@ -54,11 +56,7 @@ __attribute__((constructor)) static void start(void)
     real_renameat = dlsym(RTLD_NEXT, "renameat");
     setting("CRASHDISK_FOLDER", folder, sizeof folder);
     setting("CRASHDISK_SHADOW", shadow, sizeof shadow);
-    setting("CRASHDISK_SKIP", skip, sizeof skip);
     setting("CRASHDISK_LOG", log, sizeof log);
-    skip_at = atol(skip);
-    if (getenv("CRASHDISK_KILL"))
-        sscanf(getenv("CRASHDISK_KILL"), "%ld:%15s", &kill_at, when);
     if (*log)
         log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     unsetenv("LD_PRELOAD"); /* what the process starts has a disk of its own */
@@ -154,13 +152,6 @@ static void settle_names(void)
     last_change = &changes;
 }
 
-static void die(void)
-{
-    kill(getpid(), SIGKILL);
-    for (;;)
-        pause();
-}
-
 static int synced(int fd, int (*real)(int))
 {
     char path[PATH_MAX], line[PATH_MAX + 32];
@@ -169,20 +160,18 @@ static int synced(int fd, int (*real)(int))
         return real(fd);
     pthread_mutex_lock(&one_at_a_time);
     int result = 0;
-    long now = ++count;
-    if (log_fd >= 0 && write(log_fd, line, snprintf(line, sizeof line, "%ld %s\n", now, name)) < 0)
+    const char *skip = getenv("CRASHDISK_SKIP");
+    if (log_fd >= 0 && write(log_fd, line, snprintf(line, sizeof line, "%ld %s\n", ++count, name)) < 0)
         give_up("log");
-    if (now == kill_at && !strcmp(when, "before"))
-        die();
-    if (now != skip_at && (!*skip || skip_at || fnmatch(skip, name, 0))) {
+    raise(SIGSTOP); /* to this very thread: it does not go on before the whole process stands still */
+    if (!skip || fnmatch(skip, name, 0)) {
         result = real(fd);
         if (!result) {
             settle_names();
             keep(fd, name);
         }
     }
-    if (now == kill_at)
-        die();
+    raise(SIGSTOP);
     pthread_mutex_unlock(&one_at_a_time);
     return result;
 }
