@@ -245,6 +245,20 @@ async def test_a_sweep_kills_what_carries_the_mark_and_nothing_else(tmp_path: Pa
             await one.lines()
             await other.lines()
             await trio.to_thread.run_sync(sweep, {"sweep-a"})
+            assert not _marked("sweep-a")
             with pytest.raises(LaunchError, match=signal.SIGKILL.name):
                 await one.lines()
             assert psutil.Process(other.pid).is_running()
+
+
+async def test_nothing_that_is_swept_acts_on_the_end_of_another(tmp_path: Path) -> None:
+    script = "for i in $(seq 40); do (while :; do sleep 60; echo again; done) & done; echo up; wait"
+    async with trio.open_nursery() as nursery:
+        async with running(sh(script, tmp_path, **{MARK: "sweep-c"}), nursery) as process:
+            assert await process.lines() == [b"up"]
+            while len(_marked("sweep-c")) < 81:
+                await trio.lowlevel.checkpoint()
+            await trio.to_thread.run_sync(sweep, {"sweep-c"})
+            assert not _marked("sweep-c")
+            with pytest.raises(LaunchError, match=signal.SIGKILL.name):  # it says nothing before its end
+                await process.lines()

@@ -7,7 +7,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,19 +135,28 @@ def _family(pid: int) -> set[psutil.Process]:
 def sweep(marks: Collection[str], also: Iterable[psutil.Process] = ()) -> None:
     """Kill these and every process whose environment carries one of these agents' marks, and see them gone.
 
-    CLIs start shells in sessions of their own, which no process group reaches.
+    CLIs start shells in sessions of their own, which no process group reaches. All are held still before the first is
+    killed: none can start another meanwhile, or act on the end of one.
     """
-    found = set(also)
-    for process in psutil.process_iter() if marks else ():
-        with suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.environ().get(MARK) in marks:
-                found.add(process)
+    found: set[psutil.Process] = set()
+    while fresh := {*also, *_marked(marks)} - found:
+        for process in fresh:
+            with suppress(psutil.Error):  # psutil refuses a pid that was given to another process since
+                process.suspend()
+        found |= fresh
     for process in found:
-        with suppress(psutil.Error):  # psutil refuses a pid that was given to another process since
+        with suppress(psutil.Error):
             process.kill()
     deadline = time.monotonic() + _GONE_BY
     while any(_alive(p) for p in found) and time.monotonic() < deadline:  # waiting for a pid would reap our own child
         time.sleep(0.002)
+
+
+def _marked(marks: Collection[str]) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter() if marks else ():
+        with suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and process.environ().get(MARK) in marks:
+                yield process
 
 
 def _alive(process: psutil.Process) -> bool:
