@@ -39,6 +39,8 @@ class Dialect:
         """Return what goes through the pipe: a fresh key, and the command it is for (none at the start)."""
         if self.kind == "posix":  # its `read` knows lines only
             text = f"{key}\n{command}\n{key}\n" if command else f"{key}\n"
+        elif self.kind == "fish":  # its `read` drops what else is there
+            text = f"{key}{command}\n\0" if command else f"{key}\0"
         else:
             text = f"{key}\0{command}\n\0" if command else f"{key}\0"
         return text.encode(errors="surrogateescape")
