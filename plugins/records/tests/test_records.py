@@ -74,6 +74,18 @@ async def test_the_mirror_is_split_as_the_reference_names_it_and_can_be_written_
     assert said.startswith(f"{sum(t.count(chr(10)) for t in before.values())} records in {len(before)} files")
 
 
+async def test_books_with_a_file_for_each_name_have_it_where_the_name_says(kernel, project):
+    state = project / ".aegis/state"
+    for book, field, file in (
+        ("queue", "queue", "queues/review.jsonl"),
+        ("terminal", "terminal", "terminals/review/ledger.jsonl"),
+        ("other", "name", "books/other.jsonl"),
+    ):
+        await kernel.ledger.book(book).append("ran", "1", **{field: "review"})
+        await kernel.verbs.call(ANNA, "ledger export")
+        assert [line["event"] for line in read_lines(state / file)] == ["ran"]
+
+
 async def test_a_folder_that_cannot_be_written_is_a_fault_and_nobody_waits(tmp_path):
     (tmp_path / "sessions").write_text("a file where a folder should be")
     faults: list[Fault] = []

@@ -33,7 +33,9 @@ def config() -> dict[str, object]:
 
 
 @pytest.fixture
-def project(project, config):
+def project(project, config, plugins):
+    if "echo" not in plugins:
+        return project
     agents = {mode: {"provider": "echo", "permission": mode} for mode in ("read", "write", "auto", "full")}
     (project / ".aegis.yaml").write_text(json.dumps({"agents": agents, "plugins": {"terminal": config}}))
     return project

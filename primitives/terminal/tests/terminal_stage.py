@@ -63,17 +63,17 @@ class House:
         return run.exit, run.stdout
 
     async def shows(self, text: str, name: str = "build") -> Any:
-        """Return the screen once it shows the text."""
+        """Return the screen once it shows the text, which may go on in the next line."""
         with trio.fail_after(15):
-            while text not in str(screen := await self.call("screen", name=name)):
-                await trio.sleep(0.02)
+            while text not in "".join((screen := await self.call("screen", name=name)).lines):
+                await trio.testing.wait_all_tasks_blocked(0.02)
         return screen
 
     async def state(self, state: str, name: str = "build") -> None:
         """Wait until the terminal is in this state."""
         with trio.fail_after(15):
             while not any(row.name == name and row.state == state for row in await self.call("list")):
-                await trio.sleep(0.01)
+                await trio.testing.wait_all_tasks_blocked(0.01)
 
     async def agent(self, handle: str, permission: str = "full") -> Agent:
         """Return an agent with this permission."""
@@ -92,7 +92,7 @@ async def until(holds: Callable[[], object]) -> None:
     """Return once it holds; real processes and threads are waited for."""
     with trio.fail_after(15):
         while not holds():
-            await trio.sleep(0.01)
+            await trio.testing.wait_all_tasks_blocked(0.01)
 
 
 def alive(pid: int) -> bool:

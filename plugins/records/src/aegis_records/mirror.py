@@ -11,8 +11,13 @@ from aegis_records.jsonlines import Appender
 PEOPLE = frozenset({"human", "telegram"})
 _FLUSH_EVERY = 10_000
 
-# Books whose mirror is one file for each value of a field, as the reference fixes the names: folder and field.
-_SPLIT = {"mail": ("inboxes", "recipient"), "queue": ("queues", "queue"), "schedule": ("schedules", "schedule")}
+# Books whose mirror is one file for each value of a field, as the reference fixes the names: file and field.
+_SPLIT = {
+    "mail": ("inboxes/{}.jsonl", "recipient"),
+    "queue": ("queues/{}.jsonl", "queue"),
+    "schedule": ("schedules/{}.jsonl", "schedule"),
+    "terminal": ("terminals/{}/ledger.jsonl", "terminal"),
+}
 
 
 class Mirror:
@@ -51,7 +56,7 @@ class Mirror:
     def _file(self, record: Record) -> str:
         if record.book == "roster" and "handle" in record.data:
             self._handles[record.key] = record.data["handle"]
-        folder, field = _SPLIT.get(record.book, ("books", ""))
+        file, field = _SPLIT.get(record.book, ("books/{}.jsonl", ""))
         name = str(record.data.get(field) or "turns") if field else record.book
         name = self._handles.get(name) or self._kernel.roster.label(name)
-        return f"{folder}/{name.replace('/', '_').replace(':', '-')}.jsonl"
+        return file.format(name.replace("/", "_").replace(":", "-"))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Annotated
 
 import msgspec
 from pydantic import Field
 
-from aegis import Caller, Completes, Kernel, Refused, report, verb
+from aegis import Caller, Completes, Kernel, Refused, verb
 from aegis_terminal.desk import Desk
-from aegis_terminal.keys import pressed
+from aegis_terminal.keys import pressed, sendable
 from aegis_terminal.policy import Gate
-from aegis_terminal.progress import Progress
 from aegis_terminal.record import Known, Run
 from aegis_terminal.settings import TerminalSettings
 
@@ -78,10 +76,11 @@ class Acting:
         """
         if not _NAME.match(name):
             raise Refused(f"{name!r} is no name for a terminal: up to 40 of a-z, 0-9, '-' and '_'")
-        folder = (self._kernel.project.root / cwd).resolve()
-        if not folder.is_dir():
-            raise Refused(f"there is no folder {folder}; a terminal begins in one that exists")
-        if wrong := [k for k, v in (env or {}).items() if not k or "=" in k or "\0" in k + v]:
+        folder = self._kernel.project.root / cwd
+        if not sendable(cwd) or not folder.is_dir():
+            raise Refused(f"there is no folder {str(folder)!r}; a terminal begins in one that exists")
+        folder = folder.resolve()
+        if wrong := [k for k, v in (env or {}).items() if not k or "=" in k or not sendable(k + v)]:
             raise Refused(f"{wrong[0]!r} cannot be a variable")
         own = self._settings.shell or self._kernel.environment.get("SHELL") or "/bin/bash"
         what = f"open the terminal {name} in {folder}" + (f" with {shell}" if shell else "")
@@ -95,19 +94,18 @@ class Acting:
         caller: Caller,
         name: Name,
         cmd: Annotated[str, Field(description="one or many lines, as a person would type them")],
-        timeout: Annotated[float | None, Field(gt=0, le=86_400, description="seconds")] = None,  # noqa: ASYNC109
+        timeout: Annotated[float | None, Field(gt=0, le=86_400, description="seconds from its beginning")] = None,  # noqa: ASYNC109
     ) -> Run:
         """Run a command in a terminal and return how it ended and what it said.
 
         One at a time: yours waits for those before it. After a time-out the command goes on, and the terminal is busy
         until it ends; `term keys NAME ctrl-c` interrupts it.
         """
-        if not cmd.strip() or "\0" in cmd or len(cmd.encode(errors="replace")) > LONGEST:
+        if not cmd.strip() or not sendable(cmd) or len(cmd.encode()) > LONGEST:
             raise Refused(f"a command has 1 to {LONGEST:,} bytes and no NUL; put a longer one into a file and run that")
-        terminal = await self._desk.terminal(name)
+        await self._desk.terminal(name)
         await self._gate.run(caller, name, cmd)
-        with Progress(terminal, self._desk.secrets, report, time.monotonic):
-            return await self._desk.perform(name, cmd, caller, timeout or self._settings.timeout)
+        return await self._desk.perform(name, cmd, caller, timeout or self._settings.timeout)
 
     @verb("term keys", tool="aegis_term_keys", callers=EVERYBODY)
     async def keys(
@@ -120,8 +118,10 @@ class Acting:
         """Press keys in a terminal, whatever runs there; `ctrl-c` interrupts it. Text is not followed by Enter."""
         terminal = await self._desk.terminal(name)
         sent = keys if raw else pressed(keys)
+        if not sendable(sent, nul=True):
+            raise Refused(f"{keys!r} cannot be typed: it is no text")
         await self._gate.type(caller, name, sent)
-        await terminal.type(sent.encode(errors="surrogateescape"))
+        await terminal.type(sent.encode())
         return Done()
 
     @verb("term close", tool="aegis_term_close", callers=EVERYBODY, destructive=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import deque
 
+from aegis_terminal.record import HALF
 from aegis_terminal.secrets import Secrets
 from aegis_terminal.text import plain
 
-HALF = 32_768  # characters of the beginning and of the end that a record has
 _RAW = 65_536  # bytes of each that are looked at: colours are no text
 _TRACE = re.compile(rb"[^\r\n]*__aegis_\w+\r?\n\Z")  # `set -x` names the function that says that the command has ended
 _FILLED = re.compile(rb"(?:(?:\x1b\[[0-9;]*m)*[%#](?:\x1b\[[0-9;]*m)*)? {20,}\r ?\r?\Z")  # zsh's mark of a cut line
@@ -46,9 +46,10 @@ class Capture:
             return _shortened(secrets.cut(plain(_trimmed(bytes(self._head) + tail))))
         begin = tail.find(b"\n") + 1  # what is left of a line, an escape sequence or a secret is not shown
         begin = begin if 0 < begin <= len(tail) // 2 else 0
-        head = secrets.cut(plain(bytes(self._head)))
+        whole = self._head.rfind(b"\n") + 1 or len(self._head)
+        head = secrets.cut(plain(bytes(self._head[:whole])))
         end = secrets.cut(plain(_trimmed(tail[begin:])))
-        cut = self._dropped + begin
+        cut = self._dropped + begin + len(self._head) - whole
         return f"{head[:HALF]}\n… ({cut:,} bytes left out) …\n{end[-HALF:]}"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from aegis import Caller, Kernel, LedgerError, NotFound, Refused
+from aegis import AegisError, Caller, Kernel, NotFound, Refused
 from aegis.clock import new_id
 from aegis.events import Fault
 from aegis.processes import MARK, sweep
@@ -20,6 +20,7 @@ from aegis_terminal.door import Door
 from aegis_terminal.job import Job
 from aegis_terminal.mailing import Mailing, writer
 from aegis_terminal.place import SOCKET, made, place_of
+from aegis_terminal.progress import Progress
 from aegis_terminal.rawlog import RawLog
 from aegis_terminal.record import Known, Run, moment
 from aegis_terminal.secrets import Secrets
@@ -46,6 +47,7 @@ class Desk:
         self._mailing = Mailing(kernel, self.shelf)
         self._nursery: trio.Nursery | None = None
         self._open = trio.Event()
+        self._opening = trio.Lock()  # of two who open the same name one is told that it is there
         kernel.verbs.complete_with("terminal", lambda: sorted(k.name for k in self.shelf.terminals.values()))
 
     def restore(self) -> None:
@@ -66,77 +68,81 @@ class Desk:
 
     async def _bury(self) -> None:
         """End what the last kernel left: its shells if it was killed, and its runs in the book."""
-        left = [known for known in self.shelf.terminals.values() if not known.closed]
+        left = [known for known in self.shelf.terminals.values() if known.open or not known.closed]
         await trio.to_thread.run_sync(sweep, {known.id for known in left})
         shutil.rmtree(self.place, ignore_errors=True)
         for known in left:
             runs = [msgspec.structs.replace(run, killed_by_restart=True) for run in known.open.values()]
-            await self._mailing.store(known, runs, self.shelf.draft("closed", known.id, reason=STOPPED))
+            closed = [] if known.closed else [self.shelf.draft("closed", known.id, reason=STOPPED)]
+            await self._mailing.store(known, runs, *closed)
 
     # -- opening and closing ----------------------------------------------------------------------------------------
 
     async def open(self, name: str, shell: str, cwd: Path, env: Mapping[str, str], caller: Caller) -> Known:
         """Return a terminal whose shell is there; one of the name that was closed goes on with its numbers."""
         await self._open.wait()
-        known = self.shelf.get(name)
-        if known and (last := self.live.get(known.id)) and last.ended.is_set():
-            await last.gone_for_good.wait()
-        if known and known.id in self.live:
-            raise Refused(f"the terminal {name!r} is there already; run commands in it, or close it first")
-        key = known.id if known else new_id()
-        environment = {k: v for k, v in self._kernel.environment.items() if k not in _OURS}
-        environment |= {"TERM": "xterm-256color", "AEGIS_TERM": "1", **env, MARK: key}
-        place = self.place / key
-        shutil.rmtree(place, ignore_errors=True)
-        speech = dialect(shell, made(place), environment)
-        log = RawLog(self._log(name) / "raw.log", self.secrets)
-        terminal = self.live[key] = Terminal(
-            name, place, speech, log, begin=partial(self._begin, key), keep=partial(self._keep, key)
-        )
-        try:
+        async with self._opening:
+            known = self.shelf.get(name)
+            if known and (last := self.live.get(known.id)):
+                if not last.ended.is_set():
+                    raise Refused(f"the terminal {name!r} is there already; run commands in it, or close it first")
+                await last.gone_for_good.wait()
+            key = known.id if known else new_id()
+            environment = {k: v for k, v in self._kernel.environment.items() if k not in _OURS}
+            environment |= {"TERM": "xterm-256color", "AEGIS_TERM": "1", **env, MARK: key}
+            place = self.place / key
+            shutil.rmtree(place, ignore_errors=True)
+            speech = dialect(shell, made(place), environment)
+            secrets = self.secrets.beside(env)
+            log = RawLog(self._log(name) / "raw.log", secrets, partial(self._fault, name))
+            kept = {"begin": partial(self._begin, key, secrets), "keep": partial(self._keep, key, secrets)}
+            terminal = Terminal(name, place, speech, secrets, log, **kept)
             at = moment(self._kernel.clock.now())
             what = {"name": name, "shell": speech.argv[0], "cwd": str(cwd), "started_at": at, "by": writer(caller)}
             await self.shelf.store(self.shelf.draft("spawned", key, **what))
             assert self._nursery
             await self._nursery.start(self._live, key, terminal, environment | speech.env, cwd)
-        except BaseException:
-            self.live.pop(key, None)
-            log.close()
-            raise
         with trio.move_on_after(_PROMPT):
             await terminal.prompted.wait()
-        return self.shelf.terminals[key]
+        return self.shelf.find(name)
 
     async def _live(
         self, key: str, terminal: Terminal, env: dict[str, str], cwd: Path, task_status: trio.TaskStatus[None]
     ) -> None:
+        reason = STOPPED
+        self.live[key] = terminal
         try:
             await terminal.live(env, cwd, task_status)
+            reason = f"its shell ended with {terminal.code}"
         except Exception as error:  # one terminal's fault is not the others' end
+            reason = f"its shell failed: {root_cause(error)}"
             if not terminal.pid:
-                await self.shelf.store(self.shelf.draft("closed", key, reason=str(error)))
-                raise
-            self._kernel.bus.report(Fault(f"terminal:{terminal.name}", repr(root_cause(error))))
-        reason = f"its shell ended with {terminal.code}" if terminal.code is not None else "its shell failed"
-        try:
-            await self.shelf.store(self.shelf.draft("closed", key, reason=reason))
-        except LedgerError as error:
-            self._kernel.bus.report(Fault(f"terminal:{terminal.name}", str(error)))
+                raise  # to who opens it
+            self._fault(terminal.name, repr(root_cause(error)))
         finally:
-            self.live.pop(key, None)
-            terminal.gone_for_good.set()
-            shutil.rmtree(self.place / key, ignore_errors=True)
+            try:
+                await self.shelf.store(self.shelf.draft("closed", key, reason=reason))
+            except AegisError as error:
+                self._fault(terminal.name, str(error))
+            finally:
+                self.live.pop(key, None)
+                terminal.gone_for_good.set()
+                shutil.rmtree(self.place / key, ignore_errors=True)
 
     async def close(self, name: str, *, purge: bool) -> None:
         """Have no shell and no child of it left; `purge` forgets its runs and its log as well."""
         await self._open.wait()
-        known = self.shelf.find(name)
+        async with self._opening:  # one that is being opened is there then
+            known = self.shelf.find(name)
         if terminal := self.live.get(known.id):
             await terminal.close(known.id)
             await terminal.gone_for_good.wait()
         if purge:
             await self.shelf.store(self.shelf.draft("purged", known.id))
             shutil.rmtree(self._log(name), ignore_errors=True)
+
+    def _fault(self, name: str, what: str) -> None:
+        self._kernel.bus.report(Fault(f"terminal:{name}", what))
 
     def _log(self, name: str) -> Path:
         return self._kernel.project.state / "terminals" / name
@@ -154,25 +160,27 @@ class Desk:
     async def perform(self, name: str, command: str, caller: Caller, limit: float) -> Run:
         """Return the record of a command that has run; a caller who leaves does not stop it once it has begun."""
         terminal = await self.terminal(name)
+        self._mailing.check(self.shelf.find(name), caller)
         job = Job(caller, writer(caller), command, limit)
-        terminal.put(job)
-        try:
-            await job.done.wait()
-        finally:
-            if job in terminal.jobs:
-                terminal.jobs.remove(job)
+        await terminal.put(job)
+        with Progress(terminal, trio.current_time, lambda: job.begun and terminal.current is job):
+            try:
+                await job.done.wait()
+            finally:
+                if job in terminal.jobs:
+                    terminal.jobs.remove(job)
         return job.answer()
 
-    async def _begin(self, key: str, job: Job) -> None:
+    async def _begin(self, key: str, secrets: Secrets, job: Job) -> None:
         now = moment(self._kernel.clock.now())
-        job.run = Run(self._known(key).runs, self.secrets.cut(job.command), job.writer, now)
+        job.run = Run(self._known(key).runs, secrets.cut(job.command), job.writer, now)
         await self.shelf.store(self.shelf.run("began", key, job.run))
         job.started = trio.current_time()
 
-    async def _keep(self, key: str, job: Job) -> None:
+    async def _keep(self, key: str, secrets: Secrets, job: Job) -> None:
         assert job.run
         took = trio.current_time() - job.started
-        text = await trio.to_thread.run_sync(job.capture.text, self.secrets) if job.begun else ""
+        text = await trio.to_thread.run_sync(job.capture.text, secrets) if job.begun else ""
         job.run = msgspec.structs.replace(
             job.run, finished_at=moment(self._kernel.clock.now()), duration_s=round(took, 3), exit=job.code,
             stdout=text, stderr=job.trouble, timed_out=not job.over.is_set() and not job.trouble,

@@ -43,7 +43,7 @@ class Dialect:
             text = f"{key}{command}\n\0" if command else f"{key}\0"
         else:
             text = f"{key}\0{command}\n\0" if command else f"{key}\0"
-        return text.encode(errors="surrogateescape")
+        return text.encode()
 
 
 def dialect(shell: str, place: Path, environment: Mapping[str, str]) -> Dialect:

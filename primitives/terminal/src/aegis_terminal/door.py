@@ -14,7 +14,7 @@ import trio
 
 from aegis import AegisError
 from aegis_terminal.frames import HEAD, KEYS, RESIZE, WINDOW
-from aegis_terminal.terminal import SIZE, Terminal
+from aegis_terminal.terminal import Terminal
 
 if TYPE_CHECKING:
     from aegis_terminal.desk import Desk
@@ -107,7 +107,7 @@ class Visit:
 
     async def run(self) -> None:
         """Show the screen and what comes, take keys, until either side leaves."""
-        self._terminal.viewers.add(self._see)
+        self._terminal.display.viewers.add(self._see)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._listen, nursery)
@@ -118,8 +118,8 @@ class Visit:
                     await self._stream.send_all(data)
                 nursery.cancel_scope.cancel()
         finally:
-            self._terminal.viewers.discard(self._see)
-            self._terminal.resize(*SIZE)
+            self._terminal.display.viewers.discard(self._see)
+            self._terminal.display.leave(self)
 
     def _see(self, data: bytes) -> None:
         try:
@@ -128,7 +128,7 @@ class Visit:
             self._missed = True
 
     async def _screen(self) -> bytes:
-        look = await self._terminal.look()
+        look = await self._terminal.display.look()
         lines = "\r\n".join(look.lines).rstrip("\r\n")
         return f"\x1b[2J\x1b[H{lines}\x1b[{look.row + 1};{look.column + 1}H".encode()
 
@@ -137,7 +137,7 @@ class Visit:
             while True:
                 kind, data = await self._reader.piece()
                 if kind == RESIZE:
-                    self._terminal.resize(*WINDOW.unpack(data))
+                    self._terminal.display.sit(self, *WINDOW.unpack(data))
                 elif kind == KEYS:
                     with suppress(AegisError):  # the program there reads nothing
                         await self._terminal.type(data)

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import pyte
 from pyte.screens import wcwidth
 
+from aegis_terminal.secrets import Secrets
+
 _MOST = 131_072  # bytes that wait for somebody to look; of more, the newest half
 _PIECE = 4_096  # characters after which a fault of the emulator costs no more
 _WIDE, _TALL = 4_096, 24
@@ -26,6 +28,16 @@ class Look(NamedTuple):
     row: int
     column: int
     whole: bool
+    width: int
+
+    def masked(self, secrets: Secrets) -> list[str]:
+        """Return the lines with stars for secrets, also for one that goes on in the next line."""
+        text = "".join(line if len(line) >= self.width else f"{line}\n" for line in self.lines)
+        masked, at, lines = secrets.masked(text), 0, []
+        for line in self.lines:
+            lines.append(masked[at : at + len(line)])
+            at += len(line) + (len(line) < self.width)
+        return lines
 
 
 def line_of(row: Mapping[int, Any]) -> str:
@@ -124,7 +136,7 @@ class Emulator:
         self._draw(pending[at:])
         screen = (self._other if self._alternate else self._main)[0]
         lines = [line_of(screen.buffer[y]) for y in range(screen.lines)]
-        return Look(lines, screen.cursor.y, min(screen.cursor.x, screen.columns - 1), self._alternate)
+        return Look(lines, screen.cursor.y, min(screen.cursor.x, screen.columns - 1), self._alternate, screen.columns)
 
     def _draw(self, data: bytes) -> None:
         fed((self._other if self._alternate else self._main)[1], self._decode(data))

@@ -22,3 +22,8 @@ def _one(word: str) -> str:
     if match := _CONTROL.match(word):
         return chr(ord(match[1].upper()) & 0x1F)
     return _NAMES.get(word, "")
+
+
+def sendable(text: str, *, nul: bool = False) -> bool:
+    """Return whether the text is one that a program can be sent, as a key (`nul`) or as a word."""
+    return (nul or "\0" not in text) and not any("\ud800" <= c <= "\udfff" for c in text)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Annotated
 
 import msgspec
+import trio
 from pydantic import Field
 
-from aegis import Caller, Kernel, Refused, report, verb
+from aegis import Caller, Kernel, Refused, verb
 from aegis_terminal.acting import Done, Name
 from aegis_terminal.desk import Desk
 from aegis_terminal.mailing import address
@@ -18,7 +18,7 @@ from aegis_terminal.progress import Progress
 from aegis_terminal.record import Interest, Run
 from aegis_terminal.text import plain
 
-PEOPLE = frozenset({"human"})
+PEOPLE, READERS = frozenset({"human"}), frozenset({"human", "agent"})
 _EXIT = re.compile(r"nonzero\Z|\d{1,3}\Z|\Z")
 _LONGEST = 500  # characters of a pattern
 
@@ -55,14 +55,16 @@ class Looking:
         self,
         caller: Caller,
         name: Name,
-        last_n: Annotated[int, Field(ge=1, le=1000, description="how many")] = 5,
+        last_n: Annotated[int, Field(ge=1, le=1000, description="how many, at most")] = 5,
         since_seq: Annotated[int | None, Field(ge=-1, description="only those with a higher number")] = None,
     ) -> list[Run]:
-        """Return what was run in a terminal, how it ended and what it said, oldest first; also of a closed one."""
+        """Return what was run in a terminal, how it ended and what it said, oldest first; also of a closed one.
+
+        With `since_seq` the first of those that came later. Where there are several, of long outputs only the end.
+        """
         known = self._desk.shelf.find(name)
-        if since_seq is not None:
-            return self._desk.shelf.runs(known, since_seq + 1)
-        return self._desk.shelf.runs(known, known.runs - last_n)
+        first = known.runs - last_n if since_seq is None else since_seq + 1
+        return self._desk.shelf.runs(known, first, last_n)
 
     @verb("term tail", tool="aegis_term_tail", read_only=True)
     async def tail(
@@ -75,24 +77,26 @@ class Looking:
         """Return the last lines a terminal said, whoever ran what; with `follow` go on until its command has ended."""
         terminal = await self._desk.terminal(name)
         if follow and (job := terminal.current):
-            with Progress(terminal, self._desk.secrets, report, time.monotonic):
+            with Progress(terminal, trio.current_time):
                 await job.over.wait()
-        text = self._desk.secrets.cut(plain(terminal.recent))
+        text = terminal.secrets.cut(plain(terminal.display.recent))
         return "\n".join(text.rstrip("\n").splitlines()[-lines:])
 
     @verb("term screen", tool="aegis_term_screen", read_only=True)
     async def screen(self, caller: Caller, name: Name) -> Shown:
         """Show a terminal's screen as a person would see it: for editors, pagers, and whatever asks a question."""
-        look = await (await self._desk.terminal(name)).look()
-        text = self._desk.secrets.cut("\n".join(look.lines))
-        return Shown(text.split("\n"), look.row + 1, look.column + 1, look.whole)
+        terminal = await self._desk.terminal(name)
+        look = await terminal.display.look()
+        return Shown(look.masked(terminal.secrets), look.row + 1, look.column + 1, look.whole)
 
-    @verb("term subscribe", tool="aegis_term_subscribe")
+    @verb("term subscribe", tool="aegis_term_subscribe", callers=READERS)
     async def subscribe(
         self,
         caller: Caller,
         name: Name,
-        pattern: Annotated[str, Field(description="only runs that said this", max_length=_LONGEST)] = "",
+        pattern: Annotated[
+            str, Field(description="only runs that said this in a line; `*`: anything", max_length=_LONGEST)
+        ] = "",
         exit: Annotated[str, Field(description="only runs that ended so: a number, or nonzero")] = "",  # noqa: A002
     ) -> Subscribed:
         """Be told by mail of every run in a terminal that is not your own; it outlasts restarts and renames.
@@ -106,7 +110,7 @@ class Looking:
         await self._desk.shelf.store(self._desk.shelf.draft("subscribed", known.id, who=address(caller), **wish))
         return self._subscribers(name)
 
-    @verb("term unsubscribe", tool="aegis_term_unsubscribe")
+    @verb("term unsubscribe", tool="aegis_term_unsubscribe", callers=READERS)
     async def unsubscribe(self, caller: Caller, name: Name) -> Done:
         """Be told no more."""
         known = self._desk.shelf.find(name)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from aegis import Caller, Kernel, Refused
 from aegis.ledger import Draft
+from aegis.mail import MAX_HOPS
 from aegis_terminal.record import Known, Run
 from aegis_terminal.shelf import Shelf
 
@@ -16,8 +17,16 @@ class Mailing:
     def __init__(self, kernel: Kernel, shelf: Shelf) -> None:
         self._kernel, self._shelf = kernel, shelf
 
+    def check(self, known: Known, caller: Caller) -> None:
+        """Raise `Refused` when agents have answered one another through terminals for too long."""
+        told = known.subscribers.keys() - {address(caller)}
+        if told and caller.agent_id and caller.hops + 1 > MAX_HOPS:
+            raise Refused(
+                f"this would be the {caller.hops + 1}th message since a person last spoke; stopping here: ask a person"
+            )
+
     async def store(self, known: Known, runs: Sequence[Run], *more: Draft, caller: Caller | None = None) -> None:
-        """Store how the runs ended and every letter on them, all or none; the agent whose run it is gets none."""
+        """Store how the runs ended and every letter on them, all or none; whose run it is gets none."""
         drafts = [*(self._shelf.run("ran", known.id, run) for run in runs), *more]
         told: set[str] = set()
         for who, interest in known.subscribers.items():
@@ -25,7 +34,7 @@ class Mailing:
                 drafts.append(self._shelf.draft("unsubscribed", known.id, who=who))
                 continue
             for run in runs:
-                if interest.wants(run) and not (caller and caller.agent_id == who):
+                if interest.wants(run) and not (caller and address(caller) == who):
                     drafts += self._letter(known, who, run, caller)
                     told.add(who)
         await self._shelf.store(*drafts)
@@ -40,7 +49,7 @@ class Mailing:
         try:
             return [self._kernel.post.accept(envelope)]
         except Refused:
-            return []  # it is closing, or agents have answered one another through terminals for too long
+            return []  # it is closing
 
 
 def address(caller: Caller) -> str:

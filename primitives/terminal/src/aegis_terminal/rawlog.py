@@ -3,51 +3,56 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 
+from aegis_terminal.lines import Lines
 from aegis_terminal.secrets import Secrets
 
 MOST = 10 * 2**20  # bytes; as many again are kept as `raw.log.1`
-_HELD = 16_384  # bytes of a line that are waited for: a secret must not be cut in two
-_KEY = b"-----BEGIN "
 
 
 class RawLog:
-    """The log of one terminal."""
+    """The log of one terminal; a full disk costs lines, which `report` is told once, and stops nobody."""
 
-    def __init__(self, path: Path, secrets: Secrets, most: int = MOST) -> None:
-        self._path, self._secrets, self._most = path, secrets, most
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file = self._opened()
-        self._held = bytearray()
-
-    def _opened(self):  # type: ignore[no-untyped-def]  # a raw file; its type has no short name
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        return os.fdopen(descriptor, "ab", buffering=0)
+    def __init__(self, path: Path, secrets: Secrets, report: Callable[[str], None], most: int = MOST) -> None:
+        self._path, self._secrets, self._report, self._most = path, secrets, report, most
+        self._lines = Lines(secrets)
+        self._file: FileIO | None = None
+        self._failing = False
 
     def write(self, data: bytes) -> None:
         """Keep the bytes, as whole lines."""
-        self._held += data
-        end = self._held.rfind(b"\n") + 1
-        begun = self._held.rfind(_KEY, 0, end)
-        if begun >= 0 and b"-----END " not in self._held[begun:end]:
-            end = begun
-        if len(self._held) - end > _HELD:
-            end = len(self._held)
-        self._put(end)
-
-    def _put(self, end: int) -> None:
-        if not end:
-            return
-        lines = self._secrets.cut_bytes(bytes(self._held[:end]))
-        del self._held[:end]
-        if self._file.tell() + len(lines) > self._most:
-            self._file.close()
-            os.replace(self._path, self._path.with_name(f"{self._path.name}.1"))
-            self._file = self._opened()
-        self._file.write(lines)
+        self._lines.feed(data)
+        self._put(self._lines.take())
 
     def close(self) -> None:
         """Keep what is left, and be done."""
-        self._put(len(self._held))
-        self._file.close()
+        self._put(self._lines.rest())
+        if self._file:
+            self._file.close()
+
+    def _put(self, lines: bytes) -> None:
+        if not lines:
+            return
+        lines = self._secrets.cut_bytes(lines)
+        try:
+            file = self._room(len(lines))
+            while lines:
+                lines = lines[file.write(lines) :]
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                self._report(f"what it says is not kept in {self._path}: {error.strerror}")
+            self._failing = True
+
+    def _room(self, size: int) -> FileIO:
+        if self._file and self._file.tell() + size > self._most:
+            self._file.close()
+            self._file = None
+            os.replace(self._path, self._path.with_name(f"{self._path.name}.1"))
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = FileIO(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
+        return self._file

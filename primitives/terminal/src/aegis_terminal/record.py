@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+HALF = 32_768  # characters of the beginning and of the end that a record has
 CLOSED, NOT_TAKEN = "pty closed", "the shell did not take the command"
 _LINES, _WIDEST, _ERRORS, _COMMAND = 8, 200, 4, 500
 
@@ -30,6 +31,13 @@ class Run(msgspec.Struct, frozen=True):
         body = self.stdout if self.stdout.endswith("\n") or not self.stdout else f"{self.stdout}\n"
         return f"{body}[{self.seq}] {self.ending}" + (f"\n{self.stderr}" if self.stderr else "")
 
+    def shortened(self, most: int) -> Run:
+        """Return it with no more than the last so many characters of its output."""
+        if (more := len(self.stdout) - most) <= 0:
+            return self
+        said = f"… ({more:,} characters left out; read it alone: since_seq={self.seq - 1}, last_n=1) …\n"
+        return msgspec.structs.replace(self, stdout=said + self.stdout[more:])
+
     @property
     def ending(self) -> str:
         """How it ended, in words: `exit 0 · 1.25s`."""
@@ -52,7 +60,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Interest(msgspec.Struct, frozen=True):
-    """What a subscriber wants to hear of: every run, or those whose output or exit code is as it says."""
+    """What a subscriber wants to hear of: every run, or those that said so or ended so; `*` is anything in a line."""
 
     pattern: str = ""
     exit: str = ""
@@ -66,7 +74,16 @@ class Interest(msgspec.Struct, frozen=True):
                 right = run.exit != 0
             case code:
                 right = str(run.exit) == code
-        return right and (not self.pattern or self.pattern in run.stdout or self.pattern in run.stderr)
+        return right and (not self.pattern or any(map(self._is_in, f"{run.stdout}\n{run.stderr}".splitlines())))
+
+    def _is_in(self, line: str) -> bool:
+        at = 0
+        for part in self.pattern.split("*"):  # each as early as can be: linear, whatever an agent asks for
+            found = line.find(part, at)
+            if found < 0:
+                return False
+            at = found + len(part)
+        return True
 
 
 class Known(msgspec.Struct):

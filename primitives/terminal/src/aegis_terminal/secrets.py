@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 
 CUT = "[redacted]"
 _SHORTEST = 8  # characters of a variable's value that is a secret and no word
 _NAMED = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+_BREAKS = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]| \r|\x1b[()][A-Z0-9]")  # colours; what line editors say at the margin
 _AT = r"(?<![A-Za-z0-9_-])"  # a token begins where a word does: long words are looked at once
 _DEFAULTS = (
     rf"{_AT}gh[oprsu]_[A-Za-z0-9]{{20,}}",
@@ -37,31 +39,70 @@ class Secrets:
     def __init__(self, patterns: Iterable[str], environment: Mapping[str, str]) -> None:
         self._default = re.compile("|".join(f"(?:{p})" for p in _DEFAULTS), re.DOTALL)
         self._own = [re.compile(p) for p in patterns]
-        self.values = sorted(
-            {v for name, v in environment.items() if _NAMED.search(name) and len(v) >= _SHORTEST},
-            key=len, reverse=True,
-        )  # fmt: skip
+        self._values = _values(environment)
+
+    def beside(self, environment: Mapping[str, str]) -> Secrets:
+        """Return these and what more such an environment holds."""
+        more = copy(self)
+        more._values = sorted({*self._values, *_values(environment)}, key=len, reverse=True)  # noqa: SLF001 - our own
+        return more
 
     def cut(self, text: str) -> str:
         """Return the text without them."""
-        for value in self.values:
-            if value in text:
-                text = text.replace(value, CUT)
-        low = text.lower()
-        if any(hint in low for hint in _HINTS):
-            text = self._default.sub(_kept, text)
-        for pattern in self._own:
-            text = pattern.sub(_kept, text)
-        return text
+        return self._put(text, lambda a, b: CUT)
+
+    def masked(self, text: str) -> str:
+        """Return the text with a star for each of their characters."""
+        return self._put(text, lambda a, b: "*" * (b - a))
 
     def cut_bytes(self, data: bytes) -> bytes:
-        """Return the bytes without them; what is no secret stays as it was, whatever its encoding."""
-        return self.cut(data.decode("latin-1")).encode("latin-1", errors="replace")
+        """Return the bytes without them; what is no secret stays as it was, whatever its encoding.
+
+        One that is coloured, or broken by a line editor, is cut out as well; its neighbours then lose their colours.
+        """
+        lines = self.cut(data.decode("latin-1"))
+        if b"\x1b" in data:
+            bare = _BREAKS.sub("", lines)
+            if self.spans(bare):
+                lines = self.cut(bare)
+        return lines.encode("latin-1")
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return where they are, in order."""
+        found: list[tuple[int, int]] = []
+        for value in self._values:
+            at = text.find(value)
+            while at >= 0:
+                found.append((at, at + len(value)))
+                at = text.find(value, at + len(value))
+        low = text.lower()
+        if any(hint in low for hint in _HINTS):
+            found += [match.span(match.lastindex or 0) for match in self._default.finditer(text)]
+        for pattern in self._own:
+            found += [match.span(match.lastindex or 0) for match in pattern.finditer(text)]
+        return _merged(found) if found else found
+
+    def _put(self, text: str, instead: Callable[[int, int], str]) -> str:
+        if not (spans := self.spans(text)):
+            return text
+        parts, done = [], 0
+        for a, b in spans:
+            parts += [text[done:a], instead(a, b)]
+            done = b
+        return "".join([*parts, text[done:]])
 
 
-def _kept(match: re.Match[str]) -> str:
-    """Return what stays of a match: all but its group, if it has one."""
-    if not match.lastindex:
-        return CUT
-    a, b = match.span(match.lastindex)
-    return match[0][: a - match.start()] + CUT + match[0][b - match.start() :]
+def _values(environment: Mapping[str, str]) -> list[str]:
+    found = {v for name, v in environment.items() if _NAMED.search(name) and len(v) >= _SHORTEST}
+    found |= {v.encode().decode("latin-1") for v in found if not v.isascii()}  # as it is in the bytes of a log
+    return sorted(found, key=len, reverse=True)
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for a, b in sorted(span for span in spans if span[0] < span[1]):
+        if merged and a < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(b, merged[-1][1])
+        else:
+            merged.append((a, b))
+    return merged

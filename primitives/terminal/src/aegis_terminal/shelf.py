@@ -13,7 +13,7 @@ import msgspec
 from aegis import Kernel, NotFound
 from aegis.errors import listed, nearest
 from aegis.ledger import Draft, Record
-from aegis_terminal.record import Interest, Known, Run, run_of
+from aegis_terminal.record import HALF, Interest, Known, Run, run_of
 
 _SNAPSHOT = 200  # runs, whose output a start would read again
 
@@ -74,11 +74,15 @@ class Shelf:
 
     def draft(self, kind: str, terminal_id: str, **data: Any) -> Draft:
         """Return a record about a terminal, to be stored with others."""
-        return self._book.draft(kind, terminal_id, **data)
+        return self._book.draft(kind, terminal_id, terminal=self._name(terminal_id, data), **data)
 
     def run(self, kind: str, terminal_id: str, run: Run) -> Draft:
         """Return the record that a run began, or how it ended."""
-        return self._book.draft(kind, f"{terminal_id}#{run.seq}", **msgspec.to_builtins(run))
+        name = self._name(terminal_id, {})
+        return self._book.draft(kind, f"{terminal_id}#{run.seq}", terminal=name, **msgspec.to_builtins(run))
+
+    def _name(self, terminal_id: str, data: dict[str, Any]) -> str:
+        return self.terminals[terminal_id].name if terminal_id in self.terminals else str(data.get("name"))
 
     async def store(self, *drafts: Draft) -> None:
         """Store them all or none."""
@@ -96,7 +100,10 @@ class Shelf:
         how = f"`term spawn {name}` opens it"
         raise NotFound(f"there is no terminal {name!r} (terminals: {listed(names)}); {how}.{nearest(name, names)}")
 
-    def runs(self, known: Known, first: int) -> list[Run]:
-        """Return the runs of a terminal from this number on."""
-        found = (self._book.find(f"{known.id}#{seq}") for seq in range(max(0, first), known.runs))
-        return [run_of(records[-1].data) for records in found if records]
+    def runs(self, known: Known, first: int, most: int) -> list[Run]:
+        """Return so many runs from this number on: the last whole, of others only the end of a long one."""
+        first = max(0, first)
+        found = (self._book.find(f"{known.id}#{seq}") for seq in range(first, min(known.runs, first + most)))
+        runs = [run_of(records[-1].data) for records in found if records]
+        each = max(400, HALF // 2 // max(1, len(runs) - 1))
+        return [*(run.shortened(each) for run in runs[:-1]), *runs[-1:]]

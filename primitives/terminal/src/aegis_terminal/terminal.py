@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from secrets import token_hex
 
 import trio
 
 from aegis import AegisError, Refused
 from aegis.patience import patiently
 from aegis_terminal.dialect import PIPE, Dialect
+from aegis_terminal.display import Display
 from aegis_terminal.job import Job
 from aegis_terminal.pty import Pty, running
 from aegis_terminal.rawlog import RawLog
 from aegis_terminal.record import CLOSED, NOT_TAKEN
+from aegis_terminal.secrets import Secrets
 from aegis_terminal.stream import Mark, Marks
 
-if TYPE_CHECKING:
-    from aegis_terminal.emulator import Emulator, Look
-
-SIZE = (24, 80)
-_RECENT = 65_536  # bytes of the latest output, for those who come later
 _PIPE = 65_536  # bytes: what a pipe takes at once, everywhere
 _DRAIN = 4 * 2**20  # bytes that are still read when the shell has ended
 _PROMPT = 1.0  # seconds after a command's end in which the prompt comes, unless somebody took its mark away
 _TYPE = 5.0  # seconds a program has to read what is typed
 _AGAIN = 0.01  # seconds
-_LOOKS = 3  # times that a prompt without its mark is looked for
 _INTERRUPT = b"\x03"
+_LOOKS = 3  # times that a prompt without its mark is looked for
 
 Kept = Callable[[Job], Awaitable[None]]
 
@@ -40,13 +36,12 @@ Kept = Callable[[Job], Awaitable[None]]
 class Terminal:
     """A shell that runs one command after the other. `begin` and `keep` put a run on disk, before it and after it."""
 
-    def __init__(self, name: str, place: Path, dialect: Dialect, log: RawLog, *, begin: Kept, keep: Kept) -> None:
-        self.name, self._dialect, self._place = name, dialect, place
-        self._log, self._begin, self._keep = log, begin, keep
-        self._screen: Emulator | None = None
-        self._size = SIZE
-        self._looking = trio.Lock()
-        self.viewers: set[Callable[[bytes], None]] = set()
+    def __init__(
+        self, name: str, place: Path, dialect: Dialect, secrets: Secrets, log: RawLog, *, begin: Kept, keep: Kept
+    ) -> None:
+        self.name, self._dialect, self._place, self.secrets = name, dialect, place, secrets
+        self._begin, self._keep = begin, keep
+        self.display = Display(log, self._resized)
         self.jobs: deque[Job] = deque()
         self.current: Job | None = None  # the command the shell is at, also after its time was up
         self.prompted = trio.Event()
@@ -55,8 +50,8 @@ class Terminal:
         self.pid = 0
         self._pty: Pty | None = None
         self._pipe = -1
-        self._key = secrets.token_hex(16)
-        self._marks, self._recent, self._recent_size = Marks(), deque[bytes](), 0
+        self._key = token_hex(16)
+        self._marks = Marks()
         self._ready = False  # at a prompt at which nobody has typed
         self._typed = self._entered = False  # since the last prompt: something, and with the Enter key
         self._held: list[bytes] = []
@@ -71,7 +66,7 @@ class Terminal:
         self._pipe = os.open(self._place / PIPE, os.O_RDWR | os.O_NONBLOCK)
         os.write(self._pipe, self._dialect.packet(self._key))
         try:
-            async with running(self._dialect.argv, env, cwd, SIZE) as self._pty:
+            async with running(self._dialect.argv, env, cwd, self.display.size) as self._pty:
                 self.pid = self._pty.pid
                 task_status.started()
                 async with trio.open_nursery() as nursery:
@@ -113,9 +108,7 @@ class Terminal:
         self.prompted.set()
         self._changed()
         os.close(self._pipe)
-        self._log.close()
-        for tell in tuple(self.viewers):
-            tell(b"")
+        self.display.close()
 
     def gone(self) -> Refused:
         """Return what is said to those who come too late."""
@@ -143,7 +136,7 @@ class Terminal:
             else:
                 if self.current:
                     self.current.capture.feed(part)
-                self._show(part)
+                self.display.show(part)
 
     def _mark(self, mark: Mark) -> None:
         job = self.current
@@ -151,7 +144,7 @@ class Terminal:
         if mark.kind in "BC" and job and mine:
             if not job.begun:
                 self._held = []
-                self._show(b"\x1b[?2004l" + job.command.replace("\n", "\r\n").encode() + b"\r\n")
+                self.display.show(b"\x1b[?2004l" + job.command.replace("\n", "\r\n").encode() + b"\r\n")
             job.begun, self._key = True, job.key
             job.capture.clear()
         elif mark.kind == "D" and job and mine and job.begun:
@@ -165,21 +158,10 @@ class Terminal:
 
     def _prompt(self) -> None:
         if self._held:
-            self._show(b"".join(self._held))
+            self.display.show(b"".join(self._held))
             self._held = []
         self._ready, self._typed, self._entered = self.current is None, False, False
         self.prompted.set()
-
-    def _show(self, data: bytes) -> None:
-        self._log.write(data)
-        if self._screen:
-            self._screen.feed(data)
-        self._recent.append(data)
-        self._recent_size += len(data)
-        while self._recent_size - len(self._recent[0]) >= _RECENT:
-            self._recent_size -= len(self._recent.popleft())
-        for tell in tuple(self.viewers):
-            tell(data)
 
     @property
     def state(self) -> str:
@@ -190,11 +172,6 @@ class Terminal:
             return "starting"
         at_rest = self._ready or (not self.current and self._pty and self._pty.edits_a_line)
         return "idle" if at_rest else "busy"
-
-    @property
-    def recent(self) -> bytes:
-        """The latest output."""
-        return b"".join(self._recent)[-_RECENT:]
 
     def _changed(self) -> None:
         self._change.set()
@@ -212,25 +189,15 @@ class Terminal:
         if taken < len(keys):
             raise Refused(f"the program in {self.name} reads nothing: {taken} of {len(keys)} bytes were taken")
 
-    def resize(self, rows: int, columns: int) -> None:
-        """Change the size; the program there is told."""
-        self._size = rows, columns
+    def _resized(self, rows: int, columns: int) -> None:
         if self._pty and not self.ended.is_set():
             self._pty.resize(rows, columns)
 
-    async def look(self) -> Look:
-        """Return what a person would see."""
-        async with self._looking:
-            if self._screen is None:
-                from aegis_terminal.emulator import Emulator  # noqa: PLC0415 - few terminals are ever looked at
-
-                self._screen = Emulator(*self._size)
-                self._screen.feed(self.recent)
-            self._screen.resize(*self._size)
-            return await trio.to_thread.run_sync(self._screen.look, self._screen.pending())
-
-    def put(self, job: Job) -> None:
+    async def put(self, job: Job) -> None:
         """Have the job run when those before it are done; raises `Refused` when one of them does not end."""
+        if (stuck := self.current) and stuck.done.is_set():
+            with trio.move_on_after(_PROMPT):  # somebody may just have interrupted it
+                await stuck.over.wait()
         if self.ended.is_set():
             raise self.gone()
         if self.current and self.current.done.is_set():
@@ -290,9 +257,24 @@ class Terminal:
         return self._pty.edits_a_line or (self._pty.at_its_own and not self._entered)
 
     async def _perform(self, job: Job) -> None:
+        self.current = job  # also while the disk works: a shell that ends meanwhile ends this run, too
+        try:
+            await self._begin(job)
+        except BaseException:
+            self.current = None
+            raise
+        if not job.over.is_set():
+            await self._have_run(job)
+        async with patiently(leaving=1):
+            await self._keep(job)
+        job.done.set()
+        if self.current is job:
+            for waiting in self.jobs:
+                waiting.fail(self._stuck(job))
+            self.jobs.clear()
+
+    async def _have_run(self, job: Job) -> None:
         assert self._pty
-        await self._begin(job)
-        self.current = job
         self._fill(self._dialect.packet(job.key, job.command))
         self._ready, job.typed = False, True
         with trio.move_on_after(job.limit):
@@ -302,13 +284,6 @@ class Terminal:
                 await job.over.wait()
                 nursery.cancel_scope.cancel()
         self._retract(job)
-        async with patiently(leaving=1):
-            await self._keep(job)
-        job.done.set()
-        if self.current is job:
-            for waiting in self.jobs:
-                waiting.fail(self._stuck(job))
-            self.jobs.clear()
 
     async def _doubt(self, job: Job) -> None:
         """End a job that the shell does not take: its prompt came instead."""
