@@ -66,7 +66,7 @@ class Agent(Face):
                     self._session, opening.deadline = session, float("inf")
                     await self._begin(getattr(session, "session_id", ""))
                     self._came_up = True
-                    await self.core.interceptors.tell("agent_started", self.id)
+                    await self.kernel.interceptors.tell("agent_started", self.id)
                     nursery.start_soon(self._read, session)
                     while True:
                         if self.state != "idle":
@@ -100,12 +100,12 @@ class Agent(Face):
         await self._settle("failed", str(error))
         self._failures = 0 if begun or between else self._failures + 1
         if self.opened.is_set() and self._failures < _TRIES and not isinstance(error, Refused):
-            self.core.bus.publish(self.id, Notice(f"{error}; the next message starts it again", "error", "aegis"))
+            self.kernel.bus.publish(self.id, Notice(f"{error}; the next message starts it again", "error", "aegis"))
             await trio.sleep(_PAUSE * 2 ** (self._failures - 1) if self._failures else 0)
             return True
         self.crashed(str(error))
         self.mailbox.take()  # who is revived while these are buried does not get them
-        await self.core.post.bury(self.core.post.letters(self.id), str(error))
+        await self.kernel.post.bury(self.kernel.post.letters(self.id), str(error))
         return False
 
     def crashed(self, why: str) -> None:
@@ -132,8 +132,8 @@ class Agent(Face):
                     await self._remember(event.session_id)
                 elif type(event) is Background:
                     self.expect("background", "; ".join(event.tasks))
-            self.core.bus.publish(self.id, *events)
-            await self.core.bus.room()
+            self.kernel.bus.publish(self.id, *events)
+            await self.kernel.bus.room()
 
     async def _begin(self, session_id: str) -> None:
         assert self.seat
@@ -144,22 +144,22 @@ class Agent(Face):
     async def _remember(self, session_id: str) -> None:
         if session_id and session_id != self.session_id:
             self.session_id = session_id
-            await self.core.ledger.book("roster").append("session", self.id, session_id=session_id)
+            await self.kernel.ledger.book("roster").append("session", self.id, session_id=session_id)
 
     async def _take_turn(self, session: Session, letters: list[Letter]) -> None:
         turn = self.turn = Turn(new_id(), self.id, letters, prompt_of(letters))
         self._limit = trio.CancelScope()
         self.show("working")
-        self.core.bus.publish(self.id, TurnStarted(turn.id, turn.envelopes, turn.trace))
+        self.kernel.bus.publish(self.id, TurnStarted(turn.id, turn.envelopes, turn.trace))
         try:
-            await self.core.interceptors.tell("before_turn", turn)
+            await self.kernel.interceptors.tell("before_turn", turn)
             if turn.interrupted:
                 raise Refused("it was interrupted before it began")
             self._limit.deadline, turn.sent = trio.current_time() + self.profile.turn_limit, True
             with self._limit:
                 await session.send(turn.prompt)
                 await turn.begun.wait()
-                await self.core.post.injected(letters, turn.id)
+                await self.kernel.post.injected(letters, turn.id)
                 await turn.over.wait()
             if self._limit.cancelled_caught:
                 await self._cut_short(turn)
@@ -171,14 +171,14 @@ class Agent(Face):
 
     async def _end(self, turn: Turn, ended: Any) -> None:
         if not turn.heard:  # the end is the kernel's word: the CLI did not say it
-            self.core.bus.publish(self.id, ended)
+            self.kernel.bus.publish(self.id, ended)
         self.turns += 1
         self.cost_usd += ended.cost_usd or 0.0
         if self._session:
             self.show("idle")  # before whoever waits for the turn hears that it is over
         bad = ended.outcome in ("failed", "refused", "interrupted")
-        await self.core.post.ended(turn.letters, ended, tell=bad)
-        await self.core.interceptors.tell("after_turn", turn, ended)
+        await self.kernel.post.ended(turn.letters, ended, tell=bad)
+        await self.kernel.interceptors.tell("after_turn", turn, ended)
 
     async def _cut_short(self, turn: Turn) -> None:
         turn.begun.set()
@@ -196,7 +196,7 @@ class Agent(Face):
     def cut_in(self) -> None:
         """Interrupt the turn that runs at this moment, if one does."""
         if self.turn:
-            self.core.base.start_soon(self.interrupt, self.turn)
+            self.kernel.base.start_soon(self.interrupt, self.turn)
 
     async def interrupt(self, turn: Turn | None = None) -> bool:
         """Ask the turn in flight (this one, if given) to stop and say whether it was; what waits is the next turn."""
@@ -206,9 +206,9 @@ class Agent(Face):
         turn.interrupted = True
         self._limit.deadline = min(self._limit.deadline, trio.current_time() + _OBEY)
         try:
-            await self.core.interceptors.tell("interrupted", self.id)
+            await self.kernel.interceptors.tell("interrupted", self.id)
             if turn.sent and turn is self.turn:
                 await session.interrupt()
         except Exception as error:  # noqa: BLE001 - whoever asked is not to blame; the deadline just set ends the turn
-            self.core.bus.publish(self.id, Notice(f"the interrupt failed: {root_cause(error)!r}", "error", "aegis"))
+            self.kernel.bus.publish(self.id, Notice(f"the interrupt failed: {root_cause(error)!r}", "error", "aegis"))
         return True

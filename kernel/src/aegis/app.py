@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from aegis.agent import INTERRUPTED
 from aegis.bus import Bus
 from aegis.clock import Clock, stamp
 from aegis.config import Config
-from aegis.core import Core
 from aegis.driver import Driver
 from aegis.events import Fault, TurnEnded
 from aegis.interceptors import Interceptors
@@ -35,14 +35,38 @@ from aegis.yamlfile import YamlFile
 _START = 15.0  # seconds a surface has to let callers in
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Kernel(Core):
-    """What plugins are handed: every mechanism."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class Kernel:
+    """What plugins are handed: every mechanism, each whole.
 
-    roster: Roster
-    verbs: Verbs
+    `base` is the nursery that outlives the agents, `environment` what CLIs inherit.
+    """
+
+    project: Project
+    plugins: Plugins
+    config: Config
+    clock: Clock
+    bus: Bus
+    ledger: Ledger
+    post: Post
+    interceptors: Interceptors
+    supervisor: Supervisor
+    base: trio.Nursery
+    environment: Mapping[str, str]
+    roster: Roster = field(init=False)
+    verbs: Verbs = field(init=False)
     reducers: dict[str, Reducer] = field(default_factory=dict)
     quit: trio.Event = field(default_factory=trio.Event)
+
+    def __post_init__(self) -> None:
+        self.roster, self.verbs = Roster(self), Verbs(self.interceptors, self.bus)
+        self.verbs.complete_with("handle", lambda: sorted(self.roster.live()))
+        self.verbs.complete_with("profile", self.config.names)
+
+    @property
+    def faults(self) -> deque[Fault]:
+        """The last faults; `bus.report` adds one."""
+        return self.bus.faults
 
     def snapshot(self) -> dict[str, Any]:
         """Return the public face: what a screen needs to start drawing."""
@@ -82,12 +106,11 @@ async def open_kernel(
                     async with trio.open_nursery() as work:
                         ledger = Ledger(project.state / "ledger.db", lambda: stamp(clock.now()))
                         base.start_soon(_within, disk, ledger)
-                        core = Core(
+                        kernel = Kernel(
                             project=project, plugins=found, config=config, clock=clock, bus=bus, ledger=ledger,
                             post=Post(ledger, bus, clock), interceptors=Interceptors(bus), base=base,
                             supervisor=Supervisor(work, bus), environment=inherited,
                         )  # fmt: skip
-                        kernel = _whole(core)
                         base.start_soon(_aside, lambda: config.default_agent)  # starts CLIs: not on the loop
                         await _revive(kernel, clean, partial(_furnish, kernel, owned))
                         yield kernel
@@ -116,13 +139,6 @@ async def _aside(work: Callable[[], object]) -> None:
 async def _within(scope: trio.CancelScope, ledger: Ledger) -> None:
     with scope:
         await ledger.run()
-
-
-def _whole(core: Core) -> Kernel:
-    roster, verbs = Roster(core), Verbs(core.interceptors, core.bus)
-    verbs.complete_with("handle", lambda: sorted(roster.live()))
-    verbs.complete_with("profile", core.config.names)
-    return Kernel(**{f.name: getattr(core, f.name) for f in fields(Core)}, roster=roster, verbs=verbs)
 
 
 async def _furnish(kernel: Kernel, owned: Mapping[str, Mapping[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from aegis.events import AgentChanged, Notice, PermissionAsked
 from aegis.mailbox import Mailbox
 
 if TYPE_CHECKING:
-    from aegis.core import Core
+    from aegis.app import Kernel
 
 AgentState = Literal["starting", "idle", "working", "stopped", "failed", "closed"]
 _SHOWN = ("id", "handle", "state", "reason", "session_id", "began", "by", "turns", "cost_usd", "born")
@@ -22,7 +22,7 @@ _SHOWN = ("id", "handle", "state", "reason", "session_id", "began", "by", "turns
 class Face:
     """The public side of an agent: its id never changes, its handle is a label, `began` how its session did."""
 
-    core: Core
+    kernel: Kernel
     id: str
     handle: str
     profile_name: str
@@ -53,7 +53,7 @@ class Face:
         if state:
             self.state, self.reason = state, reason
             self.mailbox.busy = state != "idle"
-        self.core.bus.publish(self.id, AgentChanged(self.snapshot()))
+        self.kernel.bus.publish(self.id, AgentChanged(self.snapshot()))
 
     def expect(self, what: str, words: str) -> None:
         """Show what will come to the agent without anyone's doing (a ticket's result, a task's end); no words: it came.
@@ -71,7 +71,7 @@ class Face:
         if self.notes.get(source, "") != text:
             self.notes[source] = text
             if text:
-                self.core.bus.publish(self.id, Notice(text, "warning", source))
+                self.kernel.bus.publish(self.id, Notice(text, "warning", source))
             else:
                 del self.notes[source]
             self.show()

@@ -9,18 +9,20 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from aegis.agent import Agent
 from aegis.callers import Caller
 from aegis.clock import new_id, stamp
-from aegis.core import Core
 from aegis.errors import LaunchError, LedgerError, NotFound, Refused, listed, nearest
 from aegis.events import Fault
 from aegis.ledger import Record
 from aegis.processes import sweep
+
+if TYPE_CHECKING:
+    from aegis.app import Kernel
 
 _HANDLE, _LONGEST = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){0,2}\Z"), 40
 
@@ -28,8 +30,8 @@ _HANDLE, _LONGEST = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){0,2}\Z"), 40
 class Roster:
     """Every agent of the project that is not closed."""
 
-    def __init__(self, core: Core) -> None:
-        self._core, self._book = core, core.ledger.book("roster")
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel, self._book = kernel, kernel.ledger.book("roster")
         self._agents: dict[str, Agent] = {}
         self._handles: dict[str, str] = {}
         self._open: dict[str, dict[str, Any]] = {}
@@ -80,11 +82,11 @@ class Roster:
 
         `by` is whose act it is; when that is an agent (its id), `vet` must agree.
         """
-        profile = profile or self._core.config.default_agent
-        self._core.config.profile(profile)
+        profile = profile or self._kernel.config.default_agent
+        self._kernel.config.profile(profile)
         self._check(handle)
         self.vet(by, profile)
-        agent = self._add(new_id(), handle=handle, profile=profile, by=by, born=stamp(self._core.clock.now()))
+        agent = self._add(new_id(), handle=handle, profile=profile, by=by, born=stamp(self._kernel.clock.now()))
         try:
             await self._book.append("spawned", agent.id, handle=handle, profile=profile, by=by, born=agent.born)
         except LedgerError:
@@ -110,7 +112,7 @@ class Roster:
         """Raise `Refused` when the agent of this id, gone or not, must not be why one of the profile starts."""
         for born in self._book.find(self.find(by).id if by.startswith("agent:") else by)[:1]:
             own = born.data["profile"]
-            if profile not in (may := self._core.config.spawnable(own)):
+            if profile not in (may := self._kernel.config.spawnable(own)):
                 how = f"a person may grant it: `spawns: [{profile}]` in the profile {own!r}"
                 raise Refused(f"{self.label(born.key)} may not spawn {profile!r}, only {listed(may, 'nothing')}; {how}")
 
@@ -123,11 +125,11 @@ class Roster:
             raise Refused(f"the handle {handle!r} is taken (live: {listed(taken)})")
 
     def _add(self, agent_id: str, *, handle: str, profile: str, by: str, born: str, session_id: str = "") -> Agent:
-        settings, driver = self._core.config.profile(profile)
-        box = self._core.post.mailbox(agent_id)
+        settings, driver = self._kernel.config.profile(profile)
+        box = self._kernel.post.mailbox(agent_id)
         box.label = handle
         agent = Agent(
-            core=self._core, id=agent_id, handle=handle, profile_name=profile, profile=settings, driver=driver,
+            kernel=self._kernel, id=agent_id, handle=handle, profile_name=profile, profile=settings, driver=driver,
             mailbox=box, born=born, by=by, session_id=session_id, turns=box.turns, cost_usd=box.cost_usd,
         )  # fmt: skip
         box.cut_in = agent.cut_in
@@ -135,7 +137,7 @@ class Roster:
         return agent
 
     def _start(self, agent: Agent) -> None:
-        self._core.supervisor.start(f"agent:{agent.id}", agent.run, on_down=agent.crashed)
+        self._kernel.supervisor.start(f"agent:{agent.id}", agent.run, on_down=agent.crashed)
 
     def revive(self, agent: Agent) -> None:
         """Let an agent that has failed take mail again; its next message starts its CLI anew."""
@@ -152,7 +154,7 @@ class Roster:
         if agent.id in self._agents and agent.id not in self._closing:
             self._closing[agent.id] = trio.Event()
             agent.mailbox.closed = agent.leaving = reason
-            self._core.base.start_soon(self._close, agent, reason)
+            self._kernel.base.start_soon(self._close, agent, reason)
         if (over := self._closing.get(agent.id)) is not None:
             await over.wait()
         if agent.id in self._open:
@@ -161,24 +163,24 @@ class Roster:
     async def _close(self, agent: Agent, reason: str) -> None:
         with trio.CancelScope(shield=True):
             try:
-                await self._core.supervisor.stop(f"agent:{agent.id}")
+                await self._kernel.supervisor.stop(f"agent:{agent.id}")
                 closed = self._book.draft("closed", agent.id, reason=reason, handle=agent.handle)
-                await self._core.post.bury(self._core.post.letters(agent.id), reason, closed)
+                await self._kernel.post.bury(self._kernel.post.letters(agent.id), reason, closed)
             except LedgerError as error:
-                self._core.bus.report(Fault(f"agent:{agent.handle}", str(error)))
+                self._kernel.bus.report(Fault(f"agent:{agent.handle}", str(error)))
             finally:
                 self._agents.pop(agent.id, None)
                 agent.show("closed", reason)
-                await self._core.interceptors.tell("agent_closed", agent.id)
-                self._core.post.retain({*self._agents, *self._open})
-                shutil.rmtree(self._core.project.state / "seats" / agent.id, ignore_errors=True)
+                await self._kernel.interceptors.tell("agent_closed", agent.id)
+                self._kernel.post.retain({*self._agents, *self._open})
+                shutil.rmtree(self._kernel.project.state / "seats" / agent.id, ignore_errors=True)
                 self._closing.pop(agent.id).set()
 
     async def leave(self) -> None:
         """End every agent's session, all at once; the agents come back with the next kernel."""
         async with trio.open_nursery() as nursery:
             for agent in self:
-                nursery.start_soon(self._core.supervisor.stop, f"agent:{agent.id}")
+                nursery.start_soon(self._kernel.supervisor.stop, f"agent:{agent.id}")
 
     async def rename(self, agent: Agent, handle: str) -> None:
         """Give the agent another handle; the old one goes on leading to it."""
@@ -201,9 +203,9 @@ class Roster:
                 self._add(agent_id, **seen).opened.set()
             except Refused as error:  # its profile is gone: it keeps its mail and waits for the profile
                 self.absent[seen["handle"]] = str(error)
-                self._core.bus.report(Fault(f"agent:{seen['handle']}", f"cannot come back: {error}", final=True))
-        if late := list(self._core.post.retain(self._open)):
-            await self._core.post.bury(late, "it was closed")  # accepted while their agent was closing
+                self._kernel.bus.report(Fault(f"agent:{seen['handle']}", f"cannot come back: {error}", final=True))
+        if late := list(self._kernel.post.retain(self._open)):
+            await self._kernel.post.bury(late, "it was closed")  # accepted while their agent was closing
         return list(self)
 
     def begin(self, agents: list[Agent]) -> None:

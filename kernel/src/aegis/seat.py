@@ -23,16 +23,16 @@ _opening = trio.CapacityLimiter(8)  # CLIs that may start at the same time
 @asynccontextmanager
 async def seated(agent: Agent, opening: trio.CancelScope) -> AsyncIterator[Session]:
     """Enter the agent's session, or cancel `opening`; leaving it, by any exit, leaves no process."""
-    core, profile = agent.core, agent.profile
-    folder = core.project.state / "seats" / agent.id
+    kernel, profile = agent.kernel, agent.profile
+    folder = kernel.project.state / "seats" / agent.id
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     seat = Seat(
-        agent.id, agent.handle, profile, (core.project.root / (profile.cwd or ".")).resolve(), folder,
+        agent.id, agent.handle, profile, (kernel.project.root / (profile.cwd or ".")).resolve(), folder,
         partial(_start, agent), partial(_ask, agent), agent.resume, primer=[profile.prompt] if profile.prompt else [],
-        env={**core.environment, **profile.env, MARK: agent.id, "AEGIS_HANDLE": agent.handle},
+        env={**kernel.environment, **profile.env, MARK: agent.id, "AEGIS_HANDLE": agent.handle},
     )  # fmt: skip
     agent.seat = seat
-    await core.interceptors.tell("furnish", seat)
+    await kernel.interceptors.tell("furnish", seat)
     async with AsyncExitStack() as stack:
         async with _opening:
             opening.deadline = trio.current_time() + OPENING  # the time in the queue is not the CLI's
@@ -43,8 +43,8 @@ async def seated(agent: Agent, opening: trio.CancelScope) -> AsyncIterator[Sessi
 @asynccontextmanager
 async def _start(agent: Agent, command: Command) -> AsyncIterator[Process]:
     assert agent.seat
-    command = await agent.core.interceptors.launch(agent.seat, command)
-    async with running(command, agent.core.base) as process:
+    command = await agent.kernel.interceptors.launch(agent.seat, command)
+    async with running(command, agent.kernel.base) as process:
         yield process
 
 
@@ -52,11 +52,11 @@ async def _ask(agent: Agent, request: PermissionRequest) -> Decision:
     assert agent.seat
     asked = PermissionAsked(request.id, request.tool, request.kind, request.title, request.input)
     agent.asking[request.id] = asked
-    agent.core.bus.publish(agent.id, asked)
+    agent.kernel.bus.publish(agent.id, asked)
     decision = Decision("cancelled", "the turn ended first")
     try:
-        decision = await agent.core.interceptors.permission(agent.seat, request)
+        decision = await agent.kernel.interceptors.permission(agent.seat, request)
     finally:
         agent.asking.pop(request.id, None)  # the CLI may have used the id twice
-        agent.core.bus.publish(agent.id, PermissionAnswered(request.id, decision.outcome, decision.reason))
+        agent.kernel.bus.publish(agent.id, PermissionAnswered(request.id, decision.outcome, decision.reason))
     return decision
