@@ -13,6 +13,7 @@ from aegis.bus import Bus
 from aegis.callers import Caller
 from aegis.driver import Decision, PermissionRequest
 from aegis.errors import AegisError, Refused
+from aegis.events import PermissionAnswered, PermissionAsked
 from aegis.interceptors import Interceptors
 from aegis.testing.clock import TestClock
 from aegis.testing.plugin import Opened
@@ -169,14 +170,14 @@ class Decides:
         return self.decision
 
 
-REQUEST = PermissionRequest("1", "Bash")
+YES, NO = Decision("allowed", "by its mode"), Decision("denied", "by its mode")
 
 
-async def _decided(*interceptors: Any) -> Decision:
+async def _decided(*interceptors: Any, presumed: Decision | None = None) -> Decision:
     made = Interceptors(Bus())
     for interceptor in interceptors:
         made.add(interceptor)
-    return await made.permission(None, REQUEST)  # type: ignore[arg-type]
+    return await made.permission(None, PermissionRequest("1", "Bash", presumed=presumed))  # type: ignore[arg-type]
 
 
 async def test_the_first_decision_counts_and_nobody_means_no() -> None:
@@ -190,6 +191,28 @@ async def test_a_failing_or_nonsensical_answer_is_not_a_yes() -> None:
     assert not (await _decided(Fails())).allowed
     assert not (await _decided(Decides("odd", True))).allowed
     assert (await _decided(Strict())).outcome == "denied"
+
+
+async def test_what_a_mode_presumed_holds_unless_somebody_is_stricter() -> None:
+    allowed, denied = Decides("a", Decision("allowed")), Decides("d", Decision("denied", "a rule"))
+    assert await _decided(presumed=YES) == await _decided(Decides("a", None), presumed=YES) == YES
+    assert await _decided(denied, allowed, presumed=YES) == Decision("denied", "a rule")
+    assert await _decided(allowed, presumed=NO) == await _decided(presumed=NO) == NO
+    assert not (await _decided(Strict(), presumed=YES)).allowed, "who must agree, and fails, does not agree"
+
+
+async def test_of_what_a_mode_presumed_nobody_is_told_that_it_was_asked(
+    kernel_with: Opened, driver: FakeDriver
+) -> None:
+    denies = Decides("d", Decision("denied", "a rule"))
+    async with kernel_with(fake=Plugin(drivers=[driver], interceptors=[denies])) as kernel:
+        ann = await kernel.roster.spawn("fake", "ann")
+        assert ann.seat
+        with kernel.bus.subscribe() as news:
+            assert await ann.seat.ask(PermissionRequest("1", "Bash", presumed=YES)) == denies.decision
+            assert await ann.seat.ask(PermissionRequest("2", "Bash")) == denies.decision
+            events = [event for batch in news.take() for event in batch.events]
+    assert [event.id for event in events if isinstance(event, PermissionAsked | PermissionAnswered)] == ["2", "2"]
 
 
 # -- turns ----------------------------------------------------------------------------------------------------------

@@ -78,6 +78,20 @@ def test_how_a_tool_is_named_where_nobody_names_it(translator: Translator, numbe
     assert (call.name or call.kind) == name
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"title": "note.txt", "locations": [{"path": "/p/note.txt"}]},
+        {"title": "note.txt", "rawInput": {"file_path": "src/note.txt"}},
+        {"title": "make", "rawInput": {"command": "make"}},
+    ],
+)
+def test_what_a_tool_is_used_on_is_not_its_name(translator: Translator, more: dict[str, Any]) -> None:
+    """Else a rule that is made of one request would never fit the next."""
+    call, _ = translator.asked(asking("c1", kind="edit", **more))
+    assert (call.name, call.title) == ("", more["title"])
+
+
 def test_opencode_announces_before_it_knows_the_input(translator: Translator) -> None:
     bash = {"toolCallId": "c1", "kind": "execute"}
     assert told(translator, "tool_call", **bash, title="bash", status="pending", rawInput={"cwd": "/p"}) == []

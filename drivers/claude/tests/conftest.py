@@ -27,8 +27,11 @@ def seat(tmp_path: Path) -> Callable[..., Seat]:
     """Return a maker of seats; keywords are keys of the profile."""
 
     def made(ask: Callable[[PermissionRequest], Awaitable[Decision]] = nobody, **profile: Any) -> Seat:
+        async def asked(request: PermissionRequest) -> Decision:
+            return request.presumed or await ask(request)
+
         unused: Any = None
-        return Seat("01AGENT", "lucid-knuth", ClaudeProfile(**profile), tmp_path, tmp_path, unused, ask)
+        return Seat("01AGENT", "lucid-knuth", ClaudeProfile(**profile), tmp_path, tmp_path, unused, asked)
 
     return made
 

@@ -43,7 +43,7 @@ class McpServer:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRequest:
-    """What the agent wants leave for, in ACP's terms; `paths` are the files it names."""
+    """What the agent wants leave for, on which files; what its mode has `presumed` holds unless the house denies it."""
 
     id: str
     tool: str
@@ -51,6 +51,7 @@ class PermissionRequest:
     title: str = ""
     input: Any = None
     paths: tuple[str, ...] = ()
+    presumed: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)

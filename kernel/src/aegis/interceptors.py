@@ -64,15 +64,15 @@ class Interceptors:
         return command
 
     async def permission(self, seat: Seat, request: PermissionRequest) -> Decision:
-        """Return the first decision; with nobody to decide, or on a fault, the answer is no."""
+        """Return the first decision, or the stricter presumed one; if nobody decides, that, else no; on a fault, no."""
         for interceptor in self._all:
             try:
                 decision = await self._one(interceptor, "permission", (seat, request))
             except Refused as refusal:
                 return Decision("denied", str(refusal))
             if isinstance(decision, Decision):
-                return decision
-        return Decision("denied", "no plugin here can ask anyone (aegis-approvals would)")
+                return min((decision, request.presumed or decision), key=lambda said: said.allowed)
+        return request.presumed or Decision("denied", "no plugin here can ask anyone (aegis-approvals would)")
 
     async def _one(self, interceptor: Any, point: str, args: tuple[Any, ...]) -> Any:
         method = getattr(interceptor, point, None)

@@ -26,12 +26,11 @@ async def seated(agent: Agent, opening: trio.CancelScope) -> AsyncIterator[Sessi
     kernel, profile = agent.kernel, agent.profile
     folder = kernel.project.state / "seats" / agent.id
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    seat = Seat(
+    agent.seat = seat = Seat(
         agent.id, agent.handle, profile, (kernel.project.root / (profile.cwd or ".")).resolve(), folder,
         partial(_start, agent), partial(_ask, agent), agent.resume, primer=[profile.prompt] if profile.prompt else [],
         env={**kernel.environment, **profile.env, MARK: agent.id, "AEGIS_HANDLE": agent.handle},
     )  # fmt: skip
-    agent.seat = seat
     await kernel.interceptors.tell("furnish", seat)
     async with AsyncExitStack() as stack:
         async with _opening:
@@ -43,13 +42,14 @@ async def seated(agent: Agent, opening: trio.CancelScope) -> AsyncIterator[Sessi
 @asynccontextmanager
 async def _start(agent: Agent, command: Command) -> AsyncIterator[Process]:
     assert agent.seat
-    command = await agent.kernel.interceptors.launch(agent.seat, command)
-    async with running(command, agent.kernel.base) as process:
+    async with running(await agent.kernel.interceptors.launch(agent.seat, command), agent.kernel.base) as process:
         yield process
 
 
 async def _ask(agent: Agent, request: PermissionRequest) -> Decision:
     assert agent.seat
+    if request.presumed:
+        return await agent.kernel.interceptors.permission(agent.seat, request)
     asked = PermissionAsked(request.id, request.tool, request.kind, request.title, request.input)
     agent.asking[request.id] = asked
     agent.kernel.bus.publish(agent.id, asked)

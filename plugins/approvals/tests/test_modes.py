@@ -1,9 +1,11 @@
 """What each mode answers by itself, for every provider alike."""
 
+from dataclasses import replace
+
 import pytest
 from approvals_stage import asked, call, numbers, touch
 
-from aegis import PermissionRequest
+from aegis import Decision, PermissionRequest
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,17 @@ async def test_what_each_mode_answers_by_itself(kernel, asking, project, mode, k
         assert [d.outcome for d in got] == [outcome]
         [row] = await call(kernel, "list", all=True)
         assert (row.outcome, row.rule) == (outcome, f"mode {mode}")
+
+
+@pytest.mark.parametrize(("outcome", "mode"), [("allowed", "auto"), ("denied", "full")])
+async def test_what_the_driver_holds_an_agent_to_is_kept_and_nobody_is_asked(kernel, asking, outcome, mode):
+    """Neither is what the mode says here: a CLI may be held to more, or need less."""
+    seat = await asking.seat(kernel, mode)
+    presumed = Decision(outcome, "so says its driver")
+    request = replace(touch("edit", "../out.py"), presumed=presumed)
+    assert (await seat.ask(request)).outcome == outcome
+    [row] = await call(kernel, "list", all=True)
+    assert (row.rule, row.agent, row.title) == (f"mode {mode}", "calm-codd", "../out.py")
 
 
 @pytest.mark.parametrize("tool", ["mcp__aegis__aegis_handoff", "mcp_aegis_aegis_handoff", "aegis_handoff"])

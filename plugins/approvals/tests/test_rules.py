@@ -1,5 +1,6 @@
 """Rules: as narrow as what they came from, written where people see them, taken back, and never wider than `read`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from approvals_stage import CONFIG, asked, call, numbers, run, touch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis import ConfigError, NotFound, PermissionRequest, Refused
+from aegis import ConfigError, Decision, NotFound, PermissionRequest, Refused
 from aegis.yamlfile import YamlFile
 from aegis_approvals.rule import Rule, chosen, escaped
 from aegis_approvals.rulebook import writable
@@ -145,6 +146,8 @@ async def test_deny_wins_wherever_it_stands_and_over_what_a_mode_allows(project,
         ]
         write = await asking.seat(kernel, "write", "wry-hopper")
         assert await answers(write, touch("edit", "a"), touch("edit", "a", "migrations/x/y")) == ["allowed", "denied"]
+        free = replace(touch("edit", "migrations/x"), presumed=Decision("allowed", "an edit inside its folder"))
+        assert await answers(write, free) == ["denied"], "also over what its driver would allow by itself"
 
 
 async def test_no_rule_lets_an_agent_that_may_read_do_more(project, kernel_with, asking, plugins):

@@ -66,7 +66,9 @@ class Call:
             return numbered[1]
         if served := _SERVED.match(said.title or ""):
             return f"mcp__{served[2]}__{served[1]}"
-        return said.title if said.title and _WORD.match(said.title) else ""
+        if not said.title or not _WORD.match(said.title) or _of_what(said, said.title):
+            return ""
+        return said.title
 
     @property
     def ready(self) -> bool:
@@ -101,6 +103,13 @@ class Call:
         if self.refused:
             return ToolResult(self.id, f"{self.refused}\n{said}" if said else self.refused, is_error=True)
         return ToolResult(self.id, said, self.status == "failed", None if self.status == "failed" else self.diff)
+
+
+def _of_what(said: v1.ToolCallUpdate, title: str) -> bool:
+    """Return whether the title says what the tool is used on, a command perhaps or a file, and so is not its name."""
+    places = [place.path for place in said.locations or ()]
+    given = [value for value in mapping(said.raw_input).values() if type(value) is str]
+    return title in given or any(place == title or place.endswith(f"/{title}") for place in (*places, *given))
 
 
 def words(content: Any) -> str:

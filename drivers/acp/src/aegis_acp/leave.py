@@ -19,14 +19,18 @@ _DELICATE = frozenset({
 })  # fmt: skip
 # How agents name the verbs of aegis; a shell command, whose title is the model's own words, is never of kind `other`.
 _VERB = re.compile(r"(?:mcp_{1,2})?aegis_{1,2}\w+\Z")
+GOVERNED = Decision("allowed", "the verbs of aegis are governed by aegis")
+
+
+def verb(request: PermissionRequest) -> bool:
+    """Return whether this is a verb of aegis, of which no mode says anything."""
+    return request.kind == "other" and bool(_VERB.match(request.tool))
 
 
 def decided(permission: Permission, request: PermissionRequest, folder: Path) -> Decision | None:
     """Return what the profile's permission says of the request; None when somebody is to be asked."""
     if permission == "full":
         return Decision("allowed", "the profile's permission is full")
-    if request.kind == "other" and _VERB.match(request.tool):
-        return Decision("allowed", "the verbs of aegis are governed by aegis")
     if permission == "read" and request.kind in CHANGES:
         return Decision(
             "denied", f"this agent's permission is read: it may look, and {request.tool} does more than that"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import trio
@@ -64,7 +65,10 @@ class Questions:
         if permission == "write" and kind == "edit" and leave.delicate(self._seat.cwd, named):
             kind = "other"
         request = PermissionRequest(number, call.name or call.kind, kind, call.title, call.input, named)
-        return leave.decided(permission, request, self._seat.cwd) or await self._seat.ask(request)
+        if leave.verb(request):
+            return leave.GOVERNED
+        presumed = leave.decided(permission, request, self._seat.cwd)
+        return await self._seat.ask(replace(request, presumed=presumed))
 
     def _chosen(self, decision: Decision, call: Call, offered: Sequence[v1.PermissionOption]) -> dict[str, Any]:
         chosen = leave.option(decision, offered, ever=self._seat.profile.permission == "full")

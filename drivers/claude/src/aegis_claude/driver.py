@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -176,7 +177,10 @@ class ClaudeSession:
         call = text(request.get("tool_use_id")) or number
         kind = self._kind(tool, paths, text(request.get("decision_reason_type")))
         asked = PermissionRequest(call, tool, kind, tools.title(tool, given), given, paths)
-        return leave.decided(self._permission, asked, self._seat.cwd) or await self._seat.ask(asked)
+        if leave.verb(asked):
+            return leave.GOVERNED
+        presumed = leave.decided(self._permission, asked, self._seat.cwd)
+        return await self._seat.ask(replace(asked, presumed=presumed))
 
     def _kind(self, tool: str, paths: Sequence[str], reason: str) -> ToolKind:
         """Return what the act is; to `write`, an edit of what runs or governs something else is no mere edit."""

@@ -10,16 +10,20 @@ from aegis.driver import Permission
 from aegis.events import ToolKind
 
 PLANE = "aegis"  # the name of our own MCP server, whose verbs the kernel itself governs
+GOVERNED = Decision("allowed", "the verbs of aegis are governed by aegis")
 GOVERNING = frozenset({".aegis", ".aegis.yaml"})  # by these an agent would give itself leave
 _CHANGES: frozenset[ToolKind] = frozenset({"edit", "delete", "move", "execute", "switch_mode"})
+
+
+def verb(request: PermissionRequest) -> bool:
+    """Return whether this is a verb of aegis; in plan mode the CLI asks although we said that they are allowed."""
+    return request.tool.startswith(f"mcp__{PLANE}__")
 
 
 def decided(permission: Permission, request: PermissionRequest, folder: Path) -> Decision | None:
     """Return what the permission says of the request of an agent in this folder; None when somebody is to be asked."""
     if permission == "full":
         return Decision("allowed", "the profile's permission is full")
-    if request.tool.startswith(f"mcp__{PLANE}__"):  # in plan mode the CLI asks although we said that they are allowed
-        return Decision("allowed", "the verbs of aegis are governed by aegis")
     if permission == "read" and request.kind in _CHANGES:
         why = f"this agent's permission is read: it may look, and {request.tool} does more than that"
         return Decision("denied", why)

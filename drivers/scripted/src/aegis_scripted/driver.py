@@ -138,17 +138,18 @@ class ScriptedSession:
             given = said.get("input")
             title = " ".join([tool, *map(str, paths or (given.values() if isinstance(given, dict) else ()))])[:200]
             kind = said.get("kind", "other")
-            decision = await self._decide(PermissionRequest(number, tool, kind, title, given, paths))
+            request = PermissionRequest(number, tool, kind, title, given, paths, self._presumed(kind))
+            decision = await self._seat.ask(request)
         del self._asked[number]
         if not scope.cancelled_caught:
             why = "" if decision.allowed else decision.reason or f"the request ended {decision.outcome}"
             with suppress(LaunchError):  # it is gone; `receive` says so with its last words
                 await self._order("answer", id=number, refusal=why)
 
-    async def _decide(self, request: PermissionRequest) -> Decision:
+    def _presumed(self, kind: str) -> Decision | None:
         match self._seat.profile.permission:
             case "full":
                 return Decision("allowed", "the profile's permission is full")
-            case "read" if request.kind in _CHANGES:
-                return Decision("denied", f"this agent's permission is read: it may not {request.kind}")
-        return await self._seat.ask(request)
+            case "read" if kind in _CHANGES:
+                return Decision("denied", f"this agent's permission is read: it may not {kind}")
+        return None

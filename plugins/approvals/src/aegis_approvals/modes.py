@@ -28,11 +28,15 @@ class Modes:
         self._root, self._rules, self._docket = root, rules, docket
 
     async def permission(self, seat: Seat, request: PermissionRequest) -> Decision | None:
-        """Return the decision, or None where the request is left to rules that allow and to people."""
+        """Return the decision, or None where the request is left to rules that allow and to people.
+
+        What the driver itself holds the agent to is kept like the rest; only a rule that denies is stronger.
+        """
         mode = seat.profile.permission
         if request.kind == "other" and _OURS.fullmatch(request.tool):
             return Decision("allowed", "aegis's own verbs are governed by the profile's `verbs`")
-        ended = _denied(mode, request) or self._rules.decided(seat, request, "deny") or self._allowed(seat, request)
+        ended = _denied(mode, request) or self._rules.decided(seat, request, "deny")
+        ended = ended or self._allowed(seat, request) or _presumed(mode, request, allowed=True)
         return await self._docket.settle(self._docket.number(seat, request), ended) if ended else None
 
     def _allowed(self, seat: Seat, request: PermissionRequest) -> Ended | None:
@@ -47,7 +51,14 @@ class Modes:
         return None
 
 
+def _presumed(mode: str, request: PermissionRequest, *, allowed: bool) -> Ended | None:
+    said = request.presumed
+    return Ended(said.outcome, said.reason, f"mode {mode}") if said and said.allowed is allowed else None
+
+
 def _denied(mode: str, request: PermissionRequest) -> Ended | None:
+    if denied := _presumed(mode, request, allowed=False):
+        return denied
     if mode == "read" and request.kind not in _HARMLESS:
         return Ended("denied", f"the profile's permission is read: it may not {request.kind}", "mode read")
     return None
