@@ -46,17 +46,16 @@ async def _start(agent: Agent, command: Command) -> AsyncIterator[Process]:
         yield process
 
 
-async def _ask(agent: Agent, request: PermissionRequest) -> Decision:
+async def _ask(agent: Agent, wish: PermissionRequest) -> Decision:
     assert agent.seat
-    if request.presumed:
-        return await agent.kernel.interceptors.permission(agent.seat, request)
-    asked = PermissionAsked(request.id, request.tool, request.kind, request.title, request.input)
-    agent.asking[request.id] = asked
+    if wish.presumed:  # nobody is asked
+        return await agent.kernel.interceptors.permission(agent.seat, wish)
+    asked = agent.asking[wish.id] = PermissionAsked(wish.id, wish.tool, wish.kind, wish.title, wish.input)
     agent.kernel.bus.publish(agent.id, asked)
     decision = Decision("cancelled", "the turn ended first")
     try:
-        decision = await agent.kernel.interceptors.permission(agent.seat, request)
+        decision = await agent.kernel.interceptors.permission(agent.seat, wish)
     finally:
-        agent.asking.pop(request.id, None)  # the CLI may have used the id twice
-        agent.kernel.bus.publish(agent.id, PermissionAnswered(request.id, decision.outcome, decision.reason))
+        agent.asking.pop(wish.id, None)  # the CLI may have used the id twice
+        agent.kernel.bus.publish(agent.id, PermissionAnswered(wish.id, decision.outcome, decision.reason))
     return decision
