@@ -14,6 +14,10 @@ agents:
         do: [{wait: {file: go}}, {say: "at last"}]
       - when: 'bad(?! once)'
         do: [{say: "I tried"}, {fail: "the model gave up"}]
+      - when: 'flaky'
+        do: [{say: "I tried {body}"}, {fail: "the model gave up"}]
+      - when: ponder
+        do: [{say: "I had found it"}, {never_end: true}]
       - when: count
         do:
           - call: aegis_report
@@ -38,6 +42,7 @@ agents:
 queues:
   review: {agent: worker, max_parallel: 2}
   night: {agent: worker}
+  again: {agent: worker, retries: 1, backoff: 3600}
 """
 
 
@@ -83,6 +88,15 @@ def test_what_fails_is_a_dead_letter_that_can_be_tried_again(queues):
     assert queues.refuses("task", "cancel", task, code=3) == f"task {task} has ended already: error"
 
 
+def test_what_the_attempt_before_did_can_be_read_while_the_next_one_waits(queues):
+    task = put(queues, "again", "flaky")
+    queues.eventually(lambda: queues.json("task", "show", task)["error"], "the end of the first attempt")
+    status = queues.json("task", "show", task)
+    assert (status["status"], status["error"]) == ("pending", "attempt 1 error: the model gave up")
+    assert "I tried flaky" in queues.says("task", "logs", task)
+    assert queues.says("task", "cancel", task) == f"task {task} is cancelled"
+
+
 def test_order_and_control_from_the_shell(queues):
     slow = put(queues, "night", "slow")
     queues.eventually(lambda: queues.json("task", "show", slow)["status"] == "running", "a worker")
@@ -112,6 +126,52 @@ def test_order_and_control_from_the_shell(queues):
     assert queues.says("task", "wait", waits) == "Looked at: later"
 
 
+def test_the_log_of_a_queue_is_lines_for_grep(queues):
+    """In the form that scripts know: `queues/<queue>.jsonl`."""
+    task, failed = put(queues, "review", "look"), put(queues, "review", "bad luck", "--no-callback")
+    for one in (task, failed):
+        queues.eventually(lambda one=one: queues.json("task", "show", one)["completed_at"], "its end")
+    path = queues.root / ".aegis" / "state" / "queues" / "review.jsonl"
+
+    def of(task_id):
+        lines = map(json.loads, path.read_text().splitlines())
+        return [line for line in lines if line["event"] != "control" and line.get("task_id") == task_id]
+
+    queues.eventually(lambda: len(of(task)) == 4, "its last line")
+    lines = of(task)
+    assert [line["event"] for line in lines] == ["enqueued", "dispatched", "completed", "callback_attempted"]
+    assert {(line["v"], line["queue"]) for line in lines} == {(1, "review")}
+    enqueued, dispatched, completed, called = lines
+    person = queues.json("task", "show", task)["enqueued_by"]
+    assert (enqueued["payload"], enqueued["enqueued_by"], enqueued["callback"]) == ("look", person, True)
+    assert enqueued["enqueued_at"].endswith("Z")
+    assert dispatched["worker_handle"] == f"review-{task[-4:].lower()}"
+    assert (completed["result"], completed["error"], completed["cost"]) == ("Looked at: look", "", {"usd": "0.000000"})
+    assert completed["completed_at"].endswith("Z")
+    assert (called["outcome"], called["callback_to"]) == ("accepted", person)
+    queues.eventually(lambda: len(of(failed)) == 3, "its last line")
+    assert [line["event"] for line in of(failed)] == ["enqueued", "dispatched", "failed"], "nobody is to be told"
+    assert (of(failed)[0]["callback"], of(failed)[2]["error"]) == (False, "the model gave up")
+
+
+def test_killed_in_the_middle_the_last_words_are_still_told(house):
+    (house.root / ".aegis.yaml").write_text(CONFIG)
+    server = house.start("serve")
+    try:
+        house.wait_for_line(server, "aegis runs in")
+        task = put(house, "night", "ponder")
+        house.eventually(lambda: house.json("task", "show", task)["worker"], "a worker")
+        house.eventually(lambda: "I had found" in house.says("task", "logs", task), "a word")
+    finally:
+        server.kill()
+        house.end(server)
+    with house.serving():
+        house.eventually(lambda: "task#" in house.says("message", "inbox", "--keep"), "a letter")
+        [header, _, *body] = house.says("message", "inbox").splitlines()
+    assert f"queue:night · task#{task} · error · " in header
+    assert body == ["", "Its last words:", "I had found it"]
+
+
 def test_an_agent_hands_over_is_woken_and_asks_over_the_plane(queues):
     queues.run("spawn", "lead", "--handle", "ada")
     said = queues.says("send", "ada", "delegate look at this", "--wait")
@@ -127,7 +187,7 @@ def test_an_agent_hands_over_is_woken_and_asks_over_the_plane(queues):
 
 
 def test_what_is_not_there_is_a_sentence(queues):
-    assert "there is no queue 'reviw' (queues: night, review). Did you mean 'review'?" in queues.refuses(
+    assert "there is no queue 'reviw' (queues: again, night, review). Did you mean 'review'?" in queues.refuses(
         "enqueue", "reviw", "x", code=4
     )
-    assert queues.refuses("task", "show", "nope", code=4) == "there is no task 'nope'"
+    assert queues.refuses("task", "show", "nope", code=4).startswith("there is no task 'nope'; `aegis task list` shows")

@@ -226,8 +226,8 @@ class Past:
 
     def _enqueued(self, task: str) -> Draft:
         return self._book.draft(
-            "enqueued", task, id=task, queue="one", payload=PAYLOAD, enqueued_by="human:anna", address="human:anna",
-            enqueued_at="2026-01-05T10:00:00Z",
+            "enqueued", task, task_id=task, queue="one", payload=PAYLOAD, enqueued_by="human:anna",
+            enqueued_at="2026-01-05T10:00:00Z", address="human:anna", callback=True,
         )  # fmt: skip
 
 

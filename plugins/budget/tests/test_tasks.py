@@ -59,6 +59,19 @@ async def test_to_ask_is_not_to_hold(kernel):
     assert await reserved(kernel) == "0"
 
 
+async def test_a_queue_may_take_what_has_to_wait_only_for_a_turn_to_end(kernel, till):
+    """Whoever is only busy is not over budget: the task waits its turn, and is not handed back."""
+    await admit(kernel, "t1")
+    await admit(kernel, "t2")
+    assert (await admit(kernel, "", check=True)).usd == "0"
+    session, message = await work(kernel, till, "t1")
+    session.end(last=31_000)
+    await over(kernel, message)
+    with pytest.raises(Refused) as refused:
+        await admit(kernel, "", check=True)
+    assert refused.value.data["unblock_at"].startswith("2026-01-05T11:00:")
+
+
 async def test_the_same_task_is_admitted_once(kernel):
     await admit(kernel, "t1")
     await admit(kernel, "t1")

@@ -24,6 +24,7 @@ class Fate:
     ends: int = 0
     owed: int = 0
     told: int = 0
+    attempted: int = 0
     begun: int = 0
     workers: set[str] = field(default_factory=set)
 
@@ -62,10 +63,15 @@ class Books:
             if key in self.fates:
                 self.wrong.append(f"{key} was enqueued twice")
             self.fates[key] = Fate(data)
+        elif kind == "callback_attempted":
+            self.fates[key].attempted += 1
         else:
             self._change(kind, self.fates[key], key, data)
 
     def _change(self, kind: str, fate: Fate, key: str, data: dict[str, Any]) -> None:
+        if kind == "callback_dropped":
+            fate.owed -= 1
+            return
         before = {"dispatched": ("pending",), "reported": STATES, "requeued": ("pending", "running", *ENDS[1:])}
         allowed = before.get(kind, ("pending", "running"))
         if fate.state not in allowed:
@@ -77,13 +83,14 @@ class Books:
             fate.state = "pending"
         elif kind in ENDS:
             fate.state, fate.ends = kind, fate.ends + 1
-            fate.owed += bool(fate.data.get("callback", True)) and "callback_dropped" not in data
+            fate.owed += fate.data["callback"]
 
     def check(self) -> None:
         """Raise AssertionError unless every task has at most one end, and one callback for it."""
         assert not self.wrong, self.wrong
         for key, fate in self.fates.items():
             assert fate.told == fate.owed, f"{key}: {fate.ends} ends, {fate.told} of {fate.owed} callbacks"
+            assert fate.told == fate.attempted, f"{key}: told {fate.told} times, and the log says {fate.attempted}"
 
     def counts(self, queue: str) -> Counter[str]:
         """Return how many tasks of a queue are in each state."""

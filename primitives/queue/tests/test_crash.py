@@ -20,7 +20,18 @@ from aegis.app import open_kernel
 from aegis.testing.crash import walk
 
 SCENARIO = [sys.executable, str(Path(__file__).with_name("queue_crash.py"))]
-KINDS = {"enqueued", "known", "dispatched", "reported", "requeued", "completed", "failed", "cancelled", "control"}
+KINDS = {
+    "enqueued",
+    "known",
+    "dispatched",
+    "reported",
+    "requeued",
+    "completed",
+    "failed",
+    "cancelled",
+    "control",
+    "callback_attempted",
+}
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the crash harness works on Linux only")
 
@@ -51,7 +62,7 @@ def recovered(disk: Path, notes: Path) -> None:
         for key, fate in after.fates.items():
             assert fate.ends == 1, f"{key} ended {fate.ends} times"
             assert fate.state == "completed" or key not in ends or fate.state in ("failed", "cancelled")
-            assert fate.told == bool(fate.data.get("callback", True)), f"{key} was told {fate.told} times"
+            assert fate.told == bool(fate.data["callback"]), f"{key} was told {fate.told} times"
             assert fate.begun <= 2
 
 

@@ -100,6 +100,20 @@ async def test_what_was_read_is_tried_again_if_the_queue_says_so(open_house, pro
         assert len(house.mail()) == 1
 
 
+async def test_one_more_chance_is_one_also_after_a_restart(open_house, project, tmp_path):
+    """Aegis died after the answer to the repair had come, before that was judged."""
+    troupe = Troupe()
+    async with open_house(troupe=troupe) as (house, _):
+        task = await house.put("work", result_schema={"type": "object"})
+        assert (await house.end(task)).outcome == "error"
+        assert len(troupe.heard) == 2
+    copy = killed(project, tmp_path / "copy", "mail", "ended", 2)
+    async with open_house(copy, second := kept(troupe)) as (house, _):
+        status = await house.end(task)
+        assert (status.outcome, second.heard) == ("error", [])
+        assert status.error.endswith(", also when it was asked again")
+
+
 async def test_the_answer_is_that_of_the_last_turn(open_house, project, tmp_path):
     """Aegis died after the worker had read what came of its own task, before that was recorded as the result."""
     troupe = Troupe()
@@ -134,7 +148,9 @@ async def test_a_planned_restart_interrupts_by_name_and_begins_nothing_on_its_wa
         assert (status.status, status.outcome, status.error) == ("failed", "interrupted", INTERRUPTED)
         assert (await house.end(waiting)).outcome == "ok"
         assert len(second.heard) == 1
-        assert len(house.mail()) == 2
+        assert [letter.splitlines()[2:] for letter in house.mail()] == [
+            [f"interrupted: {INTERRUPTED}", "", "Its last words:", "one moment"], ["done"]
+        ]  # fmt: skip
 
 
 async def test_a_clean_start_ends_what_was_at_work(open_house):

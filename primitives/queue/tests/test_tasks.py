@@ -6,7 +6,8 @@ import pytest
 import trio
 from queue_stage import ANNA, House
 
-from aegis import Caller, NotFound, Refused
+from aegis import Caller, ConfigError, NotFound, Refused
+from aegis.verbs import progress
 
 EVE = Caller("agent", "eve", "01eve")
 
@@ -91,6 +92,116 @@ async def test_the_same_key_is_the_same_task_also_after_its_end_and_a_restart(ke
         assert await house.put("once", queue="two", key="nightly") != ids[0], "a key belongs to its queue"
     async with kernel_with(**plugins) as kernel:
         assert await House(kernel, echo).put("once", key="nightly") == ids[0]
+
+
+async def test_what_is_known_already_is_answered_though_nothing_new_would_be_taken(house: House):
+    """Whoever does not know whether its answer was lost may ask again, whatever became of the queue."""
+    house.echo.driver.gated = True
+    ann, eve = [await house.kernel.roster.spawn("echo", name) for name in ("ann", "eve")]
+    task = await house.put("once", ann, key="nightly")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: house.call("queue drain", queue="one"))
+        await house.settled()
+        again = await house.call("enqueue", ann, queue="one", payload="once", key="nightly")
+        assert (again.task_id, again.known, again.callback) == (task, True, True)
+        other = await house.call("enqueue", eve, queue="one", payload="once", key="nightly")
+        assert (other.task_id, other.callback) == (task, False), "only who handed it over is called back"
+        assert eve.expecting == {}
+        house.echo.driver.sessions[house.workers()[0].id].gate.set()
+    over = await house.call("enqueue", ann, queue="one", payload="once", key="nightly")
+    assert (over.task_id, over.callback) == (task, False), "there is nothing more to be told"
+
+
+async def test_dead_letters_are_found_whatever_came_after_and_put_back_all_at_once(kernel_with, plugins, echo):
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        await house.call("queue pause", queue="two")
+        lost = [await house.put(str(n), queue="two") for n in range(3)]
+        failed = [await house.put(str(n), queue="two", after=[task]) for n, task in enumerate(lost)]
+        for task in lost:
+            await house.call("task cancel", task_id=task)
+        for task in failed:
+            assert (await house.end(task)).outcome == "dependency"
+        for n in range(60):  # more than a list remembers
+            await house.end(await house.put(str(n)))
+        assert not {row.id for row in await house.call("task list", queue="one", count=1000)} & set(failed)
+        assert [row.id for row in await house.call("task list", dead=True)] == failed[::-1]
+        assert await house.call("task list", queue="one", dead=True) == []
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        assert [row.id for row in await house.call("task list", dead=True, count=2)] == failed[:0:-1]
+        for task in lost:
+            await house.call("task retry", task_id=task)
+        assert await house.call("queue requeue", queue="two") == "3 tasks are back in two"
+        assert await house.call("task list", dead=True) == []
+        await house.call("queue resume", queue="two")
+        assert [(await house.end(task)).outcome for task in failed] == ["ok"] * 3
+
+
+async def test_put_back_it_is_said_where_it_stands(house: House):
+    await house.call("queue pause", queue="one")
+    first, second = await house.put("first"), await house.put("second")
+    await house.call("task cancel", task_id=second)
+    again = await house.call("task retry", task_id=second)
+    assert (again.queued_position, str(again)) == (2, f"task {second} in one: position 2")
+    assert (await house.status(first)).queued_position == 1
+
+
+async def test_a_task_whose_queue_is_gone_waits_and_says_so(kernel_with, plugins, echo, project):
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        await house.call("queue pause", queue="two")
+        task = await house.put("work", queue="two")
+    (project / ".aegis.yaml").write_text("queues: {one: {agent: echo}}")
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        await house.settled()
+        status = await house.status(task)
+        assert (status.status, status.held) == ("pending", "there is no queue 'two' any more (queues: one)")
+        assert await house.call("task cancel", task_id=task) == f"task {task} is cancelled"
+
+
+async def test_whoever_waits_is_told_how_far_it_is(house: House):
+    house.echo.driver.gated = True
+    first, second = await house.put("first"), await house.put("second")
+    await house.settled()
+    said: list[str] = []
+    async with trio.open_nursery() as nursery:
+
+        async def wait() -> None:
+            with progress(said.append):
+                await house.end(second)
+
+        nursery.start_soon(wait)
+        await house.settled()
+        assert said == ["it waits in one, position 1"]
+        for task in (first, second):
+            [worker] = [a for a in house.workers() if a.handle == f"one-{task[-4:].lower()}"]
+            house.echo.driver.sessions[worker.id].gate.set()
+            await house.settled()
+    assert said[1:] == [f"one-{second[-4:].lower()} is at work at it"]
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ("{one: {agent: eccho}}", r"yaml: queues\.one\.agent: there is no profile 'eccho' .* Did you mean 'echo'\?"),
+        ("{one: {max_parallel: 2}}", r"yaml:1: queues\.one\.agent: Field required"),
+        (
+            "{one: {agent: echo, max_paralel: 2}}",
+            r"there is no setting 'max_paralel' here .* Did you mean 'max_parallel'",
+        ),
+        ("{One: {agent: echo}}", r"'One' is no name of a queue: words of a-z and 0-9"),
+        ("{one: {agent: echo, max_parallel: 0}}", r"yaml:1: queues\.one\.max_parallel: Input should be greater"),
+        ("{one: {agent: echo, on_overload: explode}}", r"on_overload: 'explode' is none of 'wait' or 'fail'"),
+        ("{one: {agent: echo, budgets: [{usd: 1, window: 1s}]}}", r"budgets\.0\.window: '1s' is no window"),
+    ],
+)
+async def test_a_queue_that_could_not_work_is_refused_at_the_start(kernel_with, plugins, project, config, sentence):
+    (project / ".aegis.yaml").write_text(f"queues: {config}\n")
+    with pytest.raises(ConfigError, match=sentence):
+        async with kernel_with(**plugins):
+            pass
 
 
 async def test_what_comes_after_waits_and_ends_when_it_never_could_begin(house: House):
@@ -195,10 +306,9 @@ SCHEMA = {"type": "object", "properties": {"bugs": {"type": "integer"}}, "requir
 async def test_a_result_must_fit_its_schema_and_is_asked_for_once_more(house: House):
     task = await house.put("work", result_schema=SCHEMA)
     status = await house.end(task)
-    assert (status.outcome, status.error) == (
-        "error",
-        "it handed in no result that fits the schema, also when asked again",
-    )
+    assert status.outcome == "error"
+    assert status.error.startswith(f"the result of task {task} must be JSON that fits its schema: ")
+    assert status.error.endswith(", also when it was asked again")
     assert "aegis_report" in status.result, "it was asked, and only echoed the question"
     house.echo.driver.gated = True
     task = await house.put("work", result_schema=SCHEMA)
@@ -213,6 +323,27 @@ async def test_a_result_must_fit_its_schema_and_is_asked_for_once_more(house: Ho
     assert (await house.end(task)).result == '{"bugs":3}'
     with pytest.raises(Refused, match="result_schema is no JSON schema"):
         await house.put("work", result_schema={"type": "nothing"})
+
+
+@pytest.mark.parametrize("words", ['{"bugs": 3}', '```json\n{"bugs":\n 3}\n```\n'], ids=["plain", "fenced"])
+async def test_a_last_message_that_fits_the_schema_is_the_result(house: House, words):
+    """No turn is paid for to have said again what was said already."""
+    house.echo.driver.gated = True
+    task = await house.put("work", result_schema=SCHEMA)
+    await house.settled()
+    [worker] = house.workers()
+    session = house.echo.driver.sessions[worker.id]
+    session.heard[:] = [words]  # which is what it will say
+    session.gate.set()
+    status = await house.end(task)
+    assert (status.outcome, status.result) == ("ok", '{"bugs":3}')
+    assert len(session.heard) == 1
+
+
+async def test_a_worker_that_says_nothing_has_no_result_that_fits_even_any_string(house: House):
+    house.echo.driver.mute = True
+    status = await house.end(await house.put("work", result_schema={"type": "string"}))
+    assert (status.outcome, status.error) == ("error", "no result was handed in, also when it was asked again")
 
 
 async def test_a_task_is_not_over_while_something_is_still_to_come_to_its_worker(house: House):
@@ -289,7 +420,7 @@ async def test_bad_input_is_answered_with_what_there_is(house: House):
         await house.put("x", queue="tow")
     with pytest.raises(Refused, match="the payload has 2 characters"):
         await house.put("  ")
-    with pytest.raises(NotFound, match="there is no task 'zzz'"):
+    with pytest.raises(NotFound, match="there is no task 'zzz'; `aegis task list` shows"):
         await house.status("zzz")
     task = await house.put("x")
     assert (await house.status(task[-6:].lower())).task_id == task

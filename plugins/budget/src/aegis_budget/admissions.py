@@ -50,10 +50,11 @@ class Admissions:
         budgets: list[dict[str, Any]] = [],  # noqa: B006 - a verb's default is its schema's
         check: bool = False,
     ) -> Admission:
-        """Hold what the first turn of a task may spend; with `check` only say whether it could begin now.
+        """Hold what the first turn of a task may spend; with `check` only say whether the queue may take it.
 
         `budgets` are the queue's own. Refused with `data`: `blocked_by`, and `unblock_at`, which is empty when it may
-        begin as soon as a turn in flight has ended.
+        begin as soon as a turn in flight has ended. A task that could begin then is taken: `check` refuses only where
+        what was spent blocks.
         """
         await self._gate.ready.wait()
         handed_over(queue, budgets)  # wrong ones stop the queue, and are not kept
@@ -65,7 +66,9 @@ class Admissions:
         key = TASK + task
         held = self._account.open.get(key)
         if held is None:
-            self._gate.decision(covering).refuse(self._gate.project)
+            decision = self._gate.decision(covering)
+            if decision.unblock_at or not check:
+                decision.refuse(self._gate.project)
             held = self._gate.holding(scopes, covering, driver, model)
             if check or not covering:
                 return Admission(task, number(held.usd), number(held.output_tokens))

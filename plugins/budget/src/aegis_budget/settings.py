@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from aegis import Refused, Settings
+from aegis.errors import listed, nearest
 
 Unit = Literal["usd", "output_tokens"]
 UNITS: tuple[Unit, Unit] = ("usd", "output_tokens")
@@ -108,7 +109,10 @@ def handed_over(queue: str, entries: Sequence[Any]) -> tuple[Entry, ...]:
         first = error.errors()[0]
         where = ".".join(map(str, ("queues", queue, "budgets", *first["loc"])))
         wrong = first["msg"].removeprefix("Value error, ")
-        raise Refused(f"{where}: {wrong}; nothing is spent in this queue until that is mended") from None
+        if first["type"] == "extra_forbidden":
+            key, there = str(first["loc"][-1]), Entry.model_fields
+            wrong = f"there is no setting {key!r} here (there are: {listed(there)}).{nearest(key, there)}"
+        raise Refused(f"{where}: {wrong}") from None
 
 
 class Price(Settings):

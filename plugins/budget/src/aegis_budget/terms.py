@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from aegis import ConfigError, Driver, Kernel, NotFound, Profile
+from aegis import ConfigError, Driver, Kernel, NotFound, Profile, Refused
 from aegis.errors import listed, nearest
 from aegis.project import FILE
 from aegis_budget.account import Account
@@ -85,7 +85,31 @@ class Terms:
         yield from self._strangers()
         for name in self._kernel.config.profiles:
             profile, driver = self._kernel.config.profile(name)
-            if wrong := self.unpriced(scopes_of(name), name, driver, profile.model or ""):
+            if wrong := self.unpriced(self.covering(scopes_of(name)), name, driver, profile.model or ""):
+                yield wrong
+        yield from self._mistakes_in_queues()
+
+    def _mistakes_in_queues(self) -> Iterator[str]:
+        """Look at what a section `queues` says, if the project has one, before the first task does."""
+        try:
+            queues = self._kernel.config.section("queues")
+        except KeyError:  # nothing here has queues
+            return
+        for name in self.settings.queues.keys() - queues.keys():
+            there = f"there is no queue {name!r} (queues: {listed(queues)})"
+            yield f"budgets.queues.{name}: {there}.{nearest(name, queues)}"
+        for name, queue in queues.items():
+            try:
+                own = handed_over(name, [entry.model_dump(exclude_none=True) for entry in queue.budgets])
+                profile, driver = self._kernel.config.profile(queue.agent)
+            except NotFound:  # which whoever has the queues says
+                continue
+            except Refused as refusal:
+                yield str(refusal)
+                continue
+            scopes = scopes_of(queue.agent, name)
+            covering = [*self.covering(scopes), *((scopes[0], entry) for entry in own)]
+            if wrong := self.unpriced(covering, queue.agent, driver, profile.model or ""):
                 yield wrong
 
     def _strangers(self) -> Iterator[str]:
@@ -102,11 +126,11 @@ class Terms:
             driver = self._kernel.config.profile(profile)[1]
         except NotFound as error:
             return str(error)
-        return self.unpriced(scopes, profile, driver, model)
+        return self.unpriced(self.covering(scopes), profile, driver, model)
 
-    def unpriced(self, scopes: tuple[str, ...], profile: str, driver: Driver, model: str) -> str:
-        """Return why a dollar budget cannot hold a profile, empty when it can."""
-        capped = next((f"{scope} ({entry})" for scope, entry in self.covering(scopes) if entry.unit == "usd"), "")
+    def unpriced(self, covering: Sequence[tuple[str, Entry]], profile: str, driver: Driver, model: str) -> str:
+        """Return why a dollar budget among these cannot hold a profile, empty when it can."""
+        capped = next((f"{scope} ({entry})" for scope, entry in covering if entry.unit == "usd"), "")
         known = says_costs(driver) or self.prices.find(driver.name, model) or self.settings.unpriced == "allow"
         if not capped or known:
             return ""

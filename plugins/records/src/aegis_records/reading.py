@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from aegis import Envelope
 from aegis.events import Event, Text, ToolCall, ToolResult, TurnEnded, TurnStarted
+from aegis.turn import Reply
 
 _LONGEST_RESULT = 200
 
@@ -28,6 +29,18 @@ def recent_turns(events: Sequence[Event], turns: int, envelope: Callable[[str], 
             blocks.append(shown)
             message = None
     return "\n\n".join(blocks)
+
+
+def last_words(events: Sequence[Event]) -> str:
+    """Return the final message of the last turn as far as it came, whole; empty when nothing was said in it."""
+    starts = [i for i, event in enumerate(events) if isinstance(event, TurnStarted)]
+    said = Reply()
+    for event in events[starts[-1] :] if starts else ():
+        if isinstance(event, Text):
+            said.hear(event)
+        elif isinstance(event, ToolCall):
+            said.tool(event)
+    return str(said)
 
 
 def _block(event: Event, envelope: Callable[[str], Envelope]) -> str:

@@ -15,7 +15,7 @@ from aegis.bus import Batch
 from aegis.clock import stamp
 from aegis.events import AgentChanged, Delivered, Event, decode
 from aegis_records.jsonlines import Appender, read_lines
-from aegis_records.reading import recent_turns
+from aegis_records.reading import last_words, recent_turns
 
 PEOPLE = frozenset({"human", "telegram", "system"})
 _encode_into = msgspec.json.Encoder().encode_into
@@ -72,12 +72,21 @@ class Transcripts:
         turns: Annotated[int, Field(ge=1, le=100)] = 1,
     ) -> str:
         """Return what an agent read, said and did in its last turns, oldest first; one that is gone has only its id."""
+        agent_id, events = await self._read(handle)
+        text = recent_turns(events, turns, self._envelope)
+        return text or f"{self._kernel.roster.label(agent_id)} has not had a turn yet"
+
+    @verb("last-words", read_only=True, callers=frozenset({"system"}))
+    async def last_words(self, caller: Caller, handle: str) -> str:
+        """Return what an agent said last in its last turn, also when aegis died in the middle of that."""
+        return last_words((await self._read(handle))[1])
+
+    async def _read(self, handle: str) -> tuple[str, list[Event]]:
+        """Return the id of an agent, named by that or by its handle, and everything it said."""
         is_id = handle.isalnum() and (self._kernel.roster.get(handle) or self.path(handle).exists())
         agent_id = handle if is_id else self._kernel.roster.find(handle).id
         await self._appender.flush()
-        events = await trio.to_thread.run_sync(list, self._events(agent_id))  # it may be long
-        text = recent_turns(events, turns, self._envelope)
-        return text or f"{self._kernel.roster.label(agent_id)} has not had a turn yet"
+        return agent_id, await trio.to_thread.run_sync(list, self._events(agent_id))  # it may be long
 
     def _events(self, agent_id: str) -> Iterator[Event]:
         for line in read_lines(self.path(agent_id)):

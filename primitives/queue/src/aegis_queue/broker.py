@@ -17,6 +17,9 @@ class Broker(Protocol):
 
     changed: list[Callable[[Task], None]]
 
+    def restore(self) -> None:
+        """Rebuild what waits and what runs, before anything else is asked."""
+
     async def put(self, task: Task) -> tuple[Task, int]:
         """Accept the task and return it with its position; one of a known idempotency key is the task it names."""
 
@@ -38,6 +41,9 @@ class Broker(Protocol):
     def find(self, task_id: str) -> Task:
         """Return the task, however long ago it ended; raises `NotFound`."""
 
+    def named(self, queue: str, key: str) -> Task | None:
+        """Return the task of this idempotency key in the queue, None when there is none."""
+
     def take(self, task: Task) -> bool:
         """Take a pending task, so that nobody else begins or ends it; False when another has it."""
 
@@ -58,6 +64,9 @@ class Broker(Protocol):
 
     def newest(self, queue: str, count: int) -> list[Task]:
         """Return the tasks of the queue (or of all) that ended last, the newest first."""
+
+    def dead(self, queue: str) -> list[Task]:
+        """Return the tasks of the queue (or of all) that failed and were not put back, the newest first."""
 
     def broken(self) -> list[tuple[Task, str]]:
         """Return the pending tasks that wait for one that failed, and for which."""

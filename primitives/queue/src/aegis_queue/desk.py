@@ -7,10 +7,11 @@ from datetime import datetime
 
 import trio
 
-from aegis import Caller, Kernel, NotFound, Refused
+from aegis import Caller, ConfigError, Kernel, NotFound, Refused
 from aegis.bus import Subscription
 from aegis.clock import stamp
 from aegis.events import AgentChanged, Gap, TurnEnded
+from aegis.project import FILE
 from aegis_queue.broker import Broker
 from aegis_queue.ending import End, conclude
 from aegis_queue.job import BY, Job, give_back
@@ -38,6 +39,14 @@ class Desk:
         """Return the queues as configured now."""
         found: dict[str, QueueSettings] = self._kernel.config.section("queues")
         return found
+
+    def check(self) -> None:
+        """Raise `ConfigError` when a queue names a profile that does not exist."""
+        for name, settings in self.queues().items():
+            try:
+                self._kernel.config.profile(settings.agent)
+            except NotFound as error:
+                raise ConfigError(f"{self._kernel.project.root / FILE}: queues.{name}.agent: {error}") from None
 
     def room(self, queue: str) -> int:
         """Return how many more workers the queue may have now."""

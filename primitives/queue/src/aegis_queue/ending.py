@@ -35,7 +35,7 @@ async def conclude(kernel: Kernel, broker: Broker, task: Task, end: End, attempt
     """Return the task, ended for good; whoever handed it over is told in the same write."""
     report, agent = task.report, kernel.roster.get(task.worker)
     good = _STATE.get(end.outcome, "failed") == "completed"
-    result = end.words if report is None else _plain(report.result)
+    result = end.words if report is None else plain(report.result)
     changes: dict[str, Any] = {
         "state": _STATE.get(end.outcome, "failed"), "outcome": end.outcome, "error": "" if good else end.error,
         "attempt": attempt or task.attempt, "result": result, "artefacts": report.artefacts if report else (),
@@ -62,10 +62,12 @@ def told(task: Task) -> str:
     files = ["Files: " + ", ".join(task.artefacts)] if task.artefacts else []
     if task.state == "completed":
         return "\n\n".join([*filter(None, (task.result, _HOW.get(task.outcome, ""))), *files])
-    words = f"Its last words:\n{task.result[-_LAST:]}" if task.result else "It said nothing."
+    nothing = "Nothing it said is on record." if task.outcome == "interrupted" else "It said nothing."
+    words = f"Its last words:\n{task.result[-_LAST:]}" if task.result else nothing
     again = f" after {task.attempt} attempts" if task.attempt > 1 else ""
     return "\n\n".join([f"{task.outcome}{again}: {task.error}", words, *files])
 
 
-def _plain(result: Any) -> str:
+def plain(result: Any) -> str:
+    """Return a result as text: as it is, or as JSON."""
     return result if isinstance(result, str) else msgspec.json.encode(result).decode()

@@ -13,19 +13,21 @@ from aegis.agent import INTERRUPTED
 from aegis.clock import stamp
 from aegis.events import TurnEnded
 from aegis_queue.broker import Broker
-from aegis_queue.ending import End, conclude
+from aegis_queue.ending import End, conclude, plain
+from aegis_queue.schema import fitted
 from aegis_queue.settings import QueueSettings
 from aegis_queue.task import Outcome, Task
 
 BY = "queue:"  # what the roster has as the origin of a worker, before the queue's name
 _OVERLOADED = re.compile(r"\b(429|503|529)\b|overloaded|rate.?limit|too many requests|quota", re.IGNORECASE)
 _PAUSE, _PAUSES, _LONGEST = 30.0, 6, 3600.0  # seconds before going on, how often, and the longest wait at all
+_SELF = Caller("system", "queue")
 _LOOK = 500  # turns of the project among which the newest one of a worker is looked for
 _FAILED: dict[str, Outcome] = {"refused": "refused", "interrupted": "interrupted"}
 _GO_ON = "The provider could not answer ({why}). Go on with task#{id} where you were; do nothing twice."
 _BACKGROUND = "What you had running beside your turns is over. Say the final result of task#{id}."
 _REPAIR = (
-    "task#{id} needs a result that fits its schema, and none was handed in. Call `aegis_report` with it now; "
+    "task#{id} is not done: {wrong}. Call `aegis_report` with a result that fits now, or say nothing but that; "
     "this is the only chance.\n{schema}"
 )
 
@@ -39,7 +41,7 @@ class Job:
         self._stopped = ""
         self._pauses = 0
         self._former = ""  # the worker's last turn before aegis was started again
-        self._repaired = self._background = False
+        self._background = False
         self.cut_off = False  # aegis is stopping, and with it the worker
         self.settled = False  # the task has its end, or its place in the line; only its worker is still to go
         self.over = trio.Event()
@@ -135,7 +137,8 @@ class Job:
             return newest if newest is not ended else await self._say(_GO_ON.format(why=ended.reason, id=self.task.id))
         if ended.outcome in ("failed", "refused", "interrupted"):
             self.cut_off = ended.outcome == "interrupted" and ended.turn != self._former
-            return End(_FAILED.get(ended.outcome, "error"), ended.reply, ended.reason or ended.outcome)
+            words = ended.reply or (await self._recorded() if ended.outcome == "interrupted" else "")
+            return End(_FAILED.get(ended.outcome, "error"), words, ended.reason or ended.outcome)
         if letters := post.letters(agent.id):
             return await post.wait_turn(letters[-1].envelope.id)
         if ended.outcome == "cancelled":
@@ -147,14 +150,31 @@ class Job:
         if self._background:
             self._background = False
             return await self._say(_BACKGROUND.format(id=self.task.id))
-        if self.task.schema and self._repaired:
-            return End("error", ended.reply, "it handed in no result that fits the schema, also when asked again")
         if self.task.schema:
-            self._repaired = True
-            return await self._say(_REPAIR.format(id=self.task.id, schema=_json(self.task)))
+            return await self._fitted(ended)
         if ended.outcome == "truncated":
             return End("truncated", ended.reply)
         return End("ok" if ended.reply.strip() else "silent", ended.reply)
+
+    async def _fitted(self, ended: TurnEnded) -> End | TurnEnded:
+        """Take the last message for the result if it fits the schema; if not, ask for one, once."""
+        once, wrong = f"{self.task.envelope}-repair", "no result was handed in"
+        try:
+            if ended.reply.strip():
+                return End("ok", plain(fitted(self.task, ended.reply)))
+        except Refused as refusal:
+            wrong = str(refusal)
+        if self._kernel.ledger.book("mail").find(once):
+            return End("error", ended.reply, f"{wrong}, also when it was asked again")
+        return await self._say(_REPAIR.format(id=self.task.id, wrong=wrong, schema=_json(self.task)), once)
+
+    async def _recorded(self) -> str:
+        """Return the last words on record of a worker that was at work when aegis died."""
+        try:
+            words = await self._kernel.verbs.call(_SELF, "last-words", {"handle": self.task.worker})
+        except Refused:  # aegis-records is not here
+            return ""
+        return str(words)
 
     async def _change(self) -> None:
         await self._stirred.wait()
@@ -181,10 +201,11 @@ class Job:
         wait = self._settings.on_overload == "wait" and ended.outcome == "failed"
         return wait and bool(_OVERLOADED.search(ended.reason))
 
-    async def _say(self, words: str) -> TurnEnded:
+    async def _say(self, words: str, once: str = "") -> TurnEnded:
         task, post = self.task, self._kernel.post
         more = {"trace": task.trace} if task.trace else {}
         letter = post.envelope(BY + task.queue, task.worker, words, task_id=task.id, hops=task.hops, **more)
+        letter = msgspec.structs.replace(letter, id=once) if once else letter
         try:
             await post.deliver(letter)
         except Refused as refusal:

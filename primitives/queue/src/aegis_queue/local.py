@@ -1,7 +1,8 @@
 """The broker inside the kernel: one book of the ledger; finished tasks stay on disk only.
 
-Book `queue` (key: task): `enqueued` → `dispatched` → [`reported`] → `completed` | `failed` | `cancelled`, or `requeued`
-and again; `known` (key: queue and idempotency key) and `control` (key: queue).
+Book `queue` (key: task): `enqueued` → `dispatched` → [`reported`] → `completed` | `failed` | `cancelled`, with the end
+`callback_attempted` or `callback_dropped`; or `requeued` and again. `known` (key: queue and idempotency key) and
+`control` (key: queue).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from aegis_queue.line import Line
 from aegis_queue.task import STATES, Report, Task
 
 _RECENT = 50  # finished tasks of a queue whose ids are at hand
+_DEAD = 1_000  # the same of those that failed
+_BESIDE = ("known", "callback_attempted", "callback_dropped")  # records that change no task
 
 
 class LedgerBroker:
@@ -37,6 +40,7 @@ class LedgerBroker:
         self._broken: dict[str, str] = {}
         self._counts: dict[str, Counter[str]] = {}
         self._recent: dict[str, deque[str]] = {}
+        self._dead: dict[str, dict[str, None]] = {}
         self._modes: dict[str, str] = {}
         self._taken: set[str] = set()
         self._coming: dict[str, trio.Event] = {}  # idempotency keys and revived tasks that the disk works at
@@ -52,17 +56,20 @@ class LedgerBroker:
     # -- the fold -----------------------------------------------------------------------------------------------
 
     def _begin(self, snapshot: Any) -> None:
-        self._active = {t["id"]: msgspec.convert(t, Task) for t in snapshot["active"]}
+        self._active = {t["task_id"]: msgspec.convert(t, Task) for t in snapshot["active"]}
         self._counts = {queue: Counter(counts) for queue, counts in snapshot["counts"].items()}
         self._recent = {queue: deque(ids, _RECENT) for queue, ids in snapshot["recent"].items()}
+        self._dead = {queue: dict.fromkeys(ids) for queue, ids in snapshot["dead"].items()}
         self._modes = snapshot["modes"]
 
     def _state(self) -> Any:
         recent = {queue: list(ids) for queue, ids in self._recent.items()}
-        return {"active": list(self._active.values()), "counts": self._counts, "recent": recent, "modes": self._modes}
+        dead = {queue: list(ids) for queue, ids in self._dead.items()}
+        state = {"active": list(self._active.values()), "counts": self._counts, "modes": self._modes}
+        return state | {"recent": recent, "dead": dead}
 
     def _apply(self, record: Record) -> None:
-        if record.kind == "known":
+        if record.kind in _BESIDE:
             return
         if record.kind == "control":
             self._modes[record.key] = record.data["mode"]
@@ -82,6 +89,7 @@ class LedgerBroker:
             counts[old.state] -= 1
         counts[task.state] += 1
         self._active[task.id] = task
+        self._dead.setdefault(task.queue, {}).pop(task.id, None)
         if task.over:
             self._over(task)
         elif self._live:
@@ -96,6 +104,11 @@ class LedgerBroker:
         self._broken.pop(task.id, None)
         self._taken.discard(task.id)
         self._recent.setdefault(task.queue, deque(maxlen=_RECENT)).append(task.id)
+        if task.state == "failed":
+            dead = self._dead[task.queue]
+            dead[task.id] = None
+            if len(dead) > _DEAD:
+                del dead[next(iter(dead))]
         for waiting in self._needed.pop(task.id, ()):
             if task.id in self._needs.get(waiting, ()):
                 self._met(waiting, task)
@@ -138,11 +151,11 @@ class LedgerBroker:
         """Accept the task, once for each idempotency key."""
         if not task.key:
             return await self._put(task)
-        known = f"key:{task.queue}:{task.key}"
+        known = _key(task.queue, task.key)
         while (storing := self._coming.get(known)) is not None:  # the second must see the first
             await storing.wait()
-        if found := self._book.find(known):
-            return self.find(found[-1].data["task"]), 0
+        if found := self.named(task.queue, task.key):
+            return found, 0
         self._coming[known] = trio.Event()
         try:
             return await self._put(task, self._book.draft("known", known, queue=task.queue, task=task.id))
@@ -150,7 +163,7 @@ class LedgerBroker:
             self._coming.pop(known).set()
 
     async def _put(self, task: Task, *together: Draft) -> tuple[Task, int]:
-        data = msgspec.to_builtins(task)
+        data = {**msgspec.to_builtins(task), "callback": task.callback}
         await self._kernel.ledger.append(self._book.draft("enqueued", task.id, **data), *together)
         now = self.find(task.id)
         return now, self._line(task.queue).position(now) if now.state == "pending" else 0
@@ -164,14 +177,17 @@ class LedgerBroker:
         """Record the end, together with the callback."""
         if (now := self.find(task.id)).over:
             return now
-        draft = self._draft(changes["state"], task, **changes)
+        cost = {"usd": f"{changes['cost_usd']:.6f}"}
+        end = [self._draft(changes["state"], task, **changes, cost=cost)]
         if callback:
+            to = {"callback_to": callback.recipient}
+            told = self._draft("callback_attempted", task, outcome="accepted", message=callback.id, **to)
             try:
-                await self._kernel.post.deliver(callback, draft)
+                await self._kernel.post.deliver(callback, *end, told)
                 return self.find(task.id)
             except Refused as refusal:  # nobody is there to be called back any more
-                draft = self._draft(changes["state"], task, **changes, callback_dropped=str(refusal))
-        await self._kernel.ledger.append(draft)
+                end.append(self._draft("callback_dropped", task, reason=str(refusal), **to))
+        await self._kernel.ledger.append(*end)
         return self.find(task.id)
 
     async def again(self, task: Task, **changes: Any) -> Task:
@@ -179,6 +195,7 @@ class LedgerBroker:
         if task.id in self._coming:
             raise Refused(f"task {task.id} is being put back into its queue already")
         gone = dict.fromkeys(("worker", "worker_handle", "envelope", "started_at"), "")
+        gone["former"] = task.worker or task.former
         draft = self._draft("requeued", task, **{"state": "pending", "report": None, **gone, **changes})
         self._coming[task.id] = trio.Event()
         try:
@@ -196,7 +213,7 @@ class LedgerBroker:
         await self._book.append("control", queue, queue=queue, mode=mode)
 
     def _draft(self, kind: str, task: Task, **changes: Any) -> Draft:
-        return self._book.draft(kind, task.id, queue=task.queue, **msgspec.to_builtins(changes))
+        return self._book.draft(kind, task.id, task_id=task.id, queue=task.queue, **msgspec.to_builtins(changes))
 
     # -- questions ----------------------------------------------------------------------------------------------
 
@@ -207,8 +224,13 @@ class LedgerBroker:
     def _folded(self, task_id: str, upto: int = sys.maxsize) -> Task:
         records = [r for r in self._book.find(task_id) if r.seq <= upto]
         if not records or records[0].kind != "enqueued":
-            raise NotFound(f"there is no task {task_id!r}")
+            raise NotFound(f"there is no task {task_id!r}; `aegis task list` shows what waits, runs and ended last")
         return reduce(_after, records[1:], _enqueued(records[0]))
+
+    def named(self, queue: str, key: str) -> Task | None:
+        """Return the task that a key names."""
+        found = self._book.find(_key(queue, key)) if key else []
+        return self.find(found[-1].data["task"]) if found else None
 
     def take(self, task: Task) -> bool:
         """Take the task out of its line; False when another did, or it waits no more."""
@@ -249,6 +271,11 @@ class LedgerBroker:
         tasks = [self.find(x) for x in ids if x not in self._active]
         return sorted(tasks, key=lambda t: t.completed_at, reverse=True)[:count]  # of one second: the last one first
 
+    def dead(self, queue: str) -> list[Task]:
+        """Return the dead letters, the last thousand of each queue."""
+        tasks = [self.find(x) for name, ids in self._dead.items() if queue in ("", name) for x in reversed(ids)]
+        return sorted(tasks, key=lambda t: t.completed_at, reverse=True)
+
     def broken(self) -> list[tuple[Task, str]]:
         """Return those whose wish can never come true."""
         return [(self._active[waiting], other) for waiting, other in self._broken.items() if waiting in self._active]
@@ -263,6 +290,10 @@ class LedgerBroker:
         return {state: counts[state] for state in STATES}
 
 
+def _key(queue: str, key: str) -> str:
+    return f"key:{queue}:{key}"
+
+
 def _enqueued(record: Record) -> Task:
     return msgspec.convert({**record.data, "seq": record.seq}, Task)
 
@@ -270,4 +301,4 @@ def _enqueued(record: Record) -> Task:
 def _after(task: Task, record: Record) -> Task:
     """Return the task as it is after a record; a report that came too late, of an attempt that is over, is none."""
     late = record.kind == "reported" and (task.state, task.worker) != ("running", record.data["worker"])
-    return task if late else task.changed(record.data)
+    return task if late or record.kind in _BESIDE else task.changed(record.data)

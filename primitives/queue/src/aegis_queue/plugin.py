@@ -28,7 +28,7 @@ def aegis_interceptors(kernel: Kernel) -> list[Interceptor]:
 
 @hookimpl
 def aegis_primitives(kernel: Kernel) -> list[Primitive]:
-    """Offer queues and their tasks, kept in the kernel's own ledger."""
+    """Offer queues and their tasks, kept in the kernel's own ledger; raises `ConfigError` for one without a profile."""
     from aegis_queue.desk import Desk  # noqa: PLC0415 - the same
     from aegis_queue.local import LedgerBroker  # noqa: PLC0415
     from aegis_queue.queues import Queues  # noqa: PLC0415
@@ -36,4 +36,5 @@ def aegis_primitives(kernel: Kernel) -> list[Primitive]:
 
     broker = LedgerBroker(kernel)
     desk = Desk(kernel, broker)
+    desk.check()
     return [Queues(kernel, broker, desk), Tasks(kernel, broker, desk)]

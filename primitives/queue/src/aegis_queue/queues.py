@@ -5,50 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-import msgspec
 from pydantic import Field
 
 from aegis import Caller, Kernel, NotFound, Refused, report, verb
 from aegis.errors import listed, nearest
-from aegis.events import Fault
 from aegis_queue.broker import Broker
 from aegis_queue.desk import Desk
-from aegis_queue.task import STATES, Task
-from aegis_queue.tasks import PEOPLE, QueueName, TaskRow, row_of
-
-
-class QueueRow(msgspec.Struct, frozen=True):
-    """A queue: its worker's profile, its cap, and how many of its tasks are in each state."""
-
-    name: str
-    agent: str
-    mode: str
-    running: int
-    max_parallel: int
-    pending: int
-    completed: int
-    failed: int
-    cancelled: int
-    held: str
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{getattr(self, s)} {s}" for s in STATES)
-        held = f"\nheld back: {self.held}" if self.held else ""
-        return f"{self.name}: {self.mode}, {self.agent}, at most {self.max_parallel} at once\n{counts}{held}"
-
-
-class QueueSheet(msgspec.Struct, frozen=True):
-    """One queue with its tasks: those at work, the next ones, and those that ended last."""
-
-    queue: QueueRow
-    running: list[TaskRow]
-    pending: list[TaskRow]
-    ended: list[TaskRow]
-
-    def __str__(self) -> str:
-        parts = {"at work": self.running, "next": self.pending, "ended last": self.ended}
-        lists = ("\n".join([f"\n{name}:", *(f"  {row}" for row in rows)]) for name, rows in parts.items() if rows)
-        return "\n".join([str(self.queue), *lists])
+from aegis_queue.rows import QueueRow, QueueSheet, TaskRow, row_of
+from aegis_queue.task import Task
+from aegis_queue.tasks import PEOPLE, QueueName
 
 
 class Queues:
@@ -61,13 +26,8 @@ class Queues:
         kernel.verbs.complete_with("queue", lambda: sorted(desk.queues()))
 
     def restore(self) -> None:
-        """Rebuild what waits and runs, and name the queues that cannot have a worker."""
-        self._broker.restore()  # type: ignore[attr-defined]  # of the broker that is here
-        for name, settings in self._desk.queues().items():
-            try:
-                self._kernel.config.profile(settings.agent)
-            except NotFound as error:
-                self._kernel.bus.report(Fault(f"queue:{name}", f"it can have no worker: {error}", final=True))
+        """Rebuild what waits and runs."""
+        self._broker.restore()
 
     async def run(self) -> None:
         """Do the queues' work until cancelled."""

@@ -5,12 +5,26 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from aegis import Settings
 
 Retried = Literal["error", "timed_out", "interrupted", "silent", "truncated"]
-QueueName = Annotated[str, StringConstraints(pattern=re.compile(r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*$"), max_length=30)]
+_NAME, _LONGEST = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*"), 30
+_WINDOW = re.compile(r"[1-9]\d*[mhdw]")
+
+
+def _named(name: str) -> str:
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+        rule = f"words of a-z and 0-9 joined by '-' or '_', {_LONGEST} letters at most"
+        raise ValueError(f"{name!r} is no name of a queue: {rule}")
+    return name
+
+
+def _a_window(window: str) -> str:
+    if not _WINDOW.fullmatch(window):
+        raise ValueError(f"{window!r} is no window: it is a whole number, at least 1, and m, h, d or w, such as 24h")
+    return window
 
 
 class BudgetEntry(BaseModel):
@@ -20,7 +34,7 @@ class BudgetEntry(BaseModel):
 
     usd: float | None = Field(None, gt=0)
     output_tokens: int | None = Field(None, gt=0)
-    window: str = Field(pattern=r"^[1-9]\d*[mhdw]$")
+    window: Annotated[str, AfterValidator(_a_window)]
 
     @model_validator(mode="after")
     def _one(self) -> BudgetEntry:
@@ -45,4 +59,4 @@ class QueueSettings(Settings):
     budgets: tuple[BudgetEntry, ...] = Field((), description="caps of this queue, held by aegis-budget")
 
 
-Section = dict[QueueName, QueueSettings]
+Section = dict[Annotated[str, AfterValidator(_named)], QueueSettings]

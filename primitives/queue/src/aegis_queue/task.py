@@ -25,10 +25,12 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 class Task(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One piece of work; `seq` is its place in the order of arrival, `address` who is called back.
 
+    `worker` has it now, `former` had it in the attempt before, as `cost_usd` is what all of them cost.
+
     A record of the book holds the fields that it changes, so that a task is the fold of its records.
     """
 
-    id: str
+    id: str = msgspec.field(name="task_id")
     queue: str
     payload: str
     enqueued_by: str
@@ -48,6 +50,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     attempt: int = 0
     worker: str = ""
     worker_handle: str = ""
+    former: str = ""
     envelope: str = ""
     started_at: str = ""
     completed_at: str = ""

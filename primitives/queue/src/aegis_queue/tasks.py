@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
-import jsonschema
-import msgspec
 from pydantic import Field
 
 from aegis import AegisError, Caller, Completes, Kernel, NotFound, Refused, report, verb
@@ -15,68 +13,15 @@ from aegis.errors import listed, nearest
 from aegis_queue.broker import Broker
 from aegis_queue.desk import Desk
 from aegis_queue.knots import ties_a_knot
+from aegis_queue.rows import Enqueued, TaskRow, TaskStatus, row_of
+from aegis_queue.schema import checked, fitted
+from aegis_queue.settings import QueueSettings
 from aegis_queue.task import Report, Task
 
 QueueName = Annotated[str, Completes("queue"), Field(description="which queue")]
 TaskId = Annotated[str, Completes("task"), Field(description="a task's id; the end of it is enough")]
 PEOPLE = frozenset({"human", "telegram", "schedule", "workflow", "system"})
 LONGEST = 1_000_000  # characters
-
-
-class Enqueued(msgspec.Struct, frozen=True):
-    """A task that is on disk; position 0 means that it begins at once, `known` that its key was seen before."""
-
-    task_id: str
-    queued_position: int
-    queue: str
-    callback: bool
-    known: bool = False
-
-    def __str__(self) -> str:
-        where = f"position {self.queued_position}" if self.queued_position else "begins now"
-        return f"task {self.task_id} in {self.queue}: {'known already' if self.known else where}"
-
-
-class TaskRow(msgspec.Struct, frozen=True):
-    """A task in a list."""
-
-    id: str
-    queue: str
-    status: str
-    outcome: str
-    by: str
-    worker: str
-    attempt: int
-    since: str
-    payload: str
-
-    def __str__(self) -> str:
-        how = self.outcome or self.status
-        more = [self.worker] if self.status == "running" else [f"attempt {self.attempt}"] if self.attempt > 1 else []
-        return " · ".join([self.id, how, *more, self.since, self.payload])
-
-
-class TaskStatus(msgspec.Struct, frozen=True):
-    """Everything about a task; `status` is pending, running, completed, failed or cancelled."""
-
-    task_id: str
-    queue: str
-    status: str
-    outcome: str
-    result: str
-    error: str
-    queued_position: int
-    payload: str
-    enqueued_by: str
-    enqueued_at: str
-    started_at: str
-    completed_at: str
-    worker: str
-    attempt: int
-    cost_usd: float
-    artefacts: tuple[str, ...]
-    waits_for: tuple[str, ...]
-    held: str
 
 
 class Tasks:
@@ -110,14 +55,17 @@ class Tasks:
         The payload is all that the worker knows: say everything. Do not wait or ask again: how it ended comes to you
         as a message with `task#ID`.
         """
-        settings = self._open(queue)
+        settings = self._known(queue)
         if caller.agent_id:  # whom a queue works for gets no more through it than by hiring somebody itself
             self._kernel.roster.vet(caller.agent_id, settings.agent)
+        address = caller.agent_id or (str(caller) if caller.kind in ("human", "telegram") else "")
+        if same := self._broker.named(queue, key):
+            return self._known_already(same, address)
         if not payload.strip() or len(payload) > LONGEST:
             raise Refused(f"the payload has {len(payload):,} characters; it takes 1 to {LONGEST:,}")
         if result_schema is not None:
-            _checked_schema(result_schema)
-        address = caller.agent_id or (str(caller) if caller.kind in ("human", "telegram") else "")
+            checked(result_schema)
+        self._check_open(queue)
         now = self._kernel.clock.now()
         task = Task(
             id=new_id(), queue=queue, payload=payload, enqueued_by=str(caller), enqueued_at=stamp(now), address=address,
@@ -130,25 +78,37 @@ class Tasks:
         if refusal := await self._desk.budget(queue, settings, check=True):
             raise refusal
         stored, position = await self._broker.put(task)
+        if stored.id != task.id:
+            return self._known_already(stored, address)
         self._expect(stored)
-        free = self._desk.room(queue) if self._broker.mode(queue) == "open" and not stored.not_before else 0
-        place = 0 if position <= free and not stored.after else position
-        return Enqueued(stored.id, place, queue, stored.callback, stored.id != task.id)
+        return Enqueued(stored.id, self._place(stored, position), queue, stored.callback)
 
-    def _open(self, queue: str) -> Any:
+    def _known(self, queue: str) -> QueueSettings:
         queues = self._desk.queues()
         settings = queues.get(queue)
         if settings is None:
             raise NotFound(f"there is no queue {queue!r} (queues: {listed(queues)}).{nearest(queue, queues)}")
         self._kernel.config.profile(settings.agent)
+        return settings
+
+    def _check_open(self, queue: str) -> None:
+        settings, waiting = self._known(queue), self._broker.counts(queue)["pending"]
         if self._broker.mode(queue) == "draining":
             raise Refused(f"{queue} is being drained and takes no task; `aegis queue resume {queue}` opens it again")
-        waiting = self._broker.counts(queue)["pending"] if settings.max_pending else 0
         if settings.max_pending and waiting >= settings.max_pending:
             raise Refused(
                 f"{queue} is full: {waiting} tasks wait, and it takes {settings.max_pending}; try again later"
             )
-        return settings
+
+    def _known_already(self, task: Task, address: str) -> Enqueued:
+        """Answer whoever hands over what was handed over before; only who did that first is called back."""
+        to_come = task.callback and not task.over and task.address == address
+        return Enqueued(task.id, self._position(task), task.queue, to_come, known=True)
+
+    def _place(self, task: Task, position: int) -> int:
+        """Return where a task stands that has just got its place: 0 when it begins at once."""
+        free = self._desk.room(task.queue) if self._broker.mode(task.queue) == "open" and not task.not_before else 0
+        return 0 if position <= free and not task.after else position
 
     def _done_or_open(self, task_id: str) -> Task:
         other = self._find(task_id)
@@ -178,9 +138,15 @@ class Tasks:
 
     @verb("task list", tool="aegis_task_list", read_only=True)
     async def rows(
-        self, caller: Caller, queue: QueueName = "", count: Annotated[int, Field(ge=1, le=1000)] = 30
+        self,
+        caller: Caller,
+        queue: QueueName = "",
+        count: Annotated[int, Field(ge=1, le=1000)] = 30,
+        dead: Annotated[bool, Field(description="only those that failed and nobody put back")] = False,
     ) -> list[TaskRow]:
-        """List the tasks that wait or run, and after them those that ended last."""
+        """List the tasks that wait or run, and after them those that ended last; with `dead` only the dead letters."""
+        if dead:
+            return [row_of(t) for t in self._broker.dead(queue)[:count]]
         active = sorted(self._broker.active(queue), key=lambda t: (t.state != "running", t.rank))
         return [row_of(t) for t in [*active, *self._broker.newest(queue, count)][:count]]
 
@@ -212,19 +178,31 @@ class Tasks:
         task = self._mine(caller, self._find(task_id), "retry")
         if task.state not in ("failed", "cancelled"):
             raise Refused(f"task {task.id} is {task.state}; only one that failed or was cancelled is tried again")
-        self._open(task.queue)
+        return await self._again(task)
+
+    @verb("queue requeue", callers=PEOPLE)
+    async def requeue(self, caller: Caller, queue: QueueName) -> str:
+        """Put every dead letter of a queue back into it, the oldest first, as `task retry` does with one."""
+        self._known(queue)
+        dead = self._broker.dead(queue)
+        for task in reversed(dead):
+            await self._again(task)
+        return f"{len(dead)} {'task is' if len(dead) == 1 else 'tasks are'} back in {queue}"
+
+    async def _again(self, task: Task) -> Enqueued:
+        self._check_open(task.queue)
         fresh = {"attempt": 0, "not_before": "", "outcome": "", "error": "", "result": "", "completed_at": ""}
         self._check_knot(task.changed({"state": "pending"}))
-        self._expect(await self._broker.again(task, **fresh))
-        return Enqueued(task.id, 0, task.queue, task.callback)
+        self._expect(task := await self._broker.again(task, **fresh))
+        return Enqueued(task.id, self._place(task, self._position(task)), task.queue, task.callback)
 
     @verb("task logs", read_only=True)
     async def logs(self, caller: Caller, task_id: TaskId, turns: Annotated[int, Field(ge=1, le=100)] = 5) -> str:
-        """Return what the worker of a task read, said and did in its last turns."""
+        """Return what the worker of a task read, said and did in its last turns, or that of the last attempt."""
         task = self._find(task_id)
-        if not task.worker:
+        if not (worker := task.worker or task.former):
             raise Refused(f"no worker has begun task {task.id}; it is {task.state}")
-        args = {"handle": task.worker, "turns": turns}
+        args = {"handle": worker, "turns": turns}
         text: str = await self._kernel.verbs.call(Caller("system", str(caller)), "transcript", args)
         return text
 
@@ -237,7 +215,7 @@ class Tasks:
         task = self._desk.hired(caller.agent_id)
         if task is None:
             raise Refused(f"{caller} was not hired for a task; answer whoever wrote to you with aegis_handoff")
-        await self._broker.reported(task, Report(_fitted(task, result), artefacts))
+        await self._broker.reported(task, Report(fitted(task, result), artefacts))
         return f"the result of task {task.id} is taken; end your turn"
 
     # -- looking ------------------------------------------------------------------------------------------------
@@ -270,44 +248,24 @@ class Tasks:
             )
         return task
 
+    def _position(self, task: Task) -> int:
+        """Return where a task stands in its queue, counted from 1; 0 when it does not wait."""
+        waiting = (x for x in self._broker.active(task.queue) if x.state == "pending")
+        return sum(x.rank <= task.rank for x in waiting) if task.state == "pending" else 0
+
+    def _held(self, task: Task) -> str:
+        """Return why a task is not begun though it might be its turn."""
+        if task.state != "pending":
+            return ""
+        if task.queue not in self._desk.queues():
+            return f"there is no queue {task.queue!r} any more (queues: {listed(self._desk.queues())})"
+        paused = self._broker.mode(task.queue) == "paused"
+        return f"{task.queue} is paused" if paused else self._desk.held.get(task.queue, ("", ""))[0]
+
     def _status(self, t: Task) -> TaskStatus:
-        ahead = [x for x in self._broker.active(t.queue) if x.state == "pending" and x.rank <= t.rank]
         waits = tuple(x for x in t.after if not self._broker.find(x).over)
-        held = self._desk.held.get(t.queue, ("", ""))[0] if t.state == "pending" else ""
-        if t.state == "pending" and self._broker.mode(t.queue) == "paused":
-            held = f"{t.queue} is paused"
         return TaskStatus(
-            t.id, t.queue, t.state, t.outcome, t.result, t.error, len(ahead) if t.state == "pending" else 0, t.payload,
-            t.enqueued_by, t.enqueued_at, t.started_at, t.completed_at, t.worker_handle, t.attempt, t.cost_usd,
-            t.artefacts, waits, held,
+            t.id, t.queue, t.state, t.outcome, t.result, t.error, self._position(t), t.payload, t.enqueued_by,
+            t.enqueued_at, t.started_at, t.completed_at, t.worker_handle, t.attempt, t.cost_usd, t.artefacts, waits,
+            self._held(t),
         )  # fmt: skip
-
-
-def row_of(t: Task) -> TaskRow:
-    first = t.payload.strip().splitlines()[0]
-    brief = first if len(first) <= 64 else first[:63] + "…"
-    since = t.completed_at or t.started_at or t.enqueued_at
-    return TaskRow(t.id, t.queue, t.state, t.outcome, t.enqueued_by, t.worker_handle, t.attempt, since, brief)
-
-
-def _checked_schema(schema: dict[str, Any]) -> None:
-    try:
-        jsonschema.validators.validator_for(schema).check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise Refused(f"result_schema is no JSON schema: {error.message}") from None
-
-
-def _fitted(task: Task, result: Any) -> Any:
-    """Return the result as it fits the task's schema; raises `Refused` with what does not fit."""
-    if task.schema is None:
-        return result
-    if isinstance(result, str) and task.schema.get("type") != "string":  # many models send JSON as text
-        try:
-            result = msgspec.json.decode(result)
-        except msgspec.DecodeError as error:
-            raise Refused(f"the result of task {task.id} must be JSON that fits its schema: {error}") from None
-    validator = jsonschema.validators.validator_for(task.schema)(task.schema)
-    wrong = [f"{e.json_path}: {e.message}" for e in validator.iter_errors(result)][:5]
-    if wrong:
-        raise Refused(f"the result of task {task.id} does not fit its schema: {'; '.join(wrong)}")
-    return result

@@ -1,0 +1,120 @@
+"""However a task ends, whoever handed it over is told once: the outcome, why, and the worker's last words."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+from queue_stage import House
+from troupe import Part, Player, Troupe, crash, mute
+
+import aegis_queue.plugin
+from aegis import LaunchError
+from aegis.events import Text, TurnEnded
+
+
+@pytest.fixture
+def echo() -> Troupe:
+    return Troupe()
+
+
+@pytest.fixture
+def plugins(echo, project):
+    (project / ".aegis.yaml").write_text("queues:\n  one: {agent: player, timeout: 60}\n  two: {agent: player}\n")
+    return {"players": echo, "queue": aegis_queue.plugin}
+
+
+def ending(outcome: str, reason: str = "") -> Part:
+    """Say something in two messages, and end the turn so."""
+
+    def part(player: Player, prompt: str) -> None:
+        words = Text("first I looked", message_id="a"), Text("it is ", message_id="b"), Text("red", message_id="b")
+        player.say(*words, Text("a sub-agent's chatter", message_id="c", parent="tool"))
+        player.say(TurnEnded(outcome, reason=reason))
+
+    return part
+
+
+def speaking(player: Player, prompt: str) -> None:
+    """Say something, and go on for ever."""
+    player.say(Text("half of"), Text(" it"))
+
+
+async def nothing(house: House, task: str) -> None:
+    """Let it end by itself."""
+
+
+async def cancelled(house: House, task: str) -> None:
+    await house.call("task cancel", task_id=task)
+
+
+async def interrupted(house: House, task: str) -> None:
+    await house.workers()[0].interrupt()
+
+
+async def closed(house: House, task: str) -> None:
+    await house.kernel.roster.close(house.workers()[0], "closed by human:anna")
+
+
+@dataclass
+class Way:
+    """How a worker plays, what is done to it, and what the callback says of it."""
+
+    part: Part | BaseException
+    outcome: str
+    status: str
+    body: str
+    act: Callable[[House, str], Awaitable[None]] = nothing
+
+
+WORDS, SILENCE, HALF = "Its last words:\nit is red", "It said nothing.", "Its last words:\nhalf of it"
+WAYS = {
+    "completed": Way(ending("completed"), "ok", "ok", "it is red"),
+    "silent": Way(mute, "silent", "ok", "The worker ended its turn without a word."),
+    "truncated": Way(
+        ending("truncated"), "truncated", "ok", "it is red\n\nThe answer was cut off: the model reached its limit."
+    ),
+    "the model failed": Way(ending("failed", "no more"), "error", "error", f"error: no more\n\n{WORDS}"),
+    "it failed in silence": Way(
+        lambda player, prompt: player.say(TurnEnded("failed", reason="no")), "error", "error", f"error: no\n\n{SILENCE}"
+    ),
+    "refused": Way(ending("refused", "not allowed"), "refused", "error", f"refused: not allowed\n\n{WORDS}"),
+    "the worker crashed": Way(
+        crash, "error", "error", "error: the CLI died: signal 9\n\nIts last words:\nI was about to"
+    ),
+    "it did not start": Way(
+        LaunchError("no such command"),
+        "error",
+        "error",
+        f"error: no 'player' agent was started: no such command\n\n{SILENCE}",
+    ),
+    "timed out": Way(speaking, "timed_out", "error", f"timed_out: it took longer than 60 s\n\n{HALF}"),
+    "cancelled": Way(speaking, "cancelled", "error", f"cancelled: cancelled by human:anna\n\n{HALF}", cancelled),
+    "interrupted by somebody": Way(
+        speaking, "cancelled", "error", f"cancelled: its worker was interrupted\n\n{HALF}", interrupted
+    ),
+    "closed": Way(speaking, "cancelled", "error", f"cancelled: closed by human:anna\n\n{HALF}", closed),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_whoever_handed_it_over_is_told_how_it_ended(house: House, echo: Troupe, autojump, way):
+    how = WAYS[way]
+    if isinstance(how.part, BaseException):
+        echo.openings = [how.part] * 3
+    else:
+        echo.otherwise = how.part
+    task = await house.put("work")
+    if how.act is not nothing:
+        await house.settled()
+        await how.act(house, task)
+    status = await house.end(task)
+    await house.settled()
+    assert status.outcome == how.outcome
+    [letter] = house.mail()
+    header, _, body = letter.split("\n", 2)
+    assert header.startswith(f"> from queue:one · task#{task} · {how.status} · ")
+    assert body == how.body
+    assert house.workers() == []
+    assert (await house.call("queue list"))[0].running == 0
