@@ -31,6 +31,7 @@ class BlockingClient:
         self._lines: deque[bytes] = deque()
         self._rest = b""
         self._number = 0
+        self.command: list[str] = []  # what the last verb that was performed has for the person's own terminal
 
     def __enter__(self) -> BlockingClient:
         path, root = socket_of(self._project), self._project.root
@@ -65,6 +66,7 @@ class BlockingClient:
         Raises the verb's `AegisError`. Leaving the client in the meantime cancels the call.
         """
         answer = self._request("perform", {"verb": verb, "args": args}, None, report)
+        self.command = answer.get("command", [])
         return answer["value"], answer.get("text")
 
     def watch(self) -> Iterator[list[Any]]:

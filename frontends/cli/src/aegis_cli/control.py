@@ -16,6 +16,7 @@ import trio
 
 from aegis.callers import Caller
 from aegis.errors import AegisError
+from aegis.processes import Command
 from aegis.rpc import INVALID, NO_METHOD, Connection, RpcError
 from aegis.verbs import plain, progress
 from aegis_cli.door import socket_of
@@ -123,7 +124,7 @@ class _Peer:
                 with progress(self._report):
                     value = await self._kernel.verbs.call(self._caller, name, args)
                 await self._say_progress()
-                return plain(value) if method == "call" else {"value": plain(value), "text": sentence(value)}
+                return plain(value) if method == "call" else performed(value)
             case "verbs":
                 return await self._client.verbs()
             case "complete":
@@ -161,6 +162,12 @@ class _Peer:
             async for batches in news:
                 rows = [[b.agent_id, [msgspec.Raw(msgspec.json.encode(e)) for e in b.events]] for b in batches]
                 await self._tell("events", rows)
+
+
+def performed(value: Any) -> dict[str, Any]:
+    """Return a verb's value as a shell wants it; one that is a `Command` is for the person's own terminal."""
+    answer = {"value": plain(value), "text": sentence(value)}
+    return answer | {"command": value.argv} if isinstance(value, Command) else answer
 
 
 def sentence(value: Any) -> str | None:

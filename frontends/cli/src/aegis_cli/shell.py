@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from aegis.errors import AegisError, ConfigError, nearest
 from aegis.project import Project
@@ -170,8 +170,20 @@ def _call(shell: Shell, kernel: BlockingClient, verb: dict[str, Any], args: dict
         if sys.stderr.isatty() and not shell.json:
             print(render.styled(text, "2", sys.stderr), file=sys.stderr)
 
-    shell.show(*kernel.perform(verb["name"], args, report))
+    value, text = kernel.perform(verb["name"], args, report)
+    if kernel.command and not shell.json and sys.stdin.isatty() and sys.stdout.isatty():
+        _become(kernel.command)
+    shell.show(value, text)
     return 0
+
+
+def _become(argv: Sequence[str]) -> NoReturn:
+    """Go on as the command in which a verb's work is done at the person's own terminal."""
+    sys.stdout.flush()
+    try:
+        os.execvp(argv[0], argv)
+    except OSError as error:
+        raise AegisError(f"cannot start {argv[0]}: {error.strerror}") from None
 
 
 def _family(words: Sequence[str], verbs: Sequence[dict[str, Any]]) -> int:

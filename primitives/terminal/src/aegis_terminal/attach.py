@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import selectors
-import shutil
 import signal
 import socket
 import sys
@@ -42,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         answer = json.loads(_line(line) or b'{"error": "aegis hung up"}')
         if "error" in answer:
             return _sorry(answer["error"])
-        return _raw(line)
+        return _raw(line, asked.name)
 
 
 def _root(here: Path) -> Path:
@@ -63,26 +62,32 @@ def _line(line: socket.socket) -> bytes:
     return data
 
 
-def _raw(line: socket.socket) -> int:
+def _raw(line: socket.socket, name: str) -> int:
     keyboard, screen = sys.stdin.fileno(), sys.stdout.fileno()
     before = termios.tcgetattr(keyboard)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGWINCH, lambda *_: None)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    last = f"left {name}; it goes on"
     try:
-        tty.setraw(keyboard)
+        tty.setraw(keyboard, termios.TCSADRAIN)  # what was typed already is for the terminal, too
         _size(line)
-        return _carry(line, keyboard, screen, woken)
+        if not _carry(line, keyboard, screen, woken):
+            last = f"{name} has ended"
+    except ConnectionError:  # aegis was killed
+        last = f"{name} has ended"
     finally:
         signal.set_wakeup_fd(-1)
         termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
         os.close(woken)
         os.close(wake)
-        os.write(screen, b"\x1b[?1049l\x1b[?2004l\x1b[?25h\x1b[0m\r\n[left]\r\n")
+        os.write(screen, b"\x1b[?1049l\x1b[?1000l\x1b[?2004l\x1b[?25h\x1b[0m\r\n[%s]\r\n" % last.encode())
+    return 0
 
 
-def _carry(line: socket.socket, keyboard: int, screen: int, woken: int) -> int:
+def _carry(line: socket.socket, keyboard: int, screen: int, woken: int) -> bool:
+    """Carry keys and output until the person leaves (True) or the terminal does."""
     with selectors.DefaultSelector() as selector:
         for source in (line.fileno(), keyboard, woken):
             selector.register(source, selectors.EVENT_READ)
@@ -96,10 +101,10 @@ def _carry(line: socket.socket, keyboard: int, screen: int, woken: int) -> int:
                     if keys:
                         line.sendall(HEAD.pack(KEYS, len(keys)) + keys)
                     if detach or not keys:
-                        return 0
+                        return True
                 else:
                     if not (data := line.recv(65_536)):
-                        return 0
+                        return False
                     _put(screen, data)
 
 
@@ -109,7 +114,7 @@ def _put(screen: int, data: bytes) -> None:
 
 
 def _size(line: socket.socket) -> None:
-    columns, rows = shutil.get_terminal_size()
+    columns, rows = os.get_terminal_size(sys.stdout.fileno())  # $COLUMNS is older
     window = WINDOW.pack(rows, columns)
     line.sendall(HEAD.pack(RESIZE, len(window)) + window)
 

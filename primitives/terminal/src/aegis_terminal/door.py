@@ -130,7 +130,8 @@ class Visit:
     async def _screen(self) -> bytes:
         look = await self._terminal.display.look()
         lines = "\r\n".join(look.lines).rstrip("\r\n")
-        return f"\x1b[2J\x1b[H{lines}\x1b[{look.row + 1};{look.column + 1}H".encode()
+        begin = "\x1b[?1049h" if look.whole else ""
+        return f"{begin}\x1b[2J\x1b[H{lines}\x1b[{look.row + 1};{look.column + 1}H".encode()
 
     async def _listen(self, nursery: trio.Nursery) -> None:
         with suppress(ValueError, *_GONE):

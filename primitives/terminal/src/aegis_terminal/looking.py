@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from typing import Annotated
 
 import msgspec
 import trio
 from pydantic import Field
 
-from aegis import Caller, Kernel, Refused, verb
+from aegis import Caller, Command, Kernel, Refused, verb
 from aegis_terminal.acting import Done, Name
 from aegis_terminal.desk import Desk
 from aegis_terminal.mailing import address
@@ -40,6 +42,15 @@ class Shown(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return "\n".join(self.lines).rstrip("\n")
+
+
+class Sitting(Command):
+    """The command by which a person sits down; a shell that stands in a terminal goes on as it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return f"this needs a terminal of your own; there, type `{shlex.join(self.argv)}`"
 
 
 class Looking:
@@ -118,10 +129,11 @@ class Looking:
         return Done()
 
     @verb("term attach", callers=PEOPLE, read_only=True)
-    async def attach(self, caller: Caller, name: Name) -> str:
-        """Say how to sit down at a terminal yourself: the command for your own terminal; Ctrl-] leaves it again."""
+    async def attach(self, caller: Caller, name: Name) -> Command:
+        """Sit down at a terminal yourself, from a shell of your own; Ctrl-] leaves it again, and it goes on."""
         await self._desk.terminal(name)
-        return f"aegis-term --socket {self._desk.place / SOCKET} {name}"
+        argv = [sys.executable, "-m", "aegis_terminal.attach", "--socket", str(self._desk.place / SOCKET), name]
+        return Sitting(argv, {}, self._kernel.project.root)
 
     def _subscribers(self, name: str) -> Subscribed:
         known = self._desk.shelf.find(name)
