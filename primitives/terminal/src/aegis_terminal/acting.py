@@ -85,6 +85,7 @@ class Acting:
         own = self._settings.shell or self._kernel.environment.get("SHELL") or "/bin/bash"
         what = f"open the terminal {name} in {folder}" + (f" with {shell}" if shell else "")
         what += "".join(f" {k}={v}" for k, v in (env or {}).items())
+        what = self._desk.secrets.beside(env or {}).cut(what)
         await self._gate.open(caller, what, plain=not shell and not env)
         return self._row(await self._desk.open(name, shell or own, folder, env or {}, caller))
 

@@ -15,7 +15,7 @@ from pyte.screens import wcwidth
 from aegis_terminal.secrets import Secrets
 
 _MOST = 131_072  # bytes that wait for somebody to look; of more, the newest half
-_PIECE = 4_096  # characters after which a fault of the emulator costs no more
+_SEQUENCES = re.compile(r"(\x1b\[[^@-~\x1b]*[@-~])")
 _WIDE, _TALL = 4_096, 24
 _SWITCH = re.compile(rb"\x1b\[\?(?:1049|1047|47)([hl])")
 _BEGUN = re.compile(rb"\x1b(?:\[\??[0-9;]{0,20})?\Z")
@@ -48,16 +48,12 @@ def line_of(row: Mapping[int, Any]) -> str:
 
 
 def fed(stream: pyte.Stream, text: str) -> None:
-    """Draw the text; sequences the emulator has a fault with are passed over."""
-    for start in range(0, len(text), _PIECE):
-        rest = text[start : start + _PIECE]
-        while rest:
-            try:
-                stream.feed(rest)
-                break
-            except Exception:  # noqa: BLE001 - garbage may end in any error of the emulator's, and is still drawn
-                rest = rest[1:].partition("\x1b")[2]
-                rest = f"\x1b{rest}" if rest else ""
+    """Draw the text; a sequence the emulator has a fault with is passed over, and nothing is drawn twice."""
+    for sequence in _SEQUENCES.split(text):
+        try:
+            stream.feed(sequence)
+        except Exception:  # noqa: BLE001 - garbage may end in any error of the emulator's
+            continue
 
 
 class Glass(pyte.Screen):

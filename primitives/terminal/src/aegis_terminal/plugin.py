@@ -29,4 +29,4 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
 
     wanted = settings["plugins.terminal"]
     desk = Desk(kernel, wanted)
-    return [desk, Acting(kernel, desk, Gate(kernel, wanted.policy), wanted), Looking(kernel, desk)]
+    return [desk, Acting(kernel, desk, Gate(kernel, wanted.policy, desk.secrets), wanted), Looking(kernel, desk)]

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from aegis import Caller, Kernel, PermissionRequest, Refused, Settings
 from aegis.clock import new_id
+from aegis_terminal.secrets import Secrets
 
 Verdict = Literal["allow", "deny", "ask"]
 _STRICTEST: tuple[Verdict, ...] = ("deny", "ask", "allow")
@@ -44,8 +45,8 @@ def _glob(glob: str, one: str) -> re.Pattern[str]:
 class Gate:
     """Lets a caller through, asks a person, or refuses."""
 
-    def __init__(self, kernel: Kernel, rules: tuple[Rule, ...]) -> None:
-        self._kernel, self._rules = kernel, rules
+    def __init__(self, kernel: Kernel, rules: tuple[Rule, ...], secrets: Secrets) -> None:
+        self._kernel, self._rules, self._secrets = kernel, rules, secrets
 
     async def run(self, caller: Caller, terminal: str, command: str) -> None:
         """Return when the caller may run the command there; raises `Refused`."""
@@ -97,6 +98,7 @@ class Gate:
         agent = self._kernel.roster.get(caller.agent_id)
         if agent is None or agent.seat is None:
             raise Refused(f"{caller} is closed")
+        title, given = self._secrets.cut(title), {k: self._secrets.cut(v) for k, v in given.items()}  # it is recorded
         decision = await agent.seat.ask(PermissionRequest(new_id(), tool, "execute", title, given))
         if not decision.allowed:
             raise Refused(f"{tool} was {decision.outcome}: {decision.reason or 'no reason given'}")

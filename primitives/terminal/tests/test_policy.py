@@ -1,0 +1,140 @@
+"""Who may run what: rules of the project, the permission of the agent, and a person who is asked."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from terminal_stage import ANNA, House
+
+import aegis_approvals.plugin
+import aegis_terminal.plugin
+from aegis import Refused
+from aegis_terminal.policy import Rule
+
+RULES = [
+    {"match": "git status*", "answer": "allow"},
+    {"match": "*git push*", "answer": "ask"},
+    {"match": "*rm -rf*", "answer": "deny"},
+]
+
+
+@pytest.fixture
+def config():
+    return {"policy": RULES}
+
+
+@pytest.fixture
+def plugins(echo):
+    return {"echo": echo, "terminal": aegis_terminal.plugin, "approvals": aegis_approvals.plugin}
+
+
+@pytest.fixture
+async def build(house: House) -> House:
+    await house.spawn()
+    return house
+
+
+async def asked(house: House):
+    """Return the one request that is open, once it is."""
+    with trio.fail_after(10):
+        while not (rows := await house.kernel.verbs.call(ANNA, "approvals list")):
+            await trio.testing.wait_all_tasks_blocked(0.01)
+    [row] = rows
+    return row
+
+
+async def answered(house: House, cmd: str, agent, answer: str):
+    """Return the run, or the sentence of the refusal, and what the person read."""
+    ended: list[object] = []
+
+    async def run() -> None:
+        try:
+            ended.append(await house.run(cmd, agent))
+        except Refused as refusal:
+            ended.append(str(refusal))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        row = await asked(house)
+        await house.kernel.verbs.call(ANNA, f"approvals {answer}", {"request": row.id})
+    return ended[0], row
+
+
+async def test_what_is_denied_is_refused_to_everybody(build: House):
+    for who in (ANNA, await build.agent("eve", "full")):
+        with pytest.raises(Refused, match=r"policy of this project refuses '\*rm -rf\*'"):
+            await build.run("cd / && rm -rf x", who)
+    assert await build.call("read", name="build") == []
+
+
+async def test_an_agent_that_must_ask_asks_a_person(build: House):
+    eve = await build.agent("eve", "auto")
+    run, row = await answered(build, "echo hello", eve, "allow")
+    assert (run.stdout, run.writer) == ("hello\n", "agent:eve")
+    assert "echo hello" in str(row)
+    refusal, _ = await answered(build, "echo again", eve, "deny")
+    assert refusal.startswith("aegis_term_run was denied")
+    assert len(await build.call("read", name="build")) == 1
+
+
+async def test_what_is_to_be_asked_about_is_asked_of_one_that_may_do_everything(build: House):
+    run, _ = await answered(build, "echo git push", await build.agent("eve", "full"), "allow")
+    assert run.exit == 0
+    assert (await build.run("echo git push")).exit == 0, "a person is not asked about what they do themselves"
+
+
+async def test_what_is_allowed_is_not_asked_about(build: House):
+    eve = await build.agent("eve", "auto")
+    assert (await build.run("git status --short || true", await build.agent("bob", "full"))).exit == 0
+    assert (await build.run("git status", eve)).exit is not None
+    for more in ("git status; id", "git status && id", "git status $(id)", "git status\nid", "git status | sh"):
+        refusal, _ = await answered(build, more, eve, "deny")
+        assert "denied" in refusal, more
+
+
+async def test_a_reader_may_look_and_not_act(build: House):
+    eve = await build.agent("eve", "read")
+    await build.run("echo seen")
+    assert (await build.call("read", eve, name="build"))[0].stdout == "seen\n"
+    assert "seen" in await build.call("tail", eve, name="build")
+    for verb, args in {
+        "run": {"cmd": "git status"}, "keys": {"keys": "ctrl-c"}, "close": {}, "spawn": {"name": "mine"},
+    }.items():  # fmt: skip
+        with pytest.raises(Refused, match="has the permission read: it may list, read and follow terminals"):
+            await build.call(verb, eve, **{"name": "build", **args})
+
+
+async def test_keys_are_asked_about_like_commands(build: House):
+    eve = await build.agent("eve", "full")  # but there are rules, and keys would go around them
+    async with trio.open_nursery() as nursery:
+
+        async def press() -> None:
+            with pytest.raises(Refused, match="aegis_term_keys was denied"):
+                await build.call("keys", eve, name="build", keys="rm -rf x\r")
+
+        nursery.start_soon(press)
+        row = await asked(build)
+        await build.kernel.verbs.call(ANNA, "approvals deny", {"request": row.id})
+    await build.call("keys", eve, name="build", keys="ctrl-c")
+
+
+async def test_a_writer_opens_terminals_and_asks_for_other_shells(build: House):
+    bob = await build.agent("bob", "write")
+    await build.call("spawn", bob, name="mine")
+    async with trio.open_nursery() as nursery:
+
+        async def spawn() -> None:
+            with pytest.raises(Refused, match="aegis_term_spawn was denied"):
+                await build.call("spawn", bob, name="other", env={"PATH": "/tmp/evil", "API_TOKEN": "hunter2hunter2"})
+
+        nursery.start_soon(spawn)
+        row = await asked(build)
+        assert "PATH=/tmp/evil" in str(row)
+        assert "hunter2" not in str(row)
+        await build.kernel.verbs.call(ANNA, "approvals deny", {"request": row.id})
+
+
+def test_globs_are_quick_whatever_they_are():
+    assert not Rule(match="*a" * 30 + "b", answer="deny").covers("a" * 50_000)
+    assert Rule(match="*rm*", answer="deny").covers("echo\nrm x")
+    assert not Rule(match="ls *", answer="allow").covers("ls -l > x")
