@@ -124,6 +124,8 @@ class Emulator:
         for screen, _ in (self._main, self._other):
             if (screen.lines, screen.columns) != self._size:
                 screen.resize(*self._size)
+                screen.ensure_vbounds()
+                screen.ensure_hbounds()
         at = 0
         for match in _SWITCH.finditer(pending):
             self._draw(pending[at : match.start()])
