@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import trio
 
-from aegis import Caller, Kernel
+from aegis import Caller, Kernel, LaunchError, Seat
 from aegis.agent import Agent
-from aegis.testing.echo import EchoPlugin, EchoSession
+from aegis.clock import new_id
+from aegis.events import Event, Text, TurnEnded, Usage
+from aegis.testing.echo import EchoDriver, EchoPlugin, EchoSession
 
 ANNA = Caller("human", "anna")
 
@@ -49,3 +53,57 @@ class House:
 async def settled() -> None:
     """Let everything run that can."""
     await trio.testing.wait_all_tasks_blocked(0.01)
+
+
+class MortalSession(EchoSession):
+    """An echo whose CLI can die, fail, cost something, or set something going."""
+
+    def __init__(self, session_id: str, *, gated: bool = False) -> None:
+        super().__init__(session_id, gated=gated)
+        self.dies, self._dying = trio.Event(), False
+        self.usage: Usage | None = None
+        self.cost: float | None = None
+
+    async def receive(self) -> Sequence[Event]:
+        """Say what an echo says, unless it dies first."""
+        said: list[Event] = []
+
+        async def listen() -> None:
+            said.extend(await super(MortalSession, self).receive())
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            nursery.start_soon(self._until, self.dies, nursery)
+        if not said and self._dying:
+            raise LaunchError("the CLI exited with code 3")
+        if not said:
+            self._dying = True
+            return [Text("begun")]
+        end = said.pop()
+        assert isinstance(end, TurnEnded)
+        return [*said, TurnEnded(end.outcome, usage=self.usage, cost_usd=self.cost)]
+
+
+class MortalDriver(EchoDriver):
+    """The provider `echo`, of CLIs that can die; each turn costs what `cost` says."""
+
+    cost: float | None = None
+    usage: Usage | None = None
+
+    @asynccontextmanager
+    async def open(self, seat: Seat) -> AsyncIterator[EchoSession]:
+        """Start a session, or go on with one."""
+        made = self.sessions[seat.agent_id] = MortalSession(seat.resume or new_id(), gated=self.gated)
+        made.cost, made.usage = self.cost, self.usage
+        try:
+            yield made
+        finally:
+            self.sessions.pop(seat.agent_id, None)
+
+
+class MortalPlugin(EchoPlugin):
+    """The plugin that offers it."""
+
+    def __init__(self) -> None:
+        self.driver: MortalDriver = MortalDriver()

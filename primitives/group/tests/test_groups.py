@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 import pytest
 import trio
-from group_stage import ANNA, House, settled
+from group_stage import ANNA, House, MortalPlugin, settled
 
-from aegis import Caller, NotFound, Refused
+from aegis import AegisError, Caller, NotFound, Refused, hookimpl
+from aegis.events import Usage
+from aegis.verbs import progress
+from aegis_group.enough import quorum
+from aegis_group.values import NEXT, Broadcast, Reply
 
 
 async def test_everybody_is_asked_and_the_answers_are_one_value(house: House):
@@ -88,7 +95,7 @@ async def test_a_broadcast_nobody_waits_for_ends_at_its_own_deadline(house: Hous
     await settled()
     house.session(members["sec"]).gate.set()
     await trio.sleep(7)
-    assert (await house.call("group status", group="audit")).open_broadcasts == []
+    assert (await house.call("group status", group="audit")).open_broadcasts == {}
     result = await house.call("group wait-all", group="audit", broadcast_id=asked)
     assert (result.ended, result.timeouts) == ("deadline", ["api"])
     assert result.by_member["sec"].status == "done"
@@ -122,9 +129,11 @@ async def test_with_interrupt_losers_are_really_stopped(house: House):
     await house.ask()
     await settled()
     house.session(members["sec"]).gate.set()
+    loser = house.agent(members["api"])
     await house.call("group wait-any", group="audit", interrupt=True)
     await settled()
-    assert house.agent(members["api"]).turns >= 1, "its turn is over"
+    [first] = [r for r in house.kernel.ledger.book("mail").newest("turn", 9) if r.data["agent"] == loser.id][-1:]
+    assert first.data["outcome"] == "cancelled", "its gate was shut: only the interrupt ended it"
 
 
 async def test_a_quorum_is_enough_and_a_veto_ends_it(house: House):
@@ -232,3 +241,260 @@ async def test_bad_input_is_answered_with_what_there_is(house: House):
     with pytest.raises(Refused, match="audit was made by another, and agent:eve is not in it"):
         await house.ask("audit", eve)
     assert [face.name for face in await house.call("group list", ANNA)] == ["audit"], "nothing half-done remains"
+
+
+async def test_name_and_group_mean_the_same(house: House):
+    await house.call("group spawn-mixed", name="audit", profiles=["sec"])
+    asked = await house.call("group broadcast", name="audit", objective="look")
+    result = await house.call("group wait-all", name="audit")
+    assert (result.broadcast_id, result.ended) == (asked.broadcast_id, "all")
+
+
+async def test_members_started_at_once_each_have_a_label_of_their_own(house: House):
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(lambda: house.call("group spawn", group="audit", profile="sec"))
+    [face] = await house.call("group list")
+    assert face.members.keys() == {"sec", "sec#2", "sec#3", "sec#4", "sec#5"}
+
+
+async def test_a_group_whose_first_member_does_not_start_is_not_made(house: House):
+    with pytest.raises(NotFound, match="there is no profile 'nope'"):
+        await house.call("group spawn", group="audit", profile="nope")
+    await house.call("group spawn", group="audit", profile="sec", handle="lead")
+    with pytest.raises(Refused, match="is taken"):
+        await house.call("group spawn", group="other", profile="sec", handle="lead")
+    assert [face.name for face in await house.call("group list")] == ["audit"]
+
+
+async def test_the_defaults_are_used_and_what_a_preset_says_goes_before_them(kernel_with, plugins, echo, project):
+    (project / ".aegis.yaml").write_text(
+        "agents: {sec: {provider: echo}}\n"
+        "groups:\n  defaults: {broadcast_timeout: 40, default_reducer: last_wins}\n"
+        "  presets: {pair: {profiles: [sec], timeout: 90, reducer: join_by_handle}}\n"
+    )
+    (project / ".aegis" / "groups").mkdir(parents=True)
+    (project / ".aegis" / "groups" / "file.yaml").write_text("profiles: [sec, sec]\n")
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        await house.gather("sec", group="plain")
+        now = kernel.clock.now()
+        asked = await house.call("group broadcast", group="plain", objective="look")
+        assert 35 < (datetime.fromisoformat(asked.deadline) - now).total_seconds() < 45
+        assert (await house.call("group wait-all", group="plain")).metadata["reducer"] == "last_wins"
+        await house.call("group spawn-mixed", group="pair", preset="pair")
+        asked = await house.call("group broadcast", group="pair", objective="look")
+        assert 85 < (datetime.fromisoformat(asked.deadline) - now).total_seconds() < 95
+        assert (await house.call("group wait-all", group="pair")).metadata["reducer"] == "join_by_handle"
+        done = await house.call("group spawn-mixed", group="of-file", preset="file")
+        assert done.handles.keys() == {"sec", "sec#2"}
+
+
+async def test_a_wait_is_for_what_its_caller_asked_and_two_of_one_have_the_same(house: House):
+    await house.gather("sec", "api")
+    ours = await house.ask(objective="mine")
+    theirs = await house.ask("audit", Caller("human", "ben"), objective="yours")
+    results: list[Any] = []
+
+    async def wait(caller: Caller) -> None:
+        results.append(await house.call("group wait-all", caller, group="audit"))
+
+    async with trio.open_nursery() as nursery:
+        for caller in (ANNA, ANNA, Caller("human", "ben")):
+            nursery.start_soon(wait, caller)
+    assert sorted(result.broadcast_id for result in results) == sorted([ours, ours, theirs])
+    one, two = (result for result in results if result.broadcast_id == ours)
+    assert one == two
+
+
+async def test_a_stranger_can_neither_see_nor_end_anothers_question(house: House):
+    house.echo.driver.gated = True
+    await house.gather("sec")
+    await house.gather("api", group="other")
+    asked = await house.ask()
+    eve = await house.kernel.roster.spawn("style", "eve")
+    with pytest.raises(Refused, match="audit was made by another, and agent:eve is not in it"):
+        await house.call("group wait-any", eve, group="nothing", broadcast_id=asked)
+    with pytest.raises(Refused, match=f"{asked} was asked of audit, not of other"):
+        await house.call("group wait-any", group="other", broadcast_id=asked)
+    assert list((await house.call("group status", group="audit")).open_broadcasts) == [asked]
+
+
+async def test_a_veto_and_a_first_answer_count_also_when_all_had_answered_before(house: House):
+    await house.gather("sec", "api")
+    asked = await house.ask(objective="BLOCKER")
+    await house.call("group wait-all", group="audit", broadcast_id=asked)
+    late = await house.call("group wait-quorum", group="audit", count=2, veto="BLOCKER", broadcast_id=asked)
+    assert (late.ended, late.winner) == ("veto", late.order[0])
+    late = await house.call("group wait-any", group="audit", broadcast_id=asked)
+    assert (late.ended, late.winner) == ("any", late.order[0])
+    with pytest.raises(Refused, match="3 answers cannot come from 2 members"):
+        await house.call("group wait-quorum", group="audit", count=3)
+    with pytest.raises(Refused, match="veto is no regular expression"):
+        await house.call("group wait-quorum", group="audit", count=1, veto="(")
+
+
+def test_so_many_that_say_the_same_need_not_be_those_that_came_last():
+    replies = {
+        name: Reply(name, name, name, name, status="done", text=text, order=order)
+        for order, (name, text) in enumerate([("a", "yes "), ("b", "yes"), ("c", "no")], 1)
+    }
+    broadcast = Broadcast("b", "g", "g", "human:anna", {}, "", "", replies)
+    assert quorum(2, same=True)(broadcast) == ("quorum", "")
+    assert quorum(3, same=True)(broadcast) == ("", "")
+    assert quorum(3)(broadcast) == ("quorum", "")
+
+
+def test_an_answer_that_came_while_the_end_was_stored_stays_one():
+    waits = Broadcast("b", "g", "g", "human:anna", {}, "", "", {"a": Reply("a", "a", "a", "e")})
+    done = waits.changed({"replies": {"a": Reply("a", "a", "a", "e", status="done", text="yes", order=NEXT)}})
+    over = done.changed({"over": "any", "replies": {"a": Reply("a", "a", "a", "e", status="canceled")}})
+    assert (over.over, over.replies["a"].status, over.replies["a"].text) == ("any", "done", "yes")
+
+
+async def test_a_crash_a_silence_and_what_it_took_are_said_of_each_member(kernel_with, plugins):
+    mortal = MortalPlugin()
+    mortal.driver.cost, mortal.driver.usage = 0.25, Usage(input=10, output=3, cache_read=5)
+    async with kernel_with(**{**plugins, "echo": mortal}) as kernel:
+        house = House(kernel, mortal)
+        members = await house.gather("sec", "api")
+        mortal.driver.gated = True
+        for handle in members.values():
+            house.session(handle).gate = trio.Event()
+        asked = await house.ask()
+        await settled()
+        house.session(members["api"]).dies.set()
+        house.session(members["sec"]).gate.set()
+        result = await house.call("group wait-all", group="audit", broadcast_id=asked)
+        sec, api = result.by_member["sec"], result.by_member["api"]
+        assert (sec.status, sec.tokens_in, sec.tokens_out, sec.cost_usd) == ("done", 15, 3, 0.25)
+        assert (api.status, api.reason) == ("errored", "the CLI exited with code 3")
+        assert result.errors == {"api": "the CLI exited with code 3"}
+        assert result.metadata["cost_usd"] == 0.25
+
+
+async def test_a_member_that_says_nothing_is_silent(house: House):
+    house.echo.driver.mute = True
+    await house.gather("sec")
+    await house.ask()
+    result = await house.call("group wait-all", group="audit")
+    assert (result.by_member["sec"].status, result.reduced) == ("silent", "")
+
+
+async def test_the_answer_is_what_a_member_says_once_nothing_comes_to_it_any_more(house: House):
+    members = await house.gather("sec")
+    agent, post = house.agent(members["sec"]), house.kernel.post
+    agent.expect("task 7", "the end of a task")
+    asked = await house.ask()
+    await house.call("send", handle=members["sec"], text="a stray")
+    await settled()
+    session = house.session(members["sec"])
+    session.gate = trio.Event()
+    await post.deliver(post.envelope("queue:work", agent.id, "the task's result", task_id="7"))
+    agent.expect("task 7", "")
+    await settled()
+    await house.call("send", handle=members["sec"], text="another stray")
+    session.gate.set()
+    answer = (await house.call("group wait-all", group="audit", broadcast_id=asked)).by_member["sec"]
+    assert "the task's result" in answer.text
+    assert "another stray" not in answer.text
+
+
+async def test_what_asking_may_cost_is_shown_before_it_is_asked(kernel_with, plugins):
+    mortal = MortalPlugin()
+    async with kernel_with(**{**plugins, "echo": mortal}) as kernel:
+        house, said = House(kernel, mortal), list[str]()
+        mortal.driver.cost = 0.5
+        first = await house.call("group spawn", group="before", profile="sec")
+        assert (await house.call("group status", group="before")).expected_cost_usd is None
+        await house.call("send", handle=first.handle, text="work", wait=True)
+        await house.call("group dissolve", group="before")
+        await house.gather("sec", "sec")
+        assert (await house.call("group status", group="audit")).expected_cost_usd == 1.0, "by what its profile took"
+        with progress(said.append):
+            asked = await house.call("group broadcast", group="audit", objective="look")
+        assert said[0] == "asking 2 members, about $1.00"
+        assert asked.expected_cost_usd == 1.0
+        assert "may cost about $1.00" in str(asked)
+
+
+async def test_the_same_key_asks_once(house: House):
+    await house.gather("sec")
+    first = await house.call("group broadcast", group="audit", objective="look", key="run.1.4")
+    again = await house.call("group broadcast", group="audit", objective="look", key="run.1.4")
+    assert first.broadcast_id == again.broadcast_id == "run.1.4"
+    await settled()
+    assert len(house.session((await house.call("group status", group="audit")).members["sec"]).heard) == 1
+
+
+class Careless:
+    name = "careless"
+
+    def fold(self, answers):
+        return answers[99]
+
+    @hookimpl
+    def aegis_reducers(self):
+        return [self]
+
+
+class Longest:
+    name = "longest"
+
+    def fold(self, answers):
+        return max((answer.text for answer in answers), key=len, default="")
+
+    @hookimpl
+    def aegis_reducers(self):
+        return [self]
+
+
+async def test_strangers_reducers_fold_and_one_that_fails_costs_no_answer(kernel_with, plugins, echo):
+    async with kernel_with(**plugins, careless=Careless(), longest=Longest()) as kernel:
+        house = House(kernel, echo)
+        await house.gather("sec")
+        await house.ask(objective="look around")
+        with pytest.raises(AegisError, match="the reducer 'careless' failed: IndexError"):
+            await house.call("group wait-all", group="audit", reducer="careless")
+        result = await house.call("group wait-all", group="audit", reducer="longest")
+        assert "objective: look around" in result.reduced
+
+
+async def test_a_judge_that_is_cut_short_is_gone(house: House):
+    await house.gather("sec")
+    await house.ask()
+    await house.call("group wait-all", group="audit")
+    house.echo.driver.gated = True
+    with trio.move_on_after(0.5):
+        await house.call("group wait-all", group="audit", reducer="judge:style")
+    assert {agent.profile_name for agent in house.kernel.roster} == {"sec"}
+
+
+async def test_who_was_to_be_closed_when_aegis_died_is_closed_then(kernel_with, plugins, echo):
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        await house.gather("sec")
+        [group] = kernel.ledger.book("group").newest("created", 1)
+        await kernel.roster.spawn("style", "judge-12345678")
+        ids = [agent.id for agent in kernel.roster if agent.profile_name == "sec"]
+        book = kernel.ledger.book("group")
+        await book.append("dissolved", group.key, closing=ids)
+        await book.append("judging", "any", closing=["judge-12345678"])
+    async with kernel_with(**plugins) as kernel:
+        with trio.fail_after(5):
+            while list(kernel.roster):
+                await settled()
+
+
+async def test_whoever_waits_for_a_broadcast_is_known_to_wait_after_a_restart(kernel_with, plugins, echo):
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        lead = await kernel.roster.spawn("sec", "lead")
+        await house.call("group spawn", lead, profile="api", group="mine")
+        echo.driver.gated = True
+        for session in echo.driver.sessions.values():
+            session.gate = trio.Event()
+        asked = await house.ask("mine", lead, callback=True)
+    async with kernel_with(**plugins) as kernel:
+        await settled()
+        assert kernel.roster.find("lead").expecting == {f"broadcast {asked}": "the answers of mine"}

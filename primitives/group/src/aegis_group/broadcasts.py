@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
 import trio
 from pydantic import Field
 
-from aegis import Answer, Caller, Completes, Kernel, NotFound, Refused, report, verb
+from aegis import AegisError, Answer, Caller, Completes, Kernel, NotFound, Refused, report, verb
 from aegis.clock import new_id, stamp
 from aegis.errors import listed, nearest
+from aegis_group.enough import Ready, first, quorum
+from aegis_group.expected import expected
 from aegis_group.judge import judged
-from aegis_group.members import GroupName, Members
+from aegis_group.members import GroupName
+from aegis_group.roll import Roll
 from aegis_group.rounds import Rounds, due
 from aegis_group.settings import GroupSettings
 from aegis_group.shelf import Shelf
 from aegis_group.values import Broadcast, Reply, body
 
 BroadcastId = Annotated[str, Field(description="which broadcast; the group's newest when none is given")]
+Seconds = Annotated[float | None, Field(gt=0, description="seconds after which the broadcast ends as it is")]
 Interrupt = Annotated[bool, Field(description="stop the others' turns, instead of telling them to stop")]
 ReducerName = Annotated[str, Completes("reducer"), Field(description="how the answers become one; `judge:PROFILE` too")]
 _OUTCOME = {"done": "completed", "silent": "completed", "errored": "failed", "canceled": "cancelled"}
@@ -34,6 +36,11 @@ class Asked(msgspec.Struct, frozen=True):
     members: tuple[str, ...]
     deadline: str
     expected_cost_usd: float | None
+
+    def __str__(self) -> str:
+        cost = "" if self.expected_cost_usd is None else f"; their answers may cost about ${self.expected_cost_usd:.2f}"
+        who = ", ".join(self.members)
+        return f"broadcast {self.broadcast_id} asks {who} of {self.group}, until {self.deadline} at the latest{cost}"
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -62,14 +69,14 @@ class Broadcasts:
 
     name = "broadcasts"
 
-    def __init__(self, kernel: Kernel, shelf: Shelf, rounds: Rounds, members: Members, settings: GroupSettings) -> None:
+    def __init__(self, kernel: Kernel, shelf: Shelf, rounds: Rounds, roll: Roll, settings: GroupSettings) -> None:
         self._kernel, self._shelf, self._rounds = kernel, shelf, rounds
-        self._members, self._settings = members, settings
+        self._roll, self._settings = roll, settings
         kernel.verbs.complete_with("reducer", lambda: sorted(kernel.reducers))
 
     async def run(self) -> None:
         """See every open broadcast to its end."""
-        await self._members.tidy()
+        await self._roll.tidy()
         await self._rounds.run()
 
     @verb("group broadcast", tool="aegis_group_broadcast", positional=("group", "objective"))
@@ -83,6 +90,7 @@ class Broadcasts:
         boundaries: Annotated[str, Field(description="what not to do")] = "",
         timeout: Annotated[float | None, Field(gt=0, description="seconds until it ends by itself")] = None,  # noqa: ASYNC109
         callback: Annotated[bool, Field(description="be told by mail how it ended, instead of waiting")] = False,
+        key: Annotated[str, Field(description="the same key asks once, however often it is said")] = "",
     ) -> Asked:
         """Ask every member of a group the same; it is on disk, and before each of them, when this returns.
 
@@ -90,14 +98,17 @@ class Broadcasts:
         """
         if not objective.strip():
             raise Refused("the objective is empty; say what is wanted")
-        found = self._members.own(caller, self._shelf.group(group))
+        found = self._roll.own(caller, self._shelf.group(group))
         fields = {
             "objective": objective, "output_format": output_format, "tool_guidance": tool_guidance,
             "boundaries": boundaries,
         }  # fmt: skip
+        if key and self._shelf.known(key):
+            there = self._shelf.broadcast(key)
+            return Asked(key, there.name, tuple(there.replies), there.deadline, None)
         preset = self._settings.presets.get(found.preset)
         seconds = timeout or (preset.timeout if preset else None) or self._settings.defaults.broadcast_timeout
-        made, post = new_id(), self._kernel.post
+        made, post = key or new_id(), self._kernel.post
         trace = {"trace": caller.trace} if caller.trace else {}
         letters, replies = [], {}
         for label, member in sorted(found.members.items()):
@@ -113,7 +124,7 @@ class Broadcasts:
             made, found.id, group, caller.agent_id or str(caller), fields, stamp(self._kernel.clock.now()),
             due(self._kernel, seconds), replies, callback=callback, trace=caller.trace, hops=caller.hops,
         )  # fmt: skip
-        cost = self._expected([reply.agent for reply in replies.values()])
+        cost = expected(self._kernel, [reply.agent for reply in replies.values()])
         report(f"asking {len(letters)} members" + ("" if cost is None else f", about ${cost:.2f}"))
         await self._shelf.store(
             self._shelf.draft("broadcast_started", made, **msgspec.to_builtins(asked)), *map(post.accept, letters)
@@ -123,34 +134,25 @@ class Broadcasts:
         self._rounds.begin(asked)
         return Asked(made, group, tuple(replies), asked.deadline, cost)
 
-    def _expected(self, agents: list[str]) -> float | None:
-        """Return what one turn of each cost on the average so far, None when none of them had one."""
-        faces = [agent for x in agents if (agent := self._kernel.roster.get(x)) and agent.turns]
-        return sum(a.cost_usd / a.turns for a in faces) * len(agents) / len(faces) if faces else None
-
     # -- waiting ------------------------------------------------------------------------------------------------
 
     @verb("group wait-all", tool="aegis_group_wait_all")
     async def wait_all(
         self, caller: Caller, group: GroupName, broadcast_id: BroadcastId = "", reducer: ReducerName = "",
-        timeout: Annotated[float | None, Field(gt=0, description="seconds to wait at most")] = None,  # noqa: ASYNC109
+        timeout: Seconds = None,  # noqa: ASYNC109
     ) -> Result:  # fmt: skip
         """Return the answers of all members as one value, those that did not come in time marked."""
-        return await self._wait(caller, group, broadcast_id, reducer, timeout, lambda b: ("", "") if b.open else None)
+        return await self._wait(caller, group, broadcast_id, reducer, timeout, lambda b: ("", ""))
 
     @verb("group wait-any", tool="aegis_group_wait_any")
     async def wait_any(
         self, caller: Caller, group: GroupName, broadcast_id: BroadcastId = "", reducer: ReducerName = "",
-        timeout: Annotated[float | None, Field(gt=0, description="seconds to wait at most")] = None,  # noqa: ASYNC109
+        timeout: Seconds = None,  # noqa: ASYNC109
         cancel_losers: bool = True,
         interrupt: Interrupt = False,
     ) -> Result:  # fmt: skip
         """Return the first answer; the others are told to stop, and need not begin if they had not."""
         losers = "interrupt" if interrupt else "cancel" if cancel_losers else ""
-
-        def first(b: Broadcast) -> tuple[str, str] | None:
-            return ("any", b.done[0].label) if b.done else ("", "") if b.open else None
-
         return await self._wait(caller, group, broadcast_id, reducer, timeout, first, losers)
 
     @verb("group wait-quorum", tool="aegis_group_wait_quorum")
@@ -159,53 +161,55 @@ class Broadcasts:
         same: Annotated[bool, Field(description="so many that say the same")] = False,
         veto: Annotated[str, Field(description="regular expression; an answer that has it ends the wait")] = "",
         broadcast_id: BroadcastId = "", reducer: ReducerName = "",
-        timeout: Annotated[float | None, Field(gt=0, description="seconds to wait at most")] = None,  # noqa: ASYNC109
+        timeout: Seconds = None,  # noqa: ASYNC109
         interrupt: Interrupt = False,
     ) -> Result:  # fmt: skip
         """Return the answers once `count` of them are there, or one of them is a veto; the others are told to stop."""
-        try:
-            against = re.compile(veto) if veto else None
-        except re.error as error:
-            raise Refused(f"veto is no regular expression: {error}") from None
-
-        def enough(b: Broadcast) -> tuple[str, str] | None:
-            if against and (no := next((r for r in b.done if against.search(r.text)), None)):
-                return "veto", no.label
-            alike = [r for r in b.done if not same or r.text.strip() == b.done[-1].text.strip()]
-            return ("quorum", "") if len(alike) >= count else ("", "") if b.open else None
-
+        enough = quorum(count, veto, same=same)
+        if count > (asked := len(self._which(caller, group, broadcast_id).replies)):
+            raise Refused(f"{count} answers cannot come from {asked} members; say {asked} or fewer")
         losers = "interrupt" if interrupt else "cancel"
         return await self._wait(caller, group, broadcast_id, reducer, timeout, enough, losers)
 
     async def _wait(
-        self, caller: Caller, group: str, broadcast_id: str, reducer: str, seconds: float | None,
-        ready: Callable[[Broadcast], tuple[str, str] | None], losers: str = "",
+        self, caller: Caller, group: str, broadcast_id: str, reducer: str, seconds: float | None, ready: Ready,
+        losers: str = "",
     ) -> Result:  # fmt: skip
-        """Wait until `ready` says how the broadcast ends (None: by itself, an empty word: not yet), and return it."""
+        """Wait until the broadcast is over or `ready` says how it ends, and return it."""
         broadcast = self._which(caller, group, broadcast_id)
         fold = self._reducer(reducer, broadcast)
         with trio.move_on_after(seconds or float("inf")) as limit:
             said = -1
-            while not (broadcast := self._shelf.broadcast(broadcast.id)).over:
-                if (verdict := ready(broadcast)) and verdict[0]:
-                    broadcast = await self._rounds.end(broadcast, *verdict, losers=losers)
-                    break
+            while not (broadcast := self._shelf.broadcast(broadcast.id)).over and not ready(broadcast)[0]:
                 if len(broadcast.arrived) != said:
                     said = len(broadcast.arrived)
                     report(f"{said} of {len(broadcast.replies)} members answered")
                 await self._rounds.moved()
-        if limit.cancelled_caught:
-            broadcast = await self._rounds.end(broadcast, "deadline", losers=losers)
-        return await self._result(caller, broadcast, fold)
+        how, winner = ready(broadcast)  # also of one that was over before anybody waited
+        if limit.cancelled_caught or not broadcast.over:
+            broadcast = await self._rounds.end(broadcast, how or "deadline", winner, losers=losers)
+        return await self._result(caller, broadcast, fold, how or broadcast.over, winner or broadcast.winner)
 
     def _which(self, caller: Caller, group: str, broadcast_id: str) -> Broadcast:
         if broadcast_id:
-            return self._shelf.broadcast(broadcast_id)
-        found = self._members.own(caller, self._shelf.group(group))
-        newest = self._shelf.newest.get(found.id)
+            return self._named(caller, group, self._shelf.broadcast(broadcast_id))
+        found = self._roll.own(caller, self._shelf.group(group))
+        newest = self._shelf.newest_of(found, caller.agent_id or str(caller))
         if not newest:
             raise NotFound(f"{group} has not been asked anything yet; `group broadcast` does that")
         return self._shelf.broadcast(newest)
+
+    def _named(self, caller: Caller, group: str, broadcast: Broadcast) -> Broadcast:
+        """Return the broadcast that was named, which outlives its group, if the caller may have it."""
+        other = next((g for g in self._shelf.groups.values() if g.name == group and g.id != broadcast.group), None)
+        if other and group != broadcast.name:
+            raise Refused(f"{broadcast.id} was asked of {broadcast.name}, not of {group}")
+        its, agents = self._shelf.groups.get(broadcast.group), {r.agent for r in broadcast.replies.values()}
+        if its and caller.agent_id not in {broadcast.by, *agents}:
+            self._roll.own(caller, its)
+        elif caller.kind == "agent" and caller.agent_id not in {broadcast.by, *agents}:
+            raise Refused(f"{broadcast.id} is another's question, and {caller} was not asked. Ask a person.")
+        return broadcast
 
     def _reducer(self, name: str, broadcast: Broadcast) -> str:
         group = self._shelf.groups.get(broadcast.group)
@@ -218,22 +222,27 @@ class Broadcasts:
             raise NotFound(f"there is no reducer {name!r} (there are: {listed(known)}).{nearest(name, known)}")
         return name
 
-    async def _result(self, caller: Caller, b: Broadcast, fold: str) -> Result:
+    async def _result(self, caller: Caller, b: Broadcast, fold: str, ended: str, winner: str) -> Result:
         answers = [_answer(reply) for reply in b.arrived if reply.order]
         metadata: dict[str, Any] = {"reducer": fold}
         if fold.startswith("judge:"):
-            value, more = await judged(self._kernel, caller, fold.removeprefix("judge:"), b, answers)
-            metadata |= more
+            value, more = await judged(self._kernel, self._shelf, caller, fold.removeprefix("judge:"), b, answers)
         else:
-            reducer: Any = self._kernel.reducers[fold]
-            value = reducer.fold(answers)
-            metadata |= reducer.details(answers) if hasattr(reducer, "details") else {}
+            value, more = self._folded(fold, answers)
+        metadata |= more
         costs = [r.cost_usd for r in b.replies.values() if r.cost_usd is not None]
         metadata |= {"cost_usd": sum(costs)} if costs else {}
         errors = {r.label: r.reason or r.status for r in b.arrived if r.status in ("errored", "lost")}
         late = [r.label for r in b.arrived if r.status == "timeout"]
         order = [r.label for r in b.arrived if r.order]
-        return Result(b.id, b.over, b.winner, dict(b.replies), order, value, value, errors, late, metadata)
+        return Result(b.id, ended, winner, dict(b.replies), order, value, value, errors, late, metadata)
+
+    def _folded(self, fold: str, answers: list[Answer]) -> tuple[Any, dict[str, Any]]:
+        reducer: Any = self._kernel.reducers[fold]
+        try:
+            return reducer.fold(answers), dict(reducer.details(answers)) if hasattr(reducer, "details") else {}
+        except Exception as error:  # anybody's code; the answers are kept
+            raise AegisError(f"the reducer {fold!r} failed: {error!r}; wait again with another one") from error
 
 
 def _answer(reply: Reply) -> Answer:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import trio
+
 from aegis import AegisError, Answer, Caller, Kernel
+from aegis.clock import new_id
+from aegis_group.shelf import Shelf
 from aegis_group.values import Broadcast
 
 _QUESTION = """\
@@ -20,16 +24,20 @@ What they said:
 
 
 async def judged(
-    kernel: Kernel, caller: Caller, profile: str, broadcast: Broadcast, answers: Sequence[Answer]
+    kernel: Kernel, shelf: Shelf, caller: Caller, profile: str, broadcast: Broadcast, answers: Sequence[Answer]
 ) -> tuple[str, dict[str, Any]]:
     """Return the judge's word, and who judged at what cost; raises `AegisError` when it gave none."""
     said = "\n\n".join(f"--- {a.handle}\n{a.text}" for a in answers if a.outcome == "completed" and a.text)
     if not said:
         return "", {"judge": profile, "judge_cost_usd": 0.0}
-    made = await kernel.verbs.call(caller, "spawn", {"agent": profile, "handle": ""})
-    agent = kernel.roster.get(made.id)
-    assert agent
+    handle = f"judge-{new_id()[-8:].lower()}"
+    await shelf.store(shelf.draft("judging", broadcast.id, profile=profile, closing=[handle]))  # whatever happens
+    agent = None
     try:
+        made = await kernel.verbs.call(caller, "spawn", {"agent": profile, "handle": handle})
+        agent = kernel.roster.get(made.id)
+        if agent is None:
+            raise AegisError(f"the judge ({profile}) was closed before it was asked")
         question = _QUESTION.format(asked=broadcast.fields.get("objective", ""), said=said)
         more = {"trace": broadcast.trace} if broadcast.trace else {}
         sender = f"group:{broadcast.name}/broadcast:{broadcast.id}"
@@ -40,4 +48,7 @@ async def judged(
             raise AegisError(f"the judge ({profile}) gave no answer: {ended.outcome} {ended.reason}".strip())
         return ended.reply, {"judge": profile, "judge_cost_usd": ended.cost_usd}
     finally:
-        await kernel.roster.close(agent, "it has judged")
+        shelf.closing.discard(handle)
+        if agent:
+            with trio.CancelScope(shield=True):
+                await kernel.roster.close(agent, "it has judged")

@@ -24,10 +24,12 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
     """Offer groups, and questions to them."""
     from aegis_group.broadcasts import Broadcasts  # noqa: PLC0415 - the same
     from aegis_group.members import Members  # noqa: PLC0415
+    from aegis_group.roll import Roll  # noqa: PLC0415
     from aegis_group.rounds import Rounds  # noqa: PLC0415
     from aegis_group.shelf import Shelf  # noqa: PLC0415
 
     shelf = Shelf(kernel)
-    members = Members(kernel, shelf, settings["groups"])
-    kernel.interceptors.add(members)
-    return [members, Broadcasts(kernel, shelf, Rounds(kernel, shelf), members, settings["groups"])]
+    roll = Roll(kernel, shelf)
+    kernel.interceptors.add(roll)
+    members = Members(kernel, shelf, roll, settings["groups"])
+    return [members, Broadcasts(kernel, shelf, Rounds(kernel, shelf), roll, settings["groups"])]

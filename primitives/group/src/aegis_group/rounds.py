@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 import trio
@@ -28,7 +28,7 @@ class Rounds:
         self._kernel, self._shelf = kernel, shelf
         self._nursery: trio.Nursery | None = None
         self._stirred, self._moved = trio.Event(), trio.Event()
-        self._last: dict[str, TurnEnded] = {}  # agent → its last turn, while it is asked something
+        self._own: dict[str, TurnEnded] = {}  # agent → its last turn that nobody's mail began, while it is asked
         self._ending: set[str] = set()
         shelf.changed.append(lambda broadcast: self._move())
 
@@ -39,6 +39,8 @@ class Rounds:
             async with trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._follow, news)
                 for broadcast in list(self._shelf.open.values()):
+                    if broadcast.callback and (asker := self._kernel.roster.get(broadcast.by)):
+                        asker.expect(f"broadcast {broadcast.id}", f"the answers of {broadcast.name}")
                     self.begin(broadcast)
                 await trio.sleep_forever()
 
@@ -58,10 +60,10 @@ class Rounds:
     async def _follow(self, news: Subscription) -> None:
         async for batches in news:
             asked = {reply.agent for broadcast in self._shelf.open.values() for reply in broadcast.open}
-            self._last = {agent: ended for agent, ended in self._last.items() if agent in asked}
+            self._own = {agent: ended for agent, ended in self._own.items() if agent in asked}
             for agent_id, events in batches:
-                if agent_id in asked and (ended := [e for e in events if isinstance(e, TurnEnded)]):
-                    self._last[agent_id] = ended[-1]
+                if agent_id in asked and (ended := [e for e in events if isinstance(e, TurnEnded) and not e.turn]):
+                    self._own[agent_id] = ended[-1]
             if any(isinstance(event, AgentChanged | Gap) for batch in batches for event in batch.events):
                 self._stirred.set()
                 self._stirred = trio.Event()
@@ -79,17 +81,25 @@ class Rounds:
         await self.end(now, "deadline" if now.open else "all")
 
     async def _member(self, broadcast_id: str, reply: Reply) -> None:
-        """Note the member's answer: the turn that carried the question, or what came of what that turn set going."""
+        """Note the member's answer: of the turn that carried the question, or of what came of that turn."""
         post = self._kernel.post
-        ended = await post.wait_turn(reply.envelope)
-        while (agent := self._kernel.roster.get(reply.agent)) and ended.outcome == "completed" and agent.expecting:
-            await self._stirred.wait()
-            if agent.state == "idle" and not agent.expecting and not post.letters(agent.id):
-                ended = self._last.get(agent.id, ended)
-        await self._note(broadcast_id, reply, ended)
+        turns = [await post.wait_turn(reply.envelope)]
+        trace, awaited = post.find(reply.envelope)[0].trace, set[str]()
+        while (agent := self._kernel.roster.get(reply.agent)) and turns[-1].outcome == "completed":
+            awaited |= {what.rpartition(" ")[2] for what in agent.expecting}
+            coming = [x.envelope for x in post.letters(agent.id)]
+            if ours := [e.id for e in coming if e.id != reply.envelope and (e.trace == trace or e.task_id in awaited)]:
+                turns.append(await post.wait_turn(ours[-1]))
+            elif agent.expecting:
+                await self._stirred.wait()
+            else:
+                break
+        if "background" in awaited and (own := self._own.get(reply.agent)) and own.reply:
+            turns.append(own)
+        await self._note(broadcast_id, reply, turns)
 
-    async def _note(self, broadcast_id: str, reply: Reply, ended: TurnEnded) -> None:
-        now = self._shelf.broadcast(broadcast_id)
+    async def _note(self, broadcast_id: str, reply: Reply, turns: Sequence[TurnEnded]) -> None:
+        now, ended = self._shelf.broadcast(broadcast_id), turns[-1]
         if now.over or broadcast_id in self._ending:
             return
         agent = self._kernel.roster.get(reply.agent)
@@ -97,7 +107,7 @@ class Rounds:
         status: Status = _STATUS.get(ended.outcome, "lost" if gone else "errored")
         if status == "done" and not ended.reply.strip():
             status = "silent"
-        answer = answered(reply, ended, "lost" if gone and status != "done" else status)
+        answer = answered(reply, turns, "lost" if gone and status != "done" else status)
         await self._shelf.store(self._shelf.draft("member_result", broadcast_id, replies={reply.label: answer}))
 
     async def end(self, broadcast: Broadcast, how: str, winner: str = "", *, losers: str = "") -> Broadcast:
@@ -167,15 +177,15 @@ class Rounds:
             return []
 
 
-def answered(reply: Reply, ended: TurnEnded, status: Status) -> Reply:
-    """Return the reply with what the turn brought."""
-    used: dict[str, Any] = {}
-    if ended.usage:
-        u = ended.usage
-        used = {"tokens_in": u.input + u.cache_read + u.cache_write, "tokens_out": u.output}
+def answered(reply: Reply, turns: Sequence[TurnEnded], status: Status) -> Reply:
+    """Return the reply with the words of the last of its turns, and what all of them took."""
+    costs = [turn.cost_usd for turn in turns if turn.cost_usd is not None]
+    used = [turn.usage for turn in turns if turn.usage]
+    reason = turns[-1].reason or ("" if status in ("done", "silent") else f"its turn was {turns[-1].outcome}")
     return msgspec.structs.replace(
-        reply, status=status, text=ended.reply, reason=ended.reason, turn_ms=round(ended.seconds * 1000),
-        cost_usd=ended.cost_usd, order=NEXT, **used,
+        reply, status=status, text=turns[-1].reply, reason=reason, order=NEXT,
+        turn_ms=round(sum(turn.seconds for turn in turns) * 1000), cost_usd=sum(costs) if costs else None,
+        tokens_in=sum(u.input + u.cache_read + u.cache_write for u in used), tokens_out=sum(u.output for u in used),
     )  # fmt: skip
 
 

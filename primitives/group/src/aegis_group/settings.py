@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, model_validator
 
 from aegis import Settings
 
@@ -27,3 +29,13 @@ class GroupSettings(Settings):
 
     defaults: Defaults = Defaults()
     presets: dict[str, Preset] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _overlaid(cls, section: Any) -> Any:
+        """Take what a file `.aegis/groups/<name>.yaml` says as the preset of that name."""
+        if not isinstance(section, dict):
+            return section
+        files = {k: v for k, v in section.items() if isinstance(v, dict) and "profiles" in v}
+        rest = {k: v for k, v in section.items() if k not in files}
+        return rest | {"presets": {**(section.get("presets") or {}), **files}} if files else section

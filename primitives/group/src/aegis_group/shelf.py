@@ -25,7 +25,8 @@ class Shelf:
         self._kernel, self._book = kernel, kernel.ledger.book("group")
         self.groups: dict[str, Group] = {}
         self.open: dict[str, Broadcast] = {}
-        self.newest: dict[str, str] = {}  # group → its newest broadcast
+        self.newest: dict[str, str] = {}  # group, or group and who asked → the newest broadcast
+        self.closing: set[str] = set()  # agents that are to be closed, and may not be yet
         self.changed: list[Callable[[Broadcast], None]] = []
         self._live = False
 
@@ -37,13 +38,15 @@ class Shelf:
     def _begin(self, snapshot: Any) -> None:
         self.groups = {g["id"]: msgspec.convert(g, Group) for g in snapshot["groups"]}
         self.open = {b["id"]: msgspec.convert(b, Broadcast) for b in snapshot["open"]}
-        self.newest = snapshot["newest"]
+        self.newest, self.closing = snapshot["newest"], set(snapshot.get("closing", ()))
 
     def _state(self) -> Any:
-        return {"groups": list(self.groups.values()), "open": list(self.open.values()), "newest": self.newest}
+        state = {"groups": list(self.groups.values()), "open": list(self.open.values()), "newest": self.newest}
+        return {**state, "closing": sorted(self.closing)}
 
     def _apply(self, record: Record) -> None:
         key, data = record.key, record.data
+        self.closing.update(data.get("closing", ()))
         match record.kind:
             case "created":
                 self.groups[key] = msgspec.convert(data, Group)
@@ -57,10 +60,10 @@ class Shelf:
                 self.groups[key] = msgspec.structs.replace(group, name=data["name"])
             case "dissolved":
                 self.groups.pop(key, None)
-                self.newest.pop(key, None)
+                self.newest = {asked: x for asked, x in self.newest.items() if asked.split(" ")[0] != key}
             case "broadcast_started":
-                self.open[key] = msgspec.convert(data, Broadcast)
-                self.newest[self.open[key].group] = key
+                self.open[key] = new = msgspec.convert(data, Broadcast)
+                self.newest[new.group] = self.newest[f"{new.group} {new.by}"] = key
             case "member_result" | "broadcast_completed" if old := self.open.get(key):
                 now = self.open[key] = old.changed(data)
                 if now.over:
@@ -91,6 +94,14 @@ class Shelf:
     def of(self, agent_id: str) -> list[Group]:
         """Return the groups the agent is a member of."""
         return [g for g in self.groups.values() if any(m.agent == agent_id for m in g.members.values())]
+
+    def newest_of(self, group: Group, by: str) -> str:
+        """Return the id of the newest question to the group, of the newest by this address if there is one."""
+        return self.newest.get(f"{group.id} {by}") or self.newest.get(group.id, "")
+
+    def known(self, broadcast_id: str) -> bool:
+        """Return whether there was a broadcast of this id."""
+        return bool(self._book.find(broadcast_id))
 
     def broadcast(self, broadcast_id: str) -> Broadcast:
         """Return the broadcast, however long ago it ended; raises `NotFound`."""

@@ -71,6 +71,10 @@ class Broadcast(msgspec.Struct, frozen=True, omit_defaults=True):
     trace: str = ""
     hops: int = 0
 
+    def __str__(self) -> str:
+        asks = (self.fields.get("objective", "").strip().splitlines() or [""])[0][:80]
+        return f"{asks} · {len(self.arrived)} of {len(self.replies)} answered, until {self.deadline}"
+
     @property
     def open(self) -> list[Reply]:
         """The members that have not answered."""
@@ -89,6 +93,9 @@ class Broadcast(msgspec.Struct, frozen=True, omit_defaults=True):
     def changed(self, data: Mapping[str, Any]) -> Broadcast:
         """Return it as a record's data says that it is now."""
         plain, data = msgspec.to_builtins(self), msgspec.to_builtins(dict(data))
+        if data.get("over"):  # an answer that came while the end was being stored is one
+            late = {reply.label for reply in self.open}
+            data["replies"] = {k: v for k, v in data.get("replies", {}).items() if k in late}
         for reply in data.get("replies", {}).values():
             if reply.get("order") == NEXT:  # its place is known only now: answers are stored side by side
                 reply["order"] = 1 + sum(1 for other in self.replies.values() if other.order)
