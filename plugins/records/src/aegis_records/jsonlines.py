@@ -39,6 +39,14 @@ class Appender:
         while self._waiting or self._writing:
             await self._flushed.wait()
 
+    async def serve(self) -> None:
+        """Write what is added until cancelled, and then what is left."""
+        try:
+            await self.run()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.write()
+
     async def run(self) -> None:
         """Write what is added until cancelled; `write` then takes what is left."""
         while True:

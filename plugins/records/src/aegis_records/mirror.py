@@ -30,6 +30,10 @@ class Mirror:
         self._handles: dict[str, str] = {}
         kernel.ledger.on_commit(self._committed)
 
+    async def run(self) -> None:
+        """Write until cancelled, and then what is left."""
+        await self._appender.serve()
+
     @verb("ledger export", callers=PEOPLE)
     async def export(self, caller: Caller) -> str:
         """Write the JSON lines of every book anew from the ledger."""

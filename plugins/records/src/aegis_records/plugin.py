@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aegis import hookimpl
 
 if TYPE_CHECKING:
-    from aegis import Interceptor, Kernel, Service
+    from aegis import Interceptor, Kernel, Primitive, Service
 
 
 @hookimpl
@@ -19,12 +19,18 @@ def aegis_interceptors(kernel: Kernel) -> list[Interceptor]:
 
 
 @hookimpl
+def aegis_primitives(kernel: Kernel) -> list[Primitive]:
+    """Mirror the ledger, from before the first primitive puts in order what the last kernel left."""
+    from aegis_records.jsonlines import Appender  # noqa: PLC0415 - the same
+    from aegis_records.mirror import Mirror  # noqa: PLC0415
+
+    return [Mirror(kernel, Appender(kernel.project.state, kernel.bus.report))]
+
+
+@hookimpl
 def aegis_frontends(kernel: Kernel) -> list[Service]:
     """Write down what happens, from before the first agent speaks until after the last."""
     from aegis_records.jsonlines import Appender  # noqa: PLC0415 - the same
-    from aegis_records.mirror import Mirror  # noqa: PLC0415
     from aegis_records.transcripts import Transcripts  # noqa: PLC0415
 
-    appender = Appender(kernel.project.state, kernel.bus.report)
-    kernel.verbs.add("records", Mirror(kernel, appender))
-    return [Transcripts(kernel, appender)]
+    return [Transcripts(kernel, Appender(kernel.project.state, kernel.bus.report))]

@@ -1,0 +1,126 @@
+"""Terminals of a real kernel: shared from the shell, sat down at, killed in the middle of a run."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+AEGIS = str(Path(sys.executable).with_name("aegis"))
+PATIENCE = 30
+SECRET = "ghp_" + "x9Y8z7W6" * 5
+
+
+def marked(house) -> list[psutil.Process]:
+    """Return the processes that live in this house's home, the kernel and whoever asks it left out."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+            ours = environment.get("HOME") == house.environment["HOME"] and "AEGIS_TERM" in environment
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def begin(house, command: str, mark: str) -> subprocess.Popen:
+    """Have a command begin that does not end; it makes the file `mark` once it runs."""
+    caller = house.start("term", "run", "build", f"touch {mark}; {command}")
+    house.eventually((house.root / mark).exists, f"the beginning of {command!r}")
+    return caller
+
+
+def test_a_terminal_from_the_shell(house):
+    with house.serving():
+        assert house.says("term", "spawn", "build").startswith(f"build: /bin/bash in {house.root} (pid ")
+        assert re.fullmatch(r"one\n\[0\] exit 0 · \d\.\d\ds", house.says("term", "run", "build", "echo one"))
+        assert house.json("term", "run", "build", "(exit 3)")["exit"] == 3
+        assert [run["seq"] for run in house.json("term", "read", "build")] == [0, 1]
+        assert "one" in house.says("term", "tail", "build")
+        assert house.refuses("term", "run", "buidl", "true", code=4).startswith("there is no terminal 'buidl'")
+        assert house.says("term", "close", "build") == "done"
+        assert marked(house) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what is left is seen in /proc")
+def test_a_kernel_killed_in_a_run_leaves_no_shell_and_the_run_is_said_to_be_killed(house):
+    with house.start("serve") as server:
+        house.wait_for_line(server, "aegis runs in")
+        house.run("term", "spawn", "build")
+        house.run("term", "run", "build", f"echo {SECRET}")
+        with begin(house, f"nohup setsid sleep 600 & echo {SECRET}; sleep 600", "begun") as caller:
+            assert len(marked(house)) >= 3
+            server.kill()
+            caller.wait(PATIENCE)
+    house.eventually(lambda: not any("bash" in p.name() for p in marked(house)), "the end of the shell")
+    with house.serving():
+        assert marked(house) == [], "what had cut itself loose is gone with the next start"
+        first, killed = house.json("term", "read", "build")
+        assert (first["seq"], first["exit"], first["killed_by_restart"]) == (0, 0, False)
+        assert (killed["seq"], killed["exit"], killed["killed_by_restart"]) == (1, None, True)
+        assert "the terminal 'build' is closed: aegis stopped" in house.refuses("term", "run", "build", "true", code=3)
+        house.run("term", "spawn", "build")
+        assert house.json("term", "run", "build", "true")["seq"] == 2
+        lines = (house.root / ".aegis/state/terminals/build/ledger.jsonl").read_text()
+        assert [word in lines for word in ('"killed_by_restart":true', '"terminal":"build"')] == [True, True]
+    kept = b"".join(f.read_bytes() for f in (house.root / ".aegis").rglob("*") if f.is_file())
+    assert b"[redacted]" in kept
+    assert SECRET.encode() not in kept
+    assert SECRET[8:].encode() not in kept
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_quitting_in_a_run_leaves_nothing(house, shell, record_property):
+    if not any((os.access(f"{d}/{shell}", os.X_OK)) for d in os.environ["PATH"].split(os.pathsep)):
+        pytest.skip(f"{shell} is not installed")
+    with house.start("serve") as server:
+        house.wait_for_line(server, "aegis runs in")
+        for name in ("build", "other", "third"):
+            house.run("term", "spawn", name, "--shell", shell)
+        with begin(house, "trap '' HUP TERM INT; sleep 600", "begun") as caller:
+            record_property("seconds", round(house.end(server, signal.SIGTERM), 2))
+            assert server.returncode == 0
+            caller.wait(PATIENCE)
+    assert marked(house) == []
+
+
+def test_attach_typed_in_a_terminal_attaches(house):
+    with house.serving():
+        house.run("term", "spawn", "build")
+        house.run("term", "run", "build", "PS1='here> '; clear")
+        master, slave = pty.openpty()
+        person = subprocess.Popen(
+            [AEGIS, "term", "attach", "build"], cwd=house.root, env=house.environment, stdin=slave, stdout=slave,
+            stderr=slave, start_new_session=True,
+        )  # fmt: skip
+        os.close(slave)
+
+        def sees(words: str) -> None:
+            seen, until = "", time.monotonic() + PATIENCE
+            while words not in seen:
+                assert time.monotonic() < until, f"{words!r} is not in {seen!r}"
+                if select.select([master], [], [], 0.1)[0]:
+                    seen += os.read(master, 65_536).decode(errors="replace")
+
+        try:
+            sees("here>")
+            os.write(master, b"echo $((40 + 2))\r")
+            sees("42")
+            os.write(master, b"\x1d")
+            sees("left build; it goes on")
+            assert person.wait(PATIENCE) == 0
+        finally:
+            person.kill()
+            person.wait()
+            os.close(master)
+        assert house.says("term", "attach", "build").startswith("this needs a terminal of your own; there, type `")
+        assert house.json("term", "attach", "build")["argv"][-1] == "build"
