@@ -10,6 +10,7 @@ from aegis_terminal.secrets import Secrets
 from aegis_terminal.text import plain
 
 _RAW = 65_536  # bytes of each that are looked at: colours are no text
+_SHORT = 4_096  # bytes
 _TRACE = re.compile(rb"[^\r\n]*__aegis_\w+\r?\n\Z")  # `set -x` names the function that says that the command has ended
 _FILLED = re.compile(rb"(?:(?:\x1b\[[0-9;]*m)*[%#](?:\x1b\[[0-9;]*m)*)? {20,}\r ?\r?\Z")  # zsh's mark of a cut line
 
@@ -38,6 +39,11 @@ class Capture:
                 gone = len(self._tail.popleft())
                 self._size -= gone
                 self._dropped += gone
+
+    @property
+    def short(self) -> bool:
+        """True when it is made text in less time than a thread takes to begin."""
+        return not self._size and len(self._head) <= _SHORT
 
     def text(self, secrets: Secrets) -> str:
         """Return it as plain text without secrets; of a long one the beginning and the end. It may take a second."""

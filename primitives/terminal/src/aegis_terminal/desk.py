@@ -180,7 +180,10 @@ class Desk:
     async def _keep(self, key: str, secrets: Secrets, job: Job) -> None:
         assert job.run
         took = trio.current_time() - job.started
-        text = await trio.to_thread.run_sync(job.capture.text, secrets) if job.begun else ""
+        text = ""
+        if job.begun:
+            said = job.capture
+            text = said.text(secrets) if said.short else await trio.to_thread.run_sync(said.text, secrets)
         job.run = msgspec.structs.replace(
             job.run, finished_at=moment(self._kernel.clock.now()), duration_s=round(took, 3), exit=job.code,
             stdout=text, stderr=job.trouble, timed_out=not job.over.is_set() and not job.trouble,
