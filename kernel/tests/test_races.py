@@ -17,6 +17,7 @@ from aegis.driver import Decision, PermissionRequest
 from aegis.envelope import Receipt
 from aegis.errors import AegisError, LaunchError, SessionGone
 from aegis.events import Text, TurnEnded
+from aegis.ledger import Record
 from aegis.mail import MAX_HOPS
 from aegis.testing.clock import TestClock
 from aegis.testing.plugin import Opened
@@ -110,6 +111,48 @@ async def test_an_agent_revived_at_the_moment_it_fails_does_not_get_what_was_bur
     assert (await kernel.post.wait_turn(again.id)).reply == "echo: again"
     await kernel.roster.close(ann)
     assert driver.open_now == 0
+
+
+async def test_a_letter_stored_at_the_moment_the_others_are_buried_is_told_of_once(
+    kernel: Kernel, driver: FakeDriver
+) -> None:
+    driver.behave = work
+    ann = await kernel.roster.spawn("fake", "ann")
+    await say(kernel, ann, "work")
+    await settled()
+
+    def buried(records: list[Record]) -> None:
+        if records[0].kind == "accepted" and not ann.mailbox.closed:
+            ann.mailbox.closed = "enough"
+            kernel.base.start_soon(kernel.post.bury, kernel.post.letters(ann.id)[1:], "enough")
+
+    kernel.ledger.on_commit(buried)
+    receipt = await say(kernel, ann, "late")
+    assert (receipt.state, kernel.post.receipt(receipt.id).state) == ("dead", "dead")
+    await settled()
+    assert news_for(kernel, SAM) == [f"Your message {receipt.id} to ann: not delivered: enough"]
+
+
+async def test_a_plugin_that_does_not_let_go_of_a_closed_agent_does_not_hold_up_the_end(
+    kernel_with: Opened, driver: FakeDriver, autojump: TestClock
+) -> None:
+    class Mourner:
+        name = "mourner"
+
+        def __init__(self) -> None:
+            self.heard = trio.Event()
+
+        async def agent_closed(self, agent_id: str) -> None:
+            self.heard.set()
+            await trio.sleep_forever()
+
+    mourner = Mourner()
+    async with kernel_with(fake=Plugin(drivers=[driver], interceptors=[mourner])) as kernel:
+        ann = await kernel.roster.spawn("fake", "ann")
+        kernel.base.start_soon(kernel.roster.close, ann)
+        await mourner.heard.wait()
+        leaving = trio.current_time()
+    assert trio.current_time() - leaving < 2
 
 
 async def test_an_interrupt_that_comes_late_spares_the_next_turn(kernel_with: Opened, driver: FakeDriver) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
-import trio
 
 from aegis.bus import Bus
 from aegis.clock import Clock, new_id, stamp
@@ -32,7 +31,6 @@ class Post:
         self._boxes: dict[str, Mailbox] = {}
         self._letters: dict[str, Letter] = {}
         self._storing: set[str] = set()
-        self._waiters: dict[str, list[trio.Event]] = {}
         self._live = False
 
     def mailbox(self, address: str) -> Mailbox:
@@ -106,8 +104,7 @@ class Post:
     def _done(self, letter: Letter) -> None:
         self._forget(letter)
         self._letters.pop(letter.envelope.id, None)
-        for event in self._waiters.pop(letter.envelope.id, ()):
-            event.set()
+        letter.over.set()
 
     def envelope(self, sender: str, recipient: str, body: str, **more: Any) -> Envelope:
         """Return a fresh envelope, sent now; its trace begins with itself unless one is given."""
@@ -163,9 +160,8 @@ class Post:
 
     async def wait_turn(self, envelope_id: str) -> TurnEnded:
         """Wait for the turn that carried this envelope and return how it ended; a dead letter counts as failed."""
-        if envelope_id in self._letters:
-            self._waiters.setdefault(envelope_id, []).append(event := trio.Event())
-            await event.wait()
+        if letter := self._letters.get(envelope_id):
+            await letter.over.wait()
         receipt = self.receipt(envelope_id)
         if receipt.state == "dead":
             return TurnEnded("failed", reason=f"dead letter: {receipt.reason}")
@@ -187,6 +183,9 @@ class Post:
 
     async def bury(self, letters: Sequence[Letter], reason: str, *together: Draft) -> None:
         """Make dead letters of these and tell their senders, in one append with what is stored together with that."""
+        letters = [x for x in letters if not x.buried]  # of two who bury a letter the second only waits for the first
+        for letter in letters:
+            letter.buried = True
         news = self._to_senders(letters, f"not delivered: {reason}")
         await self._note("dead", letters, *together, *news, reason=reason)
 
@@ -197,8 +196,7 @@ class Post:
     async def _note(self, kind: str, letters: Sequence[Letter], *together: Draft, **data: str) -> None:
         drafts = [self._book.draft(kind, x.envelope.id, recipient=x.envelope.recipient, **data) for x in letters]
         try:
-            if drafts or together:
-                await self._ledger.append(*together, *drafts)
+            await self._ledger.append(*together, *drafts)
         except LedgerError:
             for letter in letters if kind != "injected" else ():
                 self._done(letter)  # nobody waits for what cannot be known; a restart reads what is stored

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
@@ -19,6 +19,8 @@ class Letter:
     state: State = "accepted"
     turn: str = ""
     position: int = 0
+    buried: bool = False
+    over: trio.Event = field(default_factory=trio.Event)
 
 
 class Mailbox:

@@ -19,6 +19,7 @@ from aegis.clock import new_id, stamp
 from aegis.errors import LaunchError, LedgerError, NotFound, Refused, listed, nearest
 from aegis.events import Fault
 from aegis.ledger import Record
+from aegis.patience import patiently
 from aegis.processes import sweep
 
 if TYPE_CHECKING:
@@ -161,19 +162,22 @@ class Roster:
             raise LedgerError(f"{agent.handle} is closed, but not on disk: it will be back after a restart")
 
     async def _close(self, agent: Agent, reason: str) -> None:
-        with trio.CancelScope(shield=True):
-            try:
+        try:
+            with trio.CancelScope(shield=True):
                 await self._kernel.supervisor.stop(f"agent:{agent.id}")
                 closed = self._book.draft("closed", agent.id, reason=reason, handle=agent.handle)
                 await self._kernel.post.bury(self._kernel.post.letters(agent.id), reason, closed)
-            except LedgerError as error:
-                self._kernel.bus.report(Fault(f"agent:{agent.handle}", str(error)))
+        except LedgerError as error:
+            self._kernel.bus.report(Fault(f"agent:{agent.handle}", str(error)))
+        finally:
+            self._agents.pop(agent.id, None)
+            agent.show("closed", reason)
+            self._kernel.post.retain({*self._agents, *self._open})
+            shutil.rmtree(self._kernel.project.state / "seats" / agent.id, ignore_errors=True)
+            try:
+                async with patiently():
+                    await self._kernel.interceptors.tell("agent_closed", agent.id)
             finally:
-                self._agents.pop(agent.id, None)
-                agent.show("closed", reason)
-                await self._kernel.interceptors.tell("agent_closed", agent.id)
-                self._kernel.post.retain({*self._agents, *self._open})
-                shutil.rmtree(self._kernel.project.state / "seats" / agent.id, ignore_errors=True)
                 self._closing.pop(agent.id).set()
 
     async def leave(self) -> None:
