@@ -62,3 +62,13 @@ def folders() -> Iterator[tuple[str, Path]]:
 def members() -> list[Member]:
     """Return every member, the kernel first."""
     return [Member(folder, room) for room, folder in folders() if (folder / "pyproject.toml").exists()]
+
+
+def plugins() -> list[Member]:
+    """Return the members that come in by an entry point: all but the kernel and the libraries."""
+    return [m for m in members()[1:] if "entry-points" in m.toml["project"]]
+
+
+def libraries() -> list[Member]:
+    """Return the members without an entry point: they know nothing of aegis, and others may depend on them."""
+    return [m for m in members()[1:] if "entry-points" not in m.toml["project"]]

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import house
 import matrix
 import msgspec
 import trio
@@ -231,7 +232,7 @@ def between(text: str, mark: str, body: str) -> str:
 
 async def everything() -> dict[Path, str]:
     """Return every generated page, made by a kernel that has every member and no other plugin."""
-    plugins = {m.folder.name: import_module(f"{m.package}.plugin") for m in members()[1:]}
+    plugins = {m.folder.name: import_module(f"{m.package}.plugin") for m in house.plugins()}
     with tempfile.TemporaryDirectory() as folder:
         async with open_kernel(Path(folder), plugins=plugins, environment={}) as kernel:
             if broken := [p for p in kernel.plugins.report() if p.state == "failed"]:
@@ -259,7 +260,7 @@ def pages(
     yield REFERENCE / "README.md", page("Reference", index)
     readme = ROOT / "README.md"
     yield readme, between(readme.read_text(), "packages", package_table(members()))
-    for member in members()[1:]:
+    for member in house.plugins():
         text = (member.folder / "README.md").read_text()
         yield member.folder / "README.md", between(text, "verbs", verb_table(verbs, member.folder.name))
 

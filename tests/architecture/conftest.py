@@ -1,6 +1,6 @@
-"""Tests that ask for `member` run once for each; those that ask for `plugin`, once for each but the kernel."""
+"""Tests that ask for `member` run once for each; those that ask for `plugin`, once for each that has an entry point."""
 
-from house import members
+from house import members, plugins
 
 
 def pytest_generate_tests(metafunc):
@@ -8,4 +8,4 @@ def pytest_generate_tests(metafunc):
     if "member" in metafunc.fixturenames:
         metafunc.parametrize("member", members(), ids=lambda m: m.path)
     if "plugin" in metafunc.fixturenames:
-        metafunc.parametrize("plugin", members()[1:], ids=lambda m: m.path)
+        metafunc.parametrize("plugin", plugins(), ids=lambda m: m.path)

@@ -5,7 +5,7 @@ import subprocess
 import tomllib
 
 import pytest
-from house import ROOMS, ROOT, folders, members
+from house import ROOMS, ROOT, folders, libraries, members
 
 WORKSPACE = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TOP = {
@@ -71,9 +71,21 @@ def test_plugin_metadata(plugin):
     name = plugin.folder.name
     assert project["name"] == f"aegis-{name}"
     assert project["entry-points"]["aegis.plugins"] == {name: f"aegis_{name}.plugin"}
-    ours = [d for d in project["dependencies"] if d.startswith("aegis-")]
+    shared = {library.distribution for library in libraries()}
+    ours = [d for d in project["dependencies"] if d.startswith("aegis-") and d not in shared]
     shim = ["aegis-acp"] if name in ("gemini", "opencode") else []
-    assert ours == ["aegis-microkernel", *shim], "members depend on nothing of ours but the kernel"
+    assert ours == ["aegis-microkernel", *shim], "members depend on nothing of ours but the kernel and libraries"
+
+
+def test_a_library_depends_on_nothing_of_ours():
+    needs = {d for library in libraries() for d in library.toml["project"]["dependencies"]}
+    assert [d for d in needs if d.startswith("aegis")] == []
+
+
+def test_a_library_is_shared():
+    for library in libraries():
+        users = [m.path for m in members() if library.distribution in m.toml["project"]["dependencies"]]
+        assert len(users) > 1, f"{library.path} is used by {users}: what one member uses belongs to it"
 
 
 def test_the_readme_names_its_distribution(member):

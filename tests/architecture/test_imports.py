@@ -8,7 +8,7 @@ import tomllib
 from importlib.metadata import packages_distributions
 
 import pytest
-from house import ROOT, members
+from house import ROOT, libraries, members
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -51,6 +51,7 @@ def test_every_member_is_in_the_linters_lists():
     assert sorted(CONTRACTS["kernel-knows-no-member"]["forbidden_modules"]) == sorted(others)
     assert sorted(CONTRACTS["members-meet-in-the-kernel"]["modules"]) == sorted(others)
     assert sorted(CONTRACTS["kit-is-for-tests"]["source_modules"]) == sorted(set(others) - {"aegis_scripted"})
+    assert CONTRACTS["libraries-stand-alone"]["source_modules"] == [m.package for m in libraries()]
 
 
 @pytest.mark.parametrize(

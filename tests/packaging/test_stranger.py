@@ -23,7 +23,10 @@ agents:
 """
 
 
-NEEDED = "aegis-microkernel", "aegis-mcp", "aegis-cli", "aegis-repl", "aegis-inbox", "aegis-scripted", "acme-aegis-dice"
+NEEDED = (
+    "aegis-microkernel", "aegis-jsonrpc", "aegis-mcp", "aegis-cli", "aegis-repl", "aegis-inbox", "aegis-scripted",
+    "acme-aegis-dice",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

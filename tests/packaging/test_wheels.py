@@ -4,7 +4,7 @@ import json
 import zipfile
 
 import pytest
-from house import members
+from house import libraries, members, plugins
 
 pytestmark = pytest.mark.packaging
 
@@ -24,14 +24,25 @@ def test_the_kernel_alone(clean):
     assert seen == {"ours": ["aegis-microkernel"], "states": {}}
 
 
-@pytest.mark.parametrize("member", members()[1:], ids=lambda m: m.path)
+@pytest.mark.parametrize("library", libraries(), ids=lambda m: m.path)
+def test_a_library_needs_nothing_of_ours(clean, library):
+    environment = clean(library.distribution)
+    for module in library.modules():
+        name = ".".join(module.relative_to(library.source.parent).with_suffix("").parts).removesuffix(".__init__")
+        environment.run("python", "-c", f"import {name}")
+
+
+@pytest.mark.parametrize("member", plugins(), ids=lambda m: m.path)
 def test_a_member_and_the_kernel(clean, member):
-    needs = set(member.toml["project"]["dependencies"])
-    together = [member, *(m for m in members()[1:] if m.distribution in needs)]  # the shims of ACP stand on its driver
+    together = [member]
+    for one in together:  # the shims of ACP stand on its driver, and that on a library
+        needs = set(one.toml["project"]["dependencies"])
+        together += [m for m in members()[1:] if m.distribution in needs and m not in together]
     environment = clean("aegis-microkernel", *(m.distribution for m in together))
     seen = json.loads(environment.run("python", "-c", LOADED))
     assert seen["ours"] == sorted(["aegis-microkernel", *(m.distribution for m in together)])
-    assert seen["states"] == {m.folder.name: ["loaded", "", m.distribution] for m in together}
+    offered = [m for m in together if m not in libraries()]
+    assert seen["states"] == {m.folder.name: ["loaded", "", m.distribution] for m in offered}
 
 
 def test_the_root_is_a_list_and_no_code(wheel):

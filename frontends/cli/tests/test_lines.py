@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 import trio
 
-from aegis.rpc import RpcError
 from aegis_cli.lines import line_reader, line_writer
+from aegis_jsonrpc.connection import RpcError
 
 
 async def test_lines_are_whole_however_they_arrive() -> None:

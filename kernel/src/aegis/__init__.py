@@ -17,7 +17,7 @@ _HOMES = {
     "errors": "AegisError Busy ConfigError LaunchError LedgerError NotFound Refused SessionGone",
     "frontend": "Client Console Service", "hookspecs": "hookimpl", "interceptors": "Interceptor",
     "primitive": "Primitive", "processes": "Command Process",
-    "reducer": "Answer Reducer", "verbs": "Completes report verb",
+    "reducer": "Answer Reducer", "turn": "Reply", "verbs": "Completes report verb",
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

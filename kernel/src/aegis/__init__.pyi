@@ -31,6 +31,7 @@ from aegis.processes import Command as Command
 from aegis.processes import Process as Process
 from aegis.reducer import Answer as Answer
 from aegis.reducer import Reducer as Reducer
+from aegis.turn import Reply as Reply
 from aegis.verbs import Completes as Completes
 from aegis.verbs import report as report
 from aegis.verbs import verb as verb

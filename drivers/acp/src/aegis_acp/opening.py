@@ -7,13 +7,13 @@ from typing import Any
 from aegis import LaunchError, Refused, Seat, SessionGone, __version__
 from aegis.errors import listed
 from aegis.events import Notice, SessionStarted
-from aegis.rpc import NO_METHOD, RpcError
 from aegis_acp import v1
 from aegis_acp.past import Past
 from aegis_acp.profile import AcpProfile
 from aegis_acp.session import AcpSession
 from aegis_acp.translate import reason_of
 from aegis_acp.values import items, mapping, text
+from aegis_jsonrpc.connection import NO_METHOD, RpcError
 
 _SIGN_IN = -32000  # the protocol's code for an agent that wants an account first
 

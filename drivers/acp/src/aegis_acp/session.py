@@ -11,12 +11,12 @@ import trio
 
 from aegis import LaunchError, Process, Seat
 from aegis.events import Event, SessionStarted, TurnEnded, Unknown
-from aegis.rpc import CLOSED, NO_METHOD, Connection, RpcError
 from aegis_acp import v1, wire
 from aegis_acp.past import Past
 from aegis_acp.questions import Questions
 from aegis_acp.translate import HISTORY, Translator, reason_of
 from aegis_acp.values import mapping
+from aegis_jsonrpc.connection import CLOSED, NO_METHOD, Connection, RpcError
 
 INVALID = -32602
 _START = 60.0  # seconds to answer a request that opens the session

@@ -17,11 +17,11 @@ import trio
 from aegis.callers import Caller
 from aegis.errors import AegisError
 from aegis.processes import Command
-from aegis.rpc import INVALID, NO_METHOD, Connection, RpcError
 from aegis.verbs import plain, progress
 from aegis_cli.door import socket_of
 from aegis_cli.lines import line_reader, line_writer
 from aegis_cli.local import LocalClient
+from aegis_jsonrpc.connection import INVALID, NO_METHOD, Connection, RpcError
 
 if TYPE_CHECKING:
     from aegis.app import Kernel

@@ -7,7 +7,7 @@ from contextlib import suppress
 import trio
 
 from aegis.patience import send_whole
-from aegis.rpc import CLOSED, Reader, RpcError, Writer
+from aegis_jsonrpc.connection import CLOSED, Reader, RpcError, Writer
 
 
 def line_reader(stream: trio.abc.ReceiveStream) -> Reader:

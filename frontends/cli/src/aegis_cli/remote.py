@@ -11,8 +11,8 @@ import trio
 from aegis.bus import Batch, Bus
 from aegis.errors import AegisError, Busy, ConfigError, LaunchError, LedgerError, NotFound, Refused
 from aegis.events import decode
-from aegis.rpc import Connection, RpcError
 from aegis_cli.lines import line_reader, line_writer
+from aegis_jsonrpc.connection import Connection, RpcError
 
 _ERRORS: dict[str, type[AegisError]] = {
     cls.__name__: cls for cls in (AegisError, ConfigError, Refused, NotFound, LaunchError, LedgerError, Busy)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from aegis import Envelope
+from aegis import Envelope, Reply
 from aegis.events import Event, Text, ToolCall, ToolResult, TurnEnded, TurnStarted
-from aegis.turn import Reply
 
 _LONGEST_RESULT = 200
 

@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 over newline-delimited JSON: the control socket's and ACP's common tongue."""
+"""One end of a JSON-RPC 2.0 connection over newline-delimited JSON."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 import msgspec
 import trio
 
-from aegis.errors import AegisError
-
 Handler = Callable[[str, Any], Awaitable[Any]]
 Writer = Callable[[bytes], Awaitable[None]]
 Reader = Callable[[], Awaitable[list[bytes]]]
@@ -18,7 +16,7 @@ INVALID, NO_METHOD, INTERNAL, CLOSED = -32600, -32601, -32603, -32000
 _HUNG_UP: dict[str, Any] = {"error": {"code": CLOSED, "message": "the connection is closed"}}
 
 
-class RpcError(AegisError):
+class RpcError(Exception):
     """The other side answered with an error."""
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
@@ -99,7 +97,7 @@ class Connection:
         elif isinstance(method, str):
             try:
                 await self._handle(method, params)
-            except Exception:  # nobody waits for an answer, and the connection goes on
+            except Exception:  # noqa: BLE001 - nobody waits for an answer, and the connection goes on
                 self._stray(line)
         elif slot := self._pending.get(number):
             slot[1].append(message)
@@ -112,7 +110,7 @@ class Connection:
                 answer = {"result": await self._handle(method, params)}
             except RpcError as error:
                 answer = {"error": {"code": error.code, "message": str(error), "data": error.data}}
-            except Exception as error:  # a handler's fault is the peer's answer, not the connection's end
+            except Exception as error:  # noqa: BLE001 - a handler's fault is the peer's answer, not the connection's end
                 words, kind = str(error) or repr(error), type(error).__name__
                 answer = {"error": {"code": INTERNAL, "message": words, "data": kind}}
         self._serving.pop(str(number), None)

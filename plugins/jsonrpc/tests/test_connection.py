@@ -10,8 +10,11 @@ import msgspec
 import pytest
 import trio
 
-from aegis.errors import Refused
-from aegis.rpc import CLOSED, INTERNAL, Connection, RpcError
+from aegis_jsonrpc.connection import CLOSED, INTERNAL, Connection, RpcError
+
+
+class Refused(Exception):
+    """What a handler may raise."""
 
 
 class Side:
