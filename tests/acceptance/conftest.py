@@ -47,7 +47,11 @@ class House:
 
     def json(self, *words: str) -> object:
         """Return the value a command prints with --json."""
-        answer = json.loads(self.says("--json", *words))
+        return self.json_of(*words)
+
+    def json_of(self, *words: str, code: int = 0) -> object:
+        """Return the value a command prints with --json, having ended with this exit code."""
+        answer = json.loads(self.run("--json", *words, code=code).stdout)
         assert (answer["v"], answer["ok"]) == (1, True)
         return answer["value"]
 

@@ -45,4 +45,20 @@ def test_a_profile_is_looked_for_by_its_own_command(house):
     (house.root / ".aegis.yaml").write_text("agents:\n  a: {provider: acp, command: [sh, -c, exit]}\n")
     assert "✓ nothing is broken" in house.run("doctor").stdout
     (house.root / ".aegis.yaml").write_text("agents:\n  a: {provider: acp, command: [no-such-agent]}\n")
-    assert "✗ the profile 'a' needs no-such-agent, which is not found" in house.run("doctor", code=1).stdout
+    problems = house.json_of("doctor", code=1)["problems"]
+    assert problems == ["the profile 'a' needs no-such-agent, which is not found."]
+
+
+def test_a_profile_of_which_no_agent_could_be_started_says_why(house):
+    (house.root / ".aegis.yaml").write_text(
+        "agents:\n  a: {provider: acp}\n  b: {provider: acp, command: [sh], permission: read}\n"
+        "  c: {provider: gemini-cli}\n"
+    )
+    house.environment["PATH"] = "/bin"  # where no agent is
+    assert house.json_of("doctor", code=1)["problems"] == [
+        "the profile 'a' cannot be used: an agent with `provider: acp` needs `command: [...]`: how it is started, "
+        "ACP on its pipes",
+        "the profile 'b' cannot be used: nothing holds this agent to the permission 'read': name its own mode for it "
+        "(`mode_map: {read: ...}`), or say `asks: true` if it asks before everything that changes something",
+        "the profile 'c' needs gemini, which is not found. install Gemini CLI: npm install -g @google/gemini-cli",
+    ]

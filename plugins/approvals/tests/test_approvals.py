@@ -106,6 +106,16 @@ async def test_the_question_and_its_end_are_seen_and_kept(kernel, asking):
             sheet = await call(kernel, "show", request="1")
             assert (sheet.outcome, sheet.asked.input) == ("open", {"command": "rm -rf build"})
             assert sheet.always == "allow calm-codd Bash 'rm -rf build'"
+            assert str(sheet).splitlines() == [
+                "1: rm -rf build",
+                "agent    calm-codd",
+                "tool     Bash",
+                "kind     execute",
+                f"since    {sheet.asked.since}",
+                "outcome  open",
+                "always   allow calm-codd Bash 'rm -rf build'",
+                "input    command: rm -rf build",
+            ]
             await call(kernel, "allow", request="1", reason="fine")
         events = [e for batch in news.take() for e in batch.events]
     assert [type(e) for e in events if isinstance(e, PermissionAsked | PermissionAnswered)] == [

@@ -47,13 +47,13 @@ class AcpDriver:
         self._now = now
 
     def command(self, seat: Seat, profile: Any) -> Command:
-        """Return how the seat's agent is started; raises `Refused` when that is not known."""
-        if not profile.command:
-            raise Refused("an agent with `provider: acp` needs `command: [...]`: how it is started, ACP on its pipes")
+        """Return how the seat's agent is started."""
         return Command([*profile.command, *profile.args], dict(seat.env), seat.cwd)
 
     def check(self, profile: Any) -> None:
-        """Raise `Refused` when the agent cannot be held to the profile's permission."""
+        """Raise `Refused` when it is not known how the agent is started, or what holds it to the permission."""
+        if not profile.command:
+            raise Refused("an agent with `provider: acp` needs `command: [...]`: how it is started, ACP on its pipes")
         permission = profile.permission
         if permission in ("read", "write") and not (self.asks or profile.asks or permission in profile.mode_map):
             raise Refused(

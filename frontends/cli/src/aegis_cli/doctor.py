@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aegis
-from aegis import AegisError, ConfigError
+from aegis import AegisError, ConfigError, Profile, Refused
 from aegis.config import Config
 from aegis.plugins import Found, Plugins
 from aegis.project import FILE, Project
@@ -113,15 +113,28 @@ def _configuration(project: Project, found: Plugins, problems: list[str]) -> tup
         return rows, str(error)
     plugins = {row.name for row in found.report()}
     problems += slips(project, config.profiles, plugins, installed_index().load()["names"])
-    missing = {row["provider"]: row["hint"] for row in rows if not row["found"]}
+    hints = {row["provider"]: row["hint"] for row in rows if not row["found"]}
+    hints |= {alias: hints[driver.name] for alias, driver in aliases.items() if driver.name in hints}
     for name, profile in config.profiles.items():
-        command = getattr(profile, "command", None)  # which may be another than the one its provider is looked for by
-        there = shutil.which(command[0]) if command else profile.provider not in missing
-        if not there:
-            needed, hint = command[0] if command else profile.provider, missing.get(profile.provider, "")
-            problems.append(f"the profile {name!r} needs {needed}, which is not found. {hint}".strip())
+        problems += _wants(name, profile, (drivers | aliases)[profile.provider], hints)
     profiles = f"profiles: {', '.join(config.profiles)}" if config.profiles else "no profiles of your own"
     return rows, f"ok ({profiles})" if (project.root / FILE).exists() else f"no {FILE}; every provider is a profile"
+
+
+def _wants(name: str, profile: Profile, driver: Any, hints: dict[str, str]) -> list[str]:
+    """Return why no agent of the profile could be started, as far as that is known without starting one."""
+    try:
+        if check := getattr(driver, "check", None):
+            check(profile)
+    except Refused as refusal:
+        return [f"the profile {name!r} cannot be used: {refusal}"]
+    command = getattr(profile, "command", None)  # which may be another than the one its provider is looked for by
+    if shutil.which(command[0]) if command else profile.provider not in hints:
+        return []
+    usual = not command or command == type(profile).model_fields["command"].get_default(call_default_factory=True)
+    hint = hints.get(profile.provider, "") if usual else ""
+    needed = command[0] if command else profile.provider
+    return [f"the profile {name!r} needs {needed}, which is not found. {hint}".strip()]
 
 
 def _provider(name: str, driver: Any) -> dict[str, Any]:

@@ -43,6 +43,17 @@ class Sheet(msgspec.Struct, frozen=True):
     at: str
     always: str
 
+    def __str__(self) -> str:
+        asked = self.asked
+        given = asked.input if isinstance(asked.input, dict) else {"text": asked.input}
+        facts = {
+            "agent": asked.agent, "tool": asked.tool, "kind": asked.kind, "since": asked.since, "outcome": self.outcome,
+            "reason": self.reason, "rule": self.rule, "who": self.who, "at": self.at, "always": self.always,
+            "files": "\n".join(asked.paths), "input": "\n".join(f"{name}: {value}" for name, value in given.items()),
+        }  # fmt: skip
+        lines = [f"{name:9}" + value.replace("\n", f"\n{'':9}") for name, value in facts.items() if value]
+        return "\n".join([f"{asked.id}: {asked.title}", *lines])
+
 
 class RuleRow(msgspec.Struct, frozen=True):
     """A rule in force."""
