@@ -26,9 +26,15 @@ def understood(body: dict[str, Any], path: str) -> dict[str, Any]:
         "model": where["model"],
         "system": "\n".join(part.get("text", "") for part in system),
         "messages": [_message(content) for content in body.get("contents", [])],
+        "context": [found[0] for content in body.get("contents", []) for found in _put_in(content)],
         "tools": tools,
         "aside": where["what"] != "streamGenerateContent" or not tools,
+        "streamed": where["what"] == "streamGenerateContent",
     }
+
+
+def _put_in(content: dict[str, Any]) -> list[re.Match[str]]:
+    return [found for part in content.get("parts", []) for found in _CONTEXT.finditer(part.get("text", ""))]
 
 
 def _message(content: dict[str, Any]) -> dict[str, Any]:
@@ -47,10 +53,13 @@ def _block(part: dict[str, Any]) -> dict[str, Any]:
 def pieces(blocks: list[dict[str, Any]], usage: dict[str, int], stop: str, model: str, number: str) -> list[bytes]:
     """Return the answer in pieces: one for each block, and the end."""
     told = [_chunk(model, number, {"content": {"role": "model", "parts": [_part(b)]}, "index": 0}) for b in blocks]
-    tokens = {"promptTokenCount": usage["input_tokens"], "candidatesTokenCount": usage["output_tokens"]}
-    tokens["totalTokenCount"] = sum(tokens.values())
     last = {"content": {"role": "model", "parts": [{"text": ""}]}, "finishReason": _STOPS.get(stop, stop), "index": 0}
-    return [*told, _chunk(model, number, last, usageMetadata=tokens)]
+    return [*told, _chunk(model, number, last, usageMetadata=_tokens(usage))]
+
+
+def _tokens(usage: dict[str, int]) -> dict[str, int]:
+    tokens = {"promptTokenCount": usage["input_tokens"], "candidatesTokenCount": usage["output_tokens"]}
+    return tokens | {"totalTokenCount": sum(tokens.values()), "totalTokens": sum(tokens.values())}
 
 
 def _part(block: dict[str, Any]) -> dict[str, Any]:
@@ -64,6 +73,12 @@ def _part(block: dict[str, Any]) -> dict[str, Any]:
 def _chunk(model: str, number: str, candidate: dict[str, Any], **more: Any) -> bytes:
     chunk = {"candidates": [candidate], "modelVersion": model, "responseId": number}
     return f"data: {json.dumps(chunk | more)}\r\n\r\n".encode()
+
+
+def whole(blocks: list[dict[str, Any]], usage: dict[str, int], model: str, number: str) -> dict[str, Any]:
+    """Return the answer to a request that wants it at once."""
+    said = {"content": {"role": "model", "parts": [_part(b) for b in blocks]}, "finishReason": "STOP", "index": 0}
+    return {"candidates": [said], "modelVersion": model, "responseId": number, "usageMetadata": _tokens(usage)}
 
 
 def error(status: int, message: str) -> dict[str, Any]:

@@ -181,6 +181,8 @@ class Handler(BaseHTTPRequestHandler):
         if status := rule.get("error"):
             return self._reply(status, dialect.error(status, rule.get("message", "as the script wants")))
         blocks, usage, stop = spoken(rule, body)
+        if not body.get("streamed", True):
+            return self._reply(200, dialect.whole(blocks, usage, body["model"], f"msg_{next(self.server.numbers):06d}"))
         *told, end = dialect.pieces(blocks, usage, stop, body["model"], f"msg_{next(self.server.numbers):06d}")
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")

@@ -148,6 +148,18 @@ async def test_each_agent_is_told_who_it_is(scene, mode):
         assert scene.driver.seats[handle].primer == [text]
 
 
+async def test_the_profiles_own_words_are_kept_where_no_compaction_reaches(scene, project, mode):
+    (project / ".aegis.yaml").write_text("agents: {wordy: {provider: puppet, prompt: Mind the gap.}}")
+    scene.kernel.config.reload()
+    await scene.kernel.roster.spawn("wordy", "alice")
+    async with scene.client("alice", mode) as alice:
+        assert alice.instructions.endswith("\n\nMind the gap.")
+        assert scene.driver.seats["alice"].primer == [
+            "Mind the gap.",
+            alice.instructions.removesuffix("\n\nMind the gap."),
+        ]
+
+
 @pytest.mark.parametrize("count", [0, 5, 500])
 def test_instructions_fit_and_say_what_they_leave_out(count):
     marks = [SimpleNamespace(tool=f"aegis_tool_{n}") for n in range(count)]

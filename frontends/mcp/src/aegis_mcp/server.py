@@ -66,7 +66,8 @@ class PlaneServer(FastMCP):
         agent = self.agent(visit_now())
         if context.fastmcp_context:
             self._sessions.opened(agent.id, sdk.connection(context.fastmcp_context.session))
-        return instructions(agent.handle, self._kernel.verbs.visible(self._kernel.roster.caller(agent)))
+        told = instructions(agent.handle, self._kernel.verbs.visible(self._kernel.roster.caller(agent)))
+        return f"{told}\n\n{agent.profile.prompt}".rstrip()  # CLIs keep this whatever becomes of the conversation
 
     def _verify(self, agent: Agent, claimed: Any) -> None:
         """Raise `Refused` unless the handle that a client says it has, against all advice, is its own."""
