@@ -14,10 +14,10 @@ ROWS = [
 ]
 
 
-def test_a_table_is_aligned_and_leaves_out_what_says_nothing():
+def test_a_table_is_aligned_and_leaves_out_what_says_nothing_which_zero_does():
     assert render.as_text(ROWS).splitlines() == [
         "handle       state    queued",
-        "ada          idle",
+        "ada          idle     0",
         "lucid-knuth  working  2",
     ]
 

@@ -134,9 +134,7 @@ def test_closing_the_last_agent_leaves(terminal):
 
 def test_with_nobody_here_the_first_screen_says_what_to_do(terminal):
     terminal.start()
-    terminal.wait("No agent is here yet. .*/spawn takes a profile: actor")
-    terminal.type("hello?", "Enter")
-    terminal.wait("✗ there is no agent to say this to")
+    terminal.wait("No agent is here yet. What you type starts one .actor.; /spawn takes a profile: actor")
     terminal.type("/spwan x", "Enter")
     terminal.wait("there is no command /spwan. Did you mean 'spawn'")
     terminal.type("/nosuch", "Enter")
@@ -145,6 +143,17 @@ def test_with_nobody_here_the_first_screen_says_what_to_do(terminal):
     terminal.wait("Ctrl\\+T, Ctrl\\+N")
     terminal.type("", "C-d")
     terminal.wait("left with 0")
+
+
+def test_with_nobody_here_what_is_typed_starts_the_default_agent_once(terminal):
+    terminal.start()
+    terminal.wait("No agent is here yet")
+    terminal.type("first", "Enter")
+    terminal.type("second", "Enter")
+    terminal.wait("echo: second")
+    terminal.type("/tab", "Enter")
+    terminal.wait("▸ 1 new-0 ·actor· idle")
+    assert "echo: first" in terminal.screen() and "new-1" not in terminal.screen()
 
 
 def test_control_c_clears_then_leaves(two):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -10,12 +10,17 @@ import trio
 
 from aegis.bus import Batch
 
+Report = Callable[[str], object]
+
 
 class Client(Protocol):
     """What every frontend is built on; values are JSON, events are `aegis.events`."""
 
     async def call(self, verb: str, args: Mapping[str, Any] | None = None) -> Any:
         """Return what the verb returns; raises `Refused` (or another `AegisError`) with its sentence."""
+
+    async def perform(self, verb: str, args: Mapping[str, Any], report: Report = ...) -> tuple[Any, str | None]:
+        """Return what the verb returns and what it says of itself, if it does; `report` hears how it gets on."""
 
     async def verbs(self) -> list[dict[str, Any]]:
         """Return the verbs this caller may use, as `Verb.describe` gives them."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pwd
 import socket
 import struct
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +20,7 @@ from aegis.processes import Command
 from aegis.verbs import plain, progress
 from aegis_cli.door import socket_of
 from aegis_cli.lines import line_reader, line_writer
-from aegis_cli.local import LocalClient
+from aegis_cli.local import LocalClient, sentence
 from aegis_jsonrpc.connection import INVALID, NO_METHOD, Connection, RpcError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class _Peer:
         self._kernel, self._caller, self._nursery = kernel, caller, nursery
         self._client = LocalClient(kernel, caller)
         self._watching = False
-        self._progress: deque[str] = deque()
+        self._progress: deque[dict[str, Any]] = deque()
         self._speaking = trio.Lock()
 
     async def handle(self, method: str, params: Any) -> Any:
@@ -121,7 +121,7 @@ class _Peer:
                 return {"protocol": PROTOCOL, "pid": os.getpid(), "root": str(self._kernel.project.root)}
             case "call" | "perform":
                 name, args = str(arguments.get("verb")), arguments.get("args") or {}
-                with progress(self._report):
+                with progress(partial(self._report, arguments.get("call"))):
                     value = await self._kernel.verbs.call(self._caller, name, args)
                 await self._say_progress()
                 return plain(value) if method == "call" else performed(value)
@@ -143,14 +143,14 @@ class _Peer:
                 return True
         raise RpcError(NO_METHOD, f"there is no method {method!r}")
 
-    def _report(self, text: str) -> None:
-        self._progress.append(text)
+    def _report(self, call: Any, text: str) -> None:
+        self._progress.append({"call": call, "text": text})
         self._nursery.start_soon(self._say_progress)
 
     async def _say_progress(self) -> None:
         async with self._speaking:  # in order, and all of it before the answer
             while self._progress:
-                await self._tell("progress", {"text": self._progress.popleft()})
+                await self._tell("progress", self._progress.popleft())
 
     async def _tell(self, method: str, params: Any) -> None:
         with suppress(RpcError):  # it hung up: its connection is ending, the others' are not
@@ -168,10 +168,3 @@ def performed(value: Any) -> dict[str, Any]:
     """Return a verb's value as a shell wants it; one that is a `Command` is for the person's own terminal."""
     answer = {"value": plain(value), "text": sentence(value)}
     return answer | {"command": value.argv} if isinstance(value, Command) else answer
-
-
-def sentence(value: Any) -> str | None:
-    """Return what a verb's value says of itself to people, or None when it only has fields."""
-    if isinstance(value, msgspec.Struct | list) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
-        return str(value) if type(value).__str__ is not object.__str__ else None
-    return None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from aegis.bus import Batch
 from aegis.callers import Caller
-from aegis.verbs import plain
+from aegis.verbs import plain, progress
 
 if TYPE_CHECKING:
     from aegis.app import Kernel
@@ -22,7 +25,15 @@ class LocalClient:
 
     async def call(self, verb: str, args: Mapping[str, Any] | None = None) -> Any:
         """Return what the verb returns, as JSON; raises `AegisError`."""
-        return plain(await self._kernel.verbs.call(self.caller, verb, args))
+        return (await self.perform(verb, args))[0]
+
+    async def perform(
+        self, verb: str, args: Mapping[str, Any] | None = None, report: Callable[[str], object] = lambda _: None
+    ) -> tuple[Any, str | None]:
+        """Return what the verb returns, as JSON, and what it says of itself; `report` hears progress."""
+        with progress(report):
+            value = await self._kernel.verbs.call(self.caller, verb, args)
+        return plain(value), sentence(value)
 
     async def verbs(self) -> list[dict[str, Any]]:
         """Return the verbs this caller may use."""
@@ -41,3 +52,10 @@ class LocalClient:
         """Enter to see everything that happens from then on."""
         with self._kernel.bus.subscribe() as news:
             yield news
+
+
+def sentence(value: Any) -> str | None:
+    """Return what a verb's value says of itself to people, or None when it only has fields."""
+    if isinstance(value, msgspec.Struct | list) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+        return str(value) if type(value).__str__ is not object.__str__ else None
+    return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import trio
@@ -32,7 +33,8 @@ class SocketClient:
         self._connection = Connection(line_reader(stream), line_writer(stream), self._heard)
         self._bus = Bus()
         self.ended = trio.Event()
-        self.report = lambda text: None
+        self._reports: dict[int, Callable[[str], object]] = {}
+        self._calls = count()
 
     async def run(self) -> None:
         """Carry what is said until the kernel hangs up, which `ended` then says."""
@@ -46,7 +48,7 @@ class SocketClient:
             for agent_id, events in params:
                 self._bus.publish(agent_id, *map(decode, events))
         elif method == "progress":
-            self.report(params["text"])
+            self._reports.get(params.get("call"), _nobody)(params["text"])
 
     async def _request(self, method: str, **params: Any) -> Any:
         try:
@@ -61,7 +63,19 @@ class SocketClient:
 
     async def call(self, verb: str, args: Mapping[str, Any] | None = None) -> Any:
         """Return what the verb returns, as JSON; raises `AegisError`."""
-        return await self._request("call", verb=verb, args=dict(args or {}))
+        return (await self.perform(verb, args))[0]
+
+    async def perform(
+        self, verb: str, args: Mapping[str, Any] | None = None, report: Callable[[str], object] = lambda _: None
+    ) -> tuple[Any, str | None]:
+        """Return what the verb returns, as JSON, and what it says of itself; `report` hears progress."""
+        call = next(self._calls)
+        self._reports[call] = report
+        try:
+            answer = await self._request("perform", verb=verb, args=dict(args or {}), call=call)
+        finally:
+            del self._reports[call]
+        return answer["value"], answer["text"]
 
     async def verbs(self) -> list[dict[str, Any]]:
         """Return the verbs this caller may use."""
@@ -88,6 +102,10 @@ class SocketClient:
         with self._bus.subscribe() as news:
             await self._request("watch")
             yield news
+
+
+def _nobody(_: str) -> None:
+    """Hear what is said of a call that is over."""
 
 
 @asynccontextmanager

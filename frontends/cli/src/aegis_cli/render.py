@@ -121,8 +121,8 @@ def _fit(text: str, size: int) -> str:
 
 
 def _cell(value: Any) -> str:
-    if value in (None, "", [], {}, False):
-        return ""
+    if value is False or value is None or value in ("", [], {}):
+        return ""  # zero is something
     if isinstance(value, dict):
         return ", ".join(f"{k}: {_cell(v)}" for k, v in value.items() if v not in (None, ""))
     if isinstance(value, list):

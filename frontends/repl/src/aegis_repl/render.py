@@ -188,12 +188,20 @@ def answer(value: Any, width: int = sys.maxsize) -> list[Line]:
         try:
             return [[("class:dim", clean(str(msgspec.convert(value, Receipt))))]]
         except msgspec.ValidationError:
-            return [[("class:dim", f"{clean(str(k))}  "), ("", _cell(v, 500))] for k, v in value.items() if v != ""]
+            return _fields(value)
     if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
         return [clipped(line, width) for line in _table(value)]
     if isinstance(value, list):
         return [[("", _cell(item, 500))] for item in value] or [[("class:dim", "nothing")]]
     return [[("", _cell(value, 500))]]
+
+
+def _fields(value: Mapping[str, Any]) -> list[Line]:
+    """Return names and values that say something; texts of several lines stand below."""
+    shown = {clean(str(name)): v for name, v in value.items() if not _blank(v)}
+    long = {name: v for name, v in shown.items() if isinstance(v, str) and "\n" in v.strip()}
+    short = [[("class:dim", f"{name}  "), ("", _cell(v, 500))] for name, v in shown.items() if name not in long]
+    return [*short, *([("", line)] for text in long.values() for line in clean(text).rstrip().splitlines())]
 
 
 def refusal(error: Exception) -> list[Line]:
@@ -206,11 +214,17 @@ def _cell(value: Any, limit: int = 60) -> str:
     return first_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str), limit)
 
 
+def _blank(value: Any) -> bool:
+    """Return whether this says nothing; zero says something."""
+    return value is None or value is False or value in ("", [], {})
+
+
 def _table(rows: list[Mapping[str, Any]]) -> list[Line]:
     """Return rows under their names; columns in which nothing stands are left out."""
     every = dict.fromkeys(name for row in rows for name in row)
-    names = [name for name in every if any(row.get(name) not in ("", None, [], {}, False, 0) for row in rows)]
-    cells = [[_cell("" if row.get(name) in (None, False, [], {}) else row.get(name)) for name in names] for row in rows]
+    blank = {name: all(_blank(row.get(name)) for row in rows) for name in every}
+    names = [name for name in every if not blank[name]]
+    cells = [["" if _blank(row.get(name)) else _cell(row.get(name)) for name in names] for row in rows]
     widths = [max(get_cwidth(name), *(get_cwidth(row[i]) for row in cells)) for i, name in enumerate(names)]
 
     def laid(row: Iterable[str]) -> str:

@@ -23,6 +23,7 @@ from aegis.events import Gap, VerbsChanged
 from aegis.frontend import Client
 from aegis_repl import render
 from aegis_repl.keys import Act
+from aegis_repl.outbox import Outbox
 from aegis_repl.parse import LOCAL, Command, Say, bind, parse
 from aegis_repl.place import Place
 from aegis_repl.questions import Answer
@@ -45,7 +46,7 @@ class Repl:
         self._state = State(time.monotonic)
         self._verbs: dict[str, dict[str, Any]] = {}
         self._acts, self._inbox = trio.open_memory_channel[Act](inf)
-        self._mail, self._letters = trio.open_memory_channel[tuple[str, str]](inf)
+        self._outbox = Outbox(client, self._state, self._say, self._switch)
         self._stuck = False
         self._farewell = GONE  # until it is known that something else ended the visit
 
@@ -92,7 +93,7 @@ class Repl:
             await nursery.start(self._signals)
             nursery.start_soon(self._show_screen)
             nursery.start_soon(self._follow, news)
-            nursery.start_soon(self._post)
+            nursery.start_soon(self._outbox.run)
             async for act in self._inbox:
                 if act.what == "quit":
                     self._farewell = act.value or ""
@@ -193,7 +194,7 @@ class Repl:
             return
         match parse(text, list(self._verbs)):
             case Say(said, handle):
-                self._mail.send_nowait((handle or self._here(), said))
+                self._outbox.put(said, handle)
             case Command("quit", _):
                 self._acts.send_nowait(Act("quit"))
             case Command("help", rest):
@@ -209,12 +210,6 @@ class Repl:
         if not await self._run(answer.verb, answer.args, quiet="always" not in answer.args):
             self._state.again(agent_id, answer.call)
             self._screen.show(self._state.view())
-
-    def _here(self) -> str:
-        tab = self._state.tabs.get(self._state.active)
-        if tab is None:
-            raise Refused("there is no agent to say this to: Ctrl+T starts one, /spawn PROFILE one of your choice")
-        return tab.handle
 
     def _tab(self, word: str) -> None:
         if not word:
@@ -280,29 +275,21 @@ class Repl:
             verb = self._verbs.get(name)
             # A verb that is not there is asked for all the same: the kernel says best what is missing.
             args = rest if not isinstance(rest, str) else bind(verb, rest) if verb else {}
-            value = await self._client.call(name, args)
+            value, text = await self._client.perform(name, args, self._hear)
         except Exception as error:  # noqa: BLE001  a verb's fault is its answer, never the end of the screen
             self._say(render.refusal(error))
             return False
         if not quiet:
-            self._say(render.answer(value, self._output.get_size().columns))
+            shown = render.answer(value if text is None else text, self._output.get_size().columns)
+            self._say(shown)
         if follow and isinstance(value, dict):
             self._switch(str(value.get("id", "")))
         self._screen.show(self._state.view())
         return True
 
-    async def _post(self) -> None:
-        """Send what is said to agents, one after the other, so that it arrives in the order it was typed."""
-        async for handle, text in self._letters:
-            verb = self._verbs.get("send")
-            try:
-                names = verb["positional"] if verb else ()
-                receipt = await self._client.call("send", dict(zip(names, (handle, text), strict=False)))
-                here = self._state.tabs.get(self._state.active)
-                if here and here.handle != handle:  # what is said here is seen here
-                    self._say(render.answer(receipt))
-            except Exception as error:  # noqa: BLE001  as above
-                self._say(render.refusal(error))
+    def _hear(self, progress: str) -> None:
+        """Show how a verb that takes its time is getting on."""
+        self._say([[("class:dim", f"  {line}")] for line in render.clean(progress).splitlines()])
 
     async def _complete(self, number: int, what: str) -> None:
         values: list[str] = []

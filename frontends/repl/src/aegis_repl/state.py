@@ -81,7 +81,7 @@ class State:
         self.tabs: dict[str, Tab] = {}
         self.active = ""
         self.closing = ""  # the agent that Ctrl+W asked about
-        self._awaited = ""  # the agent to switch to as soon as it is seen
+        self.awaited = ""  # the agent to switch to as soon as it is seen
         self.default_agent = ""
         self._now = now
         self._home = Transcript()
@@ -147,7 +147,7 @@ class State:
             return self._leave(agent) if known else []
         if known is None:
             tab = self._meet(agent)
-            if agent["id"] == self._awaited:
+            if agent["id"] == self.awaited:
                 return self.switch(agent["id"])
             return self.note([[("class:dim", f"· {tab.handle} is here ·{agent['profile']}·")]])
         lines: list[Line] = []
@@ -228,7 +228,7 @@ class State:
     def switch(self, agent_id: str, recent: int = 12) -> list[Line]:
         """Make a tab the active one, now or once it is there; return a divider and its last lines, to be printed."""
         tab = self.tabs.get(agent_id)
-        self._awaited = "" if tab else agent_id
+        self.awaited = "" if tab else agent_id
         if tab is None or agent_id == self.active:
             return []
         self.active, self.closing, tab.unseen = agent_id, "", False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
@@ -23,7 +24,9 @@ Opened = Callable[..., AbstractAsyncContextManager[Kernel]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the markers known."""
+    """Make the markers known, and Ctrl-C heard: a run in the background ignores it, and so would all it starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "leaks(why): this test may leave a process or a descriptor behind")
     config.addinivalue_line("markers", "ability(name, ..., no=''): what this test proves of a CLI, or that it lacks")
     config.addinivalue_line("markers", "scene(word, ...): what the CLI under a driver's contract must be able to play")
