@@ -17,7 +17,7 @@ PAGE = ROOT / "docs" / "tutorial" / "README.md"
 BLOCK = re.compile(r"^```(yaml|console|markdown)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"^(?:# |<!-- )(\S+)(?: -->)?\n")
 LOOKS = re.compile(
-    r"aegis (read|sessions|canvas blame|events|message list|approvals list|task show|queue show|workflow show|doctor)|cat "
+    r"aegis (read|sessions|canvas blame|events|message list|approvals list|task show|queue show|workflow show)|cat "
 )
 PATIENCE = 20.0  # seconds after which something that is looked for has not come
 

@@ -21,5 +21,9 @@ def run(shell: Shell, words: Sequence[str]) -> int:
     given = vars(parser.parse_args(words))
     for number in STOP:
         signal.signal(number, lambda *_: sys.exit(0))
+    if (
+        signal.SIGINT not in STOP
+    ):  # ignored by us only: what is ignored is inherited, and Ctrl-C must reach a shared shell
+        signal.signal(signal.SIGINT, lambda *_: None)
     import_module("aegis_cli.serving").serve(shell.with_options(given), STOP, clean=given.get("clean", False))
     return 0
