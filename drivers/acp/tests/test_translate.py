@@ -124,6 +124,26 @@ def test_gemini_says_no_more_of_what_was_refused(translator: Translator) -> None
     assert isinstance(end, TurnEnded) and end.denials == ("write_file",)
 
 
+def test_an_edit_is_shown_as_the_agent_showed_it_best(translator: Translator) -> None:
+    """OpenCode shows the whole file as it asks for leave, and later only the words that were changed."""
+    whole = {"type": "diff", "path": "/p/a.txt", "oldText": "one\ntwo\n", "newText": "one\nTWO\n"}
+    part = whole | {"oldText": "two", "newText": "TWO"}
+    translator.asked(asking("c1", kind="edit", title="edit", content=[whole]))
+    [result] = told(translator, "tool_call_update", toolCallId="c1", status="completed", content=[part])
+    assert isinstance(result, ToolResult) and result.diff == ("/p/a.txt", "one\ntwo\n", "one\nTWO\n")
+    other = whole | {"newText": "one\nthree\n"}
+    translator.asked(asking("c2", kind="edit", title="edit", content=[whole]))
+    [result] = told(translator, "tool_call_update", toolCallId="c2", status="completed", content=[other])
+    assert isinstance(result, ToolResult) and result.diff == ("/p/a.txt", "one\ntwo\n", "one\nthree\n"), "it did other"
+
+
+def test_what_is_written_is_shown_to_whom_is_asked(translator: Translator) -> None:
+    call, _ = translator.asked(asking("c1", kind="edit", title="Writing", content=[DIFF]))
+    assert call.shown == {"path": "/p/note.txt", "old_text": "", "new_text": "new"}
+    call, _ = translator.asked(asking("c2", kind="edit", title="Writing", content=[DIFF], rawInput={"a": 1}))
+    assert call.shown == {"a": 1}
+
+
 def test_opencode_says_that_what_was_refused_failed(translator: Translator) -> None:
     told(translator, "tool_call", toolCallId="c1", title="write", kind="edit", status="pending", rawInput={})
     call, [_] = translator.asked(asking("c1", title="/p/note.txt", rawInput={"filepath": "/p/note.txt", "diff": ""}))

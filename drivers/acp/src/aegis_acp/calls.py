@@ -54,7 +54,12 @@ class Call:
             parts = [part for part in said.content if isinstance(part, v1.ContentToolCallContent)]
             self._words = "\n".join(words(part.content) for part in parts) or self._words
             edits = [part for part in said.content if isinstance(part, v1.FileEditToolCallContent)]
-            self.diff = (edits[0].path, edits[0].old_text or "", edits[0].new_text) if edits else self.diff
+            if edits and not self._shows(*(diff := (edits[0].path, edits[0].old_text or "", edits[0].new_text))):
+                self.diff = diff
+
+    def _shows(self, path: str, old: str, new: str) -> bool:
+        """Return whether the edit is known with more around it: OpenCode shows the whole file as it asks for leave."""
+        return self.diff is not None and self.diff[0] == path and old in self.diff[1] and new in self.diff[2]
 
     def _named(self, said: v1.ToolCallUpdate) -> str:
         """Return the tool's name, for which the protocol has no field."""
@@ -89,6 +94,13 @@ class Call:
         named += [text(given.get(key)) for key in ("file_path", "filePath", "path", "filepath", "absolute_path")]
         named += [self.diff[0]] if self.diff else []
         return tuple(dict.fromkeys(filter(None, named)))
+
+    @property
+    def shown(self) -> Any:
+        """What a person is shown of what it is given; Gemini CLI says of an edit only what becomes of the file."""
+        if self.input is None and self.diff:
+            return dict(zip(("path", "old_text", "new_text"), self.diff, strict=True))
+        return self.input
 
     def announcement(self) -> ToolCall:
         """Return the event that says that it begins."""

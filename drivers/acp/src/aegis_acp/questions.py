@@ -64,7 +64,7 @@ class Questions:
         permission, kind = self._seat.profile.permission, call.kind
         if permission == "write" and kind == "edit" and leave.delicate(self._seat.cwd, named):
             kind = "other"
-        request = PermissionRequest(number, call.name or call.kind, kind, call.title, call.input, named)
+        request = PermissionRequest(number, call.name or call.kind, kind, call.title, call.shown, named)
         if leave.verb(request):
             return leave.GOVERNED
         presumed = leave.decided(permission, request, self._seat.cwd)
