@@ -3,6 +3,8 @@
 import pytest
 from trio.testing import wait_all_tasks_blocked
 
+from aegis.events import Notice
+
 
 @pytest.fixture
 async def noted(scene, clock):
@@ -24,6 +26,17 @@ async def test_an_agent_that_does_not_come_is_marked_until_it_comes(scene, raw, 
     assert (await scene.status()).missing == ["alice"]
     await raw("alice").hello()
     assert await noted(0) == {"alice": ""}
+
+
+async def test_that_it_does_not_come_is_said_once_where_it_is_listened_to(scene, raw, noted):
+    with scene.kernel.bus.subscribe() as news:
+        await scene.spawn("alice")
+        await noted(60)
+        await raw("alice").hello()
+        await noted(60)
+        said = [event for batch in news.take() for event in batch.events if isinstance(event, Notice)]
+    words = "has not connected to the plane within 10 s: it has no aegis tools"
+    assert said == [Notice(words, "warning", "mcp")]
 
 
 async def test_an_agent_that_comes_in_time_is_not_marked(scene, raw, noted):
