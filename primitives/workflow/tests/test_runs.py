@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+from contextlib import suppress
+
 import pytest
 import trio
 from workflow_stage import House, settled
 
-from aegis import ConfigError, NotFound, Refused
+import aegis_group.plugin
+import aegis_reducers.plugin
+from aegis import ConfigError, NotFound, Refused, hookimpl, open_kernel
 from aegis.verbs import progress
 from aegis_workflow.api import WorkflowError, get_workflow, workflow
+from aegis_workflow.testing import PERSON, begun, ended, kept_at_every_write, replayed
 
 COUNT: dict[str, int] = {}
 
@@ -277,3 +283,248 @@ async def test_whoever_waits_sees_each_step(house: House):
         row = await house.call("workflow run", name="hello", kwargs={"name": "Ada"}, wait=True)
     assert row.status == "ok"
     assert any("done · 2 send" in line for line in said)
+
+
+@workflow
+async def careless(engine):
+    try:
+        await engine.bash("echo x >> ran; exec tail -f /dev/null")
+    except Exception:  # noqa: BLE001
+        pass
+    finally:
+        await engine.checkpoint("after", 1)
+    return "went on"
+
+
+async def test_a_run_that_is_parked_takes_no_step_whatever_its_code_catches(kernel_with, plugins, echo, project):
+    async with kernel_with(**plugins) as kernel:
+        run = await House(kernel, echo).begin("careless")
+        while not (project / "ran").exists():
+            await settled()
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        row = await house.end(run)
+        assert row.status == "needs attention"
+        assert "task#" + run in house.mail()[-1] and "workflow decide" in house.mail()[-1]
+        await house.call("workflow decide", workflow_id=run, decision="skip")
+        row = await house.end(run)
+        assert (row.status, row.result) == ("ok", "went on"), "left out, the command is taken to have succeeded"
+
+
+async def test_a_person_may_decide_that_it_failed(kernel_with, plugins, echo, project):
+    async with kernel_with(**plugins) as kernel:
+        run = await House(kernel, echo).begin("shell", cmd="echo x >> ran; exec tail -f /dev/null")
+        while not (project / "ran").exists():
+            await settled()
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        await house.end(run)
+        await house.call("workflow decide", workflow_id=run, decision="fail")
+        row = await house.end(run)
+        assert row.status == "error" and "a person decided that it failed" in row.error
+
+
+@workflow
+async def shrinks(engine):
+    await engine.now()
+    if counted("shrinks") == 1:
+        await engine.checkpoint("gone", 1)
+    await engine.ask_human("go on?")
+
+
+@workflow
+async def widens(engine):
+    if counted("widens") == 1:
+        await engine.parallel([engine.now()])
+    else:
+        await engine.now()
+    await engine.ask_human("go on?")
+
+
+@workflow
+async def ends_early(engine):
+    await engine.now()
+    if counted("ends_early") == 1:
+        await engine.ask_human("go on?")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("shrinks", "step 2 was `checkpoint gone` and is now `ask_human go on?"),
+        ("widens", "step 1 was `parallel` and is now `now `"),
+        ("ends_early", "step 2 was `ask_human go on?"),
+    ],
+)
+async def test_steps_that_are_others_than_the_recorded_ones_are_named(kernel_with, plugins, echo, name, said):
+    async with kernel_with(**plugins) as kernel:
+        run = await House(kernel, echo).begin(name)
+        await settled()
+    async with kernel_with(**plugins) as kernel:
+        row = await House(kernel, echo).end(run)
+        assert row.status == "error" and said in row.error
+
+
+async def test_a_run_whose_workflow_is_gone_waits_until_it_is_back(kernel_with, plugins, echo):
+    class Passing:
+        def __init__(self, *offered):
+            self.offered = offered
+
+        @hookimpl
+        def aegis_workflows(self):
+            return self.offered
+
+    async def passing(engine):
+        return await engine.ask_human("go on?")
+
+    async with kernel_with(**plugins, passing=Passing(passing)) as kernel:
+        run = await House(kernel, echo).begin("passing")
+        await settled()
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        row = await house.end(run)
+        assert row.status == "needs attention" and "there is no workflow 'passing' here any more" in row.error
+        assert (await house.end(await house.begin("hello", name="Ada"))).status == "ok", "others go on"
+    async with kernel_with(**plugins, passing=Passing(passing)) as kernel:
+        house = House(kernel, echo)
+        await house.call("workflow decide", workflow_id=run, decision="rerun")
+        await settled()
+        await house.call("workflow answer", workflow_id=run, text="yes")
+        assert (await house.end(run)).result == "yes"
+
+
+async def test_code_that_changed_under_a_run_is_said(kernel_with, plugins, echo, tmp_path):
+    source = tmp_path / "later.py"
+    code = "async def later(engine):\n    await engine.ask_human('go on?')\n    return {!r}\n"
+
+    def offered(word):
+        source.write_text(code.format(word))
+        spec = importlib.util.spec_from_file_location("later", source)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+        class Later:
+            @hookimpl
+            def aegis_workflows(self):
+                return [module.later]
+
+        return Later()
+
+    async with kernel_with(**plugins, later=offered("one")) as kernel:
+        run = await House(kernel, echo).begin("later")
+        await settled()
+    async with kernel_with(**plugins, later=offered("another")) as kernel:
+        house = House(kernel, echo)
+        await settled()
+        await house.call("workflow answer", workflow_id=run, text="yes")
+        assert (await house.end(run)).result == "another"
+        assert "its code has changed since it began" in await house.call("workflow logs", workflow_id=run)
+
+
+async def test_who_waits_for_a_run_that_fails_is_told_by_an_error(house: House):
+    with pytest.raises(WorkflowError, match=r"of fails failed: the branch does not exist; `aegis workflow logs"):
+        await house.call("workflow run", name="fails", kwargs={"how": "foreseen"}, wait=True)
+    run = await house.begin("fails", how="foreseen")
+    with pytest.raises(WorkflowError, match="failed: the branch does not exist"):
+        await house.call("workflow wait", workflow_id=run, follow=True)
+
+
+async def test_a_record_is_played_in_a_test_of_another_project(house: House, kernel_with, plugins, echo, tmp_path):
+    run = await house.begin("hello", name="Ada")
+    await house.end(run)
+    record = tmp_path / "hello.jsonl"
+    record.write_text(await house.call("workflow record", workflow_id=run))
+    (tmp_path / "other").mkdir()
+    async with open_kernel(tmp_path / "other", plugins=plugins, environment={}) as other:
+        assert await replayed(other, record) == f"run {run} of hello: 2 steps played, the same steps"
+        record.write_text(record.read_text().replace("say hello", "say goodbye"))
+        with pytest.raises(WorkflowError, match="step 2 was `send"):
+            await replayed(other, record)
+
+
+async def test_a_reply_is_what_an_agent_says_once_nothing_comes_to_it_any_more(house: House):
+    run = await house.begin("waits_for_more")
+    await settled()
+    [agent] = house.kernel.roster
+    post = house.kernel.post
+    agent.expect("task 7", "the end of a task")
+    await post.deliver(post.envelope("human:anna", agent.id, "go"))
+    house.echo.driver.sessions[agent.id].gate.set()
+    await settled()
+    assert (await house.call("workflow show", workflow_id=run)).status == "running"
+    await post.deliver(post.envelope("queue:work", agent.id, "the task's result", task_id="7"))
+    agent.expect("task 7", "")
+    assert (await house.end(run)).result == "the task's result"
+
+
+@workflow
+async def waits_for_more(engine):
+    coder = await engine.spawn("coder")
+    engine._agent(coder).expect("task 7", "the end of a task")  # noqa: SLF001
+    return (await engine.send(coder, "begin")).splitlines()[-1]
+
+
+@workflow
+async def reviewed(engine):
+    async with engine.ephemeral_group(["coder", "coder"]) as outer, engine.ephemeral_group(["coder"]) as inner:
+        await engine.broadcast(outer, "look")
+        first = await engine.wait_all(outer, reducer="join_by_handle")
+        await engine.broadcast(inner, "look again")
+        second = await engine.wait_any(inner)
+        members = await engine.spawn_group("third", ["coder"])
+        await engine.rename_group("third", "fourth")
+        await engine.move_member(members["coder"], "fourth", "fifth")
+        await engine.dissolve_group("fifth")
+        return [sorted(first["reduced"]), second["winner"]]
+
+
+@pytest.mark.timeout(90)
+async def test_groups_are_steps_and_killed_at_any_write_nobody_is_asked_twice(kernel_with, plugins, echo, tmp_path):
+    plugins = {**plugins, "group": aegis_group.plugin, "reducers": aegis_reducers.plugin}
+    async with kernel_with(**plugins) as kernel, kept_at_every_write(kernel, tmp_path) as copies:
+        run = await begun(kernel, "reviewed")
+        whole = await ended(kernel, run)
+        assert (whole.status, whole.error) == ("ok", "")
+        assert whole.result == [["coder", "coder#2"], "coder"]
+        assert list(kernel.roster) == []
+    for copy in copies[:: max(1, len(copies) // 25)]:
+        async with open_kernel(copy, plugins=plugins, environment={}) as kernel:
+            row = await ended(kernel, run)
+            assert row.status == "ok" and row.result[1] in ("coder", ""), (copy, row.error)
+            said = [r.data for r in kernel.ledger.book("mail").newest("accepted", 1000)]
+            asked = [d["recipient"] for d in said if "/broadcast:" in d["sender"]]
+            assert len(asked) == len(set(asked)) == 3, copy
+            assert [face.name for face in await kernel.verbs.call(PERSON, "group list")] == []
+
+
+async def test_what_happens_at_once_happens_once(house: House):
+    run = await house.begin("tries")
+    await house.end(run)
+
+    async def again() -> None:
+        with suppress(Refused):
+            await house.call("workflow retry", workflow_id=run)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(again)
+    row = await house.end(run)
+    assert (row.status, row.attempt) == ("ok", 2)
+
+
+async def test_a_log_is_not_said_again_when_a_run_is_played_again(kernel_with, plugins, echo):
+    async with kernel_with(**plugins) as kernel:
+        run = await House(kernel, echo).begin("talks")
+        await settled()
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        await settled()
+        await house.call("workflow answer", workflow_id=run, text="yes")
+        await house.end(run)
+        assert (await house.call("workflow logs", workflow_id=run)).count("the beginning") == 1
+
+
+@workflow
+async def talks(engine):
+    engine.log("the beginning")
+    await engine.ask_human("go on?")

@@ -87,8 +87,8 @@ class Rounds:
         trace, awaited = post.find(reply.envelope)[0].trace, set[str]()
         while (agent := self._kernel.roster.get(reply.agent)) and turns[-1].outcome == "completed":
             awaited |= {what.rpartition(" ")[2] for what in agent.expecting}
-            coming = [x.envelope for x in post.letters(agent.id)]
-            if ours := [e.id for e in coming if e.id != reply.envelope and (e.trace == trace or e.task_id in awaited)]:
+            coming = [x.envelope for x in post.letters(agent.id) if x.envelope.task_id]  # results, not questions
+            if ours := [e.id for e in coming if e.trace == trace or e.task_id in awaited]:
                 turns.append(await post.wait_turn(ours[-1]))
             elif agent.expecting:
                 await self._stirred.wait()

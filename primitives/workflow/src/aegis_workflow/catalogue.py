@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import Any, overload
 
 from aegis import ConfigError
@@ -32,13 +33,17 @@ def workflow(name: Any) -> Any:
 
 def _register(name: str, function: Function) -> Function:
     _check(name, function)
-    known = _decorated.get(_key(name))
-    if known and inspect.getsourcefile(known) != inspect.getsourcefile(function):
+    known = _decorated.get(key_of(name))
+    if known and _origin(known) != _origin(function):  # one that is read anew takes its own place
         raise ConfigError(f"two workflows are called {name!r}: {_where(known)} and {_where(function)}")
     function.workflow_name = name  # type: ignore[attr-defined]
     function.configure = lambda **defaults: _configure(function, defaults)  # type: ignore[attr-defined]
-    _decorated[_key(name)] = function
+    _decorated[key_of(name)] = function
     return function
+
+
+def _origin(function: Any) -> tuple[str | None, str]:
+    return inspect.getsourcefile(function), function.__qualname__
 
 
 def _configure(function: Any, defaults: dict[str, Any]) -> Any:
@@ -58,7 +63,7 @@ def offer(functions: Iterable[Function]) -> None:
     for function in functions:
         name = getattr(function, "workflow_name", function.__name__)
         _check(name, function)
-        if (other := found.setdefault(_key(name), function)) is not function:
+        if (other := found.setdefault(key_of(name), function)) is not function:
             raise ConfigError(f"two workflows are called {name!r}: {_where(other)} and {_where(function)}")
     _offered.clear()
     _offered.update(found)
@@ -75,19 +80,20 @@ def list_workflows() -> list[str]:
 
 def get_workflow(name: str) -> Function | None:
     """Return the workflow of this name, `-` and `_` alike, or None."""
-    return _all().get(_key(name))
+    return _all().get(key_of(name))
 
 
 def version_of(function: Function) -> str:
-    """Return a short digest of the workflow's source: another one means that the code has changed."""
+    """Return a short digest of the file that the workflow is in: another one means that the code has changed."""
     try:
-        source = inspect.getsource(function)
-    except (OSError, TypeError):
+        source = Path(inspect.getsourcefile(function) or "").read_text()
+    except (OSError, TypeError, ValueError):
         source = repr(function.__code__.co_code)  # type: ignore[attr-defined]
     return hashlib.sha256(source.encode()).hexdigest()[:12]
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
+    """Return the name by which a workflow is looked up."""
     return name.replace("-", "_")
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import trio
 
-from aegis import AegisError, Caller, Kernel, NotFound, Refused
+from aegis import Caller, Kernel, NotFound, Refused
 from aegis.agent import Agent
 from aegis.clock import new_id, stamp
 from aegis.events import TurnEnded
 from aegis.ledger import Draft
+from aegis.processes import sweep
+from aegis_workflow.answer import answer
 from aegis_workflow.errors import BudgetExceeded, NeedsAttention, PredicateFailed, WorkflowError
+from aegis_workflow.groups import Groups
 from aegis_workflow.journal import Run
 from aegis_workflow.questions import Questions
 from aegis_workflow.sh import Done, sh
@@ -26,7 +28,7 @@ BY = "workflow:"  # what the roster has as the origin of an agent that a run spa
 _DRAIN = 30.0
 
 
-class WorkflowEngine:
+class WorkflowEngine(Groups):
     """One run's means. What is missing here raises; nothing degrades to an empty answer."""
 
     def __init__(
@@ -34,7 +36,6 @@ class WorkflowEngine:
     ) -> None:
         self._kernel, self._steps, self._questions, self._say = kernel, steps, questions, log
         self.config = dict(config)
-        self.spawned: list[str] = []
         self._touched: dict[str, None] = {}
         self._last = ""
 
@@ -64,7 +65,7 @@ class WorkflowEngine:
 
     @property
     def _caller(self) -> Caller:
-        return Caller("workflow", self.name, "", self._run.trace, self._run.hops)
+        return Caller("workflow", self._run.id, "", self._run.trace, self._run.hops)
 
     async def _call(self, verb: str, **args: Any) -> Any:
         try:
@@ -81,7 +82,6 @@ class WorkflowEngine:
         if handle and alias and handle != alias:
             raise WorkflowError(f"spawn: `handle` ({handle!r}) and `alias` ({alias!r}) are the same thing; say one")
         wanted = handle or alias or f"wf-{self._run.id[-4:].lower()}-{self._steps.peek().replace('.', 'x')}"
-        self.spawned.append(wanted)
 
         async def spawn(_: Any = None) -> str:
             try:
@@ -100,7 +100,9 @@ class WorkflowEngine:
     async def send(self, handle: str, prompt: str, timeout: float | None = None, *, idempotent: bool = False) -> str:  # noqa: ASYNC109
         """Return the agent's whole reply to the prompt; raises `WorkflowError` when its turn did not complete.
 
-        A turn that aegis cut off is begun again if the prompt says that it is `idempotent`; else a person decides.
+        If the turn set something going that comes back to the agent (a task, a long call, background work), the reply
+        is what it says after that. A turn that aegis cut off is begun again if the prompt says that it is `idempotent`;
+        else a person decides.
         """
         self._last = handle
         self._touched[handle] = None
@@ -125,14 +127,15 @@ class WorkflowEngine:
                 raise WorkflowError(f"{handle}'s turn {ended.outcome}" + (f": {ended.reason}" if ended.reason else ""))
             return ended.reply
 
-        said: str = await self._steps.take("send", f"{handle} {_brief(prompt)}", reply, begin=begin, recover=reply)
+        what = f"{handle} {_brief(prompt)}"
+        said: str = await self._steps.take("send", what, reply, begin=begin, recover=reply, skipped="")
         return said
 
     ask = send
 
     async def _ended(self, handle: str, letter: str, seconds: float | None) -> TurnEnded:
         with trio.move_on_after(seconds or float("inf")):
-            return await self._kernel.post.wait_turn(letter)
+            return await answer(self._kernel, letter)
         await self._agent(handle).interrupt()
         raise WorkflowError(f"{handle} did not answer within {seconds:g} s")
 
@@ -147,11 +150,13 @@ class WorkflowEngine:
         await self._steps.note("tell", f"{handle} {_brief(message)}", together=letter)
 
     async def drain(self, handle: str | None = None, timeout: float = _DRAIN) -> None:  # noqa: ASYNC109
-        """Wait until the agent, or every one that was spoken to, has read its mail and is idle; gives up quietly."""
+        """Wait until the agent, or every one that was spoken to, has read its mail and is idle; says who did not."""
         for one in [handle] if handle else list(self._touched):
-            with trio.move_on_after(timeout):
+            with trio.move_on_after(timeout) as limit:
                 while (agent := self._alive(one)) and (waiting := self._kernel.post.letters(agent.id)):
                     await self._kernel.post.wait_turn(waiting[-1].envelope.id)
+            if limit.cancelled_caught:
+                self._say(f"{one} has not read its mail within {timeout:g} s")
 
     async def close(self, handle: str) -> None:
         """End an agent; nothing happens when it is gone."""
@@ -211,9 +216,14 @@ class WorkflowEngine:
         """Return how a command of the shell ended, whatever its exit code; raises `WorkflowError` after `timeout`."""
 
         async def run() -> dict[str, Any]:
-            return (await sh(self._kernel, cmd, cwd, timeout, env)).to_dict()
+            return (await sh(self._kernel, cmd, cwd, timeout, env, mark)).to_dict()
 
-        return Done(**await self._steps.take("bash", _brief(cmd), run, again=idempotent))
+        async def stale() -> None:  # it may have outlived a killed kernel
+            await trio.to_thread.run_sync(sweep, {mark})
+
+        skipped, mark = Done(0, "", "").to_dict(), f"{self._run.id}.{self._steps.peek()}"
+        done = await self._steps.take("bash", _brief(cmd), run, again=idempotent, skipped=skipped, stale=stale)
+        return Done(**done)
 
     async def bash_predicate(
         self, cmd: str, *, retry_with: str | Callable[[Mapping[str, Any]], str], max_retries: int = 3,
@@ -281,53 +291,9 @@ class WorkflowEngine:
         return await self._steps.parallel(works)
 
     def log(self, message: str) -> None:
-        """Say something about the run to whoever follows it."""
-        self._say(message)
-
-    # -- groups -------------------------------------------------------------------------------------------------
-
-    async def _group(self, verb: str, **args: Any) -> Any:
-        async def call() -> Any:
-            return await self._call(verb, **args)
-
-        return await self._steps.take(verb, " ".join(str(v) for v in args.values())[:80], call, again=True)
-
-    async def spawn_group(self, group: str, profiles: Sequence[str] = (), preset: str = "") -> dict[str, str]:
-        """Return the handles of a new group's members by label."""
-        made = await self._group("group spawn-mixed", group=group, profiles=list(profiles), preset=preset)
-        handles: dict[str, str] = made["handles"]
-        return handles
-
-    async def broadcast(self, group: str, objective: str, **fields: str) -> str:
-        """Return the id of a question to the whole group."""
-        return str((await self._group("group broadcast", group=group, objective=objective, **fields))["broadcast_id"])
-
-    async def wait_all(self, group: str, broadcast_id: str = "", **more: Any) -> dict[str, Any]:
-        """Return what became of a broadcast once all have answered."""
-        done: dict[str, Any] = await self._group("group wait-all", group=group, broadcast_id=broadcast_id, **more)
-        return done
-
-    async def wait_any(self, group: str, broadcast_id: str = "", **more: Any) -> dict[str, Any]:
-        """Return what became of a broadcast once one has answered."""
-        done: dict[str, Any] = await self._group("group wait-any", group=group, broadcast_id=broadcast_id, **more)
-        return done
-
-    async def dissolve_group(self, group: str) -> None:
-        """End a group and its members."""
-        await self._group("group dissolve", group=group)
-
-    @asynccontextmanager
-    async def ephemeral_group(self, profiles: Sequence[str]) -> AsyncIterator[str]:
-        """Enter with the name of a group that is gone afterwards."""
-        name = f"ephemeral-{self._run.id[-6:].lower()}"
-        await self.spawn_group(name, profiles)
-        try:
-            yield name
-        finally:
-            try:
-                await self.dissolve_group(name)
-            except AegisError as error:
-                self.log(f"the group {name} could not be dissolved: {error}")
+        """Say something about the run to whoever follows it; what was said before a restart is not said again."""
+        if not self._steps.replaying:
+            self._say(message)
 
 
 def _with(draft: Draft, **data: Any) -> Draft:

@@ -33,6 +33,10 @@ class NonDeterminism(WorkflowError):
     """The workflow took another step than the one that is recorded at this place."""
 
 
+class Unfinished(AegisError):
+    """A record that is only looked at goes no further."""
+
+
 class NeedsAttention(AegisError):
     """A step was under way when aegis stopped, and only a person can say what became of it."""
 

@@ -106,10 +106,7 @@ class Journal:
         records = [r for r in self._book.find(run_id) if r.seq <= upto]
         if not records or records[0].kind != "started":
             raise NotFound(f"there is no run {run_id!r}")
-        run = msgspec.convert(records[0].data, Run)
-        for record in records[1:]:
-            run = changed(run, record.data) if "state" in record.data or "questions" in record.data else run
-        return run
+        return run_of(records)
 
     def newest(self, count: int) -> list[Run]:
         """Return the runs that began last, the newest first."""
@@ -119,26 +116,35 @@ class Journal:
         """Return all there is about a run, oldest first."""
         return self._book.find(run_id)
 
-    def steps(self, run_id: str) -> tuple[dict[str, Step], dict[str, str], Any]:
-        """Return the steps of the run's last attempt by their place, what was decided, and its last checkpoint."""
-        steps: dict[str, Step] = {}
-        decided: dict[str, str] = {}
-        checkpoint: Any = None
-        for record in self._book.find(run_id):
-            data, at = record.data, str(record.data.get("at_step", ""))
-            match record.kind:
-                case "retried":
-                    steps, decided = {}, {}
-                case "begun":
-                    steps[at] = Step(data["step"], data["what"], data)
-                case "done":
-                    step = steps.setdefault(at, Step(data["step"], data["what"], data))
-                    step.done, step.result, step.error = True, data.get("value"), data.get("failed", "")
-                    if data["step"] == "checkpoint":
-                        checkpoint = data.get("value")
-                case "decided":
-                    decided[at] = data["decision"]
-        return steps, decided, checkpoint
+
+def run_of(records: list[Record]) -> Run:
+    """Return the run as its records, the first of which is `started`, say that it is."""
+    run = msgspec.convert(records[0].data, Run)
+    for record in records[1:]:
+        run = changed(run, record.data) if "state" in record.data or "questions" in record.data else run
+    return run
+
+
+def steps_of(records: list[Record]) -> tuple[dict[str, Step], dict[str, str], Any]:
+    """Return the steps of a run's last attempt by their place, what was decided, and its last checkpoint."""
+    steps: dict[str, Step] = {}
+    decided: dict[str, str] = {}
+    checkpoint: Any = None
+    for record in records:
+        data, at = record.data, str(record.data.get("at_step", ""))
+        match record.kind:
+            case "retried":
+                steps, decided = {}, {}
+            case "begun":
+                steps[at] = Step(data["step"], data["what"], data)
+            case "done":
+                step = steps.setdefault(at, Step(data["step"], data["what"], data))
+                step.done, step.result, step.error = True, data.get("value"), data.get("failed", "")
+                if data["step"] == "checkpoint":
+                    checkpoint = data.get("value")
+            case "decided":
+                decided[at] = data["decision"]
+    return steps, decided, checkpoint
 
 
 def shown(kind: str, data: dict[str, Any]) -> str:

@@ -13,9 +13,10 @@ from aegis import AegisError, Kernel, NotFound, Refused, report
 from aegis.clock import stamp
 from aegis.errors import listed, nearest
 from aegis.events import Notice
-from aegis_workflow.catalogue import Function, get_workflow, list_workflows, version_of
+from aegis.ledger import Record
+from aegis_workflow.catalogue import Function, get_workflow, key_of, list_workflows, version_of
 from aegis_workflow.engine import BY, WorkflowEngine
-from aegis_workflow.errors import NeedsAttention, WorkflowError
+from aegis_workflow.errors import NeedsAttention, Unfinished, WorkflowError
 from aegis_workflow.journal import OVER, Journal, Run
 from aegis_workflow.questions import Questions
 from aegis_workflow.steps import Steps
@@ -27,18 +28,26 @@ class Runner:
     """Every run that is under way."""
 
     def __init__(self, kernel: Kernel, journal: Journal, questions: Questions, config: Mapping[str, Any]) -> None:
-        self._kernel, self._journal, self._questions, self._config = kernel, journal, questions, config
+        self._kernel, self._journal, self._questions = kernel, journal, questions
+        self._config = {key_of(name): own for name, own in config.items()}
         self._nursery: trio.Nursery | None = None
-        self._scopes: dict[str, trio.CancelScope] = {}
+        self._scopes: dict[str, trio.CancelScope] = {}  # of the runs that are played
         self._stopped: dict[str, str] = {}
+        self._again: set[str] = set()  # runs that were taken up again before their last play was over
 
     async def run(self) -> None:
         """Go on with every run that was under way, until cancelled."""
+        self._scopes.clear()
+        self._again.clear()
+        for name in {*self._config} - {key_of(name) for name in list_workflows()}:
+            self._kernel.bus.publish(
+                "", Notice(f"workflows.config.{name}: no workflow is called so", "warning", "workflow")
+            )
         async with trio.open_nursery() as self._nursery:
-            for run in list(self._journal.active.values()):
-                if run.state == "running":
-                    await self._journal.store(self._journal.draft("resumed", run.id))
-                    self.go(run)
+            # From here on `go` begins what comes: what is under way now was so when aegis stopped, or waits for us.
+            for run in [run for run in self._journal.active.values() if run.state == "running"]:
+                await self._journal.store(self._journal.draft("resumed", run.id))
+                self.go(run)
             await self._tidy()
             await trio.sleep_forever()
 
@@ -50,62 +59,93 @@ class Runner:
 
     def go(self, run: Run) -> None:
         """Play the run from its record, and on."""
-        if self._nursery:
-            self._nursery.start_soon(self._play, run)
+        if run.id in self._scopes:
+            self._again.add(run.id)
+        elif self._nursery:
+            self._scopes[run.id] = trio.CancelScope()
+            if run.callback and (asker := self._kernel.roster.get(run.address)):
+                asker.expect(f"run {run.id}", f"the end of the workflow {run.name}")
+            self._nursery.start_soon(self._play, run, self._scopes[run.id])
 
     async def begin(self, run: Run) -> None:
         """Have the run on disk, and go."""
         await self._journal.store(self._journal.draft("started", run.id, **msgspec.to_builtins(run)))
         self.go(run)
 
-    async def _play(self, run: Run) -> None:
-        function = self.workflow(run.name)
+    async def _play(self, run: Run, scope: trio.CancelScope) -> None:
+        try:
+            outcome = {"state": "cancelled"}
+            with scope:
+                outcome = await self._outcome(run)
+            if scope.cancelled_caught:
+                outcome = {"state": "cancelled", "error": self._stopped.pop(run.id, "")}
+            if outcome["state"] == "needs attention":
+                await self._park(run, outcome)
+            else:
+                await self._end(run, outcome)
+        finally:
+            if self._scopes.get(run.id) is scope:
+                del self._scopes[run.id]
+            self._stopped.pop(run.id, None)
+        self._journal.told()
+        if run.id in self._again:
+            self._again.discard(run.id)
+            if (now := self._journal.find(run.id)).state == "running":
+                self.go(now)
+
+    async def _outcome(self, run: Run) -> dict[str, Any]:
+        function = get_workflow(run.name)
+        if function is None:
+            why = f"there is no workflow {run.name!r} here any more; when it is back, `rerun` goes on"
+            return {"state": "needs attention", "step": "", "error": why}
         steps = Steps(self._kernel, self._journal, run)
         if steps.known and run.version and version_of(function) != run.version:
             self._say(run, "its code has changed since it began; it goes on as long as its steps are the recorded ones")
         config = self._settings(function, run)
         engine = WorkflowEngine(self._kernel, steps, self._questions, config, lambda text: self._say(run, text))
-        scope = self._scopes[run.id] = trio.CancelScope()
-        outcome: dict[str, Any] = {"state": "cancelled"}
-        try:
-            with scope, steps.branch():
-                outcome = await self._called(function, engine, run)
-            if scope.cancelled_caught:
-                outcome = {"state": "cancelled", "error": self._stopped.pop(run.id, "")}
-        finally:
-            self._scopes.pop(run.id, None)
-        if outcome["state"] == "needs attention":
-            await self._journal.store(self._journal.draft("parked", run.id, **outcome))
-            self._say(run, f"it needs attention: {outcome['error']}; `aegis workflow decide {run.id} rerun|skip|fail`")
-        else:
-            await self._end(run, engine, outcome)
-        self._journal.told()
+        with steps.branch():
+            outcome = await self._called(function, engine, steps, run)
+        if outcome["state"] == "ok":
+            await engine.drain()
+        return outcome
+
+    async def _park(self, run: Run, outcome: Mapping[str, Any]) -> None:
+        """Have the run wait for a person's word, and tell the one who began it."""
+        words = f"it needs attention: {outcome['error']}\n`aegis workflow decide {run.id} rerun|skip|fail` decides."
+        parked, post = self._journal.draft("parked", run.id, **outcome), self._kernel.post
+        told = []
+        if run.address.startswith("human:"):
+            told = [post.accept(post.envelope(BY + run.name, run.address, words, task_id=run.id, hops=run.hops))]
+        self._kernel.bus.publish("", Notice(f"{run.name}: {words}", "warning", BY + run.name))
+        await self._journal.store(parked, *told)
 
     def _settings(self, function: Function, run: Run) -> dict[str, Any]:
-        return {**getattr(function, "workflow_config", {}), **self._config.get(run.name, {})}
+        return {**getattr(function, "workflow_config", {}), **self._config.get(key_of(run.name), {})}
 
-    async def _called(self, function: Function, engine: WorkflowEngine, run: Run) -> dict[str, Any]:
+    async def _called(self, function: Function, engine: WorkflowEngine, steps: Steps, run: Run) -> dict[str, Any]:
         try:
-            value = await function(engine, **run.args)
+            try:
+                value = await function(engine, **run.args)
+                steps.finish()
+            finally:
+                if steps.stopped:  # whatever the workflow's code made of it
+                    raise steps.stopped
             return {"state": "ok", "result": msgspec.to_builtins(value, enc_hook=str)}
         except NeedsAttention as error:
             return {"state": "needs attention", "step": error.step, "error": str(error)}
-        except WorkflowError as error:
-            return {"state": "error", "error": str(error)}
         except AegisError as error:
             return {"state": "error", "error": str(error)}
         except (Exception, BaseExceptionGroup) as error:  # a workflow is anybody's code: its crash is the run's end
             if isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[0]:
                 raise
+            error = single(error)
             return {"state": "error", "error": f"unexpected: {type(error).__name__}: {error}"}
 
-    async def _end(self, run: Run, engine: WorkflowEngine, outcome: dict[str, Any]) -> None:
+    async def _end(self, run: Run, outcome: dict[str, Any]) -> None:
         """Record the end together with the mail that tells of it; then nothing that the run spawned is left."""
         outcome = {**outcome, "ended": stamp(self._kernel.clock.now())}
         kind = {"ok": "finished", "error": "errored"}.get(outcome["state"], "cancelled")
         draft = self._journal.draft(kind, run.id, **outcome)
-        if outcome["state"] == "ok":
-            await engine.drain()
         told = self._callback(run, outcome)
         try:
             await (self._kernel.post.deliver(told, draft) if told else self._journal.store(draft))
@@ -162,18 +202,19 @@ class Runner:
             if not followers:
                 self._journal.followers.pop(run_id, None)
 
-    async def replay(self, run: Run) -> str:
-        """Return whether the workflow, as it is now, takes the recorded steps; nothing is done."""
+    async def replay(self, run: Run, records: list[Record] | None = None) -> str:
+        """Return whether the workflow, as it is now, takes the recorded steps (those of `records`); nothing is done."""
         function = self.workflow(run.name)
-        steps = Steps(self._kernel, self._journal, run, dry=True)
+        steps = Steps(self._kernel, self._journal, run, dry=True, records=records)
         engine = WorkflowEngine(self._kernel, steps, self._questions, self._settings(function, run), lambda text: None)
         with steps.branch():
-            outcome = await self._called(function, engine, run)
-        same = "the same steps" + (f"; it ends {outcome['state']}" if outcome["state"] != run.state else "")
-        problem = str(outcome.get("error", "")) if outcome["state"] == "error" and outcome != run.error else ""
-        if problem and problem != run.error:
-            raise WorkflowError(f"run {run.id} would not go as it is recorded: {problem}")
-        return f"run {run.id} of {run.name}: {steps.played} steps played, {same}"
+            outcome = await self._called(function, engine, steps, run)
+        played = f"run {run.id} of {run.name}: {steps.played} steps played, the same steps"
+        if isinstance(steps.stopped, Unfinished):
+            return f"{played} as far as it is recorded"
+        if outcome["state"] == "error" and outcome["error"] != run.error:
+            raise WorkflowError(f"run {run.id} would not go as it is recorded: {outcome['error']}")
+        return played + (f"; it ends {outcome['state']}" if run.over and outcome["state"] != run.state else "")
 
     async def cancel(self, run: Run, why: str) -> Run:
         """End the run as cancelled, wherever it is."""
@@ -182,10 +223,19 @@ class Runner:
             scope.cancel()
             return await self.end_of(run.id)
         if run.state not in OVER:
-            steps = Steps(self._kernel, self._journal, run)
-            engine = WorkflowEngine(self._kernel, steps, self._questions, {}, lambda text: None)
-            await self._end(run, engine, {"state": "cancelled", "error": why})
+            await self._end(run, {"state": "cancelled", "error": why})
         return self._journal.find(run.id)
+
+    async def fail(self, run: Run, why: str) -> None:
+        """End a run that is not played as failed."""
+        await self._end(run, {"state": "error", "error": why})
+
+
+def single(error: BaseException) -> BaseException:
+    """Return what a group with one exception is about."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def arguments(function: Function, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from aegis import Kernel
 from aegis.processes import MARK
 from aegis_workflow.errors import WorkflowError
 
-_MOST = 200_000  # characters of each stream that are kept: the end says most
+_MOST = 1_000_000  # characters of each stream that are kept: the end says most
 
 
 class Done:
@@ -36,24 +36,30 @@ class Done:
         return {"exit": self.exit, "stdout": self.stdout, "stderr": self.stderr}
 
 
-async def sh(kernel: Kernel, cmd: str, cwd: str | None, seconds: float | None, env: Mapping[str, str] | None) -> Done:
-    """Return how the command ended; raises `WorkflowError` when it took longer than it may, and nothing is left."""
+async def sh(
+    kernel: Kernel, cmd: str, cwd: str | None, seconds: float | None, env: Mapping[str, str] | None, mark: str
+) -> Done:
+    """Return how the command ended; raises `WorkflowError` when it took longer than it may, and nothing is left.
+
+    `mark` is in its environment, so that one that outlived a killed kernel is found.
+    """
     folder = (kernel.project.root / (cwd or ".")).resolve()
     if not folder.is_dir():
         raise WorkflowError(f"`{cmd}`: its folder {folder} does not exist")
-    environment = {**kernel.environment, **(env or {})}
-    environment.pop(MARK, None)
+    environment = {**kernel.environment, **(env or {}), MARK: mark}
     pipe = subprocess.PIPE
     process = await trio.lowlevel.open_process(
         ["/bin/sh", "-c", cmd], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd=folder, env=environment,
         start_new_session=True,
     )  # fmt: skip
-    said = [bytearray(), bytearray()]
+    said, cut = [bytearray(), bytearray()], set[int]()
 
     async def read(stream: trio.abc.ReceiveStream, into: bytearray) -> None:
         async for chunk in stream:
             into += chunk
-            del into[: -4 * _MOST]
+            if len(into) > 8 * _MOST:
+                del into[: -4 * _MOST]
+                cut.add(id(into))
 
     try:
         with trio.move_on_after(seconds or float("inf")) as limit:
@@ -75,5 +81,12 @@ async def sh(kernel: Kernel, cmd: str, cwd: str | None, seconds: float | None, e
                 await stream.aclose()
     if limit.cancelled_caught:
         raise WorkflowError(f"`{cmd}` took longer than {seconds:g} s and was stopped")
-    out, err = (bytes(part).decode(errors="replace")[-_MOST:] for part in said)
+    out, err = (_kept(bytes(part).decode(errors="replace"), cut=id(part) in cut) for part in said)
     return Done(process.returncode or 0, out, err)
+
+
+def _kept(text: str, *, cut: bool) -> str:
+    """Return the end of what was said, and that it is no more than that."""
+    if len(text) <= _MOST and not cut:
+        return text
+    return f"[only the last {_MOST:,} characters are kept]\n" + text[-_MOST:]

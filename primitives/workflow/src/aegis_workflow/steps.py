@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import trio
 
 from aegis import AegisError, Kernel
-from aegis.ledger import Draft
-from aegis_workflow.errors import BudgetExceeded, NeedsAttention, NonDeterminism, WorkflowError
-from aegis_workflow.journal import Journal, Run, Step
+from aegis.ledger import Draft, Record
+from aegis_workflow.errors import BudgetExceeded, NeedsAttention, NonDeterminism, Unfinished, WorkflowError
+from aegis_workflow.journal import Journal, Run, Step, steps_of
 
+_BREATH = 250  # steps
 Work = Callable[[], Awaitable[Any]]
 _place: ContextVar[tuple[str, list[int]]] = ContextVar("aegis_workflow_place")
 _ERRORS = {cls.__name__: cls for cls in (BudgetExceeded, NonDeterminism, WorkflowError)}
@@ -23,11 +24,17 @@ _ERRORS = {cls.__name__: cls for cls in (BudgetExceeded, NonDeterminism, Workflo
 class Steps:
     """The steps of one run: recorded ones are played, the first without a record is the first that is done."""
 
-    def __init__(self, kernel: Kernel, journal: Journal, run: Run, *, dry: bool = False) -> None:
-        """Take the run's steps; `dry` only looks whether they are the recorded ones."""
+    def __init__(
+        self, kernel: Kernel, journal: Journal, run: Run, *, dry: bool = False, records: list[Record] | None = None
+    ) -> None:
+        """Take the run's steps, or those of these records; `dry` only looks whether they are the recorded ones."""
         self.kernel, self.journal, self.run, self._dry = kernel, journal, run, dry
-        self.known, self.decided, self.checkpoint = journal.steps(run.id)
+        self.known, self.decided, self.checkpoint = steps_of(journal.records(run.id) if records is None else records)
         self.played = 0
+        self.stopped: AegisError | None = None  # why no further step is taken, whatever the workflow's code catches
+        self._taken: set[str] = set()
+        places = [at.split(".") for at in self.known]
+        self._inside = {".".join(parts[:n]) for parts in places for n in range(1, len(parts), 2)}  # of parallel ones
 
     @contextmanager
     def branch(self, place: str = "") -> Iterator[None]:
@@ -43,11 +50,45 @@ class Steps:
         prefix, counter = _place.get()
         return f"{prefix}{counter[0] + 1}"
 
-    def next(self) -> str:
-        """Take that place."""
+    @property
+    def replaying(self) -> bool:
+        """True as long as the next step is one that is on record."""
+        return self.peek() in self.known or self.peek() in self._inside
+
+    async def _next(self, kind: str, what: str) -> str:
+        """Take that place; raises what stopped the run, and `NonDeterminism` when something else was done here."""
+        if self.played % _BREATH == 0:  # a long record is played in one go, and others want to live
+            await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()  # what is cut short must not leave a record behind
+        if self.stopped:
+            raise self.stopped
         at = self.peek()
         _place.get()[1][0] += 1
+        self._taken.add(at)
+        step = self.known.get(at)
+        if step and (step.kind, step.what) != (kind, what):
+            self._differ(f"step {at} was `{step.kind} {step.what}` and is now `{kind} {what}`")
+        if not step and at in self._inside and kind != "parallel":
+            self._differ(f"step {at} was `parallel` and is now `{kind} {what}`")
+        if self._dry and not step and kind != "parallel":
+            if self.run.over:
+                self._differ(f"step {at} was not there and is now `{kind} {what}`")
+            self.stopped = Unfinished(f"step {at}, `{kind} {what}`, is not on record yet")
+            raise self.stopped
         return at
+
+    def finish(self) -> None:
+        """Raise `NonDeterminism` when steps are on record that the workflow, which is over, did not take."""
+        for at, step in self.known.items():
+            if "." not in at and at not in self._taken:
+                self._differ(f"step {at} was `{step.kind} {step.what}` and is now not there")
+
+    def _differ(self, how: str) -> NoReturn:
+        self.stopped = NonDeterminism(
+            f"{how}: the workflow {self.run.name!r} must take the same steps each time (is its code another, or does "
+            "it ask the time, the disk, chance?)"
+        )
+        raise self.stopped
 
     async def take(
         self,
@@ -58,65 +99,57 @@ class Steps:
         begin: Callable[[Draft], Awaitable[Any]] | None = None,
         recover: Callable[[dict[str, Any]], Awaitable[Any]] | None = None,
         again: bool = False,
-        quick: bool = False,
+        skipped: Any = None,
+        stale: Callable[[], Awaitable[None]] | None = None,
         **data: Any,
     ) -> Any:
         """Return the step's result, from the record if there is one.
 
         `begin` stores the record of the beginning together with what belongs to it. Of a step that had begun when aegis
         stopped `recover` finds out what became of it, from what was recorded (`data`), a person's `decision` and a
-        `redo` record for a new beginning; without it the step is done `again`, or needs a person's word. A `quick` step
-        has no outside effect and is recorded once, when it is done.
+        `redo` record for a new beginning; without it the step is done `again`, or needs a person's word. `skipped` is
+        the result of a step that a person leaves out; `stale` ends what is left of one that was cut off.
         """
-        at = self.next()
+        at = await self._next(kind, what)
         step = self.known.get(at)
-        if step:
-            self._same(at, step, kind, what)
-            if step.done:
-                self.played += 1
-                return _result(step)
-        self._must_do(at, kind, what)
-        if step is None and not quick:
+        if step and step.done:
+            self.played += 1
+            return _result(step)
+        if self._dry:
+            self.stopped = Unfinished(f"step {at}, `{kind} {what}`, has not ended yet")
+            raise self.stopped
+        if step is None:
             draft = self._draft("begun", at, kind, what, **data)
             await (begin(draft) if begin else self.journal.store(draft))
         elif step:
+            if stale:
+                await stale()
             decision = self.decided.get(at, "")
             if decision in ("skip", "fail"):
-                return await self._finish(at, kind, what, _nothing if decision == "skip" else _failing(what))
+                return await self._finish(at, kind, what, _giving(skipped) if decision == "skip" else _failing(what))
             if recover:
                 kept = {**step.data, "decision": decision, "redo": self._draft("begun", at, kind, what, **data)}
                 return await self._finish(at, kind, what, lambda: recover(kept))
             if not again and decision != "rerun":
-                raise NeedsAttention(at, f"{kind} {what}")
+                self.stopped = NeedsAttention(at, f"{kind} {what}")
+                raise self.stopped
         return await self._finish(at, kind, what, work)
 
     async def note(self, kind: str, what: str, value: Any = None, together: Callable[[], list[Draft]] = list) -> Any:
         """Return the value of a step that is done by being recorded, in one write with what belongs to it."""
-        at = self.next()
+        at = await self._next(kind, what)
         if step := self.known.get(at):
-            self._same(at, step, kind, what)
             self.played += 1
             return _result(step)
-        self._must_do(at, kind, what)
         await self.journal.store(self._draft("done", at, kind, what, value=value), *together())
         return value
-
-    def _must_do(self, at: str, kind: str, what: str) -> None:
-        if self._dry:
-            raise NonDeterminism(f"step {at}, `{kind} {what}`, is not in the record")
-
-    def _same(self, at: str, step: Step, kind: str, what: str) -> None:
-        if (step.kind, step.what) != (kind, what):
-            raise NonDeterminism(
-                f"step {at} was `{step.kind} {step.what}` and is now `{kind} {what}`: the workflow {self.run.name!r} "
-                "must take the same steps each time (is its code another, or does it ask the time, the disk, chance?)"
-            )
 
     async def _finish(self, at: str, kind: str, what: str, work: Work) -> Any:
         try:
             value = msgspec.to_builtins(await work(), enc_hook=str)
         except NeedsAttention as error:
-            raise NeedsAttention(at, f"{kind} {what}") from error
+            self.stopped = NeedsAttention(at, f"{kind} {what}")
+            raise self.stopped from error
         except AegisError as error:
             failed = msgspec.json.encode([type(error).__name__, str(error)]).decode()
             await self.journal.store(self._draft("done", at, kind, what, failed=failed))
@@ -131,7 +164,7 @@ class Steps:
 
     async def parallel(self, works: Sequence[Awaitable[Any]]) -> list[Any]:
         """Return the results of the awaitables, run side by side; the first failure stops the others."""
-        at, results = self.next(), [None] * len(works)
+        at, results = await self._next("parallel", ""), [None] * len(works)
 
         async def one(number: int, work: Awaitable[Any]) -> None:
             with self.branch(f"{at}.{number + 1}."):
@@ -165,8 +198,11 @@ def _result(step: Step) -> Any:
     raise _ERRORS.get(kind, WorkflowError)(message)
 
 
-async def _nothing() -> None:
-    return None
+def _giving(value: Any) -> Work:
+    async def give() -> Any:
+        return value
+
+    return give
 
 
 def _failing(what: str) -> Work:

@@ -9,9 +9,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import trio
 
 from aegis import Caller, Kernel, open_kernel
+from aegis.ledger import Record
+from aegis_workflow.journal import Journal, run_of
+from aegis_workflow.questions import Questions
+from aegis_workflow.runner import Runner
 
 PERSON = Caller("human", "tester")
 
@@ -64,3 +69,14 @@ def paid(kernel: Kernel, name: str) -> dict[str, int]:
     }
     done = (r for r in book.newest("ended", 10_000) if r.key in said and r.data["outcome"] == "completed")
     return Counter(said[r.key] for r in done)
+
+
+async def replayed(kernel: Kernel, record: Path) -> str:
+    """Return that the workflow as it is now takes the steps of a record that `aegis workflow record RUN` printed.
+
+    Nothing is done. Raises `WorkflowError` with the step that differs.
+    """
+    records = [msgspec.json.decode(line, type=Record) for line in record.read_text().splitlines() if line.strip()]
+    journal, config = Journal(kernel), kernel.config.section("workflows").config
+    run = run_of(records)
+    return await Runner(kernel, journal, Questions(kernel, journal), config).replay(run, records)

@@ -11,6 +11,7 @@ from pydantic import Field
 from aegis import Caller, Completes, Kernel, NotFound, Refused, verb
 from aegis.clock import new_id, stamp
 from aegis_workflow.catalogue import list_workflows, version_of
+from aegis_workflow.errors import WorkflowError
 from aegis_workflow.journal import Journal, Run, shown
 from aegis_workflow.questions import Questions
 from aegis_workflow.runner import Runner, arguments
@@ -40,6 +41,7 @@ class RunRow(msgspec.Struct, frozen=True):
     name: str
     status: str
     by: str
+    host: str
     started: str
     ended: str
     attempt: int
@@ -80,7 +82,7 @@ class Workflows:
         rows = []
         for name in list_workflows():
             function = self._runner.workflow(name)
-            parameters = list(inspect.signature(function).parameters.values())[1:]
+            parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
             about = (inspect.getdoc(function) or "").partition("\n")[0]
             rows.append(Workflow(name, ", ".join(map(str, parameters)), about))
         return rows
@@ -92,7 +94,8 @@ class Workflows:
         name: Name,
         kwargs: Annotated[dict[str, Any] | None, Field(description="its arguments, as JSON")] = None,
         callback: Annotated[bool, Field(description="be told by mail how it ended")] = True,
-        wait: Annotated[bool, Field(description="return its result once it has ended")] = False,
+        wait: Annotated[bool, Field(description="return its result once it has ended, fail if it fails")] = False,
+        follow: Annotated[bool, Field(description="the same, and show each step as it is taken")] = False,
     ) -> Begun | RunRow:
         """Begin a workflow; it is on disk when this returns, and goes on by itself after a crash."""
         function = self._runner.workflow(name)
@@ -103,11 +106,9 @@ class Workflows:
             started=stamp(self._kernel.clock.now()), address=address, callback=callback and bool(address),
             version=version_of(function), trace=caller.trace, hops=caller.hops + (caller.kind == "agent"),
         )  # fmt: skip
-        if run.callback and (asker := self._kernel.roster.get(caller.agent_id)):
-            asker.expect(f"run {run.id}", f"the end of the workflow {run.name}")
         await self._runner.begin(run)
-        if wait:
-            return _row(await self._runner.end_of(run.id))
+        if wait or follow:
+            return _well(await self._runner.end_of(run.id))
         return Begun(run.id, run.id, run.name, caller.name, "running")
 
     @verb("workflow show", tool="aegis_workflow_status", read_only=True, positional=("workflow_id",))
@@ -121,15 +122,25 @@ class Workflows:
         return [_row(run) for run in self._journal.newest(count)]
 
     @verb("workflow wait", callers=PEOPLE)
-    async def wait(self, caller: Caller, workflow_id: RunId) -> RunRow:
+    async def wait(
+        self, caller: Caller, workflow_id: RunId,
+        follow: Annotated[bool, Field(description="show each step as it is taken; fail if the run fails")] = False,
+    ) -> RunRow:  # fmt: skip
         """Wait until a run has ended or needs attention, and show it."""
-        return _row(await self._runner.end_of(self._find(workflow_id).id))
+        run = await self._runner.end_of(self._find(workflow_id).id)
+        return _well(run) if follow else _row(run)
 
     @verb("workflow logs", read_only=True)
     async def logs(self, caller: Caller, workflow_id: RunId) -> str:
         """Return what a run did, step by step."""
         records = self._journal.records(self._find(workflow_id).id)
         return "\n".join(f"{record.at} · {shown(record.kind, record.data)}" for record in records)
+
+    @verb("workflow record", read_only=True, callers=PEOPLE)
+    async def record(self, caller: Caller, workflow_id: RunId) -> str:
+        """Return a run's record as JSON lines, which `aegis_workflow.testing.replayed` plays in a test."""
+        records = self._journal.records(self._find(workflow_id).id)
+        return "\n".join(msgspec.json.encode(record).decode() for record in records)
 
     @verb("workflow replay", read_only=True)
     async def replay(self, caller: Caller, workflow_id: RunId) -> str:
@@ -167,6 +178,9 @@ class Workflows:
         run = self._find(workflow_id)
         if run.state != "needs attention":
             raise Refused(f"run {run.id} is {run.state}; there is nothing to decide")
+        if decision == "fail" and not run.step:
+            await self._runner.fail(run, f"{caller} decided that it failed: {run.error}")
+            return Begun(run.id, run.id, run.name, caller.name, "error")
         data = {"at_step": run.step, "decision": decision, "state": "running", "step": "", "error": ""}
         await self._journal.store(self._journal.draft("decided", run.id, **data))
         self._runner.go(self._journal.find(run.id))
@@ -189,4 +203,19 @@ class Workflows:
 
 def _row(run: Run) -> RunRow:
     asks = {place: str(q["question"]) for place, q in run.questions.items() if "answer" not in q and not run.over}
-    return RunRow(run.id, run.name, run.state, run.by, run.started, run.ended, run.attempt, run.result, run.error, asks)
+    host = run.by.partition(":")[2]
+    return RunRow(
+        run.id, run.name, run.state, run.by, host, run.started, run.ended, run.attempt, run.result, run.error, asks
+    )
+
+
+def _well(run: Run) -> RunRow:
+    """Return the run that has ended well; raises `WorkflowError` with what to do about one that has not."""
+    if run.state == "ok":
+        return _row(run)
+    what = {
+        "needs attention": f"needs attention: {run.error}; `aegis workflow decide {run.id} rerun|skip|fail` decides",
+        "error": f"failed: {run.error}; `aegis workflow logs {run.id}` shows its steps, `workflow retry` tries again",
+    }
+    words = what.get(run.state, f"was {run.state}: {run.error}")
+    raise WorkflowError(f"run {run.id} of {run.name} {words}", workflow_id=run.id, status=run.state)
