@@ -10,6 +10,7 @@ from terminal_stage import BO, House, until
 
 from aegis import Caller, NotFound, Refused
 from aegis.verbs import progress
+from aegis_terminal.keys import pressed
 
 
 @pytest.fixture
@@ -313,6 +314,28 @@ async def test_the_longest_command_runs(build: House):
     text = "x" * 59_000
     exit_, said = await build.said(f"echo {text} | wc -c")
     assert (exit_, said.strip()) == (0, "59001")
+
+
+@pytest.mark.parametrize(
+    ("keys", "sent"),
+    [
+        ("ctrl-c", "\x03"), ("up up enter", "\x1b[A\x1b[A\r"), ("ctrl-[", "\x1b"), ("y enter", "y\r"),
+        ("press up or down", "press up or down"), ("git commit  enter", "git commit \r"), (":wq\r", ":wq\r"),
+    ],
+)  # fmt: skip
+def test_what_keys_send(keys: str, sent: str):
+    assert pressed(keys) == sent
+
+
+async def test_a_question_is_answered(build: House):
+    async with trio.open_nursery() as nursery:
+
+        async def ask() -> None:
+            assert (await build.run("read -p 'sure? ' answer; echo $answer")).stdout.endswith("y\n")
+
+        nursery.start_soon(ask)
+        await build.shows("sure?")
+        await build.call("keys", name="build", keys="y enter")
 
 
 async def test_a_program_that_reads_nothing_takes_no_endless_keys(build: House):

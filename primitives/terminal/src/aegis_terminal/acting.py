@@ -113,10 +113,10 @@ class Acting:
         self,
         caller: Caller,
         name: Name,
-        keys: Annotated[str, Field(description="names of keys (`ctrl-c`, `up`, `enter`) or text, as it is")],
-        raw: Annotated[bool, Field(description="text, although all of it could be names")] = False,
+        keys: Annotated[str, Field(description="names of keys (`ctrl-c`, `up`), or text; `enter` at its end: the key")],
+        raw: Annotated[bool, Field(description="all of it is text")] = False,
     ) -> Done:
-        """Press keys in a terminal, whatever runs there; `ctrl-c` interrupts it. Text is not followed by Enter."""
+        """Press keys in a terminal, whatever runs there; `ctrl-c` interrupts it, `y enter` answers it."""
         terminal = await self._desk.terminal(name)
         sent = keys if raw else pressed(keys)
         if not sendable(sent, nul=True):

@@ -13,9 +13,15 @@ _CONTROL = re.compile(r"ctrl-([a-z\[\]\\^_@])\Z")
 
 
 def pressed(keys: str) -> str:
-    """Return what a keyboard sends for these names; text in which any word is no name is sent as it is."""
+    """Return what a keyboard sends for these names; text, in which any word is no name, is sent as it is.
+
+    `enter` at the end of a text is the key.
+    """
     sent = [_one(word) for word in keys.split(" ")]
-    return "".join(sent) if all(sent) else keys
+    if all(sent):
+        return "".join(sent)
+    text = keys.removesuffix(" enter")
+    return text if text == keys else f"{text}\r"
 
 
 def _one(word: str) -> str:
