@@ -253,6 +253,34 @@ async def test_a_subscription_on_a_pattern_or_an_exit_code(build: House):
         await build.call("subscribe", name="build", exit="bad")
 
 
+async def test_a_pattern_is_told_while_the_run_goes_on_and_once(build: House):
+    eve = await build.agent("eve")
+    await build.call("subscribe", eve, name="build", pattern="listening on *8080")
+    await build.call("subscribe", BO, name="build", pattern="listening", exit="0")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(build.run, "echo one; echo listening on :8080; read line; echo listening on :8080")
+        await until(lambda: build.heard(eve))
+        body = build.heard(eve)[0].splitlines()[2:]
+        assert re.fullmatch(r"still running · \d+\.\d\ds", body[1])
+        assert body[2:] == ["──", "one", "listening on :8080"]
+        assert build.bodies("human:bo") == [], "how it ends is to be known, too"
+        await build.call("keys", name="build", keys="enter")
+    assert len(build.bodies("human:bo")) == 1
+    await build.run("echo another")
+    assert len(build.heard(eve)) == 1
+
+
+async def test_a_pattern_is_told_past_the_runs_time(build: House):
+    await build.call("subscribe", BO, name="build", pattern="ready")
+    run = await build.run("echo begun; read line; echo ready; read line", timeout=0.2)
+    assert run.timed_out
+    await build.call("keys", name="build", keys="enter")
+    await until(lambda: build.bodies("human:bo"))
+    await build.call("keys", name="build", keys="enter")
+    await build.state("idle")
+    assert len(build.bodies("human:bo")) == 1
+
+
 async def test_who_unsubscribed_or_is_gone_hears_nothing(build: House):
     eve, bob = await build.agent("eve"), await build.agent("bob")
     for agent in (eve, bob):

@@ -18,6 +18,7 @@ from aegis.supervise import root_cause
 from aegis_terminal.dialect import dialect
 from aegis_terminal.door import Door
 from aegis_terminal.job import Job
+from aegis_terminal.lookout import Lookout
 from aegis_terminal.mailing import Mailing, writer
 from aegis_terminal.place import SOCKET, made, place_of
 from aegis_terminal.progress import Progress
@@ -28,6 +29,7 @@ from aegis_terminal.settings import TerminalSettings
 from aegis_terminal.shelf import Shelf
 from aegis_terminal.terminal import Terminal
 
+_SOON = 1.0  # seconds in which a run may end and be told of as a whole
 STOPPED = "aegis stopped"
 _OURS = ("AEGIS_HANDLE", "LINES", "COLUMNS")
 _PROMPT = 3.0  # seconds that opening waits for the first prompt; a slow rc goes on after that
@@ -113,7 +115,7 @@ class Desk:
         self.live[key] = terminal
         try:
             await terminal.live(env, cwd, task_status)
-            reason = f"its shell ended with {terminal.code}"
+            reason = terminal.reason
         except Exception as error:  # one terminal's fault is not the others' end
             reason = f"its shell failed: {root_cause(error)}"
             if not terminal.pid:
@@ -176,6 +178,24 @@ class Desk:
         job.run = Run(self._known(key).runs, secrets.cut(job.command), job.writer, now)
         await self.shelf.store(self.shelf.run("began", key, job.run))
         job.started = trio.current_time()
+        Lookout(self.live[key], job, lambda: self._known(key).subscribers, partial(self._tell, key, job))
+
+    def _tell(self, key: str, job: Job, who: str, said: str) -> None:
+        assert self._nursery
+        self._nursery.start_soon(self._mail, key, job, who, said)
+
+    async def _mail(self, key: str, job: Job, who: str, said: str) -> None:
+        with trio.move_on_after(_SOON):
+            await job.over.wait()
+        if job.over.is_set() or who in job.told or not job.run:
+            return  # how it ended is in the letter that tells of its end
+        job.told.add(who)
+        took = round(trio.current_time() - job.started, 3)
+        run = msgspec.structs.replace(job.run, finished_at=None, stdout=said, stderr="", duration_s=took)
+        try:
+            await self._mailing.tell(self._known(key), who, run, job.caller)
+        except AegisError as error:
+            self._fault(f"{key}#{run.seq}", str(error))
 
     async def _keep(self, key: str, secrets: Secrets, job: Job) -> None:
         assert job.run
@@ -188,7 +208,7 @@ class Desk:
             job.run, finished_at=moment(self._kernel.clock.now()), duration_s=round(took, 3), exit=job.code,
             stdout=text, stderr=job.trouble, timed_out=not job.over.is_set() and not job.trouble,
         )  # fmt: skip
-        await self._mailing.store(self._known(key), [job.run], caller=job.caller)
+        await self._mailing.store(self._known(key), [job.run], caller=job.caller, told=job.told)
 
     def _known(self, key: str) -> Known:
         if (known := self.shelf.terminals.get(key)) is None:

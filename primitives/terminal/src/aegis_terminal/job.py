@@ -34,6 +34,7 @@ class Job:
     started: float = 0.0
     run: Run | None = None
     error: AegisError | None = None
+    told: set[str] = field(default_factory=set)  # who was told what it said before it ended
     done: trio.Event = field(default_factory=trio.Event)
 
     def end(self, code: int | None = None, trouble: str = "") -> None:

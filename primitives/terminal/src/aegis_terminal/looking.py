@@ -112,7 +112,7 @@ class Looking:
     ) -> Subscribed:
         """Be told by mail of every run in a terminal that is not your own; it outlasts restarts and renames.
 
-        A new subscription takes the place of the one before.
+        With a pattern alone as soon as it is said, while the run goes on. A new subscription takes the former's place.
         """
         if not _EXIT.match(exit):
             raise Refused(f"exit {exit!r} is neither a number nor `nonzero`")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aegis import Caller, Kernel, Refused
 from aegis.ledger import Draft
@@ -25,19 +25,40 @@ class Mailing:
                 f"this would be the {caller.hops + 1}th message since a person last spoke; stopping here: ask a person"
             )
 
-    async def store(self, known: Known, runs: Sequence[Run], *more: Draft, caller: Caller | None = None) -> None:
-        """Store how the runs ended and every letter on them, all or none; whose run it is gets none."""
+    async def store(
+        self,
+        known: Known,
+        runs: Sequence[Run],
+        *more: Draft,
+        caller: Caller | None = None,
+        told: set[str] | None = None,
+    ) -> None:
+        """Store how the runs ended and every letter on them, all or none; whose run it is gets none.
+
+        Who is in `told` has heard of it; whoever is told now is added.
+        """
         drafts = [*(self._shelf.run("ran", known.id, run) for run in runs), *more]
-        told: set[str] = set()
+        told = set() if told is None else told
+        mine = {address(caller)} if caller else set()
+        now: set[str] = set()
         for who, interest in known.subscribers.items():
             if "human:" not in who and self._kernel.roster.get(who) is None:
                 drafts.append(self._shelf.draft("unsubscribed", known.id, who=who))
-                continue
-            for run in runs:
-                if interest.wants(run) and not (caller and address(caller) == who):
+            elif who not in mine | told:
+                for run in filter(interest.wants, runs):
                     drafts += self._letter(known, who, run, caller)
-                    told.add(who)
+                    now.add(who)
+        told |= now
         await self._shelf.store(*drafts)
+        await self._bury(now)
+
+    async def tell(self, known: Known, who: str, run: Run, caller: Caller) -> None:
+        """Tell one of a run that goes on."""
+        if who != address(caller):
+            await self._shelf.store(*self._letter(known, who, run, caller))
+            await self._bury([who])
+
+    async def _bury(self, told: Iterable[str]) -> None:
         for who in told:
             if ":" not in who and self._kernel.roster.get(who) is None:  # it closed while the disk worked
                 await self._kernel.post.bury(self._kernel.post.letters(who), "it was closed")

@@ -9,7 +9,8 @@ import msgspec
 
 HALF = 32_768  # characters of the beginning and of the end that a record has
 CLOSED, NOT_TAKEN = "pty closed", "the shell did not take the command"
-_LINES, _WIDEST, _ERRORS, _COMMAND = 8, 200, 4, 500
+TOLD = 8  # lines of what it said that subscribers read
+_WIDEST, _ERRORS, _COMMAND = 200, 4, 500
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -44,6 +45,8 @@ class Run(msgspec.Struct, frozen=True):
         took = f"{self.duration_s or 0:.2f}s"
         if self.killed_by_restart:
             return "killed by restart"
+        if self.finished_at is None:
+            return f"still running · {took}"
         if self.timed_out:
             return f"timed out · {took}"
         return f"exit {self.exit} · {took}" if self.exit is not None else f"{self.stderr or 'ended'} · {took}"
@@ -53,7 +56,7 @@ class Run(msgspec.Struct, frozen=True):
         """What subscribers read."""
         first, *more = self.cmd.splitlines() or [""]
         cmd = _cut(first, _COMMAND) + (f" … ({len(more)} more lines)" if more else "")
-        said = [_cut(line, _WIDEST) for line in self.stdout.splitlines()[-_LINES:]]
+        said = [_cut(line, _WIDEST) for line in self.stdout.splitlines()[-TOLD:]]
         errors = [_cut(line, _WIDEST) for line in self.stderr.splitlines()[-_ERRORS:]]
         errors = ["── stderr ──", *errors] if errors else []
         return "\n".join([f"$ {cmd}  · run by {self.writer}", self.ending, "──", *said, *errors])
@@ -74,9 +77,15 @@ class Interest(msgspec.Struct, frozen=True):
                 right = run.exit != 0
             case code:
                 right = str(run.exit) == code
-        return right and (not self.pattern or any(map(self._is_in, f"{run.stdout}\n{run.stderr}".splitlines())))
+        return right and (not self.pattern or any(map(self.is_in, f"{run.stdout}\n{run.stderr}".splitlines())))
 
-    def _is_in(self, line: str) -> bool:
+    @property
+    def at_once(self) -> bool:
+        """True when it is for what a run says, however it will end: nobody has to wait for that."""
+        return bool(self.pattern) and not self.exit
+
+    def is_in(self, line: str) -> bool:
+        """Return whether a line says it."""
         at = 0
         for part in self.pattern.split("*"):  # each as early as can be: linear, whatever an agent asks for
             found = line.find(part, at)

@@ -47,6 +47,7 @@ class Terminal:
         self.prompted = trio.Event()
         self.ended, self.gone_for_good = trio.Event(), trio.Event()
         self.code: int | None = None
+        self._closed = False
         self.pid = 0
         self._pty: Pty | None = None
         self._pipe = -1
@@ -97,6 +98,9 @@ class Terminal:
     async def close(self, mark: str) -> None:
         """End the shell and everything in it; what it was at is kept."""
         if self._pty and not self.ended.is_set():
+            self._closed = True
+            if self.current:  # before the hang-up looks like an end of its own
+                self.current.end(trouble=CLOSED)
             await self._pty.stop(mark)
 
     def _over(self) -> None:
@@ -110,10 +114,14 @@ class Terminal:
         os.close(self._pipe)
         self.display.close()
 
+    @property
+    def reason(self) -> str:
+        """Why it has ended."""
+        return "it was closed" if self._closed or self.code is None else f"its shell ended with {self.code}"
+
     def gone(self) -> Refused:
         """Return what is said to those who come too late."""
-        why = f"its shell ended with {self.code}" if self.code is not None else "it was closed"
-        return Refused(f"the terminal {self.name!r} is closed: {why}; `term spawn {self.name}` opens it again")
+        return Refused(f"the terminal {self.name!r} is closed: {self.reason}; `term spawn {self.name}` opens it again")
 
     # -- what it says -----------------------------------------------------------------------------------------------
 
@@ -198,7 +206,7 @@ class Terminal:
         if (stuck := self.current) and stuck.done.is_set():
             with trio.move_on_after(_PROMPT):  # somebody may just have interrupted it
                 await stuck.over.wait()
-        if self.ended.is_set():
+        if self._closed or self.ended.is_set():
             raise self.gone()
         if self.current and self.current.done.is_set():
             raise self._stuck(self.current)
@@ -270,7 +278,7 @@ class Terminal:
         job.done.set()
         if self.current is job:
             for waiting in self.jobs:
-                waiting.fail(self._stuck(job))
+                waiting.fail(self.gone() if self._closed else self._stuck(job))
             self.jobs.clear()
 
     async def _have_run(self, job: Job) -> None:
