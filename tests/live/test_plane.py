@@ -150,7 +150,7 @@ async def test_an_agent_that_does_not_find_the_plane_is_marked_in_seconds(
 async def test_a_call_that_reports_progress_outlasts_the_clis_patience(
     resident: Resident, project: Path, model: Model
 ) -> None:
-    """It can be told to be impatient: 2 s without a sign of life, and the call fails; all others wait 100 s or longer."""
+    """It can be told to be impatient: 2 s without a sign of life, and the call fails. All others wait 100 s or more."""
     resident.keys["config"] = {"experimental": {"mcp_timeout": 2000}}
     model.follow({"when": "rest now", "say": [resident.call("aegis_nap")]}, {"on": "tool_result", "say": "{reply}"})
 
