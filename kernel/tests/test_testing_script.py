@@ -1,6 +1,8 @@
 """Scripts: what fits, what is filled in, what is refused."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -81,3 +83,18 @@ def test_what_is_wrong_is_said_with_its_place(script, said):
     with pytest.raises(ScriptError) as caught:
         check(script)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("speaks", ["acp", "stream-json"])
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [('[{"do": [{"sai": "x"}]}]', "rule 1, step 1 must be one of: say, think"), ("{", "Expecting property name")],
+)
+def test_a_fake_cli_says_in_a_sentence_why_it_cannot_follow_its_script(tmp_path, speaks, script, why):
+    file = tmp_path / "script.json"
+    file.write_text(script)
+    words = [] if speaks == "acp" else ["-p", "--input-format", speaks, "--output-format", speaks, "--verbose"]
+    command = [sys.executable, "-m", "aegis.testing.fakecli", speaks, *words, "--script", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"HOME": str(tmp_path)}, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"the script {file} cannot be followed: {why}") and done.stderr.count("\n") == 1

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from aegis.testing.agent import Interrupted, ScriptedAgent
-from aegis.testing.script import Rule, check
+from aegis.testing.script import Rule, rules_of
 from aegis.testing.steps import GaveUp
 
 VERSION = "1.0.0"
@@ -326,7 +326,7 @@ def main(argv: Sequence[str]) -> None:
     if flags.version:
         print(VERSION)
         return
-    agent = Acp(check(json.loads(Path(flags.script).read_text())) if flags.script else [], flags)
+    agent = Acp(rules_of(flags.script), flags)
 
     def terminated(number: int, frame: Any) -> None:
         if agent.shells:

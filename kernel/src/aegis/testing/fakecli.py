@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from aegis.testing.script import check
+from aegis.testing.script import rules_of
 from aegis.testing.streamjson import StreamJson
 
 VERSION = "2.1.329"
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> None:
         sys.exit("Error: When using --print, --output-format=stream-json requires --verbose")
     if flags.permission_mode == "bypassPermissions" and os.getuid() == 0 and os.environ.get("IS_SANDBOX") != "1":
         sys.exit("--dangerously-skip-permissions cannot be used with root/sudo privileges for security reasons")
-    rules = check(json.loads(Path(flags.script).read_text())) if flags.script else []
+    rules = rules_of(flags.script)
     try:
         told = servers(flags.mcp_config)
     except (OSError, ValueError, KeyError) as error:

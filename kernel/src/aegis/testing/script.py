@@ -17,8 +17,11 @@ the groups of `when` by name or number; other braces stay. The steps are the key
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 Rule = Mapping[str, Any]
@@ -118,6 +121,14 @@ def check(script: Any) -> list[Rule]:
         for position, step in enumerate(rule["do"], 1):
             _check_step(f"{where}, step {position}", step)
     return script
+
+
+def rules_of(file: str) -> list[Rule]:
+    """Return the rules of the file, none without a name; one that cannot be followed ends the process, saying why."""
+    try:
+        return check(json.loads(Path(file).read_text())) if file else []
+    except (OSError, ValueError) as error:
+        sys.exit(f"the script {file} cannot be followed: {error}")
 
 
 def _check_step(where: str, step: Any) -> None:
