@@ -120,3 +120,14 @@ def test_words_stand_where_they_say(text):
     for value, start, end in words(text):
         assert not text[start].isspace() and text[start:end].strip() == text[start:end]
         assert value in text or "\\" in text
+
+
+def test_options_that_another_verb_describes_become_parts_of_their_object():
+    told = {"type": "object", "x-described-by": {"verb": "workflow arguments", "for": "name"}}
+    verb = {
+        "name": "workflow run", "positional": ["name"], "completes": {"name": "workflow"},
+        "schema": {"properties": {"name": {"type": "string"}, "kwargs": told, "wait": {"type": "boolean"}}},
+    }  # fmt: skip
+    line = "notes --since v1 --tag=a --tag b --loud --no-colour --wait"
+    kwargs = {"since": "v1", "tag": ["a", "b"], "loud": True, "colour": False}
+    assert bind(verb, line) == {"name": "notes", "kwargs": kwargs, "wait": True}

@@ -13,7 +13,7 @@ import trio
 
 from aegis import Probe, Profile, hookimpl
 from aegis.events import SessionStarted, Text, TurnEnded
-from aegis_workflow.testing import PERSON, begun, end_after_a_kill, ended, kept_at_every_write
+from aegis_workflow.testing import PERSON, begun, end_after_a_kill, ended, kept_at_every_write, paid
 from aegis_workflows.plan import slices
 
 PLAN = "# The plan\n\n## Slice 1 — the door\nMake a door.\n\n## Slice 2 - the key\nMake a key.\n\n## Notes\nNone.\n"
@@ -128,6 +128,44 @@ async def test_a_spec_is_asked_for_and_written(kernel, project):
     assert "answer 4" in (project / row.result).read_text()
 
 
+async def test_a_plan_that_is_tried_again_goes_on_with_the_slice_that_failed(kernel_with, plugins, project):
+    config = json.loads((project / ".aegis.yaml").read_text())
+    config["workflows"]["config"]["execute_plan"] |= {"verify": "test ! -e slice-2 || test -e key"}
+    (project / ".aegis.yaml").write_text(json.dumps(config))
+    async with kernel_with(**plugins) as kernel:
+        await retried(kernel, project)
+
+
+async def retried(kernel, project):
+    run = await begun(kernel, "execute_plan", plan_path="plan.md")
+    row = await ended(kernel, run)
+    assert row.status == "error" and "still exits with 1 after 4 attempts" in row.error
+    (project / "key").touch()
+    await kernel.verbs.call(PERSON, "workflow retry", {"workflow_id": run})
+    row = await ended(kernel, run)
+    assert (row.status, row.result["slices"].keys()) == ("ok", {"1", "2"})
+    asked = [prompt for prompt in paid(kernel, "execute_plan") if prompt.startswith("Do slice 1")]
+    assert [paid(kernel, "execute_plan")[prompt] for prompt in asked] == [1], "what was done is not paid for again"
+
+
+def test_what_is_code_in_a_plan_is_no_slice():
+    plan = "## Slice 1 – one\nSay:\n```sh\n## Slice 2 — none\n## more\n```\nend\n## Slice 3 - three\n"
+    assert slices(plan) == [("1", "one", "Say:\n```sh\n## Slice 2 — none\n## more\n```\nend"), ("3", "three", "")]
+
+
+async def test_the_built_ins_of_schedules(kernel_with, plugins, project):
+    body = json.loads((project / ".aegis.yaml").read_text()) | {"queues": {"work": {"agent": "coder"}}}
+    (project / ".aegis.yaml").write_text(json.dumps(body))
+    async with kernel_with(**plugins, **loaded("queue")) as kernel:
+        assert (await ended(kernel, await begun(kernel, "prompt", agent="coder", text="hello"))).result == "hello"
+        assert (await ended(kernel, await begun(kernel, "prompt", agent="coder", message="hi"))).result == "hi"
+        assert "there is nothing to say" in (await ended(kernel, await begun(kernel, "prompt", agent="coder"))).error
+        task = (await ended(kernel, await begun(kernel, "enqueue", queue="work", payload="count"))).result
+        assert (await kernel.verbs.call(PERSON, "task wait", {"task_id": task})) is not None
+        names = [row.name for row in await kernel.verbs.call(PERSON, "workflow list")]
+        assert {"brainstorm_to_spec", "enqueue", "execute_plan", "prompt", "review_branch", "tdd_cycle"} <= set(names)
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("name", "kwargs"),
@@ -144,6 +182,6 @@ async def test_killed_at_any_write_the_end_is_the_same_and_no_turn_is_paid_for_t
         whole = await ended(kernel, run)
     assert (whole.status, len(copies) > 20) == ("ok", True)
     for copy in copies:
-        row, paid = await end_after_a_kill(copy, plugins, run, {"PATH": "/usr/bin:/bin"})
+        row, turns = await end_after_a_kill(copy, plugins, run, {"PATH": "/usr/bin:/bin"})
         assert (row.status, row.error, row.result) == ("ok", "", whole.result), copy
-        assert [prompt for prompt, times in paid.items() if times > 1] == [], copy
+        assert [prompt for prompt, times in turns.items() if times > 1] == [], copy

@@ -124,6 +124,10 @@ async def test_arguments_are_typed_by_the_signature(house: House):
         await house.begin("hello")
     with pytest.raises(Refused, match="times: Input should be a valid integer"):
         await house.begin("hello", name="Ada", times="many")
+    row = await house.end(await house.begin("lists", names="Ada"))
+    assert row.result == ["Ada"], "a word where a list is wanted"
+    schema = await house.call("workflow arguments", name="hello")
+    assert (schema["required"], schema["properties"]["times"]["default"]) == (["name"], 1)
     with pytest.raises(NotFound, match=r"there is no workflow 'helo' .*Did you mean 'hello'\?"):
         await house.begin("helo")
     assert get_workflow("two_phases") is get_workflow("two-phases")
@@ -528,3 +532,8 @@ async def test_a_log_is_not_said_again_when_a_run_is_played_again(kernel_with, p
 async def talks(engine):
     engine.log("the beginning")
     await engine.ask_human("go on?")
+
+
+@workflow
+async def lists(engine, names: list[str]):
+    return names

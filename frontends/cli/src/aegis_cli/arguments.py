@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from aegis.errors import ConfigError
+from aegis_cli.further import HOME, gathered
 
 _SCALARS: dict[str, Callable[[str], Any]] = {"string": str, "integer": int, "number": float}
 
@@ -52,18 +53,27 @@ def verb_parser(verb: dict[str, Any]) -> Parser:
         if several or name not in required:
             options["nargs"] = "?" if not several else "+" if name in required else "*"
         parser.add_argument(name, **{"metavar": name.upper()} | options)
+    parts: Any = parser
+    if any(HOME in prop for prop in properties.values()):
+        parts = parser.add_argument_group("its own arguments")
     for name in (n for n in properties if n not in verb["positional"]):
         options = _options(_plain(properties[name], schema))
         if "action" not in options or options["action"] == "append":
             options = {"metavar": name.upper(), "required": name in required} | options
-        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, **options)
+        (parts if HOME in properties[name] else parser).add_argument(
+            f"--{name.replace('_', '-')}", dest=name, **options
+        )
     common(parser, tuple(properties))
     return parser
 
 
 def verb_arguments(verb: dict[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the verb's arguments and the common options; raises `ConfigError`."""
-    given = vars(verb_parser(verb).parse_intermixed_args(list(words)))
+    parser = verb_parser(verb)
+    if verb.get("open"):  # what further options there are cannot be known here
+        given = vars(parser.parse_known_intermixed_args(list(words))[0])
+    else:
+        given = vars(parser.parse_intermixed_args(list(words)))
     options = {name: given.pop(name) for name in list(given) if name.startswith("_")}
     last = verb["positional"][-1] if verb["positional"] else ""
     if last in given and _takes_words(verb, last):
@@ -71,7 +81,7 @@ def verb_arguments(verb: dict[str, Any], words: Sequence[str]) -> tuple[dict[str
         if given[last] == "-":
             given[last] = sys.stdin.read()
     optional = {n for n in verb["positional"] if n not in verb["schema"].get("required", ())}
-    return {n: v for n, v in given.items() if not (n in optional and v in (None, [], ""))}, options
+    return gathered(verb, {n: v for n, v in given.items() if not (n in optional and v in (None, [], ""))}), options
 
 
 def _takes_words(verb: dict[str, Any], name: str) -> bool:

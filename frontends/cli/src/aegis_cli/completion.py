@@ -9,6 +9,7 @@ from typing import Any
 from aegis.errors import AegisError
 from aegis.project import Project
 from aegis_cli.blocking import BlockingClient
+from aegis_cli.further import further
 from aegis_cli.shell import COMMANDS, Shell, find_verb, known_verbs, own_parser
 
 _PATIENCE = 0.3  # seconds a person does not notice
@@ -101,7 +102,7 @@ class Completion:
         verbs = known_verbs(self._project, _PATIENCE)
         verb, rest = find_verb(verbs, self._before)
         if verb:
-            yield from self._arguments(verb, list(rest))
+            yield from self._arguments(further(verb, rest, self._ask), list(rest))
         else:
             yield from self._commands(verbs)
 
@@ -151,6 +152,10 @@ class Completion:
         yield from ((str(value), "") for value in verb["schema"]["properties"][name].get("enum", ()))
         if what := verb["completes"].get(name):
             yield from self._live(what)
+
+    def _ask(self, verb: str, args: dict[str, Any]) -> Any:
+        with BlockingClient(self._project, patience=_PATIENCE) as kernel:
+            return kernel.perform(verb, args)[0]
 
     def _live(self, what: str) -> Iterator[tuple[str, str]]:
         """Yield what the running kernel knows now; nothing when none runs or it is slow."""

@@ -15,6 +15,7 @@ from aegis_cli import render
 from aegis_cli.arguments import Parser, common, verb_arguments, verb_parser
 from aegis_cli.blocking import BlockingClient, NotRunning
 from aegis_cli.door import find_project_root
+from aegis_cli.further import further
 from aegis_cli.index import Index
 
 INTERRUPTED = 130
@@ -148,7 +149,7 @@ def _verb(shell: Shell, words: Sequence[str]) -> int:
             verb, rest = find_verb(verbs := kernel.ask("verbs"), words)
             if verb is None:
                 return _family(words, verbs)
-            args, options = verb_arguments(verb, rest)
+            args, options = verb_arguments(further(verb, rest, lambda v, a: kernel.perform(v, a)[0]), rest)
             shell = shell.with_options(options)
             if shell.project == project:
                 return _call(shell, kernel, verb, args)
@@ -157,17 +158,18 @@ def _verb(shell: Shell, words: Sequence[str]) -> int:
     verb, rest = find_verb(verbs := installed_index().load()["verbs"], words)
     if verb is None:
         return _family(words, verbs)
-    args, options = verb_arguments(verb, rest)
+    args, options = verb_arguments(further(verb, rest, None), rest)
     shell = shell.with_options(options)
     if missing and shell.project == project:
         raise missing
     with BlockingClient(shell.project) as kernel:
+        args, _ = verb_arguments(further(verb, rest, lambda v, a: kernel.perform(v, a)[0]), rest)
         return _call(shell, kernel, verb, args)
 
 
 def _call(shell: Shell, kernel: BlockingClient, verb: dict[str, Any], args: dict[str, Any]) -> int:
     def report(text: str) -> None:
-        if sys.stderr.isatty() and not shell.json:
+        if (sys.stderr.isatty() or args.get("follow")) and not shell.json:
             print(render.styled(text, "2", sys.stderr), file=sys.stderr)
 
     value, text = kernel.perform(verb["name"], args, report)

@@ -24,6 +24,8 @@ def tool_of(verb: Verb) -> Tool:
         open_world_hint=False,
     )
     schema = {"type": "object", "properties": {}} | dereference_refs(verb.schema)
+    properties = schema["properties"].items()  # without what only people's surfaces read
+    schema["properties"] = {n: {k: v for k, v in p.items() if not k.startswith("x-")} for n, p in properties}
     return Tool(name=marks.tool, description=verb.doc, parameters=schema, annotations=hints)
 
 

@@ -16,6 +16,7 @@ LOCAL = {
     "quit": "leave (the agents stay, if another process runs them)",
 }
 _TO = re.compile(r"@([a-z][a-z0-9-]*)(?:\s+(.*))?\Z", re.DOTALL)
+_PART = re.compile(r"--([a-z][a-z0-9_-]*)(?:=(.*))?\Z", re.DOTALL)
 _WORD = re.compile(r"""\s*(?:"((?:\\.|[^"\\])*)"(?=\s|\Z)|'([^']*)'(?=\s|\Z)|(\S+))""")
 
 
@@ -91,12 +92,14 @@ def words(text: str) -> list[tuple[str, int, int]]:
 def bind(verb: Mapping[str, Any], text: str) -> dict[str, Any]:
     """Return the verb's arguments from what was typed after its name; raises `Refused` for an option without its value.
 
-    Options are `--name value`, `--name=value`, `--flag` and `--no-flag`; the rest fills the positional parameters in
+    Options are `--name value`, `--name=value`, `--flag` and `--no-flag`; those that are not the verb's own become part
+    of the object parameter that another verb describes, if it has one. The rest fills the positional parameters in
     order, and the last of them takes all that is left as it was typed, so that a message needs no quotes.
     """
     properties: Mapping[str, Any] = verb["schema"].get("properties", {})
     positional = [name for name in verb["positional"] if name in properties]
     args: dict[str, Any] = {}
+    home = next((name for name, prop in properties.items() if "x-described-by" in prop), "")
     bare: list[tuple[str, int, int]] = []
     tokens, i, literal = words(text), 0, False
     while i < len(tokens):
@@ -106,7 +109,11 @@ def bind(verb: Mapping[str, Any], text: str) -> dict[str, Any]:
             literal = True
             continue
         name, value = ("", None) if literal or text[start] != "-" else _option(word, properties)
-        if not name:
+        if not name and home and not literal and (part := _PART.match(word)):
+            after = tokens[i][0] if i < len(tokens) and not tokens[i][0].startswith("--") else None
+            i += part[2] is None and after is not None
+            _join(args.setdefault(home, {}), part[1].replace("-", "_"), part[2] or after)
+        elif not name:
             bare.append(tokens[i - 1])
         elif value is None and _kind(properties[name]) == "boolean":
             args[name] = not word.startswith("--no-") or name.startswith("no_")
@@ -130,6 +137,15 @@ def bind(verb: Mapping[str, Any], text: str) -> dict[str, Any]:
     if bare:
         raise Refused(f"/{verb['name']} does not take {bare[0][0]!r}; {usage(verb)}")
     return args
+
+
+def _join(whole: dict[str, Any], name: str, value: str | None) -> None:
+    """Add a part that is typed by whoever takes it: a flag when it has no value, a list when it is said again."""
+    known = whole.get(name)
+    if value is None:
+        whole[name.removeprefix("no_")] = not name.startswith("no_")
+    else:
+        whole[name] = value if known is None else [*known, value] if isinstance(known, list) else [known, value]
 
 
 def _takes_words(verb: Mapping[str, Any], name: str) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 async def prompt(engine: Any, agent: str, text: str = "", message: str = "") -> str:
     """Say something to a new agent of a profile and return its reply."""
+    if not (text or message):
+        raise ValueError("there is nothing to say: `text` (or `message`) is empty")
     handle = await engine.spawn(agent)
     reply: str = await engine.send(handle, text or message)
     return reply

@@ -21,10 +21,12 @@ async def brainstorm_to_spec(engine: Any, topic: str | None = None) -> str:
     """
     settings = engine.config
     topic = topic or await engine.ask_human("What is it about, in a few words?")
-    answers: dict[str, str] = {}
+    answers: dict[str, str] = dict(await engine.resume_state() or {})  # to an attempt that failed
     for name, question in _QUESTIONS.items():
+        if name in answers:
+            continue
         answers[name] = await engine.ask_human(question)
-        await engine.checkpoint(name, answers)
+        await engine.checkpoint(name, dict(answers))
     writer = await engine.spawn(settings.get("writer", "spec_writer"))
     told = "\n".join(f"- {_QUESTIONS[name]} {answer}" for name, answer in answers.items())
     page = await engine.send(writer, f"Write the design for: {topic}\nAnswer with the page in Markdown alone.\n{told}")

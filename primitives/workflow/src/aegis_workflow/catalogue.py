@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, overload
 
@@ -13,6 +15,8 @@ from aegis import ConfigError
 Function = Callable[..., Awaitable[Any]]
 _decorated: dict[str, Function] = {}
 _offered: dict[str, Function] = {}
+_files: list[Callable[[], dict[str, Function]]] = []
+_reading: ContextVar[dict[str, Function] | None] = ContextVar("aegis_workflow_reading", default=None)
 
 
 @overload
@@ -33,12 +37,14 @@ def workflow(name: Any) -> Any:
 
 def _register(name: str, function: Function) -> Function:
     _check(name, function)
-    known = _decorated.get(key_of(name))
+    reading = _reading.get()
+    here = _decorated if reading is None else reading
+    known = here.get(key_of(name))
     if known and _origin(known) != _origin(function):  # one that is read anew takes its own place
         raise ConfigError(f"two workflows are called {name!r}: {_where(known)} and {_where(function)}")
     function.workflow_name = name  # type: ignore[attr-defined]
     function.configure = lambda **defaults: _configure(function, defaults)  # type: ignore[attr-defined]
-    _decorated[key_of(name)] = function
+    here[key_of(name)] = function
     return function
 
 
@@ -57,8 +63,19 @@ def _check(name: str, function: Any) -> None:
         raise ConfigError(f"the workflow {name!r} must be an async function whose first parameter is `engine`")
 
 
-def offer(functions: Iterable[Function]) -> None:
-    """Have the workflows of the kernel's plugins, and only those, beside what this process registered itself."""
+@contextmanager
+def reading() -> Iterator[dict[str, Function]]:
+    """Enter with what `@workflow` registers inside, which nobody else has."""
+    found: dict[str, Function] = {}
+    token = _reading.set(found)
+    try:
+        yield found
+    finally:
+        _reading.reset(token)
+
+
+def offer(functions: Iterable[Function], files: Callable[[], dict[str, Function]] = dict) -> None:
+    """Have the workflows of the kernel's plugins and its project's `files` beside what this process registered."""
     found = {}
     for function in functions:
         name = getattr(function, "workflow_name", function.__name__)
@@ -67,20 +84,26 @@ def offer(functions: Iterable[Function]) -> None:
             raise ConfigError(f"two workflows are called {name!r}: {_where(other)} and {_where(function)}")
     _offered.clear()
     _offered.update(found)
+    _files[:] = [files]
 
 
-def _all() -> dict[str, Function]:
-    return {**_offered, **_decorated}
+def _of_files() -> dict[str, Function]:
+    return {name: function for files in _files for name, function in files().items()}
 
 
 def list_workflows() -> list[str]:
-    """Return the names of all workflows."""
-    return sorted(getattr(f, "workflow_name", f.__name__) for f in _all().values())
+    """Return the names of all workflows; raises `ConfigError` when a file of the project cannot be read."""
+    every = {**_of_files(), **_offered, **_decorated}
+    return sorted(getattr(f, "workflow_name", f.__name__) for f in every.values())
 
 
 def get_workflow(name: str) -> Function | None:
-    """Return the workflow of this name, `-` and `_` alike, or None."""
-    return _all().get(key_of(name))
+    """Return the workflow of this name, `-` and `_` alike, or None.
+
+    Raises `ConfigError` when it may be in a file that cannot be read.
+    """
+    key = key_of(name)
+    return _decorated.get(key) or _offered.get(key) or _of_files().get(key)
 
 
 def version_of(function: Function) -> str:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 class WorkflowSettings(Settings):
     """`workflows`."""
 
+    files: tuple[str, ...] = Field(
+        (), description="Python files of the project with workflows, `flows/*.py` for example"
+    )
     config: dict[str, dict[str, Any]] = Field(default_factory=dict, description="each workflow's own settings")
 
 
@@ -29,12 +32,14 @@ def aegis_settings() -> dict[str, Any]:
 def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primitive]:
     """Offer workflows and their runs."""
     from aegis_workflow.catalogue import offer  # noqa: PLC0415 - entry modules stay light
+    from aegis_workflow.files import Files  # noqa: PLC0415
     from aegis_workflow.journal import Journal  # noqa: PLC0415
     from aegis_workflow.questions import Questions  # noqa: PLC0415
     from aegis_workflow.runner import Runner  # noqa: PLC0415
     from aegis_workflow.workflows import Workflows  # noqa: PLC0415
 
-    offer(function for _, function in kernel.plugins.offers("aegis_workflows"))
+    files = Files(kernel.project.root, settings["workflows"].files)
+    offer((function for _, function in kernel.plugins.offers("aegis_workflows")), files.functions)
     journal = Journal(kernel)
     questions = Questions(kernel, journal)
     runner = Runner(kernel, journal, questions, settings["workflows"].config)

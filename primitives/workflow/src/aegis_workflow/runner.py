@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import trio
-from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
 
 from aegis import AegisError, Kernel, NotFound, Refused, report
 from aegis.clock import stamp
@@ -39,10 +38,7 @@ class Runner:
         """Go on with every run that was under way, until cancelled."""
         self._scopes.clear()
         self._again.clear()
-        for name in {*self._config} - {key_of(name) for name in list_workflows()}:
-            self._kernel.bus.publish(
-                "", Notice(f"workflows.config.{name}: no workflow is called so", "warning", "workflow")
-            )
+        self._check_names()
         async with trio.open_nursery() as self._nursery:
             # From here on `go` begins what comes: what is under way now was so when aegis stopped, or waits for us.
             for run in [run for run in self._journal.active.values() if run.state == "running"]:
@@ -50,6 +46,17 @@ class Runner:
                 self.go(run)
             await self._tidy()
             await trio.sleep_forever()
+
+    def _check_names(self) -> None:
+        """Say which settings are nobody's, and which file of the project cannot be read."""
+        try:
+            wrong = [
+                f"workflows.config.{name}: no workflow is called so" for name in self._config if not get_workflow(name)
+            ]
+        except AegisError as error:
+            wrong = [str(error)]
+        for text in wrong:
+            self._kernel.bus.publish("", Notice(text, "warning", "workflow"))
 
     async def _tidy(self) -> None:
         """Close agents of runs that have ended: aegis died between the end and the closing."""
@@ -94,9 +101,12 @@ class Runner:
                 self.go(now)
 
     async def _outcome(self, run: Run) -> dict[str, Any]:
-        function = get_workflow(run.name)
+        try:
+            function, why = get_workflow(run.name), f"there is no workflow {run.name!r} here any more"
+        except AegisError as error:
+            function, why = None, str(error)
         if function is None:
-            why = f"there is no workflow {run.name!r} here any more; when it is back, `rerun` goes on"
+            why = f"{why}; when it is back, `rerun` goes on"
             return {"state": "needs attention", "step": "", "error": why}
         steps = Steps(self._kernel, self._journal, run)
         if steps.known and run.version and version_of(function) != run.version:
@@ -236,22 +246,3 @@ def single(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
-
-
-def arguments(function: Function, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments as the workflow's signature types them; raises `Refused` with what it takes."""
-    import inspect  # noqa: PLC0415
-
-    parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-    kinds = {
-        p.name: (Any if p.annotation is p.empty else p.annotation, ... if p.default is p.empty else p.default)
-        for p in parameters
-    }
-    model = create_model("arguments", __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **kinds)  # type: ignore[call-overload]
-    try:
-        value = model.model_validate(dict(given))
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in error.errors())
-        raise Refused(f"{wrong}. It takes: {listed(kinds) or 'nothing'}.") from None
-    plain: dict[str, Any] = TypeAdapter(dict[str, Any]).dump_python(value.model_dump(), mode="json")
-    return plain

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import Field
 
-from aegis import Caller, Completes, Kernel, NotFound, Refused, verb
+from aegis import Caller, Completes, ConfigError, Kernel, NotFound, Refused, verb
 from aegis.clock import new_id, stamp
+from aegis_workflow.arguments import arguments, taken
 from aegis_workflow.catalogue import list_workflows, version_of
 from aegis_workflow.errors import WorkflowError
 from aegis_workflow.journal import Journal, Run, shown
 from aegis_workflow.questions import Questions
-from aegis_workflow.runner import Runner, arguments
+from aegis_workflow.runner import Runner
 
 Name = Annotated[str, Completes("workflow"), Field(description="which workflow")]
 RunId = Annotated[str, Completes("run"), Field(description="a run's id; the end of it is enough")]
@@ -65,7 +66,7 @@ class Workflows:
 
     def __init__(self, kernel: Kernel, journal: Journal, questions: Questions, runner: Runner) -> None:
         self._kernel, self._journal, self._questions, self._runner = kernel, journal, questions, runner
-        kernel.verbs.complete_with("workflow", list_workflows)
+        kernel.verbs.complete_with("workflow", _names)
         kernel.verbs.complete_with("run", lambda: [run.id for run in journal.newest(50)])
 
     def restore(self) -> None:
@@ -87,12 +88,23 @@ class Workflows:
             rows.append(Workflow(name, ", ".join(map(str, parameters)), about))
         return rows
 
+    @verb("workflow arguments", read_only=True, callers=PEOPLE)
+    async def arguments(self, caller: Caller, name: Name) -> dict[str, Any]:
+        """Return what a workflow takes, as a JSON schema; in the shell each is an option of `workflow run NAME`."""
+        return taken(self._runner.workflow(name)).model_json_schema()
+
     @verb("workflow run", tool="aegis_run_workflow", positional=("name",))
     async def begin(
         self,
         caller: Caller,
         name: Name,
-        kwargs: Annotated[dict[str, Any] | None, Field(description="its arguments, as JSON")] = None,
+        kwargs: Annotated[
+            dict[str, Any] | None,
+            Field(
+                description="its arguments, as JSON",
+                json_schema_extra={"x-described-by": {"verb": "workflow arguments", "for": "name"}},
+            ),
+        ] = None,
         callback: Annotated[bool, Field(description="be told by mail how it ended")] = True,
         wait: Annotated[bool, Field(description="return its result once it has ended, fail if it fails")] = False,
         follow: Annotated[bool, Field(description="the same, and show each step as it is taken")] = False,
@@ -199,6 +211,13 @@ class Workflows:
         if caller.kind == "agent" and run.address != caller.agent_id:
             raise Refused(f"{caller} may do this with runs it began; {run.id} is {run.by}'s. Ask a person.")
         return run
+
+
+def _names() -> list[str]:
+    try:
+        return list_workflows()
+    except ConfigError:
+        return []
 
 
 def _row(run: Run) -> RunRow:

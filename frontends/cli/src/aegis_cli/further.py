@@ -1,0 +1,73 @@
+"""Options that a command has only once it is known what it is for: the arguments of a workflow, say.
+
+An object parameter may carry `x-described-by` in its schema: the verb that returns, as a JSON schema, what the object
+takes, and the parameter that says of what. Each of its properties is then an option of the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aegis.errors import AegisError
+
+Ask = Callable[[str, dict[str, Any]], Any]
+HOME = "x-part-of"  # in a property that became an option: the parameter it is a part of
+
+
+def further(verb: dict[str, Any], words: Sequence[str], ask: Ask | None) -> dict[str, Any]:
+    """Return the verb with the options that the words call for; `ask` calls a verb, None when no kernel runs."""
+    schema = verb["schema"]
+    for name, prop in schema.get("properties", {}).items():
+        if not (told := _told(prop)):
+            continue
+        value = _value(verb, told["for"], words)
+        try:
+            found = ask(told["verb"], {told["for"]: value}) if ask and value else None
+        except AegisError:  # the command itself says best what is wrong with the value
+            found = None
+        if found is None:
+            return {**verb, "open": name}
+        own = {
+            n: {**p, HOME: name}
+            for n, p in found.get("properties", {}).items()
+            if n not in schema["properties"] and n not in ("project", "json", "help")
+        }
+        extended = {
+            **schema,
+            "properties": {**schema["properties"], **own},
+            "$defs": {**schema.get("$defs", {}), **found.get("$defs", {})},
+        }
+        return {**verb, "schema": extended}
+    return verb
+
+
+def gathered(verb: dict[str, Any], args: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments with each further option in the object it is a part of."""
+    properties, whole = verb["schema"].get("properties", {}), dict(args)
+    for name in args:
+        if home := properties.get(name, {}).get(HOME):
+            whole[home] = {**(whole.get(home) or {}), name: whole.pop(name)}
+    return whole
+
+
+def _told(prop: dict[str, Any]) -> dict[str, str] | None:
+    told: dict[str, str] | None = prop.get("x-described-by")
+    return told
+
+
+def _value(verb: dict[str, Any], name: str, words: Sequence[str]) -> str:
+    """Return the word that is this positional parameter: the options before it take a value each, or say `=`."""
+    flags = {f"--{n.replace('_', '-')}": p for n, p in verb["schema"]["properties"].items()}
+    bare, skip = [], False
+    for word in words:
+        if skip:
+            skip = False
+        elif word.startswith("-"):
+            skip = (
+                "=" not in word and flags.get(word, {}).get("type") != "boolean" and word in (*flags, "-C", "--project")
+            )
+        else:
+            bare.append(word)
+    place = verb["positional"].index(name)
+    return bare[place] if place < len(bare) else ""

@@ -1,0 +1,157 @@
+"""Workflows as a person has them: typed at the shell, followed, asked, killed in the middle, decided."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+CONFIG = r"""
+agents:
+  coder:
+    provider: scripted
+    permission: full
+    script:
+      - when: 'Write a test'
+        do: [{edit: tests/test_door.py, text: "the test"}, {say: "a test that fails"}]
+      - when: 'Now make'
+        do: [{edit: door.py, text: "wrong"}, {say: "done"}]
+      - when: 'still fail'
+        do: [{edit: door.py, text: "right"}, {say: "mended"}]
+      - do: [{say: "{body}"}]
+  writer:
+    provider: scripted
+    script:
+      - do: [{say: "# A door"}]
+  critic:
+    provider: scripted
+    script:
+      - do: [{fail: "the model is overloaded"}]
+workflows:
+  files: [flows/*.py]
+  config:
+    tdd-cycle:
+      implementer: coder
+      reviewer: coder
+      test_command: "grep -q right door.py && test -e {path} || {{ echo FAIL; exit 1; }}"
+    review_branch: {reviewers: [coder, critic, coder]}
+    brainstorm_to_spec: {writer: writer}
+"""
+FLOW = '''
+from aegis_workflow.api import workflow
+
+
+@workflow("release-notes")
+async def release_notes(engine, since: str, count: int = 1, loud: bool = False, tags: list[str] = ()) -> dict:
+    """Say what is new."""
+    engine.log(f"since {since}")
+    colour = await engine.ask_human("which colour?", options=["red", "blue"])
+    return {"since": since, "count": count + 1, "loud": loud, "tags": list(tags), "colour": colour}
+
+
+@workflow
+async def deploy(engine) -> str:
+    await engine.bash("echo x >> deployed; [ $(wc -l < deployed) -gt 1 ] || exec tail -f /dev/null")
+    return (await engine.bash("wc -l < deployed", idempotent=True)).stdout.strip()
+'''
+
+
+@pytest.fixture(scope="module")
+def flows(built):
+    house = built("flows")
+    (house.root / ".aegis.yaml").write_text(CONFIG)
+    (house.root / "flows").mkdir()
+    (house.root / "flows" / "release.py").write_text(FLOW)
+    with house.serving():
+        yield house
+
+
+def last(house) -> str:
+    return house.json("workflow", "runs")[0]["workflow_id"]
+
+
+def test_its_arguments_are_options_typed_by_its_signature(flows):
+    helped = flows.says("workflow", "run", "release-notes", "--help")
+    assert "its own arguments" in helped and "--since SINCE" in helped and "--tags TAGS" in helped
+    offered = flows.says("__complete", "workflow", "run", "release-notes", "--s")
+    assert "--since" in offered
+    words = ("--since", "v1", "--count", "2", "--loud", "--tags", "a", "--tags", "b")
+    started = flows.json("workflow", "run", "release-notes", *words)
+    assert started["status"] == "running"
+    run = started["workflow_id"]
+    flows.eventually(lambda: flows.json("workflow", "show", run)["asks"], "the question")
+    assert "which colour?" in flows.says("message", "inbox")
+    assert "'green' is none of the answers" in flows.refuses("workflow", "answer", run[-6:], "green", code=3)
+    flows.run("workflow", "answer", run[-6:], "blue")
+    row = flows.json("workflow", "wait", run)
+    assert row["result"] == {"since": "v1", "count": 3, "loud": True, "tags": ["a", "b"], "colour": "blue"}
+    assert "since: Field required" in flows.refuses("workflow", "run", "release-notes", code=3)
+    assert "--sinse" in flows.refuses("workflow", "run", "release-notes", "--since", "x", "--sinse", "v1", code=2)
+    assert "no workflow 'relaese'" in flows.refuses("workflow", "run", "relaese", "--since", "v1", code=4)
+
+
+def test_it_is_followed_step_by_step_and_fails_with_its_exit_code(flows):
+    done = flows.run(
+        "workflow", "run", "tdd_cycle", "--feature", "a door", "--test-path", "tests/test_door.py", "--follow"
+    )
+    assert "done · 2 send" in done.stderr and "checkpoint write_test" in done.stderr
+    assert (flows.root / "door.py").read_text() == "right"
+    failed = flows.refuses("workflow", "run", "execute_plan", "--plan-path", "none.md", "--wait", code=1)
+    assert "none.md" in failed and "workflow logs" in failed
+    assert flows.json("sessions") == []
+
+
+def test_what_reviewers_said_is_kept_though_one_of_them_fails(flows):
+    flows_git(flows)
+    row = flows.json("workflow", "run", "review_branch", "--base", "main", "--wait")
+    assert row["result"]["reviews"].keys() == {"coder", "coder#2"}
+    assert "the model is overloaded" in row["result"]["failed"]["critic"]
+    report = (flows.root / row["result"]["report"]).read_text()
+    assert "## critic\n\nNo review:" in report
+
+
+def flows_git(house) -> None:
+    import subprocess  # noqa: PLC0415
+
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.invalid")
+        subprocess.run(["git", *who, *words], cwd=house.root, check=True, capture_output=True)
+
+    git("init", "-q", "-b", "main")
+    git("commit", "-q", "--allow-empty", "-m", "begin")
+    git("checkout", "-qb", "feat/door")
+    Path(house.root, "open.py").write_text("open = True\n")
+    git("add", "open.py")
+    git("commit", "-qm", "a door")
+
+
+def test_killed_in_the_middle_it_goes_on_and_what_is_unsure_is_decided(house):
+    (house.root / ".aegis.yaml").write_text(CONFIG)
+    (house.root / "flows").mkdir()
+    (house.root / "flows" / "release.py").write_text(FLOW)
+    server = house.start("serve")
+    house.wait_for_line(server, "aegis runs in")
+    sure = house.json("workflow", "run", "brainstorm_to_spec", "--topic", "A Door")["workflow_id"]
+    unsure = house.json("workflow", "run", "deploy")["workflow_id"]
+    for n in range(2):
+        house.eventually(lambda: house.json("workflow", "show", sure)["asks"], "a question")
+        house.run("workflow", "answer", sure, f"answer {n}")
+    house.eventually((house.root / "deployed").exists, "the deployment")
+    house.end(server, signal.SIGKILL)
+    assert "no aegis runs" in house.refuses("workflow", "run", "brainstorm_to_spec", "--topic", "x", code=1)
+    with house.serving():
+        for n in range(2, 5):
+            house.eventually(lambda: house.json("workflow", "show", sure)["asks"], "a question")
+            house.run("workflow", "answer", sure, f"answer {n}")
+        row = house.json("workflow", "wait", sure)
+        assert (row["status"], (house.root / row["result"]).read_text()) == ("ok", "# A door\n")
+        house.eventually(lambda: house.json("workflow", "show", unsure)["status"] == "needs attention", "its parking")
+        assert "rerun|skip|fail" in house.says("message", "inbox")
+        house.run("workflow", "decide", unsure, "rerun")
+        assert house.json("workflow", "wait", unsure)["result"] == "2"
+        (house.root / "flows" / "release.py").write_text(FLOW.replace('"release-notes"', '"notes"'))
+        names = [row["name"] for row in house.json("workflow", "list")]
+        assert "notes" in names and "release-notes" not in names, "a file that is changed is read anew"
+        (house.root / "flows" / "broken.py").write_text("def (\n")
+        assert "flows/broken.py" in house.refuses("workflow", "list", code=2)
+        assert json.loads(house.says("workflow", "record", sure).splitlines()[0])["kind"] == "started"
