@@ -40,6 +40,12 @@ class SectionFace(msgspec.Struct, frozen=True):
     version: int
     claimed_by: str = ""
 
+    def __str__(self) -> str:
+        whose = f", {self.last_writer}" * bool(self.last_writer) + f", kept by {self.claimed_by}" * bool(
+            self.claimed_by
+        )
+        return f"  {self.name}: {self.lines} lines, version {self.version}{whose}"
+
 
 class Face(msgspec.Struct, frozen=True):
     """A canvas; `condition` says what is wrong with its file, empty when nothing is."""
@@ -51,6 +57,11 @@ class Face(msgspec.Struct, frozen=True):
     condition: str
     subscribers: list[str]
     sections: list[SectionFace]
+
+    def __str__(self) -> str:
+        head = f"{self.name}: {self.condition or self.file}, version {self.version}"
+        watched = [f"watched by {', '.join(self.subscribers)}"] * bool(self.subscribers)
+        return "\n".join([head, *map(str, self.sections), *watched])
 
 
 class Page(msgspec.Struct, frozen=True):
