@@ -42,11 +42,11 @@ from aegis_workflow.api import workflow
 
 
 @workflow("release-notes")
-async def release_notes(engine, since: str, count: int = 1, loud: bool = False, tags: list[str] = ()) -> dict:
+async def release_notes(engine, since: str, name: str = "", count: int = 1, loud: bool = False, tags: list[str] = ()):
     """Say what is new."""
     engine.log(f"since {since}")
     colour = await engine.ask_human("which colour?", options=["red", "blue"])
-    return {"since": since, "count": count + 1, "loud": loud, "tags": list(tags), "colour": colour}
+    return {"since": since, "name": name, "count": count + 1, "loud": loud, "tags": list(tags), "colour": colour}
 
 
 @workflow
@@ -72,10 +72,15 @@ def last(house) -> str:
 
 def test_its_arguments_are_options_typed_by_its_signature(flows):
     helped = flows.says("workflow", "run", "release-notes", "--help")
-    assert "its own arguments" in helped and "--since SINCE" in helped and "--tags TAGS" in helped
+    assert (
+        "its own arguments" in helped
+        and "--since SINCE" in helped
+        and "(required)" in helped
+        and "--tags TAGS" in helped
+    )
     offered = flows.says("__complete", "workflow", "run", "release-notes", "--s")
     assert "--since" in offered
-    words = ("--since", "v1", "--count", "2", "--loud", "--tags", "a", "--tags", "b")
+    words = ("--since", "v1", "--name", "Ada", "--count", "2", "--loud", "--tags", "a", "--tags", "b")
     started = flows.json("workflow", "run", "release-notes", *words)
     assert started["status"] == "running"
     run = started["workflow_id"]
@@ -84,7 +89,9 @@ def test_its_arguments_are_options_typed_by_its_signature(flows):
     assert "'green' is none of the answers" in flows.refuses("workflow", "answer", run[-6:], "green", code=3)
     flows.run("workflow", "answer", run[-6:], "blue")
     row = flows.json("workflow", "wait", run)
-    assert row["result"] == {"since": "v1", "count": 3, "loud": True, "tags": ["a", "b"], "colour": "blue"}
+    assert row["result"] == {
+        "since": "v1", "name": "Ada", "count": 3, "loud": True, "tags": ["a", "b"], "colour": "blue",
+    }  # fmt: skip
     assert "since: Field required" in flows.refuses("workflow", "run", "release-notes", code=3)
     assert "--sinse" in flows.refuses("workflow", "run", "release-notes", "--since", "x", "--sinse", "v1", code=2)
     assert "no workflow 'relaese'" in flows.refuses("workflow", "run", "relaese", "--since", "v1", code=4)

@@ -128,6 +128,6 @@ def test_options_that_another_verb_describes_become_parts_of_their_object():
         "name": "workflow run", "positional": ["name"], "completes": {"name": "workflow"},
         "schema": {"properties": {"name": {"type": "string"}, "kwargs": told, "wait": {"type": "boolean"}}},
     }  # fmt: skip
-    line = "notes --since v1 --tag=a --tag b --loud --no-colour --wait"
-    kwargs = {"since": "v1", "tag": ["a", "b"], "loud": True, "colour": False}
+    line = "notes --name Ada --since v1 --tag=a --tag b --loud --no-colour --wait"
+    kwargs = {"name": "Ada", "since": "v1", "tag": ["a", "b"], "loud": True, "colour": False}
     assert bind(verb, line) == {"name": "notes", "kwargs": kwargs, "wait": True}

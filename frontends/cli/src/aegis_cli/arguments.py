@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from aegis.errors import ConfigError
-from aegis_cli.further import HOME, gathered
+from aegis_cli.further import HOME, flag_of, gathered
 
 _SCALARS: dict[str, Callable[[str], Any]] = {"string": str, "integer": int, "number": float}
 
@@ -59,10 +59,8 @@ def verb_parser(verb: dict[str, Any]) -> Parser:
     for name in (n for n in properties if n not in verb["positional"]):
         options = _options(_plain(properties[name], schema))
         if "action" not in options or options["action"] == "append":
-            options = {"metavar": name.upper(), "required": name in required} | options
-        (parts if HOME in properties[name] else parser).add_argument(
-            f"--{name.replace('_', '-')}", dest=name, **options
-        )
+            options = {"metavar": name.rpartition(".")[2].upper(), "required": name in required} | options
+        (parts if HOME in properties[name] else parser).add_argument(flag_of(name), dest=name, **options)
     common(parser, tuple(properties))
     return parser
 

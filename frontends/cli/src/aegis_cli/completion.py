@@ -9,7 +9,7 @@ from typing import Any
 from aegis.errors import AegisError
 from aegis.project import Project
 from aegis_cli.blocking import BlockingClient
-from aegis_cli.further import further
+from aegis_cli.further import flag_of, further
 from aegis_cli.shell import COMMANDS, Shell, find_verb, known_verbs, own_parser
 
 _PATIENCE = 0.3  # seconds a person does not notice
@@ -131,7 +131,7 @@ class Completion:
 
     def _arguments(self, verb: dict[str, Any], rest: list[str]) -> Iterator[tuple[str, str]]:
         properties: dict[str, Any] = verb["schema"].get("properties", {})
-        flags = {f"--{n.replace('_', '-')}": n for n in properties if n not in verb["positional"]}
+        flags = {flag_of(n): n for n in properties if n not in verb["positional"]}
         given = 0
         while rest:
             word = rest.pop(0)

@@ -12,6 +12,7 @@ from typing import Any
 from aegis.errors import AegisError
 
 Ask = Callable[[str, dict[str, Any]], Any]
+_EVERYWHERE = {"--project", "--cwd", "--json", "--help"}
 HOME = "x-part-of"  # in a property that became an option: the parameter it is a part of
 
 
@@ -28,10 +29,12 @@ def further(verb: dict[str, Any], words: Sequence[str], ask: Ask | None) -> dict
             found = None
         if found is None:
             return {**verb, "open": name}
+        taken = {flag_of(n) for n in schema["properties"] if n not in verb["positional"]} | _EVERYWHERE
+        required = found.get("required", ())
         own = {
-            n: {**p, HOME: name}
+            f"{name}.{n}": {**p, HOME: name, "description": _what(p, needed=n in required)}
             for n, p in found.get("properties", {}).items()
-            if n not in schema["properties"] and n not in ("project", "json", "help")
+            if flag_of(n) not in taken
         }
         extended = {
             **schema,
@@ -47,8 +50,17 @@ def gathered(verb: dict[str, Any], args: dict[str, Any]) -> dict[str, Any]:
     properties, whole = verb["schema"].get("properties", {}), dict(args)
     for name in args:
         if home := properties.get(name, {}).get(HOME):
-            whole[home] = {**(whole.get(home) or {}), name: whole.pop(name)}
+            whole[home] = {**(whole.get(home) or {}), name.removeprefix(f"{home}."): whole.pop(name)}
     return whole
+
+
+def flag_of(name: str) -> str:
+    """Return the option of a parameter, or of a part of one."""
+    return f"--{name.rpartition('.')[2].replace('_', '-')}"
+
+
+def _what(prop: dict[str, Any], *, needed: bool) -> str:
+    return " ".join(filter(None, (prop.get("description", ""), "(required)" if needed else "")))
 
 
 def _told(prop: dict[str, Any]) -> dict[str, str] | None:
@@ -58,7 +70,7 @@ def _told(prop: dict[str, Any]) -> dict[str, str] | None:
 
 def _value(verb: dict[str, Any], name: str, words: Sequence[str]) -> str:
     """Return the word that is this positional parameter: the options before it take a value each, or say `=`."""
-    flags = {f"--{n.replace('_', '-')}": p for n, p in verb["schema"]["properties"].items()}
+    flags = {flag_of(n): p for n, p in verb["schema"]["properties"].items()}
     bare, skip = [], False
     for word in words:
         if skip:

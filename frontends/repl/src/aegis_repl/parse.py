@@ -100,6 +100,7 @@ def bind(verb: Mapping[str, Any], text: str) -> dict[str, Any]:
     positional = [name for name in verb["positional"] if name in properties]
     args: dict[str, Any] = {}
     home = next((name for name, prop in properties.items() if "x-described-by" in prop), "")
+    options = {name: p for name, p in properties.items() if not home or name not in positional}
     bare: list[tuple[str, int, int]] = []
     tokens, i, literal = words(text), 0, False
     while i < len(tokens):
@@ -108,7 +109,7 @@ def bind(verb: Mapping[str, Any], text: str) -> dict[str, Any]:
         if word == "--" and not literal:
             literal = True
             continue
-        name, value = ("", None) if literal or text[start] != "-" else _option(word, properties)
+        name, value = ("", None) if literal or text[start] != "-" else _option(word, options)
         if not name and home and not literal and (part := _PART.match(word)):
             after = tokens[i][0] if i < len(tokens) and not tokens[i][0].startswith("--") else None
             i += part[2] is None and after is not None
