@@ -4,6 +4,7 @@ import json
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 CONFIG = r"""
@@ -51,7 +52,8 @@ async def release_notes(engine, since: str, name: str = "", count: int = 1, loud
 
 @workflow
 async def deploy(engine) -> str:
-    await engine.bash("echo x >> deployed; [ $(wc -l < deployed) -gt 1 ] || exec tail -f /dev/null")
+    once = "[ $(wc -l < deployed) -gt 1 ] || exec tail -f /dev/null > /dev/null 2>&1"
+    await engine.bash(f"echo $$ > pid; echo x >> deployed; {once}")
     return (await engine.bash("wc -l < deployed", idempotent=True)).stdout.strip()
 '''
 
@@ -132,6 +134,13 @@ def flows_git(house) -> None:
     git("commit", "-qm", "a door")
 
 
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_killed_in_the_middle_it_goes_on_and_what_is_unsure_is_decided(house):
     (house.root / ".aegis.yaml").write_text(CONFIG)
     (house.root / "flows").mkdir()
@@ -154,6 +163,7 @@ def test_killed_in_the_middle_it_goes_on_and_what_is_unsure_is_decided(house):
         assert (row["status"], (house.root / row["result"]).read_text()) == ("ok", "# A door\n")
         house.eventually(lambda: house.json("workflow", "show", unsure)["status"] == "needs attention", "its parking")
         assert "rerun|skip|fail" in house.says("message", "inbox")
+        assert gone(int((house.root / "pid").read_text())), "the command did not outlive the kernel's return"
         house.run("workflow", "decide", unsure, "rerun")
         assert house.json("workflow", "wait", unsure)["result"] == "2"
         (house.root / "flows" / "release.py").write_text(FLOW.replace('"release-notes"', '"notes"'))

@@ -87,6 +87,7 @@ async def fickle(engine):
 
 @workflow
 async def tries(engine):
+    counted("tries")
     kept = await engine.resume_state()
     await engine.checkpoint("stage", {"stage": (kept or {}).get("stage", 0) + 1})
     if kept is None:
@@ -293,10 +294,10 @@ async def test_whoever_waits_sees_each_step(house: House):
 async def careless(engine):
     try:
         await engine.bash("echo x >> ran; exec tail -f /dev/null")
+        what = "fine"
     except Exception:  # noqa: BLE001
-        pass
-    finally:
-        await engine.checkpoint("after", 1)
+        what = "failed"
+    await engine.checkpoint(what, 1)
     return "went on"
 
 
@@ -315,7 +316,8 @@ async def test_a_run_that_is_parked_takes_no_step_whatever_its_code_catches(kern
         assert (row.status, row.result) == ("ok", "went on"), "left out, the command is taken to have succeeded"
 
 
-async def test_a_person_may_decide_that_it_failed(kernel_with, plugins, echo, project):
+@pytest.mark.parametrize(("decision", "end"), [("fail", ("error", None)), ("skip", ("ok", {"exit": 0, "out": ""}))])
+async def test_a_person_may_decide_that_it_failed_or_is_left_out(kernel_with, plugins, echo, project, decision, end):
     async with kernel_with(**plugins) as kernel:
         run = await House(kernel, echo).begin("shell", cmd="echo x >> ran; exec tail -f /dev/null")
         while not (project / "ran").exists():
@@ -323,9 +325,10 @@ async def test_a_person_may_decide_that_it_failed(kernel_with, plugins, echo, pr
     async with kernel_with(**plugins) as kernel:
         house = House(kernel, echo)
         await house.end(run)
-        await house.call("workflow decide", workflow_id=run, decision="fail")
+        await house.call("workflow decide", workflow_id=run, decision=decision)
         row = await house.end(run)
-        assert row.status == "error" and "a person decided that it failed" in row.error
+        assert (row.status, row.result) == end
+        assert ("a person decided that it failed" in row.error) == (decision == "fail")
 
 
 @workflow
@@ -513,7 +516,8 @@ async def test_what_happens_at_once_happens_once(house: House):
         for _ in range(3):
             nursery.start_soon(again)
     row = await house.end(run)
-    assert (row.status, row.attempt) == ("ok", 2)
+    await settled()
+    assert (row.status, row.attempt, COUNT["tries"]) == ("ok", 2, 2)
 
 
 async def test_a_log_is_not_said_again_when_a_run_is_played_again(kernel_with, plugins, echo):
