@@ -33,17 +33,13 @@ def recent_turns(events: Sequence[Event], turns: int, envelope: Callable[[str], 
 def last_words(events: Sequence[Event]) -> str:
     """Return the final message of the last turn as far as it came, whole; empty when nothing was said in it."""
     starts = [i for i, event in enumerate(events) if isinstance(event, TurnStarted)]
-    said: list[str] = []
-    message: str | None = None
+    said = Reply()
     for event in events[starts[-1] :] if starts else ():
-        if isinstance(event, Text) and not event.parent:
-            if event.message_id != message:
-                said.clear()
-            said.append(event.text)
-            message = event.message_id
-        elif isinstance(event, ToolCall) and not (event.parent or message):
-            message = None  # words after a tool begin anew where messages have no id
-    return "".join(said)
+        if isinstance(event, Text):
+            said.hear(event)
+        elif isinstance(event, ToolCall):
+            said.tool(event)
+    return str(said)
 
 
 def _block(event: Event, envelope: Callable[[str], Envelope]) -> str:

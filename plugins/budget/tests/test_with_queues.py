@@ -1,0 +1,103 @@
+"""Budgets and queues together: what is handed over waits or is refused, and what is wrong is said at the start."""
+
+from __future__ import annotations
+
+import pytest
+from budget_stage import ANNA, call, config, settled, until
+
+import aegis_queue.plugin
+from aegis import ConfigError, Refused
+
+CAP = "{agent: poor, max_parallel: 2, budgets: [{usd: 0.30, window: 1h}]}"
+TURN = "project: []\nturn: {usd: 0.20}"
+
+
+@pytest.fixture
+def plugins(plugins):
+    return plugins | {"queue": aegis_queue.plugin}
+
+
+async def put(kernel, **more) -> str:
+    return str((await kernel.verbs.call(ANNA, "enqueue", {"queue": "nightly", "payload": "work", **more})).task_id)
+
+
+async def state(kernel, task):
+    return await kernel.verbs.call(ANNA, "task show", {"task_id": task})
+
+
+async def finish(kernel, till, task, tokens: int) -> None:
+    """Have the worker of a task end its turn, with so many tokens used."""
+    worker = kernel.roster.find((await state(kernel, task)).worker)
+    await till.sessions[worker.id].begun.wait()
+    till.sessions[worker.id].end(last=tokens)
+    await until(lambda: kernel.roster.get(worker.id) is None)
+    await settled(kernel)
+
+
+async def test_what_only_has_to_wait_is_taken_and_what_is_spent_is_refused(kernel_with, plugins, budgets, till):
+    budgets(TURN, more=f"queues: {{nightly: {CAP}}}")
+    async with kernel_with(**plugins) as kernel:
+        tasks = [await put(kernel) for _ in range(4)]
+        await settled(kernel)
+        states = [(await state(kernel, task)).status for task in tasks]
+        assert states == ["running", "running", "pending", "pending"]
+        await finish(kernel, till, tasks[0], 5_000)
+        assert (await state(kernel, tasks[2])).status == "running", "what was reserved and not spent is free again"
+        for task in tasks[1:3]:
+            await finish(kernel, till, task, 15_000)
+        held = await state(kernel, tasks[3])
+        assert (held.status, "queue 'nightly' over budget" in held.held) == ("pending", True)
+        with pytest.raises(Refused) as refused:
+            await put(kernel)
+        [blocked] = refused.value.data["blocked_by"]
+        assert (blocked["constraint"], blocked["limit"], blocked["spent"]) == ("usd", "0.30", "0.35")
+        assert refused.value.data["unblock_at"] == blocked["unblock_at"] != ""
+
+
+WRONG = {
+    "a setting nobody knows": (
+        "{agent: poor, budgets: [{usd: 1, window: 1h, on_exced: finish}]}",
+        r"queues\.nightly\.budgets\.0\.on_exced: there is no setting 'on_exced' here .* Did you mean 'on_exceed'\?",
+    ),
+    "the same twice": (
+        "{agent: poor, budgets: [{usd: 1, window: 1h}, {usd: 2, window: 60m}]}",
+        r"queues\.nightly\.budgets: there are two budgets of usd",
+    ),
+    "no price": (
+        "{agent: till, budgets: [{usd: 1, window: 1h}]}",
+        r"the budget of queue:nightly \(\$1 in 1h\) cannot hold the profile 'till': it names no model",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+async def test_what_is_wrong_with_the_budgets_of_a_queue_is_said_at_the_start(kernel_with, plugins, project, what):
+    queue, sentence = WRONG[what]
+    (project / ".aegis.yaml").write_text(config("project: []", more=f"queues: {{nightly: {queue}}}"))
+    with pytest.raises(ConfigError, match=sentence):
+        async with kernel_with(**plugins):
+            pass
+
+
+async def test_budgets_of_a_queue_that_is_not_there_are_refused_at_the_start(kernel_with, plugins, budgets):
+    budgets("queues: {nightley: [{usd: 1, window: 1h}]}", more="queues: {nightly: {agent: poor}}")
+    with pytest.raises(ConfigError, match=r"budgets\.queues\.nightley: there is no queue .* Did you mean 'nightly'"):
+        async with kernel_with(**plugins):
+            pass
+
+
+async def test_a_model_without_a_price_is_held_by_the_budget_of_its_queue(kernel_with, plugins, budgets):
+    budgets("queues: {nightly: [{usd: 1, window: 1h}]}", more="queues: {nightly: {agent: till}}")
+    with pytest.raises(ConfigError, match=r"the budget of queue:nightly .* cannot hold the profile 'till'"):
+        async with kernel_with(**plugins):
+            pass
+
+
+async def test_a_queue_without_budgets_is_asked_nothing(kernel_with, plugins, budgets, till):
+    budgets("project: []", more="queues: {nightly: {agent: poor}}")
+    async with kernel_with(**plugins) as kernel:
+        task = await put(kernel)
+        await settled(kernel)
+        await finish(kernel, till, task, 1)
+        assert (await state(kernel, task)).outcome == "ok"
+        assert await call(kernel, "list") == []
