@@ -198,12 +198,12 @@ class Agent(Face):
         if self.turn:
             self.kernel.base.start_soon(self.interrupt, self.turn)
 
-    async def interrupt(self, turn: Turn | None = None) -> bool:
-        """Ask the turn in flight (this one, if given) to stop and say whether it was; what waits is the next turn."""
+    async def interrupt(self, turn: Turn | None = None, why: str = "") -> bool:
+        """Ask the turn in flight (this one, if given) to stop and say whether it was; `why` becomes its reason."""
         turn, session = turn or self.turn, self._session
         if turn is None or turn is not self.turn or session is None:
             return False
-        turn.interrupted = True
+        turn.interrupted, turn.why = True, why
         self._limit.deadline = min(self._limit.deadline, trio.current_time() + _OBEY)
         try:
             await self.kernel.interceptors.tell("interrupted", self.id)

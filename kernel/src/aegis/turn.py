@@ -50,6 +50,7 @@ class Turn:
     sent: bool = False
     heard: bool = False
     interrupted: bool = False
+    why: str = ""
     reply: Reply = field(default_factory=Reply)
     usage: Usage | None = None
 
@@ -91,7 +92,7 @@ class Turn:
     def _finish(self, event: TurnEnded) -> TurnEnded:
         self.ended = self.ended or msgspec.structs.replace(
             event, turn=self.id, reply=event.reply or str(self.reply), usage=event.usage or self.usage,
-            seconds=event.seconds or trio.current_time() - self.started,
+            seconds=event.seconds or trio.current_time() - self.started, reason=self.why or event.reason,
         )  # fmt: skip
         self.over.set()
         return self.ended

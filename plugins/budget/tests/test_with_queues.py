@@ -34,7 +34,7 @@ async def finish(kernel, till, task, tokens: int) -> None:
     await settled(kernel)
 
 
-async def test_what_only_has_to_wait_is_taken_and_what_is_spent_is_refused(kernel_with, plugins, budgets, till):
+async def test_what_only_has_to_wait_is_taken_and_what_is_spent_is_refused(kernel_with, plugins, budgets, till, clock):
     budgets(TURN, more=f"queues: {{nightly: {CAP}}}")
     async with kernel_with(**plugins) as kernel:
         tasks = [await put(kernel) for _ in range(4)]
@@ -52,6 +52,26 @@ async def test_what_only_has_to_wait_is_taken_and_what_is_spent_is_refused(kerne
         [blocked] = refused.value.data["blocked_by"]
         assert (blocked["constraint"], blocked["limit"], blocked["spent"]) == ("usd", "0.30", "0.35")
         assert refused.value.data["unblock_at"] == blocked["unblock_at"] != ""
+        clock.jump(3_600)
+        await until(lambda: kernel.roster.live() & {f"nightly-{tasks[3][-4:].lower()}"})
+        await settled(kernel)
+        await finish(kernel, till, tasks[3], 1_000)
+        assert (await state(kernel, tasks[3])).outcome == "ok", "it began by itself when the window let go"
+
+
+async def test_a_worker_that_its_budget_stops_says_so_to_whoever_waits(kernel_with, plugins, budgets, till):
+    budgets(TURN, more=f"queues: {{nightly: {CAP}}}")
+    async with kernel_with(**plugins) as kernel:
+        task = await put(kernel)
+        await until(lambda: till.sessions)
+        [session] = till.sessions.values()
+        await session.begun.wait()
+        session.use(31_000)
+        await until(lambda: kernel.post.letters("human:anna"))
+        status = await state(kernel, task)
+        assert (status.status, status.outcome) == ("cancelled", "cancelled")
+        assert "queue:nightly has nothing left of $0.30 in 1h" in status.error
+        assert "queue:nightly has nothing left of $0.30 in 1h" in kernel.post.letters("human:anna")[0].envelope.body
 
 
 WRONG = {

@@ -70,7 +70,10 @@ def run(words: Sequence[str]) -> int:
     """Do what the words say and return the exit code."""
     shell = Shell(json="--json" in words)  # until the line is understood: so that a mistake in it is JSON too
     try:
-        return _dispatch(words)
+        try:
+            return _dispatch(words)
+        finally:
+            sys.stdout.flush()  # here, where it is caught that nobody reads any more
     except AegisError as error:
         return shell.show_error(error)
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ from math import ceil
 from typing import Any
 
 import msgspec
+import trio
 
 from aegis import Kernel, LedgerError
 from aegis.ledger import Draft, Record
@@ -52,6 +53,7 @@ class Account:
         self.open: dict[str, Reservation] = {}
         self.handed: dict[str, list[dict[str, Any]]] = {}
         self._newest = self._settled = 0
+        self._moved = trio.Event()
         self._book.fold(self._begin, self._apply, self._state)
 
     # -- the fold -----------------------------------------------------------------------------------------------
@@ -75,17 +77,26 @@ class Account:
                 self.open.pop(held.took, None)
                 self.open[record.key] = held
             case "released":
-                self.open.pop(record.key, None)
+                self._free(record.key)
             case "handed":
                 self.handed[record.key] = data["budgets"]
             case "settled":
                 self._settled = record.seq
             case "spent":
-                self.open.pop(record.key, None)
+                self._free(record.key)
                 self._newest = max(self._newest, data["when"])
                 for scope in data["scopes"]:
                     tally = self._tallies.setdefault(scope, Tally())
                     tally.add(self._newest, Decimal(data["usd"]), int(data["output_tokens"]), self._keep)
+
+    def _free(self, key: str) -> None:
+        self.open.pop(key, None)
+        self._moved.set()
+        self._moved = trio.Event()
+
+    async def moved(self) -> None:
+        """Return once something that was held is spent or given back."""
+        await self._moved.wait()
 
     # -- reading ------------------------------------------------------------------------------------------------
 

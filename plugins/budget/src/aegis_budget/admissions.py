@@ -53,8 +53,8 @@ class Admissions:
         """Hold what the first turn of a task may spend; with `check` only say whether the queue may take it.
 
         `budgets` are the queue's own. Refused with `data`: `blocked_by`, and `unblock_at`, which is empty when it may
-        begin as soon as a turn in flight has ended. A task that could begin then is taken: `check` refuses only where
-        what was spent blocks.
+        begin as soon as a turn in flight has ended: `budget room` waits for that. A task that could begin then is
+        taken: `check` refuses only where what was spent blocks.
         """
         await self._gate.ready.wait()
         handed_over(queue, budgets)  # wrong ones stop the queue, and are not kept
@@ -78,6 +78,14 @@ class Admissions:
         )
         report(str(admission))
         return admission
+
+    @verb("budget room", callers=WORKS, read_only=True)
+    async def room(self, caller: Caller, queue: str, profile: str) -> None:
+        """Return once a task of the queue need not wait any more for what a turn in flight holds."""
+        await self._gate.ready.wait()
+        covering = self._terms.covering(scopes_of(profile, queue))
+        while (decision := self._gate.decision(covering)).blocked_by and not decision.unblock_at:
+            await self._account.moved()
 
     @verb("budget release", callers=WORKS)
     async def release(self, caller: Caller, task: str) -> None:

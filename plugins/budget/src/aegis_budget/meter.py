@@ -92,9 +92,9 @@ class Meter:
 
     def _stop(self, flight: Flight, scope: str, entry: Entry) -> None:
         if agent := self._kernel.roster.get(flight.turn.agent_id):
-            why = f"this turn is interrupted: {scope} has nothing left of {entry}"
-            self._kernel.bus.publish(agent.id, Notice(why, "warning", "budget"))
-            self._kernel.base.start_soon(agent.interrupt, flight.turn)  # a CLI may take its time to obey
+            why = f"{scope} has nothing left of {entry}"
+            self._kernel.bus.publish(agent.id, Notice(f"this turn is interrupted: {why}", "warning", "budget"))
+            self._kernel.base.start_soon(agent.interrupt, flight.turn, why)  # a CLI may take its time to obey
 
     # -- a new start --------------------------------------------------------------------------------------------
 

@@ -7,10 +7,10 @@ from datetime import datetime
 
 import trio
 
-from aegis import Caller, ConfigError, Kernel, NotFound, Refused
+from aegis import AegisError, Caller, ConfigError, Kernel, NotFound, Refused
 from aegis.bus import Subscription
 from aegis.clock import stamp
-from aegis.events import AgentChanged, Gap, TurnEnded
+from aegis.events import AgentChanged, Gap
 from aegis.project import FILE
 from aegis_queue.broker import Broker
 from aegis_queue.ending import End, conclude
@@ -18,7 +18,7 @@ from aegis_queue.job import BY, Job, give_back
 from aegis_queue.settings import QueueSettings
 from aegis_queue.task import Task
 
-_ANY_TURN = "9999"  # held until some turn ends: no time is known
+_ANY_TURN = "9999"  # held until what is reserved is spent or given back: no time is known
 _LEAVING = 3.0  # seconds within which an aegis that stops is gone
 _LEAST, _LOOK_AGAIN = 0.05, 60.0  # seconds between two looks at what is due by itself
 
@@ -150,9 +150,6 @@ class Desk:
                             job.stir()
                     elif isinstance(event, AgentChanged) and agent_id in workers:
                         workers[agent_id].stir()
-                    elif isinstance(event, TurnEnded) and self.held:
-                        self.held = {queue: (why, "") for queue, (why, _) in self.held.items()}
-                        self._woken.set()
 
     async def _round(self, nursery: trio.Nursery) -> None:
         if trio.current_time() < self._resting:
@@ -163,6 +160,8 @@ class Desk:
         for name, settings in self.queues().items():
             while self.room(name) and (task := self._next(name)):
                 if not await self._admitted(task, settings):
+                    if self.held[name][1] == _ANY_TURN:
+                        nursery.start_soon(self._until_room, name, self.held[name], settings.agent)
                     break
                 if self._broker.mode(name) != "paused" and self.room(name) and self._broker.take(task):
                     self._start(nursery, self._broker.find(task.id), settings)
@@ -188,9 +187,18 @@ class Desk:
         refusal = await self.budget(task.queue, settings, task=task.id)
         self.held.pop(task.queue, None)
         if refusal:
-            until = str(refusal.data.get("unblock_at") or _ANY_TURN)
-            self.held[task.queue] = (str(refusal), until)
+            self.held[task.queue] = (str(refusal), str(refusal.data.get("unblock_at") or _ANY_TURN))
         return refusal is None
+
+    async def _until_room(self, queue: str, held: tuple[str, str], profile: str) -> None:
+        """Let the queue look again once what was reserved when it was held is spent or given back."""
+        try:
+            await self._kernel.verbs.call(Caller("queue", queue), "budget room", {"queue": queue, "profile": profile})
+        except AegisError:
+            await trio.sleep(_LOOK_AGAIN)  # the books are down; what they say then is asked again
+        if self.held.get(queue) is held:
+            self.held[queue] = (held[0], "")
+            self._woken.set()
 
     async def budget(self, queue: str, settings: QueueSettings, **more: object) -> Refused | None:
         """Return why the budgets do not let work of this queue begin, None when they do."""
