@@ -35,13 +35,18 @@ class Subscribed(msgspec.Struct, frozen=True):
 class Shown(msgspec.Struct, frozen=True):
     """A screen as a person sees it; the cursor's place counts from 1."""
 
-    lines: list[str]
+    text: str
     cursor_row: int
     cursor_column: int
     full_screen: bool
 
     def __str__(self) -> str:
-        return "\n".join(self.lines).rstrip("\n")
+        return self.text.rstrip("\n")
+
+    @property
+    def lines(self) -> list[str]:
+        """Its rows from the top."""
+        return self.text.split("\n")
 
 
 class Sitting(Command):
@@ -98,7 +103,7 @@ class Looking:
         """Show a terminal's screen as a person would see it: for editors, pagers, and whatever asks a question."""
         terminal = await self._desk.terminal(name)
         look = await terminal.display.look()
-        return Shown(look.masked(terminal.secrets), look.row + 1, look.column + 1, look.whole)
+        return Shown("\n".join(look.masked(terminal.secrets)), look.row + 1, look.column + 1, look.whole)
 
     @verb("term subscribe", tool="aegis_term_subscribe", callers=READERS)
     async def subscribe(
