@@ -77,6 +77,13 @@ async def test_an_agent_that_must_ask_asks_a_person(build: House):
     assert len(await build.call("read", name="build")) == 1
 
 
+async def test_what_a_person_is_asked_holds_no_secret(build: House):
+    token = "ghp_" + "a1B2c3D4" * 5
+    _, row = await answered(build, f"echo {token}", await build.agent("eve", "auto"), "deny")
+    assert "echo [redacted]" in str(row)
+    assert token not in str(row)
+
+
 async def test_what_is_to_be_asked_about_is_asked_of_one_that_may_do_everything(build: House):
     run, _ = await answered(build, "echo git push", await build.agent("eve", "full"), "allow")
     assert run.exit == 0

@@ -121,6 +121,20 @@ def test_cutting_never_raises_and_cuts_nothing_that_is_none(data: bytes):
     assert len(SECRETS.masked(text)) == len(text)
 
 
+def test_a_private_key_is_one_secret_however_many_lines_it_has(tmp_path: Path):
+    log = RawLog(tmp_path / "raw.log", SECRETS, pytest.fail)
+    for line in (
+        "before",
+        "-----BEGIN PRIVATE KEY-----",
+        *["MIIEvQIBADANBg"] * 30,
+        "-----END PRIVATE KEY-----",
+        "after",
+    ):
+        log.write(line.encode() + b"\r\n")
+    log.close()
+    assert (tmp_path / "raw.log").read_text().split() == ["before", CUT, "after"]
+
+
 def test_the_log_goes_round(tmp_path: Path):
     log = RawLog(tmp_path / "raw.log", SECRETS, pytest.fail, most=1000)
     for n in range(100):
