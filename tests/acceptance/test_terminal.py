@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -32,11 +34,26 @@ def marked(house) -> list[psutil.Process]:
     return found
 
 
-def begin(house, command: str, mark: str) -> subprocess.Popen:
-    """Have a command begin that does not end; it makes the file `mark` once it runs."""
-    caller = house.start("term", "run", "build", f"touch {mark}; {command}")
-    house.eventually((house.root / mark).exists, f"the beginning of {command!r}")
-    return caller
+@contextmanager
+def begun(house, command: str) -> Iterator[subprocess.Popen]:
+    """Have a command run that makes the file `mark` and does not end."""
+    with house.start("term", "run", "build", command) as caller:
+        try:
+            house.eventually((house.root / "mark").exists, f"the beginning of {command!r}")
+            yield caller
+        finally:
+            caller.kill()
+
+
+@contextmanager
+def serving(house) -> Iterator[subprocess.Popen]:
+    """Have a kernel that the test ends itself."""
+    with house.start("serve") as server:
+        try:
+            house.wait_for_line(server, "aegis runs in")
+            yield server
+        finally:
+            house.end(server)
 
 
 def test_a_terminal_from_the_shell(house):
@@ -53,12 +70,11 @@ def test_a_terminal_from_the_shell(house):
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what is left is seen in /proc")
 def test_a_kernel_killed_in_a_run_leaves_no_shell_and_the_run_is_said_to_be_killed(house):
-    with house.start("serve") as server:
-        house.wait_for_line(server, "aegis runs in")
+    with serving(house) as server:
         house.run("term", "spawn", "build")
         house.run("term", "run", "build", f"echo {SECRET}")
-        with begin(house, f"nohup setsid sleep 600 & echo {SECRET}; sleep 600", "begun") as caller:
-            assert len(marked(house)) >= 3
+        with begun(house, f"nohup setsid sleep 600 & echo {SECRET}; touch mark; sleep 600") as caller:
+            house.eventually(lambda: [p.name() for p in marked(house)].count("sleep") == 2, "two programs in the shell")
             server.kill()
             caller.wait(PATIENCE)
     house.eventually(lambda: not any("bash" in p.name() for p in marked(house)), "the end of the shell")
@@ -82,11 +98,10 @@ def test_a_kernel_killed_in_a_run_leaves_no_shell_and_the_run_is_said_to_be_kill
 def test_quitting_in_a_run_leaves_nothing(house, shell, record_property):
     if not any((os.access(f"{d}/{shell}", os.X_OK)) for d in os.environ["PATH"].split(os.pathsep)):
         pytest.skip(f"{shell} is not installed")
-    with house.start("serve") as server:
-        house.wait_for_line(server, "aegis runs in")
+    with serving(house) as server:
         for name in ("build", "other", "third"):
             house.run("term", "spawn", name, "--shell", shell)
-        with begin(house, "trap '' HUP TERM INT; sleep 600", "begun") as caller:
+        with begun(house, "trap '' HUP TERM INT; touch mark; sleep 600") as caller:
             record_property("seconds", round(house.end(server, signal.SIGTERM), 2))
             assert server.returncode == 0
             caller.wait(PATIENCE)
@@ -131,7 +146,7 @@ def test_ctrl_c_reaches_a_shell_of_a_kernel_that_a_script_put_into_the_backgroun
     with subprocess.Popen(ignoring, cwd=house.root, env=house.environment, stdout=subprocess.PIPE, text=True) as server:
         house.wait_for_line(server, "aegis runs in")
         house.run("term", "spawn", "build")
-        with begin(house, "sleep 600", "begun") as caller:
+        with begun(house, "touch mark; sleep 600") as caller:
             house.run("term", "keys", "build", "ctrl-c")
             assert caller.wait(PATIENCE) == 0
             assert "exit 130" in caller.stdout.read()
