@@ -53,7 +53,7 @@ async def writes(folder: Path, watchers: int) -> list[float]:
         for n in range(CALLS + WARM):
             args = {"name": "plan", "section": f"Section {n % 20}", "content": f"{n} words\n" * 10}
             began = time.perf_counter()
-            await kernel.verbs.call(ANNA, "canvas write", args)
+            await kernel.verbs.call(ANNA, "canvas write-section", args)
             took.append((time.perf_counter() - began) * 1000)
     return took[WARM:]
 

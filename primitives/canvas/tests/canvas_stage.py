@@ -15,6 +15,7 @@ from aegis.testing.echo import EchoPlugin
 
 ANNA = Caller("human", "anna")
 BO = Caller("human", "bo")
+_LONG = {"write": "write-section", "append": "append-to-section"}  # what agents may call, too
 PLAN = "# Plan\n\n## Goals\n\nShip it.\n\n## Data\n\nNone yet.\n"
 
 
@@ -34,7 +35,7 @@ class House:
         """Call a verb of canvases as a person, or as one of the agents."""
         if isinstance(caller, Agent):
             caller = self.kernel.roster.caller(caller)
-        return await self.kernel.verbs.call(caller, f"canvas {verb}", args)
+        return await self.kernel.verbs.call(caller, f"canvas {_LONG.get(verb, verb)}", args)
 
     async def open(self, text: str = PLAN, **args: Any) -> Any:
         """Open the plan, which says this."""

@@ -20,7 +20,10 @@ async def test_a_canvas_is_opened_once_with_its_file_and_then_by_name(house: Hou
         await house.call("open", name="plan", file="other.md")
     with pytest.raises(Refused, match="is the canvas 'plan' already"):
         await house.call("open", name="again", file="docs/../docs/new/plan.md")
-    with pytest.raises(NotFound, match=r"no canvas 'paln' \(canvases: plan\).*Did you mean 'plan'"):
+    with pytest.raises(
+        NotFound,
+        match=r"no canvas 'paln' \(canvases: plan\); open it first: canvas open paln FILE.*Did you mean 'plan'",
+    ):
         await house.call("read", name="paln")
     with pytest.raises(Refused, match="is no name for a canvas"):
         await house.call("open", name="../x", file="x.md")
@@ -346,3 +349,34 @@ async def test_twenty_writers_and_fifty_subscribers_lose_nothing(house: House):
     for agent in watchers:
         heard = "".join(house.heard(agent))
         assert all(heard.count(f"· version {n}\n") == 1 for n in range(2, 122))
+
+
+async def test_subscriptions_claims_and_their_end_outlive_aegis(kernel_with, plugins, echo, clock):
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        await house.open()
+        await house.call("subscribe", BO, name="plan", sections=("Data",))
+        await house.call("claim", BO, name="plan", section="Goals", minutes=10)
+    async with kernel_with(**plugins) as kernel:
+        house = House(kernel, echo)
+        await house.write("Data", "x")
+        await house.write("New", "y")
+        assert [body.splitlines()[0] for body in house.bodies("human:bo")] == [
+            'section "Data" · written by human:anna (+1 / -1 lines) · version 2'
+        ]
+        with pytest.raises(Refused, match="is claimed by human:bo for 10 more minutes"):
+            await house.write("Goals", "x")
+        clock.jump(601)
+        assert (await house.write("Goals", "x")).ok
+
+
+async def test_what_people_type_and_what_agents_call_are_the_same(house: House):
+    await house.open()
+    eve = await house.agent("eve")
+    done = await house.call("write-section", eve, name="plan", section="Data", content="x")
+    assert done.op == "write"
+    assert (await house.call("append-to-section", eve, name="plan", section="Data", text="y")).op == "append"
+    assert (await house.read("Data")).content == "x\ny"
+    tools = {verb.marks.tool for verb in house.kernel.verbs.visible(house.kernel.roster.caller(eve))}
+    assert {"aegis_canvas_write_section", "aegis_canvas_append_to_section"} <= tools
+    assert not tools & {"aegis_canvas_write", "aegis_canvas_append"}, "a short form is no second tool"

@@ -10,7 +10,9 @@ class TestCanvas(PluginContract, PrimitiveContract):
 
     async def act(self, kernel):
         await kernel.verbs.call(ANNA, "canvas open", {"name": "plan", "file": "docs/plan.md"})
-        await kernel.verbs.call(ANNA, "canvas write", {"name": "plan", "section": "Goals", "content": "Ship it."})
+        await kernel.verbs.call(
+            ANNA, "canvas write-section", {"name": "plan", "section": "Goals", "content": "Ship it."}
+        )
         await kernel.verbs.call(ANNA, "canvas subscribe", {"name": "plan", "sections": ["Goals"]})
 
     async def state(self, kernel):
@@ -22,4 +24,4 @@ class TestCanvas(PluginContract, PrimitiveContract):
         caller = kernel.roster.caller(kernel.roster.find(handle))
         await kernel.verbs.call(ANNA, "canvas open", {"name": "plan", "file": "plan.md"})
         await kernel.verbs.call(caller, "canvas subscribe", {"name": "plan"})
-        await kernel.verbs.call(ANNA, "canvas append", {"name": "plan", "section": "Goals", "text": "More."})
+        await kernel.verbs.call(ANNA, "canvas append-to-section", {"name": "plan", "section": "Goals", "text": "More."})

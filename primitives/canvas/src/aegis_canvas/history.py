@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated
 
 import msgspec
@@ -13,6 +12,7 @@ from aegis import Caller, Kernel, NotFound, verb
 from aegis.errors import nearest
 from aegis_canvas.canvases import Name, Page
 from aegis_canvas.document import Document, clean, plain, render
+from aegis_canvas.lines import compared
 from aegis_canvas.scribe import Scribe
 from aegis_canvas.shelf import Revision, Shelf
 from aegis_canvas.writing import Section
@@ -114,8 +114,8 @@ def _blamed(steps: list[tuple[Revision, str]]) -> list[Line]:
     for revision, raw in steps:
         new = plain(raw).strip().splitlines()
         fresh: list[Revision] = []
-        for tag, a, b, c, d in difflib.SequenceMatcher(None, lines, new).get_opcodes():
-            fresh += origins[a:b] if tag == "equal" else [revision] * (d - c)
+        for equal, a, b, c, d in compared(lines, new):
+            fresh += origins[a:b] if equal else [revision] * (d - c)
         lines, origins = new, fresh
     return [
         Line(number, origin.by or OPENED, origin.at, origin.n, line)

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 from aegis_canvas.document import BODY, PREAMBLE, Document
+from aegis_canvas.lines import compared
 from aegis_canvas.shelf import Canvas, Revision, Touch
 
 _PREVIEW = 6  # lines
@@ -16,8 +17,8 @@ def changed_lines(old: str, new: str) -> tuple[int, int]:
     """Return how many lines were added and how many removed, by a true comparison."""
     before, after = old.splitlines(), new.splitlines()
     added = removed = 0
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, before, after).get_opcodes():
-        if tag != "equal":
+    for equal, a, b, c, d in compared(before, after):
+        if not equal:
             added, removed = added + d - c, removed + b - a
     return added, removed
 

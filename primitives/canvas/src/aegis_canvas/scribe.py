@@ -97,7 +97,7 @@ class Scribe:
             document = await self._parsed(canvas, found)
             if found.hash != canvas.hash:
                 old = self._former(canvas)
-                revision = self._revision(canvas, old, document, "edited", HUMAN)
+                revision = await self._revision(canvas, old, document, "edited", HUMAN)
                 letters = self._mailing.revised(canvas, revision, old, document)
                 await self._mailing.store(self._records(canvas, revision, old, document), letters)
             return found, document
@@ -152,7 +152,7 @@ class Scribe:
                 words = error.strerror if isinstance(error, OSError) else str(error)
                 raise Refused(f"{canvas.file} cannot be a canvas: {words}") from None
             nothing, document = parse(""), await trio.to_thread.run_sync(parse, found.text)
-            revision = self._revision(canvas, nothing, document, "opened", "")
+            revision = await self._revision(canvas, nothing, document, "opened", "")
             records = self._records(canvas, revision, nothing, document)
             await self._shelf.store(self._shelf.draft("opened", canvas, **msgspec.to_builtins(canvas)), *records)
 
@@ -192,7 +192,7 @@ class Scribe:
         self, canvas: Canvas, caller: Caller, verb: str, old: Document, new: Document, found: Found | None
     ) -> Revision:
         with trio.CancelScope(shield=True):  # begun is done: what the caller would not learn, others would
-            revision = self._revision(canvas, old, new, verb, str(caller), address(caller))
+            revision = await self._revision(canvas, old, new, verb, str(caller), address(caller))
             intent = Intent(revision, found.hash if found else "")
             records = self._records(canvas, revision, old, new)[:-1]
             records.append(self._shelf.draft("intent", canvas, **msgspec.to_builtins(intent)))
@@ -244,14 +244,17 @@ class Scribe:
 
     # -- records ------------------------------------------------------------------------------------------------
 
-    def _revision(self, canvas: Canvas, old: Document, new: Document, verb: str, by: str, by_id: str = "") -> Revision:
+    async def _revision(
+        self, canvas: Canvas, old: Document, new: Document, verb: str, by: str, by_id: str = ""
+    ) -> Revision:
         refs = _refs(new)
         before = {ref.name: ref for ref in canvas.parts}
         fresh = tuple(ref for ref in refs if before.get(ref.name) != ref)
         order = tuple(ref.name for ref in refs)
         same = order == tuple(ref.name for ref in canvas.parts)
+        touched = await trio.to_thread.run_sync(touches, old, new, verb)  # large texts take seconds
         return Revision(
-            canvas.revision + 1, by, self.now(), digest(render(new)), touches(old, new, verb), fresh,
+            canvas.revision + 1, by, self.now(), digest(render(new)), touched, fresh,
             () if same else order, by_id=by_id,
         )  # fmt: skip
 

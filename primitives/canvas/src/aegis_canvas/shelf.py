@@ -163,7 +163,7 @@ class Shelf:
         if (canvas := self.get(name)) is not None:
             return canvas
         names = [canvas.name for canvas in self.canvases.values()]
-        how = f"open it first: canvas open {name} --file <path>"
+        how = f"open it first: canvas open {name} FILE"
         raise NotFound(f"there is no canvas {name!r} (canvases: {listed(names)}); {how}.{nearest(name, names)}")
 
     def get(self, name: str) -> Canvas | None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from aegis import Caller, Completes, Kernel, NotFound, Refused, verb
 from aegis.clock import stamp
-from aegis_canvas.canvases import Name
+from aegis_canvas.canvases import PEOPLE, Name
 from aegis_canvas.document import LONGEST_NAME, Document, Part, appended, clean, parse, written
 from aegis_canvas.mailing import address
 from aegis_canvas.notices import diff
@@ -70,7 +70,7 @@ class Writing:
             "section", lambda: sorted({ref.name for c in shelf.canvases.values() for ref in c.parts[1:]})
         )
 
-    @verb("canvas write", tool="aegis_canvas_write_section")
+    @verb("canvas write-section", tool="aegis_canvas_write_section")
     async def write(self, caller: Caller, name: Name, section: Section, content: str, version: Version = 0) -> Written:
         """Replace what one section says; one that is not there is added at the end, and nothing else is touched.
 
@@ -94,7 +94,7 @@ class Writing:
         )
         return self._result(canvas, caller, section, "write", made)
 
-    @verb("canvas append", tool="aegis_canvas_append_to_section")
+    @verb("canvas append-to-section", tool="aegis_canvas_append_to_section")
     async def append(self, caller: Caller, name: Name, section: Section, text: str) -> Written:
         """Add lines to the end of one section, whoever wrote in it meanwhile; one that is not there is made."""
         canvas, section = self._shelf.find(name), _named(section)
@@ -104,6 +104,18 @@ class Writing:
             lambda document: appended(document, section, text),
         )  # fmt: skip
         return self._result(canvas, caller, section, "append", made)
+
+    @verb("canvas write", callers=PEOPLE)
+    async def brief_write(
+        self, caller: Caller, name: Name, section: Section, content: str, version: Version = 0
+    ) -> Written:
+        """Do what `canvas write-section` does, in fewer words."""
+        return await self.write(caller, name, section, content, version)
+
+    @verb("canvas append", callers=PEOPLE)
+    async def brief_append(self, caller: Caller, name: Name, section: Section, text: str) -> Written:
+        """Do what `canvas append-to-section` does, in fewer words."""
+        return await self.append(caller, name, section, text)
 
     @verb("canvas undo", tool="aegis_canvas_undo", positional=("name",))
     async def undo(
