@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
 import msgspec
+import trio
 from pydantic import Field
 
 from aegis import Caller, Completes, Kernel, NotFound, Refused, verb
@@ -59,6 +61,28 @@ class Claimed(msgspec.Struct, frozen=True):
         return f'section "{self.section}" of {self.canvas} is {self.holder}\'s until {self.until}'
 
 
+@dataclass
+class Stale(Exception):
+    """A write is based on a text that is not the section's any more."""
+
+    section: str
+    what: str
+    writer: str
+    base: int
+    now: int
+    old: str
+    current: str
+
+    def refusal(self) -> Refused:
+        """Return it as the writer is told: what changed, and what is there now."""
+        change = diff(self.old, self.current, f"version {self.base}", f"version {self.now}")
+        return Refused(
+            f"{self.what}. What changed:\n{_cut(change)}\nIt reads now:\n{_cut(self.current)}\n"
+            f"Nothing was written; write again, based on version {self.now}",
+            section=self.section, version=self.now, writer=self.writer, current=self.current, diff=change,
+        )  # fmt: skip
+
+
 class Writing:
     """What changes a canvas."""
 
@@ -89,9 +113,12 @@ class Writing:
             if base and base < canvas.revision:
                 self._fresh(canvas, document, section, base, caller)
 
-        made = await self._scribe.change(
-            canvas, caller, "written", check, lambda document: written(document, section, content)
-        )
+        try:
+            made = await self._scribe.change(
+                canvas, caller, "written", check, lambda document: written(document, section, content)
+            )
+        except Stale as stale:
+            raise await trio.to_thread.run_sync(stale.refusal) from None  # large texts take seconds to compare
         return self._result(canvas, caller, section, "write", made)
 
     @verb("canvas append-to-section", tool="aegis_canvas_append_to_section")
@@ -197,7 +224,7 @@ class Writing:
             )  # fmt: skip
 
     def _fresh(self, canvas: Canvas, document: Document, section: str, base: int, caller: Caller) -> None:
-        """Refuse what is based on a text that is not the section's any more."""
+        """Raise `Stale` for what is based on a text that is not the section's any more."""
         part = document.get(section)
         current = part.text if part else ""
         last, writer, at = canvas.last.get(section, (0, "", ""))
@@ -207,13 +234,8 @@ class Writing:
         self._seen.note(address(caller), canvas.id, canvas.revision, section)
         old = Part(section, "", was or "").text
         by = f"by {writer} at {at} (version {last})" if part else "and is not there any more"
-        change = diff(old, current, f"version {base}", f"version {canvas.revision}")
-        raise Refused(
-            f'section "{section}" of {canvas.name} was changed since version {base}, {by}. What changed:\n'
-            f"{_cut(change)}\nIt reads now:\n{_cut(current)}\n"
-            f"Nothing was written; write again, based on version {canvas.revision}",
-            section=section, version=canvas.revision, writer=writer, current=current, diff=change,
-        )  # fmt: skip
+        what = f'section "{section}" of {canvas.name} was changed since version {base}, {by}'
+        raise Stale(section, what, writer, base, canvas.revision, old, current)
 
     def _revision(self, canvas: Canvas, n: int) -> Revision:
         for revision in self._shelf.history(canvas, newest=True):
