@@ -427,7 +427,7 @@ async def test_a_renamed_agent_is_found_by_both_names_also_after_a_restart(
         assert kernel.roster.find("ada").id == ann.id
 
 
-async def test_closing_buries_what_waits_and_tells_the_senders_but_not_itself(
+async def test_closing_makes_dead_letters_of_what_waits_and_tells_the_senders_but_not_itself(
     kernel: Kernel, driver: FakeDriver
 ) -> None:
     driver.behave = work

@@ -37,7 +37,7 @@ steps = st.lists(
         st.tuples(st.just("give_back"), box),
         st.tuples(st.just("inject"), box),
         st.tuples(st.just("end"), box, st.sampled_from(["completed", "failed", "interrupted"])),
-        st.tuples(st.just("bury"), box),
+        st.tuples(st.just("dead_letter"), box),
         st.tuples(st.just("close"), box),
         st.tuples(st.just("rename"), box),
         st.tuples(st.just("snapshot")),
@@ -175,7 +175,7 @@ class Play:
         else:
             assert states == ["dead"], states
             self._over([made.id], "dead", tell=True)
-        await self._bury_all(recipient)
+        await self._dead_letter_all(recipient)
 
     async def take(self, name: str) -> None:
         if not self.letters[name]:
@@ -221,23 +221,23 @@ class Play:
                 del self.model.injected[i]
             self._over(ids, outcome, tell=tell)
 
-    async def _bury_all(self, name: str) -> None:
+    async def _dead_letter_all(self, name: str) -> None:
         ids = [x.envelope.id for x in self.post.letters(name)]
-        await self.post.bury(self.post.letters(name), "it was closed")
+        await self.post.dead_letter(self.post.letters(name), "it was closed")
         self.model.waiting[name], self.model.taken[name], self.letters[name] = [], [], []
         for i in ids:
             self.model.injected.pop(i, None)
         self._over(ids, "dead", tell=True)
 
-    async def bury(self, name: str) -> None:
+    async def dead_letter(self, name: str) -> None:
         if not self.model.taken[name]:
-            await self._bury_all(name)
+            await self._dead_letter_all(name)
 
     async def close(self, name: str) -> None:
         if not name.startswith("human:") and name not in self.model.closed:
             self.post.mailbox(name).closed = "it was closed"
             self.model.closed.add(name)
-            await self._bury_all(name)
+            await self._dead_letter_all(name)
 
     async def rename(self, name: str) -> None:
         self.post.mailbox(name).label += "-renamed"

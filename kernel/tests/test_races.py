@@ -94,18 +94,18 @@ async def test_a_new_session_said_to_be_gone_is_a_failure_and_not_tried_for_ever
     assert (ann.state, len(driver.sessions)) == ("failed", 6)
 
 
-async def test_an_agent_revived_at_the_moment_it_fails_does_not_get_what_was_buried(
+async def test_an_agent_revived_at_the_moment_it_fails_does_not_get_dead_letters(
     kernel: Kernel, driver: FakeDriver, autojump: TestClock
 ) -> None:
     ann = await kernel.roster.spawn("fake", "ann")
     driver.behave = lambda session, prompt: session.die(LaunchError("it fell"))
-    buried = await say(kernel, ann, "hello")
+    dead = await say(kernel, ann, "hello")
     while ann.state != "failed":
         await trio.lowlevel.checkpoint()
     driver.behave = echo
     kernel.roster.revive(ann)
     await settled()
-    assert kernel.post.receipt(buried.id).state == "dead"
+    assert kernel.post.receipt(dead.id).state == "dead"
     assert len(driver.heard) == 3
     again = await say(kernel, ann, "again")
     assert (await kernel.post.wait_turn(again.id)).reply == "echo: again"
@@ -113,7 +113,7 @@ async def test_an_agent_revived_at_the_moment_it_fails_does_not_get_what_was_bur
     assert driver.open_now == 0
 
 
-async def test_a_letter_stored_at_the_moment_the_others_are_buried_is_told_of_once(
+async def test_a_letter_stored_at_the_moment_the_others_become_dead_letters_is_told_of_once(
     kernel: Kernel, driver: FakeDriver
 ) -> None:
     driver.behave = work
@@ -121,12 +121,12 @@ async def test_a_letter_stored_at_the_moment_the_others_are_buried_is_told_of_on
     await say(kernel, ann, "work")
     await settled()
 
-    def buried(records: list[Record]) -> None:
+    def dead(records: list[Record]) -> None:
         if records[0].kind == "accepted" and not ann.mailbox.closed:
             ann.mailbox.closed = "enough"
-            kernel.base.start_soon(kernel.post.bury, kernel.post.letters(ann.id)[1:], "enough")
+            kernel.base.start_soon(kernel.post.dead_letter, kernel.post.letters(ann.id)[1:], "enough")
 
-    kernel.ledger.on_commit(buried)
+    kernel.ledger.on_commit(dead)
     receipt = await say(kernel, ann, "late")
     assert (receipt.state, kernel.post.receipt(receipt.id).state) == ("dead", "dead")
     await settled()

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import trio
 
+from aegis.agent_view import AgentView
+from aegis.cancellation import finish_despite_cancel
 from aegis.clock import new_id
 from aegis.driver import Driver, Seat, Session
 from aegis.errors import AegisError, LaunchError, Refused, SessionGone
 from aegis.events import Background, Notice, Outcome, SessionStarted, TurnStarted
-from aegis.face import Face
 from aegis.mailbox import Letter
-from aegis.patience import patiently
 from aegis.seat import OPENING, seated
 from aegis.supervise import root_cause
 from aegis.turn import Turn, prompt_of
@@ -25,12 +25,12 @@ _OBEY = 10.0  # seconds a CLI has to obey an interrupt
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Agent(Face):
+class Agent(AgentView):
     """One agent; everything durable about it is in the roster's book, everything said to it in its mailbox."""
 
     driver: Driver
     opened: trio.Event = field(default_factory=trio.Event)
-    leaving: str = INTERRUPTED
+    end_reason: str = INTERRUPTED
     turn: Turn | None = None
     seat: Seat | None = None
     _session: Session | None = None
@@ -55,8 +55,8 @@ class Agent(Face):
                 going = await self._lost(await self._life())
         finally:
             self.opened.set()
-            async with patiently():
-                await self._settle("interrupted", self.leaving)
+            async with finish_despite_cancel():
+                await self._finish_turn("interrupted", self.end_reason)
 
     async def _life(self) -> AegisError:
         self._came_up = False
@@ -91,21 +91,21 @@ class Agent(Face):
         """Account for a session that is gone: stopped until mail comes (True), or failed until revived."""
         if isinstance(error, SessionGone) and self.seat and self.seat.resume:
             self.session_id = ""  # it begins anew at once
-            await self._settle("failed", str(error))
+            await self._finish_turn("failed", str(error))
             self.mailbox.wake()
             return True
         begun = self.turn is not None and self.turn.begun.is_set()
         between = self._came_up and self.turn is None and not self.mailbox.waiting
         self.show("stopped", str(error))
-        await self._settle("failed", str(error))
+        await self._finish_turn("failed", str(error))
         self._failures = 0 if begun or between else self._failures + 1
         if self.opened.is_set() and self._failures < _TRIES and not isinstance(error, Refused):
             self.kernel.bus.publish(self.id, Notice(f"{error}; the next message starts it again", "error", "aegis"))
             await trio.sleep(_PAUSE * 2 ** (self._failures - 1) if self._failures else 0)
             return True
         self.crashed(str(error))
-        self.mailbox.take()  # who is revived while these are buried does not get them
-        await self.kernel.post.bury(self.kernel.post.letters(self.id), str(error))
+        self.mailbox.take()  # who is revived meanwhile does not get them
+        await self.kernel.post.dead_letter(self.kernel.post.letters(self.id), str(error))
         return False
 
     def crashed(self, why: str) -> None:
@@ -114,7 +114,7 @@ class Agent(Face):
         self.show("failed", why)
         self.opened.set()
 
-    async def _settle(self, outcome: Outcome, reason: str) -> None:
+    async def _finish_turn(self, outcome: Outcome, reason: str) -> None:
         """End the turn in flight, if any: with a sign of life it is over, without one its letters wait again."""
         turn, self.turn = self.turn, None
         if turn and turn.begun.is_set():
@@ -166,7 +166,7 @@ class Agent(Face):
         except Refused as refusal:
             turn.fail("cancelled" if turn.interrupted else "refused", str(refusal))
         self.turn, self._failures = None, 0
-        async with patiently(leaving=1):
+        async with finish_despite_cancel(grace=1):
             await self._end(turn, turn.ended)
 
     async def _end(self, turn: Turn, ended: Any) -> None:

@@ -69,7 +69,7 @@ class Kernel:
         return self.bus.faults
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the public face: what a screen needs to start drawing."""
+        """Return the public view: what a screen needs to start drawing."""
         faults = [{"final": False, **msgspec.to_builtins(f)} for f in self.faults]
         face = {"root": str(self.project.root), "pid": os.getpid(), "default_agent": self.config.default_agent}
         return face | {"agents": self.roster.snapshot(), "faults": faults}
@@ -114,7 +114,7 @@ async def open_kernel(
                         base.start_soon(_aside, lambda: config.default_agent)  # starts CLIs: not on the loop
                         await _revive(kernel, clean, partial(_furnish, kernel, owned))
                         yield kernel
-                        await kernel.roster.leave()  # agents first: surfaces and records see their end
+                        await kernel.roster.stop_all()  # agents first: surfaces and records see their end
                         work.cancel_scope.cancel()
                 finally:
                     base.cancel_scope.cancel()

@@ -153,7 +153,7 @@ class Delivered(Event, frozen=True):
 
 
 class AgentChanged(Event, frozen=True):
-    """The agent's public face is now `agent` (`roster.Agent.snapshot`)."""
+    """The agent's public view is now `agent` (`Agent.snapshot`)."""
 
     agent: dict[str, Any]
 

@@ -39,7 +39,7 @@ class Post:
             self._boxes[address] = Mailbox(address)
         return self._boxes[address]
 
-    def retain(self, agents: Collection[str]) -> Iterator[Letter]:
+    def keep_only(self, agents: Collection[str]) -> Iterator[Letter]:
         """Forget every mailbox but people's and these agents'; who asks gets the letters that wait for anyone else."""
         self._boxes = {a: box for a, box in self._boxes.items() if a in agents or a.startswith("human:")}
         return (x for x in self._letters.values() if x.state == "accepted" and self._box(x.envelope.recipient).closed)
@@ -140,7 +140,7 @@ class Post:
             self._storing.discard(envelope.id)
         letter = self._letters.get(envelope.id)
         if box.closed and letter:  # it closed while the disk worked
-            await self.bury([letter], box.closed)
+            await self.dead_letter([letter], box.closed)
         state: State = "dead" if box.closed else "accepted"
         return Receipt(envelope.id, box.label, state, letter.position if letter else 0, reason=box.closed)
 
@@ -181,11 +181,11 @@ class Post:
         turn = self._book.draft("turn", ended.turn, agent=agent, **msgspec.to_builtins(ended))
         await self._note("ended", letters, turn, *news, turn=ended.turn, outcome=ended.outcome, reason=ended.reason)
 
-    async def bury(self, letters: Sequence[Letter], reason: str, *together: Draft) -> None:
+    async def dead_letter(self, letters: Sequence[Letter], reason: str, *together: Draft) -> None:
         """Make dead letters of these and tell their senders, in one append with what is stored together with that."""
-        letters = [x for x in letters if not x.buried]  # of two who bury a letter the second only waits for the first
+        letters = [x for x in letters if not x.dead]  # of two who do this to a letter the second only waits
         for letter in letters:
-            letter.buried = True
+            letter.dead = True
         news = self._to_senders(letters, f"not delivered: {reason}")
         await self._note("dead", letters, *together, *news, reason=reason)
 

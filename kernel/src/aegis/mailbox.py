@@ -19,7 +19,7 @@ class Letter:
     state: State = "accepted"
     turn: str = ""
     position: int = 0
-    buried: bool = False
+    dead: bool = False
     over: trio.Event = field(default_factory=trio.Event)
 
 

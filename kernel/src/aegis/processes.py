@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import trio
 
+from aegis.cancellation import send_whole
 from aegis.errors import LaunchError
-from aegis.patience import send_whole
 
 MARK = "AEGIS_AGENT"  # in the environment of every CLI, and so of every shell it starts: how leftovers are found
 MAX_LINE = 128 * 2**20
@@ -58,7 +58,7 @@ class Process:
             with suppress(*_GONE):
                 chunk = bytes(await self._stdout.receive_some(_CHUNK))
             if not chunk and not self._size:
-                raise LaunchError(await self._epitaph())
+                raise LaunchError(await self._exit_message())
             first, *rest = chunk.split(b"\n")
             self._keep(first)
             if rest or not chunk:  # a line is whole, or the last one never will be
@@ -81,7 +81,7 @@ class Process:
                 if await send_whole(self._stdin, data, _STUCK):
                     return
         except _GONE:
-            raise LaunchError(await self._epitaph()) from None
+            raise LaunchError(await self._exit_message()) from None
         raise LaunchError(f"{self.command} (pid {self.pid}) has not read its input for {_STUCK:.0f} s")
 
     async def drain(self) -> None:
@@ -93,7 +93,7 @@ class Process:
                     del self._words[:-_STDERR_KEPT]
         self._silent.set()
 
-    async def _epitaph(self) -> str:
+    async def _exit_message(self) -> str:
         with trio.move_on_after(0.5):
             await self._process.wait()
             await self._silent.wait()  # its last words may still be in the pipe

@@ -15,11 +15,11 @@ import trio
 
 from aegis.agent import Agent
 from aegis.callers import Caller
+from aegis.cancellation import finish_despite_cancel
 from aegis.clock import new_id, stamp
 from aegis.errors import LaunchError, LedgerError, NotFound, Refused, listed, nearest
 from aegis.events import Fault
 from aegis.ledger import Record
-from aegis.patience import patiently
 from aegis.processes import sweep
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Roster:
         return Caller("agent", agent.handle, agent.id, trace, hops, None if verbs is None else tuple(verbs))
 
     def snapshot(self) -> list[dict[str, Any]]:
-        """Return the faces of the living, oldest first."""
+        """Return the views of the living, oldest first."""
         return [a.snapshot() for a in sorted(self, key=lambda a: a.id)]
 
     async def spawn(self, profile: str, handle: str, by: str = "system") -> Agent:
@@ -106,7 +106,7 @@ class Roster:
             await self.close(agent, reason)
             raise LaunchError(f"no {profile!r} agent was started: {reason}")
         if agent.id not in self._agents or agent.id in self._closing:
-            raise Refused(f"{handle} was closed while it started: {agent.leaving}")
+            raise Refused(f"{handle} was closed while it started: {agent.end_reason}")
         return agent
 
     def vet(self, by: str, profile: str) -> None:
@@ -154,7 +154,7 @@ class Roster:
         """
         if agent.id in self._agents and agent.id not in self._closing:
             self._closing[agent.id] = trio.Event()
-            agent.mailbox.closed = agent.leaving = reason
+            agent.mailbox.closed = agent.end_reason = reason
             self._kernel.base.start_soon(self._close, agent, reason)
         if (over := self._closing.get(agent.id)) is not None:
             await over.wait()
@@ -166,21 +166,21 @@ class Roster:
             with trio.CancelScope(shield=True):
                 await self._kernel.supervisor.stop(f"agent:{agent.id}")
                 closed = self._book.draft("closed", agent.id, reason=reason, handle=agent.handle)
-                await self._kernel.post.bury(self._kernel.post.letters(agent.id), reason, closed)
+                await self._kernel.post.dead_letter(self._kernel.post.letters(agent.id), reason, closed)
         except LedgerError as error:
             self._kernel.bus.report(Fault(f"agent:{agent.handle}", str(error)))
         finally:
             self._agents.pop(agent.id, None)
             agent.show("closed", reason)
-            self._kernel.post.retain({*self._agents, *self._open})
+            self._kernel.post.keep_only({*self._agents, *self._open})
             shutil.rmtree(self._kernel.project.state / "seats" / agent.id, ignore_errors=True)
             try:
-                async with patiently():
+                async with finish_despite_cancel():
                     await self._kernel.interceptors.tell("agent_closed", agent.id)
             finally:
                 self._closing.pop(agent.id).set()
 
-    async def leave(self) -> None:
+    async def stop_all(self) -> None:
         """End every agent's session, all at once; the agents come back with the next kernel."""
         async with trio.open_nursery() as nursery:
             for agent in self:
@@ -208,8 +208,8 @@ class Roster:
             except Refused as error:  # its profile is gone: it keeps its mail and waits for the profile
                 self.absent[seen["handle"]] = str(error)
                 self._kernel.bus.report(Fault(f"agent:{seen['handle']}", f"cannot come back: {error}", final=True))
-        if late := list(self._kernel.post.retain(self._open)):
-            await self._kernel.post.bury(late, "it was closed")  # accepted while their agent was closing
+        if late := list(self._kernel.post.keep_only(self._open)):
+            await self._kernel.post.dead_letter(late, "it was closed")  # accepted while their agent was closing
         return list(self)
 
     def begin(self, agents: list[Agent]) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import trio
 
-from aegis.patience import send_whole
+from aegis.cancellation import send_whole
 from aegis_jsonrpc.connection import CLOSED, Reader, RpcError, Writer
 
 

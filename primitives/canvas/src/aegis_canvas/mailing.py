@@ -62,7 +62,7 @@ class Mailing:
         await self._shelf.store(*drafts, *(draft for _, draft in letters))
         for who, _ in letters:
             if ":" not in who and self._kernel.roster.get(who) is None:  # it closed while the disk worked
-                await self._kernel.post.bury(self._kernel.post.letters(who), "it was closed")
+                await self._kernel.post.dead_letter(self._kernel.post.letters(who), "it was closed")
 
     def _letter(self, canvas: Canvas, who: str, body: str, caller: Caller | None = None) -> Letters:
         if ":" not in who and self._kernel.roster.get(who) is None:

@@ -103,7 +103,7 @@ class Rounds:
         if now.over or broadcast_id in self._ending:
             return
         agent = self._kernel.roster.get(reply.agent)
-        gone = agent is None or agent.leaving != INTERRUPTED  # closed, or about to be
+        gone = agent is None or agent.end_reason != INTERRUPTED  # closed, or about to be
         status: Status = _STATUS.get(ended.outcome, "lost" if gone else "errored")
         if status == "done" and not ended.reply.strip():
             status = "silent"
@@ -130,7 +130,7 @@ class Rounds:
             done = self._shelf.draft("broadcast_completed", now.id, replies=late, over=how, winner=winner)
             told = [*filter(None, news), *self._callback(now.changed({"replies": late}), how)]
             if unread:  # who has not begun need not: the question is taken back
-                await self._kernel.post.bury(unread, f"superseded by {winner or how}", done, *told)
+                await self._kernel.post.dead_letter(unread, f"superseded by {winner or how}", done, *told)
             else:
                 await self._shelf.store(done, *told)
             for reply in now.open if losers == "interrupt" else ():

@@ -128,7 +128,7 @@ class Job:
         if self.task.report is not None:
             return End("ok", ended.reply)
         if agent is None or self._gone():
-            why = (agent.leaving if agent else ended.reason) or "its worker is gone"
+            why = (agent.end_reason if agent else ended.reason) or "its worker is gone"
             return End("cancelled", ended.reply, why)
         if self._overloaded(ended) and self._pauses < _PAUSES:
             await self._rest(min(_PAUSE * 2**self._pauses, _LONGEST))
@@ -188,7 +188,7 @@ class Job:
 
     def _gone(self) -> bool:
         agent = self._kernel.roster.get(self.task.worker)
-        return agent is None or agent.leaving not in ("", INTERRUPTED)
+        return agent is None or agent.end_reason not in ("", INTERRUPTED)
 
     def _newest(self, known: TurnEnded) -> TurnEnded:
         """Return the end of the worker's newest turn, which may have begun without our doing."""

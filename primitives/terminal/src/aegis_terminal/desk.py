@@ -58,7 +58,7 @@ class Desk:
 
     async def run(self) -> None:
         """Have shells for as long as the kernel lives; none is left afterwards."""
-        await self._bury()
+        await self._dead_letter()
         try:
             async with trio.open_nursery() as self._nursery:
                 await self._nursery.start(Door(self, made(self.place) / SOCKET).run)
@@ -68,7 +68,7 @@ class Desk:
             self._open, self._nursery = trio.Event(), None
             shutil.rmtree(self.place, ignore_errors=True)
 
-    async def _bury(self) -> None:
+    async def _dead_letter(self) -> None:
         """End what the last kernel left: its shells if it was killed, and its runs in the book."""
         left = [known for known in self.shelf.terminals.values() if known.open or not known.closed]
         await trio.to_thread.run_sync(sweep, {known.id for known in left})

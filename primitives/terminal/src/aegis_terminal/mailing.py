@@ -50,18 +50,18 @@ class Mailing:
                     now.add(who)
         told |= now
         await self._shelf.store(*drafts)
-        await self._bury(now)
+        await self._dead_letter(now)
 
     async def tell(self, known: Known, who: str, run: Run, caller: Caller) -> None:
         """Tell one of a run that goes on."""
         if who != address(caller):
             await self._shelf.store(*self._letter(known, who, run, caller))
-            await self._bury([who])
+            await self._dead_letter([who])
 
-    async def _bury(self, told: Iterable[str]) -> None:
+    async def _dead_letter(self, told: Iterable[str]) -> None:
         for who in told:
             if ":" not in who and self._kernel.roster.get(who) is None:  # it closed while the disk worked
-                await self._kernel.post.bury(self._kernel.post.letters(who), "it was closed")
+                await self._kernel.post.dead_letter(self._kernel.post.letters(who), "it was closed")
 
     def _letter(self, known: Known, who: str, run: Run, caller: Caller | None) -> list[Draft]:
         trace = {"trace": caller.trace} if caller and caller.trace else {}

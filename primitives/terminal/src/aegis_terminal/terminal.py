@@ -12,7 +12,7 @@ from secrets import token_hex
 import trio
 
 from aegis import AegisError, Refused
-from aegis.patience import patiently
+from aegis.cancellation import finish_despite_cancel
 from aegis_terminal.dialect import PIPE, Dialect
 from aegis_terminal.display import Display
 from aegis_terminal.job import Job
@@ -273,7 +273,7 @@ class Terminal:
             raise
         if not job.over.is_set():
             await self._have_run(job)
-        async with patiently(leaving=1):
+        async with finish_despite_cancel(grace=1):
             await self._keep(job)
         job.done.set()
         if self.current is job:

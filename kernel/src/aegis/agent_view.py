@@ -19,7 +19,7 @@ _SHOWN = ("id", "handle", "state", "reason", "session_id", "began", "by", "turns
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Face:
+class AgentView:
     """The public side of an agent: its id never changes, its handle is a label, `began` how its session did."""
 
     kernel: Kernel
@@ -43,10 +43,10 @@ class Face:
     def snapshot(self) -> dict[str, Any]:
         """Return it as JSON."""
         p = self.profile
-        face = {n: getattr(self, n) for n in _SHOWN} | {"profile": self.profile_name, "notes": dict(self.notes)}
-        face |= {"provider": p.provider, "model": p.model or "", "permission": p.permission}
+        view = {n: getattr(self, n) for n in _SHOWN} | {"profile": self.profile_name, "notes": dict(self.notes)}
+        view |= {"provider": p.provider, "model": p.model or "", "permission": p.permission}
         asking = [msgspec.to_builtins(a) for a in self.asking.values()]
-        return face | {"queued": len(self.mailbox.waiting), "asking": asking, "expecting": dict(self.expecting)}
+        return view | {"queued": len(self.mailbox.waiting), "asking": asking, "expecting": dict(self.expecting)}
 
     def show(self, state: AgentState | None = None, reason: str = "") -> None:
         """Publish it, after a change of state if one is given."""

@@ -1,4 +1,4 @@
-"""Waiting that does not stop half-way, and does not keep anyone who leaves."""
+"""Work that is finished although its task is cancelled, within a short time."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from contextlib import asynccontextmanager
 
 import trio
 
-_LEAVING = 0.5  # seconds that what is inside has once its task is cancelled
+_GRACE = 0.5  # seconds that what is inside has once its task is cancelled
 
 
 @asynccontextmanager
-async def patiently(seconds: float = float("inf"), leaving: float = _LEAVING) -> AsyncIterator[trio.CancelScope]:
-    """Go on inside although cancelled, for `leaving` seconds then, and for `seconds` at all; the scope tells which."""
-    scope = trio.CancelScope(shield=True, deadline=trio.current_time() + seconds)
+async def finish_despite_cancel(limit: float = float("inf"), grace: float = _GRACE) -> AsyncIterator[trio.CancelScope]:
+    """Go on inside although cancelled, for `grace` seconds then and `limit` in all; the scope tells which passed."""
+    scope = trio.CancelScope(shield=True, deadline=trio.current_time() + limit)
     failure: Exception | None = None
 
     async def hurry() -> None:
         try:
             await trio.sleep_forever()
         finally:
-            scope.deadline = min(scope.deadline, trio.current_time() + leaving)
+            scope.deadline = min(scope.deadline, trio.current_time() + grace)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(hurry)
@@ -36,7 +36,7 @@ async def patiently(seconds: float = float("inf"), leaving: float = _LEAVING) ->
 
 async def send_whole(stream: trio.abc.SendStream, data: bytes, seconds: float) -> bool:
     """Send all of the data, or break the stream, so that nothing follows half a line; return whether it was sent."""
-    async with patiently(seconds) as scope:
+    async with finish_despite_cancel(seconds) as scope:
         await stream.send_all(data)
     if scope.cancelled_caught:
         await trio.aclose_forcefully(stream)
