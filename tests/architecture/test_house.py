@@ -9,8 +9,8 @@ from house import ROOMS, ROOT, folders, libraries, members
 
 WORKSPACE = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TOP = {
-    "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "changelog.d", "constraints.txt", "docs", "pyproject.toml",
-    "tests", *ROOMS,
+    "AGENTS.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md", "changelog.d",
+    "constraints.txt", "docs", "pyproject.toml", "tests", *ROOMS,
 }  # fmt: skip
 
 
