@@ -11,7 +11,7 @@ SCRIPT = [
     {"when": "run (?P<command>.+)", "do": [{"shell": "{command}"}, {"say": "{reply}"}]},
     {"do": [{"say": "turn {turn}"}]},
 ]
-PROVIDERS = {"acp": ("acp", {"asks": True}), "stream-json": ("claude-code", {})}
+PROVIDERS = {"aegis_acp": ("acp", {"asks": True}), "aegis_claude": ("claude-code", {})}
 
 
 @pytest.fixture(params=sorted(PROVIDERS))
@@ -20,7 +20,7 @@ def lodged(request, house, tmp_path):
     script = tmp_path / "script.json"
     script.write_text(json.dumps(SCRIPT))
     provider, keys = PROVIDERS[request.param]
-    command = [sys.executable, "-m", "aegis.testing.fakecli", request.param, "--script", str(script)]
+    command = [sys.executable, "-m", f"{request.param}.testing", "--script", str(script)]
     profile = {"provider": provider, "command": command} | keys
     agents = {name: profile | {"permission": name} for name in ("read", "write", "auto")}
     deny = {"agent": "write", "kind": "edit", "match": "./migrations/**", "answer": "deny"}

@@ -54,7 +54,7 @@ def test_five_hundred_tasks_survive_ten_kills(house, capsys, record_property):
     dice, began = random.Random(SEED), time.monotonic()
     script = house.root / "script.json"
     script.write_text(json.dumps(SCRIPT))
-    command = [sys.executable, "-m", "aegis.testing.fakecli", "stream-json", "--script", str(script)]
+    command = [sys.executable, "-m", "aegis_claude.testing", "--script", str(script)]
     (house.root / ".aegis.yaml").write_text(
         f"agents:\n  fake: {{provider: claude-code, command: {json.dumps(command)}}}\n"
         "queues:\n  many: {agent: fake, max_parallel: 8, retries: 3, backoff: 0.1, retry_on: [interrupted]}\n"

@@ -99,7 +99,7 @@ def agent(folder: Path) -> tuple[list[str], dict[str, str]]:
     """Return command and environment of a fake agent with a home in the folder."""
     script = folder / "script.json"
     script.write_text(json.dumps(SCRIPT))
-    return [sys.executable, "-m", "aegis.testing.fakecli", "acp", "--script", str(script)], {
+    return [sys.executable, "-m", "aegis_acp.testing", "--script", str(script)], {
         "PATH": os.environ["PATH"], "HOME": str(folder),
     }  # fmt: skip
 

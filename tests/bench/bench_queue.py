@@ -115,7 +115,7 @@ def bench_enqueue(folder: Path) -> None:
 def command(folder: Path) -> list[str]:
     script = folder / "script.json"
     script.write_text(json.dumps([{"do": [{"wait": 0.2}, {"say": "done"}]}]))
-    return [sys.executable, "-m", "aegis.testing.fakecli", "stream-json", "--script", str(script)]
+    return [sys.executable, "-m", "aegis_claude.testing", "--script", str(script)]
 
 
 async def bare(argv: list[str], folder: Path) -> float:

@@ -19,7 +19,7 @@ class TestDriver(DriverContract):
 
     @pytest.fixture
     def stage(self, fakecli: Callable[..., list[str]]) -> dict[str, Any]:
-        return {"command": fakecli(SCRIPT, speaks="acp")}
+        return {"command": fakecli(SCRIPT, "aegis_acp.testing")}
 
 
 class TestPlugin(PluginContract):

@@ -49,7 +49,7 @@ async def test_no_second_prompt_is_sent_while_it_is_busy(kernel_of: Opens, fakec
         {"when": "hold", "do": [{"say": "begun"}, {"wait": {"file": str(free)}}, {"say": "held"}]},
         {"do": [{"say": "turn {turn}"}]},
     ]
-    async with kernel_of(fakecli(script, speaks="acp")) as kernel:
+    async with kernel_of(fakecli(script, "aegis_acp.testing")) as kernel:
         house = House(kernel, await kernel.roster.spawn("fake", "lucid-knuth"))
         async with house.hearing(Text):
             first = await house.tell("hold")
@@ -68,7 +68,7 @@ async def test_a_model_error_is_a_failed_turn_its_sender_reads_and_the_next_work
 ) -> None:
     words = f"{status} the prompt is made of cheese"
     script = [{"when": "break", "do": [{"fail": words}]}, {"do": [{"say": "better"}]}]
-    async with kernel_of(fakecli(script, speaks="acp")) as kernel:
+    async with kernel_of(fakecli(script, "aegis_acp.testing")) as kernel:
         house = House(kernel, await kernel.roster.spawn("fake", "lucid-knuth"))
         end = await house.turn("break")
         assert end.outcome == "failed" and words in end.reason
@@ -82,7 +82,7 @@ async def test_a_model_error_is_a_failed_turn_its_sender_reads_and_the_next_work
 async def test_a_conversation_the_agent_does_not_know_is_begun_anew_and_said(
     kernel_of: Opens, fakecli: Fake, environment: dict[str, str], like: list[str]
 ) -> None:
-    command = [*fakecli([{"do": [{"say": "turn {turn}"}]}], speaks="acp"), *like]
+    command = [*fakecli([{"do": [{"say": "turn {turn}"}]}], "aegis_acp.testing"), *like]
     async with kernel_of(command) as kernel:
         house = House(kernel, await kernel.roster.spawn("fake", "lucid-knuth"))
         assert (await house.turn("one")).reply == "turn 1"

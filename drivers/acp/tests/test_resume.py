@@ -41,7 +41,7 @@ async def twice(
     ids=["resume", "load", "late", "lies"],
 )
 async def test_nothing_is_said_twice(seats: Seats, fakecli: Fake, tmp_path: Path, like: list[str]) -> None:
-    command = [*fakecli(SCRIPT, speaks="acp"), *like]
+    command = [*fakecli(SCRIPT, "aegis_acp.testing"), *like]
     first, second = await twice(seats, command, tmp_path / "kept", "one", "again")
     assert [event.text for event in of(Text, second)] == ["turn 2; before: one"]
     assert of(SessionStarted, second)[0].session_id == of(SessionStarted, first)[0].session_id
@@ -49,12 +49,12 @@ async def test_nothing_is_said_twice(seats: Seats, fakecli: Fake, tmp_path: Path
 
 
 async def test_each_process_is_billed_for_its_own_turns(seats: Seats, fakecli: Fake, tmp_path: Path) -> None:
-    first, second = await twice(seats, fakecli(SCRIPT, speaks="acp"), tmp_path / "kept", "one", "two")
+    first, second = await twice(seats, fakecli(SCRIPT, "aegis_acp.testing"), tmp_path / "kept", "one", "two")
     assert [of(TurnEnded, events)[0].cost_usd for events in (first, second)] == [0.25, 0.5]
 
 
 async def test_a_resumed_session_remembers_its_primer(seats: Seats, fakecli: Fake, tmp_path: Path) -> None:
-    command = fakecli([{"do": [{"say": "{primer}"}]}], speaks="acp")
+    command = fakecli([{"do": [{"say": "{primer}"}]}], "aegis_acp.testing")
     _, second = await twice(seats, command, tmp_path / "kept", "one", "two", primer=PRIMER)
     assert of(Text, second)[0].text == PRIMER
 
@@ -77,7 +77,7 @@ hear()
 
 async def test_an_agent_that_cannot_begins_anew_and_says_so(seats: Seats, fakecli: Fake, tmp_path: Path) -> None:
     script = [{"do": [{"say": "{turn}: {primer}"}]}]
-    command = [*fakecli(script, speaks="acp"), "--no-resume", "--no-load"]
+    command = [*fakecli(script, "aegis_acp.testing"), "--no-resume", "--no-load"]
     first, second = await twice(seats, command, tmp_path / "kept", "one", "two", primer=PRIMER)
     assert of(Text, second)[0].text == f"1: {PRIMER}", "it is primed again"
     assert "cannot go on with a former session" in of(Notice, second)[0].text
@@ -86,7 +86,7 @@ async def test_an_agent_that_cannot_begins_anew_and_says_so(seats: Seats, fakecl
 
 async def test_a_session_that_repeats_nothing_is_another(seats: Seats, fakecli: Fake, tmp_path: Path) -> None:
     """Qwen Code opens an empty one when it does not know the session that it is to load."""
-    command = [*fakecli(SCRIPT, speaks="acp"), "--no-resume", "--replay", "no"]
+    command = [*fakecli(SCRIPT, "aegis_acp.testing"), "--no-resume", "--replay", "no"]
     with pytest.raises(SessionGone, match="in which nothing was ever said"):
         await twice(seats, command, tmp_path / "kept", "one", "again")
     assert seats.left() == []
@@ -94,7 +94,7 @@ async def test_a_session_that_repeats_nothing_is_another(seats: Seats, fakecli: 
 
 async def test_a_session_that_never_had_a_turn_is_not_missed(seats: Seats, fakecli: Fake, tmp_path: Path) -> None:
     """Gemini keeps no such session; and who was resumed into it would never be primed."""
-    keys = {"command": fakecli([{"do": [{"say": "{primer}"}]}], speaks="acp")}
+    keys = {"command": fakecli([{"do": [{"say": "{primer}"}]}], "aegis_acp.testing")}
     async with seats.open(keys, seat_folder=tmp_path / "kept") as session:
         [started, *_] = of(SessionStarted, list(await session.receive()))
     async with seats.open(keys, seat_folder=tmp_path / "kept", resume=started.session_id, primer=PRIMER) as session:
@@ -107,7 +107,7 @@ async def test_what_the_folder_keeps_may_be_damaged(seats: Seats, fakecli: Fake,
     folder.mkdir()
     (folder / "acp.json").write_text("{")
     with pytest.raises(LaunchError, match=r"cannot go on with the session nobody: Session not found: nobody"):
-        async with seats.open({"command": fakecli(SCRIPT, speaks="acp")}, seat_folder=folder, resume="nobody"):
+        async with seats.open({"command": fakecli(SCRIPT, "aegis_acp.testing")}, seat_folder=folder, resume="nobody"):
             raise AssertionError("it opened")
 
 
@@ -127,7 +127,7 @@ async def test_a_session_is_not_loaded_in_the_minute_of_its_start(
         return time
 
     seats.driver = Minutes(now=clockwork)
-    keys, kept = {"command": fakecli(SCRIPT, speaks="acp")}, tmp_path / "kept"
+    keys, kept = {"command": fakecli(SCRIPT, "aegis_acp.testing")}, tmp_path / "kept"
     async with seats.open(keys, seat_folder=kept) as session:
         [started, *_] = of(SessionStarted, await turn(session, "one"))
 

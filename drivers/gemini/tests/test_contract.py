@@ -21,7 +21,7 @@ class TestDriver(DriverContract):
     @pytest.fixture
     def stage(self, fakecli: Callable[..., list[str]]) -> dict[str, Any]:
         like_gemini = ["--unannounced", "--no-resume", "--replay", "after"]
-        return {"command": [*fakecli(SCRIPT, speaks="acp"), *like_gemini]}
+        return {"command": [*fakecli(SCRIPT, "aegis_acp.testing"), *like_gemini]}
 
 
 class TestPlugin(PluginContract):

@@ -120,12 +120,15 @@ async def kernel(kernel_with: Opened, plugins: dict[str, object]) -> AsyncIterat
 
 
 @pytest.fixture
-def fakecli(tmp_path: Path) -> Callable[..., list[str]]:
-    """Return the command of a fake CLI that follows the script: `fakecli([{"do": [{"say": "hi"}]}])`."""
+def fakecli(tmp_path: Path) -> Callable[[object, str], list[str]]:
+    """Return the command of a fake CLI that follows a script: `fakecli([{"do": [{"say": "x"}]}], "acme_fake.cli")`.
 
-    def command(script: object, *, speaks: str = "stream-json") -> list[str]:
+    The module is a program that speaks a provider's protocol, from a `ScriptedAgent`, and takes `--script FILE`.
+    """
+
+    def command(script: object, module: str) -> list[str]:
         file = tmp_path / f"script-{len(list(tmp_path.glob('script-*.json')))}.json"
         file.write_text(json.dumps(script))
-        return [sys.executable, "-m", "aegis.testing.fakecli", speaks, "--script", str(file)]
+        return [sys.executable, "-m", module, "--script", str(file)]
 
     return command

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from aegis.testing.streamjson import StreamJson
+    from aegis_claude.testing.agent import StreamJson
 
 _REJECTED = "The user doesn't want to proceed with this tool use. The tool use was rejected."
 _KNOWN = frozenset({

@@ -1,4 +1,4 @@
-"""A CLI that is not there: `python -m aegis.testing.fakecli stream-json --script FILE …` behaves as `claude` does.
+"""A fake `claude`: `python -m aegis_claude.testing --script FILE …` behaves as the real one does.
 
 It takes Claude Code's flags, keeps its conversations in HOME, calls the MCP servers it is told of, and follows a script
 (`aegis.testing.script`) in place of a model. What it does on the wire was seen of the real one, release 2.1.329.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from aegis.testing.script import rules_of
-from aegis.testing.streamjson import StreamJson
+from aegis_claude.testing.agent import StreamJson
 
 VERSION = "2.1.329"
 MODES = ("acceptEdits", "auto", "bypassPermissions", "default", "dontAsk", "manual", "plan")
@@ -26,7 +26,7 @@ class Flags(argparse.ArgumentParser):
     """Claude Code's flags; a wrong one ends it with exit code 1, as there."""
 
     def __init__(self) -> None:
-        super().__init__(prog="fakecli", add_help=False, allow_abbrev=False)
+        super().__init__(prog="claude", add_help=False, allow_abbrev=False)
         for name in (
             "verbose",
             "strict-mcp-config",
@@ -67,16 +67,10 @@ def servers(sources: Sequence[str]) -> dict[str, tuple[str, dict[str, str]]]:
 
 def main(argv: Sequence[str]) -> None:
     """Be the CLI."""
-    if argv and argv[0] == "acp":
-        from aegis.testing import acp  # noqa: PLC0415 - the other dialect would slow the start of this one
-
-        return acp.main(argv[1:])
-    if not argv or argv[0] != "stream-json":
-        sys.exit("fakecli speaks: acp, stream-json")
-    flags = Flags().parse_args(argv[1:])
+    flags = Flags().parse_args(argv)
     if flags.version:
         print(f"{VERSION} (Claude Code)")
-        return None
+        return
     if flags.input_format != "stream-json" or flags.output_format != "stream-json" or not flags.print:
         sys.exit("Error: this fake only has -p --input-format stream-json --output-format stream-json")
     if not flags.verbose:
@@ -109,5 +103,4 @@ def main(argv: Sequence[str]) -> None:
     sys.exit(code or agent.failures)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+main(sys.argv[1:])

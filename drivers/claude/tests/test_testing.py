@@ -70,7 +70,9 @@ class Cli:
 def cli(fakecli, environment, project):
     @asynccontextmanager
     async def opened(*flags, rules=RULES):
-        command = Command([*fakecli(rules), *STREAM, *flags], environment | {MARK: "fakecli-test"}, project)
+        command = Command(
+            [*fakecli(rules, "aegis_claude.testing"), *STREAM, *flags], environment | {MARK: "fakecli-test"}, project
+        )
         async with trio.open_nursery() as nursery:
             async with running(command, nursery) as process:
                 yield Cli(process)
@@ -317,14 +319,14 @@ async def test_a_session_id_is_used_once(cli):
     ],
 )
 def test_a_wrong_command_line_is_exit_code_1(environment, flags, said):
-    command = [sys.executable, "-m", "aegis.testing.fakecli", "stream-json", *flags]
+    command = [sys.executable, "-m", "aegis_claude.testing", *flags]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert answer.returncode == 1
     assert said in answer.stderr
 
 
 def test_it_says_its_version(environment):
-    command = [sys.executable, "-m", "aegis.testing.fakecli", "stream-json", "--version"]
+    command = [sys.executable, "-m", "aegis_claude.testing", "--version"]
     assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.startswith(
         "2.1."
     )

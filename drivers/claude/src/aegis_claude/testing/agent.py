@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 from uuid import uuid4
 
 from aegis.testing.agent import ScriptedAgent
-from aegis.testing.bill import Bill, usage
-from aegis.testing.control import Control
 from aegis.testing.script import Rule
+from aegis_claude.testing.bill import Bill, usage
+from aegis_claude.testing.control import Control
 
 _NAMES = {"edit": "Write", "shell": "Bash"}
 

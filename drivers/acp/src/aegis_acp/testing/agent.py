@@ -1,4 +1,4 @@
-"""An agent's side of the Agent Client Protocol, played from a script: `… aegis.testing.fakecli acp --script FILE`.
+"""An agent's side of the Agent Client Protocol, played from a script (`aegis.testing.script`).
 
 What real agents do differently is switched on by flags: Gemini announces no tool that it asks leave for, OpenCode ends
 the turn when leave is not given, and so on (`Flags`). It keeps its conversations in HOME.
@@ -35,7 +35,7 @@ class Flags(argparse.ArgumentParser):
     """How this agent differs from others; what it does not know, it passes over, as the flags of a real CLI."""
 
     def __init__(self) -> None:
-        super().__init__(prog="fakecli acp", add_help=False, allow_abbrev=False)
+        super().__init__(prog="aegis_acp.testing", add_help=False, allow_abbrev=False)
         self.add_argument("--script", default="")
         self.add_argument("--version", action="store_true")
         self.add_argument("--unannounced", action="store_true", help="a request for leave is the first sign of a tool")
