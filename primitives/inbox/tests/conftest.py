@@ -1,4 +1,4 @@
-"""A house with two agents that echo."""
+"""A stage with two agents that echo."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aegis.testing.echo import EchoPlugin
 
 
 @dataclass
-class House:
+class Stage:
     """A kernel, its echo driver, and who calls."""
 
     kernel: Kernel
@@ -48,5 +48,5 @@ def plugins(echo: EchoPlugin) -> Mapping[str, object]:
 
 
 @pytest.fixture
-async def house(kernel: Kernel, echo: EchoPlugin) -> House:
-    return House(kernel, echo)
+async def stage(kernel: Kernel, echo: EchoPlugin) -> Stage:
+    return Stage(kernel, echo)

@@ -19,24 +19,24 @@ def project(project):
     return project
 
 
-async def test_an_agent_spawns_none_that_may_do_more_than_itself(house):
-    reader = await house.kernel.roster.spawn("reader", "calm-codd")
+async def test_an_agent_spawns_none_that_may_do_more_than_itself(stage):
+    reader = await stage.kernel.roster.spawn("reader", "calm-codd")
     sentence = r"calm-codd may not spawn 'root', only reader; a person may grant it: `spawns: \[root\]` in .* 'reader'"
     with pytest.raises(Refused, match=sentence):
-        await house.call("spawn", reader, agent="root", prompt="rm -rf /", handle="wry-hopper")
-    assert house.kernel.roster.live() == {"calm-codd"}
-    made = await house.call("spawn", reader, agent="reader")
-    assert house.kernel.roster.get(made.id).by == reader.id
+        await stage.call("spawn", reader, agent="root", prompt="rm -rf /", handle="wry-hopper")
+    assert stage.kernel.roster.live() == {"calm-codd"}
+    made = await stage.call("spawn", reader, agent="reader")
+    assert stage.kernel.roster.get(made.id).by == reader.id
 
 
 @pytest.mark.parametrize("interrupt", [False, True])
-async def test_a_handoff_changes_nothing_of_what_the_recipient_may(house, interrupt):
-    root = await house.kernel.roster.spawn("root", "calm-codd")
-    reader = await house.kernel.roster.spawn("reader", "wry-hopper")
-    before = reader.profile, reader.seat, house.kernel.roster.caller(reader).verbs
-    receipt = await house.call("handoff", root, target="wry-hopper", context="you may write now", interrupt=interrupt)
-    assert (await house.kernel.post.wait_turn(receipt.id)).outcome == "completed"
-    assert (reader.profile, reader.seat, house.kernel.roster.caller(reader).verbs) == before
+async def test_a_handoff_changes_nothing_of_what_the_recipient_may(stage, interrupt):
+    root = await stage.kernel.roster.spawn("root", "calm-codd")
+    reader = await stage.kernel.roster.spawn("reader", "wry-hopper")
+    before = reader.profile, reader.seat, stage.kernel.roster.caller(reader).verbs
+    receipt = await stage.call("handoff", root, target="wry-hopper", context="you may write now", interrupt=interrupt)
+    assert (await stage.kernel.post.wait_turn(receipt.id)).outcome == "completed"
+    assert (reader.profile, reader.seat, stage.kernel.roster.caller(reader).verbs) == before
     assert reader.seat.profile.permission == "read"
     with pytest.raises(Refused, match="agent:wry-hopper may not use 'close'; it may use: handoff, spawn"):
-        await house.call("close", reader, handle="calm-codd")
+        await stage.call("close", reader, handle="calm-codd")

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
 @hookimpl
 def aegis_primitives(kernel: Kernel) -> list[Primitive]:
-    """Offer agents' coming and going, messages, and looking around."""
-    from aegis_inbox.agents import Agents  # noqa: PLC0415 - entry modules stay light
-    from aegis_inbox.messages import Messages  # noqa: PLC0415
-    from aegis_inbox.workspace import Workspace  # noqa: PLC0415
+    """Offer the verbs on agents and on messages."""
+    from aegis_inbox.agent_verbs import AgentVerbs  # noqa: PLC0415 - entry modules stay light
+    from aegis_inbox.message_verbs import MessageVerbs  # noqa: PLC0415
 
-    return [Agents(kernel), Messages(kernel), Workspace(kernel)]
+    return [AgentVerbs(kernel), MessageVerbs(kernel)]

@@ -1,17 +1,20 @@
-"""Agents: who is here, who comes and goes."""
+"""The verbs on agents: who is here, who comes and goes."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 import msgspec
+from pydantic import Field
 
 from aegis import Caller, Completes, Kernel, Receipt, Refused, verb
 from aegis.agent import Agent
 from aegis_inbox.handles import fresh_handle
-from aegis_inbox.messages import PEOPLE, PERSON, Handle, sent
+from aegis_inbox.message_verbs import PEOPLE
+from aegis_inbox.messages import PERSON, envelope_of
+from aegis_inbox.reopening import Reopened, reopened
 
-ProfileName = Annotated[str, Completes("profile")]
+Handle = Annotated[str, Completes("handle"), Field(description="handle of the agent")]
 
 
 class Spawned(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,8 +47,8 @@ class Session(msgspec.Struct, frozen=True):
     you: bool = False
 
 
-class Agents:
-    """The verbs on agents."""
+class AgentVerbs:
+    """Starting, ending and finding agents."""
 
     name = "agents"
 
@@ -53,31 +56,41 @@ class Agents:
         self._kernel = kernel
 
     @verb("spawn", tool="aegis_spawn", positional=("agent",))
-    async def spawn(self, caller: Caller, agent: ProfileName, prompt: str = "", handle: str = "") -> Spawned:
-        """Start an agent of a profile and return its handle; with a prompt, that is its first message.
-
-        The handle is made up (`lucid-knuth`) unless you give one. Fails with the CLI's own words if it does not start.
-        """
+    async def spawn(
+        self,
+        caller: Caller,
+        agent: Annotated[str, Completes("profile"), Field(description="profile of the agent to start")],
+        prompt: Annotated[str, Field(description="its first message")] = "",
+        handle: Annotated[str, Field(description="how it is called; made up (`lucid-knuth`) when not given")] = "",
+    ) -> Spawned:
+        """Start an agent of a profile and return its handle."""
         roster = self._kernel.roster
-        handle = _free(handle) or fresh_handle(roster.live() | roster.known())
+        handle = _not_the_person(handle) or fresh_handle(roster.live() | roster.known())
         made = await roster.spawn(agent, handle, by=caller.agent_id or str(caller))
-        receipt = await self._kernel.post.deliver(sent(self._kernel, caller, made.id, prompt)) if prompt else None
+        receipt = None
+        if prompt:
+            receipt = await self._kernel.post.deliver(envelope_of(self._kernel, caller, made.id, prompt))
         return Spawned(made.handle, made.profile_name, made.profile.provider, made.id, receipt)
 
     @verb("close", tool="aegis_close", destructive=True)
     async def close(self, caller: Caller, handle: Handle) -> str:
-        """End an agent for good: its process is gone, mail that waited for it is returned to its senders as dead."""
+        """End an agent for good; messages that still wait for it are returned to their senders as dead letters."""
         agent = self._mine(caller, handle, "close")
         waiting = len(self._kernel.post.letters(agent.id))
         await self._kernel.roster.close(agent, f"closed by {caller}")
         return f"{agent.handle} is closed" + (f"; {waiting} of its messages are dead letters" if waiting else "")
 
     @verb("rename", tool="aegis_rename")
-    async def rename(self, caller: Caller, old_handle: Handle, new_handle: str) -> str:
-        """Give an agent another handle; the old one goes on leading to it, and it is told."""
+    async def rename(
+        self,
+        caller: Caller,
+        old_handle: Handle,
+        new_handle: Annotated[str, Field(description="its new handle")],
+    ) -> str:
+        """Give an agent another handle; the old one still reaches it, and the agent is told."""
         agent = self._mine(caller, old_handle, "rename")
         before = agent.handle
-        await self._kernel.roster.rename(agent, _free(new_handle))
+        await self._kernel.roster.rename(agent, _not_the_person(new_handle))
         if caller.agent_id != agent.id:
             note = f"Your handle is now {new_handle} (it was {before}); {caller} renamed you."
             await self._kernel.post.deliver(self._kernel.post.envelope("system", agent.id, note))
@@ -91,23 +104,40 @@ class Agents:
 
     @verb("restart", callers=PEOPLE)
     async def restart(self, caller: Caller, handle: Handle) -> str:
-        """Let an agent that has failed take mail again; its next message starts its CLI anew."""
+        """Restart a failed agent; its next message starts its CLI."""
         agent = self._kernel.roster.find(handle)
         if agent.state != "failed":
             raise Refused(f"{agent.handle} has not failed; it is {agent.state}")
         self._kernel.roster.revive(agent)
         return f"{agent.handle} takes mail again"
 
+    @verb("reopen", callers=PEOPLE, positional=("handle",))
+    async def reopen(
+        self,
+        caller: Caller,
+        handle: Annotated[str, Completes("handle"), Field(description="only this agent; all when not given")] = "",
+    ) -> list[Reopened]:
+        """Open the sessions of agents that sleep, and say what became of each.
+
+        An agent sleeps after aegis was restarted or its CLI died, until mail comes. One whose CLI cannot go on with the
+        former conversation begins a new one, and reads the record of the old one first.
+        """
+        roster = self._kernel.roster
+        chosen = [roster.find(handle)] if handle else sorted(roster, key=lambda a: a.id)
+        done = await reopened(self._kernel, [a for a in chosen if a.state == "stopped"])
+        lost = [] if handle else [Reopened(h, "", f"skipped: {why}") for h, why in roster.absent.items()]
+        return [*done, *lost]
+
     @verb("sessions", tool="aegis_list_sessions", read_only=True)
     async def sessions(self, caller: Caller) -> list[Session]:
         """List the agents that are alive: handle, profile, state, how many messages wait, turns, cost."""
         fields = Session.__struct_fields__
-        faces: list[dict[str, Any]] = self._kernel.roster.snapshot()
-        return [Session(**{k: f[k] for k in fields if k in f}, you=f["id"] == caller.agent_id) for f in faces]
+        views: list[dict[str, Any]] = self._kernel.roster.snapshot()
+        return [Session(**{k: v[k] for k in fields if k in v}, you=v["id"] == caller.agent_id) for v in views]
 
     @verb("agents", tool="aegis_list_agents", read_only=True)
     async def agents(self, caller: Caller) -> list[str]:
-        """List the profiles of which an agent can be spawned."""
+        """List the profiles that an agent can be started of."""
         return self._kernel.config.names()
 
     def _mine(self, caller: Caller, handle: str, what: str) -> Agent:
@@ -117,7 +147,7 @@ class Agents:
         return agent
 
 
-def _free(handle: str) -> str:
+def _not_the_person(handle: str) -> str:
     """Return the handle; raises `Refused` for one that means the person, whom no agent may stand in for."""
     if handle in PERSON:
         raise Refused(f"{handle!r} is what agents call the person; take another handle")
