@@ -19,7 +19,7 @@ STANDARD = {
 # Members that have not yet got the inside that all have. This list only shrinks.
 NOT_YET = {
     "kernel", "drivers/acp", "drivers/claude", "drivers/gemini", "drivers/opencode", "primitives/canvas",
-    "primitives/group", "primitives/inbox", "primitives/queue", "primitives/terminal", "primitives/workflow",
+    "primitives/group", "primitives/queue", "primitives/terminal", "primitives/workflow",
     "frontends/cli", "frontends/mcp", "frontends/repl", "plugins/approvals", "plugins/budget", "plugins/records",
 }  # fmt: skip
 MODELS = {"BaseModel", "Profile", "Settings"}

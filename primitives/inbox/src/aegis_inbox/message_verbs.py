@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field
 
 from aegis import AegisError, Caller, Completes, Envelope, Kernel, NotFound, Receipt, Refused, report, verb
 from aegis_inbox.messages import PERSON, Message, WholeMessages, check_body, envelope_of
+from aegis_inbox.store import MessageIds
 
 Target = Annotated[
     str,
@@ -23,7 +24,7 @@ Recipient = Annotated[str, Completes("handle"), Field(description="handle of the
 Interrupt = Annotated[bool, Field(description="cut the agent's turn short, so that it reads this now")]
 PEOPLE = frozenset({"human", "telegram", "schedule", "workflow", "queue", "system"})
 _GLANCE = 200  # characters of a body in a list: a long one would drown the others
-_LOOKED_AT = 1000  # messages, when those of one agent or the beginning of an id are looked for
+_LOOKED_AT = 1000  # messages, when those of one agent are looked for
 
 
 class MessageVerbs:
@@ -33,8 +34,8 @@ class MessageVerbs:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._book = kernel.ledger.book("mail")
-        kernel.verbs.complete_with("message", lambda: [r.key for r in self._book.newest("accepted", 50)])
+        self._ids = MessageIds(kernel)
+        kernel.verbs.complete_with("message", lambda: self._ids.newest(50))
 
     @verb("handoff", tool="aegis_handoff")
     async def handoff(
@@ -101,12 +102,12 @@ class MessageVerbs:
         try:
             return self._message(*self._kernel.post.find(message))
         except NotFound:
-            keys = [r.key for r in self._book.newest("accepted", _LOOKED_AT) if message and r.key.startswith(message)]
-            if len(keys) > 1:
-                raise Refused(f"{len(keys)} messages begin with {message!r}; say more of the id") from None
-            if not keys:
+            found = self._ids.beginning_with(message)
+            if len(found) > 1:
+                raise Refused(f"{len(found)} messages begin with {message!r}; say more of the id") from None
+            if not found:
                 raise
-            return self._message(*self._kernel.post.find(keys[0]))
+            return self._message(*self._kernel.post.find(found[0]))
 
     @verb("message list", read_only=True)
     async def recent(
@@ -124,8 +125,8 @@ class MessageVerbs:
         that could not be delivered.
         """
         who = self._kernel.roster.find(handle).id if handle else ""
-        newest = self._book.newest("dead" if dead else "accepted", _LOOKED_AT if who else count)
-        found = (self._kernel.post.find(r.key) for r in newest)
+        newest = self._ids.newest(_LOOKED_AT if who else count, dead=dead)
+        found = map(self._kernel.post.find, newest)
         rows = [self._message(e, r, _GLANCE) for e, r in found if who in ("", e.recipient, e.sender_id)]
         return rows[:count]
 
