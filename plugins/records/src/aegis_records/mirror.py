@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from aegis import Caller, Kernel, verb
+from aegis import Kernel
 from aegis.ledger import Record
 from aegis_records.jsonlines import Appender
 
-PEOPLE = frozenset({"human", "telegram"})
 _FLUSH_EVERY = 10_000
 
 # Books whose mirror is one file for each value of a field, as the reference fixes the names: file and field.
@@ -23,10 +22,9 @@ _SPLIT = {
 class Mirror:
     """Writes each committed record to `books/<book>.jsonl`, or to the file the reference names for its book."""
 
-    name = "mirror"
-
     def __init__(self, kernel: Kernel, appender: Appender) -> None:
         self._kernel, self._appender = kernel, appender
+        self.folder = appender.folder
         self._handles: dict[str, str] = {}
         kernel.ledger.on_commit(self._committed)
 
@@ -34,9 +32,8 @@ class Mirror:
         """Write until cancelled, and then what is left."""
         await self._appender.serve()
 
-    @verb("ledger export", callers=PEOPLE)
-    async def export(self, caller: Caller) -> str:
-        """Write the JSON lines of every book anew from the ledger."""
+    async def rebuild(self) -> tuple[int, int]:
+        """Write every file again from the ledger; return how many records are in how many files."""
         await self._appender.flush()
         files: set[str] = set()
         count = 0
@@ -44,13 +41,13 @@ class Mirror:
             name = self._file(record)
             if name not in files:
                 files.add(name)
-                (self._appender.folder / name).unlink(missing_ok=True)
+                (self.folder / name).unlink(missing_ok=True)
             self._committed([record])
             count += 1
             if count % _FLUSH_EVERY == 0:
                 await self._appender.flush()
         await self._appender.flush()
-        return f"{count} records in {len(files)} files under {self._appender.folder}"
+        return count, len(files)
 
     def _committed(self, records: list[Record]) -> None:
         for record in records:

@@ -22,15 +22,17 @@ def aegis_interceptors(kernel: Kernel) -> list[Interceptor]:
 def aegis_primitives(kernel: Kernel) -> list[Primitive]:
     """Mirror the ledger, from before the first primitive puts in order what the last kernel left."""
     from aegis_records.jsonlines import Appender  # noqa: PLC0415 - the same
+    from aegis_records.ledger_verbs import LedgerVerbs  # noqa: PLC0415
     from aegis_records.mirror import Mirror  # noqa: PLC0415
 
-    return [Mirror(kernel, Appender(kernel.project.state, kernel.bus.report))]
+    return [LedgerVerbs(Mirror(kernel, Appender(kernel.project.state, kernel.bus.report)))]
 
 
 @hookimpl
 def aegis_frontends(kernel: Kernel) -> list[Service]:
     """Write down what happens, from before the first agent speaks until after the last."""
     from aegis_records.jsonlines import Appender  # noqa: PLC0415 - the same
-    from aegis_records.transcripts import Transcripts  # noqa: PLC0415
+    from aegis_records.service import Transcripts  # noqa: PLC0415
+    from aegis_records.transcript_verbs import TranscriptVerbs  # noqa: PLC0415
 
-    return [Transcripts(kernel, Appender(kernel.project.state, kernel.bus.report))]
+    return [TranscriptVerbs(kernel, Transcripts(kernel, Appender(kernel.project.state, kernel.bus.report)))]

@@ -20,7 +20,7 @@ _AFTER = "[aegis: end of the record]"
 
 
 class Recall:
-    """Puts the last turns before the first prompt of a session that was begun anew."""
+    """Puts the last turns before the first prompt of a new session that an old agent has."""
 
     name = "recall"
     order = -10  # before anyone who looks at the prompt as it will be sent

@@ -1,32 +1,26 @@
-"""What agents said, in order: one file an agent, `sessions/<agent id>.jsonl`."""
+"""What agents said, in order, written as it happens: one file an agent, `sessions/<agent id>.jsonl`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import trio
-from pydantic import Field
 
-from aegis import Caller, Completes, Envelope, Kernel, verb
+from aegis import Kernel
 from aegis.bus import Batch
 from aegis.clock import stamp
 from aegis.events import AgentChanged, Delivered, Event, decode
 from aegis_records.jsonlines import Appender, read_lines
-from aegis_records.reading import last_words, recent_turns
 
-PEOPLE = frozenset({"human", "telegram", "system"})
 _encode_into = msgspec.json.Encoder().encode_into
-_NOT_SAID = (AgentChanged, Delivered)  # faces change all the time; mail is recorded where it is read
+_NOT_SAID = (AgentChanged, Delivered)  # views change all the time; mail is recorded where it is read
 _BEHIND = 20_000  # events that may wait for the disk before a CLI is made to
 
 
 class Transcripts:
     """The transcripts of a project; a line is `{"v":1,"aegis_ts":…,"event":{…}}`."""
-
-    name = "transcripts"
 
     def __init__(self, kernel: Kernel, appender: Appender) -> None:
         self._kernel, self._appender = kernel, appender
@@ -64,24 +58,7 @@ class Transcripts:
         """Return where the agent's transcript is."""
         return self._appender.folder / "sessions" / f"{agent_id}.jsonl"
 
-    @verb("transcript", read_only=True, callers=PEOPLE)
-    async def transcript(
-        self,
-        caller: Caller,
-        handle: Annotated[str, Completes("handle")],
-        turns: Annotated[int, Field(ge=1, le=100)] = 1,
-    ) -> str:
-        """Return what an agent read, said and did in its last turns, oldest first; one that is gone has only its id."""
-        agent_id, events = await self._read(handle)
-        text = recent_turns(events, turns, self._envelope)
-        return text or f"{self._kernel.roster.label(agent_id)} has not had a turn yet"
-
-    @verb("last-words", read_only=True, callers=frozenset({"system"}))
-    async def last_words(self, caller: Caller, handle: str) -> str:
-        """Return what an agent said last in its last turn, also when aegis died in the middle of that."""
-        return last_words((await self._read(handle))[1])
-
-    async def _read(self, handle: str) -> tuple[str, list[Event]]:
+    async def read(self, handle: str) -> tuple[str, list[Event]]:
         """Return the id of an agent, named by that or by its handle, and everything it said."""
         is_id = handle.isalnum() and (self._kernel.roster.get(handle) or self.path(handle).exists())
         agent_id = handle if is_id else self._kernel.roster.find(handle).id
@@ -92,6 +69,3 @@ class Transcripts:
         for line in read_lines(self.path(agent_id)):
             if isinstance(line, dict) and "event" in line:
                 yield decode(line["event"])
-
-    def _envelope(self, envelope_id: str) -> Envelope:
-        return self._kernel.post.find(envelope_id)[0]
