@@ -12,7 +12,7 @@ from typing import Any
 __version__ = "0.1.0"
 _HOMES = {
     "app": "Kernel open_kernel", "bus": "Batch", "callers": "Caller", "config": "Settings",
-    "driver": "Decision Driver McpServer PermissionRequest Probe Profile Seat Session",
+    "driver": "Decision Driver DriverInfo McpServer PermissionRequest Probe Profile Seat Session",
     "envelope": "Envelope Receipt",
     "errors": "AegisError Busy ConfigError LaunchError LedgerError NotFound Refused SessionGone",
     "frontend": "Client Console Service", "hookspecs": "hookimpl", "interceptors": "Interceptor",

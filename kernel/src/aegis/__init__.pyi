@@ -5,6 +5,7 @@ from aegis.callers import Caller as Caller
 from aegis.config import Settings as Settings
 from aegis.driver import Decision as Decision
 from aegis.driver import Driver as Driver
+from aegis.driver import DriverInfo as DriverInfo
 from aegis.driver import McpServer as McpServer
 from aegis.driver import PermissionRequest as PermissionRequest
 from aegis.driver import Probe as Probe

@@ -11,7 +11,7 @@ import trio
 from aegis.agent_view import AgentView
 from aegis.cancellation import finish_despite_cancel
 from aegis.clock import new_id
-from aegis.driver import Driver, Seat, Session
+from aegis.driver import Driver, Identified, Seat, Session
 from aegis.errors import AegisError, LaunchError, Refused, SessionGone
 from aegis.events import Background, Notice, Outcome, SessionStarted, TurnStarted
 from aegis.mailbox import Letter
@@ -64,7 +64,7 @@ class Agent(AgentView):
             try:
                 async with seated(self, opening) as session, trio.open_nursery() as nursery:
                     self._session, opening.deadline = session, float("inf")
-                    await self._begin(getattr(session, "session_id", ""))
+                    await self._begin(session.session_id if isinstance(session, Identified) else "")
                     self._came_up = True
                     await self.kernel.interceptors.tell("agent_started", self.id)
                     nursery.start_soon(self._read, session)

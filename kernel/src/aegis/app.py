@@ -18,7 +18,7 @@ from aegis.agent import INTERRUPTED
 from aegis.bus import Bus
 from aegis.clock import Clock, stamp
 from aegis.config import Config
-from aegis.driver import Driver
+from aegis.driver import by_every_name
 from aegis.events import Fault, TurnEnded
 from aegis.interceptors import Interceptors
 from aegis.ledger import Ledger
@@ -91,8 +91,7 @@ async def open_kernel(
     """
     project = Project(root.resolve())
     found = Plugins(_disabled(project), plugins)
-    drivers: dict[str, Driver] = found.unique("aegis_drivers", "driver", settings={})
-    drivers = {alias: d for d in drivers.values() for alias in getattr(d, "aliases", ())} | drivers
+    drivers = by_every_name(found.unique("aegis_drivers", "driver", settings={}))
     owned = found.sections()
     config = Config(project.root, {k: v for own in owned.values() for k, v in own.items()}, drivers, found.names)
     project.prepare()

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml.comments import CommentedMap
 
 from aegis.callers import includes
-from aegis.driver import Driver, Profile
+from aegis.driver import Driver, Profile, info_of
 from aegis.errors import ConfigError, NotFound, listed, nearest
 from aegis.project import FILE
 from aegis.yamlfile import YamlFile
@@ -89,7 +89,7 @@ class Config:
             return self._default or next(iter(self.profiles))
         if not self._found:  # a probe runs `CLI --version`: once is enough
             drivers = {d.name: d for d in self._drivers.values()}
-            spare = [n for n, d in drivers.items() if getattr(d, "fallback", False)]
+            spare = [n for n, d in drivers.items() if info_of(d).fallback]
             real = (n for n, d in drivers.items() if n not in spare and d.probe().found)
             self._found = next(real, next(iter([*spare, *drivers]), ""))
         return self._found

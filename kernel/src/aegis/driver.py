@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -101,6 +101,13 @@ class Session(Protocol):
         """Ask the turn in flight to stop; nothing happens when idle."""
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """A session that knows the provider's own id of its conversation when it is entered; others say it as an event."""
+
+    session_id: str
+
+
 class Driver(Protocol):
     """One provider. `settings` is its profile model; entering `open` starts the CLI, leaving it leaves no process."""
 
@@ -113,6 +120,41 @@ class Driver(Protocol):
 
     def probe(self) -> Probe:
         """Say whether the CLI is installed, which version, and where; starts at most `CLI --version`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverInfo:
+    """What a driver may say of its provider, as its attribute `info`; the defaults hold for a driver without one."""
+
+    aliases: tuple[str, ...] = ()  # other names of the provider in profiles
+    fallback: bool = False  # it is the default agent only where no other CLI is installed
+    costs: bool = False  # the end of a turn says its dollars; budgets in dollars need this or a price list
+    meters: bool = False  # tokens are told after each request of a turn, so a budget can stop the turn
+
+
+@runtime_checkable
+class Informed(Protocol):
+    """A driver that has something to say of its provider."""
+
+    info: DriverInfo
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """A driver that knows of profiles which cannot be started; `aegis doctor` asks it."""
+
+    def check(self, profile: Profile) -> None:
+        """Raise `Refused` when no agent of this profile could be started, or held to its permission."""
+
+
+def info_of(driver: Driver) -> DriverInfo:
+    """Return what the driver says of its provider, or the defaults."""
+    return driver.info if isinstance(driver, Informed) else DriverInfo()
+
+
+def by_every_name(drivers: Mapping[str, Driver]) -> dict[str, Driver]:
+    """Return the drivers by all names a profile may call them."""
+    return {alias: d for d in drivers.values() for alias in info_of(d).aliases} | dict(drivers)
 
 
 @dataclass(frozen=True, slots=True)

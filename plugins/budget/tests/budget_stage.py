@@ -10,7 +10,7 @@ from textwrap import indent
 import trio
 import trio.testing
 
-from aegis import Caller, Kernel, Probe, Profile, Seat, hookimpl
+from aegis import Caller, DriverInfo, Kernel, Probe, Profile, Seat, hookimpl
 from aegis.events import Event, SessionStarted, Text, TurnEnded, Usage
 
 ANNA, NIGHTLY = Caller("human", "anna"), Caller("queue", "nightly")
@@ -82,7 +82,7 @@ class Till:
     name, settings, resumes = "till", Profile, True
 
     def __init__(self, *, meters: bool = True, hurries: bool = False) -> None:
-        self.meters, self.hurries = meters, hurries
+        self.info, self.hurries = DriverInfo(meters=meters), hurries
         self.sessions: dict[str, TillSession] = {}
         self.seats: dict[str, Seat] = {}
 

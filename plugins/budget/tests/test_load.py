@@ -4,7 +4,7 @@ import pytest
 import trio
 from budget_stage import ANNA, NIGHTLY, call, config, turn, until
 
-from aegis import ConfigError, Refused
+from aegis import ConfigError, DriverInfo, Refused
 from aegis.events import AgentChanged
 from aegis.supervise import LIMIT
 
@@ -72,7 +72,7 @@ async def test_each_way_out_works(kernel_with, plugins, budgets, way):
 
 async def test_a_provider_that_says_its_costs_needs_no_price(kernel_with, plugins, budgets, till):
     budgets(START, model="new")
-    till.costs = True
+    till.info = DriverInfo(meters=True, costs=True)
     async with kernel_with(**plugins) as kernel:
         await kernel.roster.spawn("poor", "ada")
         assert (await turn(kernel, till, "ada", cost=0.25)).outcome == "completed"

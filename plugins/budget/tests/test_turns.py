@@ -6,7 +6,7 @@ import pytest
 import trio
 from budget_stage import ANNA, STEP, call, over, settled, spent, tell, turn, until
 
-from aegis import Caller
+from aegis import Caller, DriverInfo
 from aegis.events import Notice, Usage
 
 CENT = "profiles: {poor: [{usd: 0.01, window: 1h}]}"
@@ -251,7 +251,7 @@ async def test_the_worst_case_is_stated_when_it_changes(kernel, till):
 
 
 async def test_a_provider_that_says_nothing_before_the_end_has_no_worst_case(kernel, till):
-    till.meters = False
+    till.info = DriverInfo()
     with kernel.bus.subscribe() as news:
         await ada(kernel, till)
         await turn(kernel, till, "ada", 1)

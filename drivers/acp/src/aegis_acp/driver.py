@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
 
-from aegis import Command, Probe, Profile, Refused, Seat
+from aegis import Command, DriverInfo, Probe, Profile, Refused, Seat
 from aegis.driver import Permission
 from aegis_acp.past import Past
 from aegis_acp.profile import AcpProfile
@@ -33,9 +33,9 @@ class AcpDriver:
     """
 
     name = "acp"
-    aliases: tuple[str, ...] = ()
     settings: type[Profile] = AcpProfile
     resumes = True
+    info = DriverInfo()
     proven = ""
     install = "any agent that speaks ACP: say in `.aegis.yaml` how it is started, `command: [...]`"
     modes: ClassVar[Mapping[Permission, str]] = {}

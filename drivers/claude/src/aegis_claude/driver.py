@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import trio
 
-from aegis import Decision, LaunchError, PermissionRequest, Probe, Process, Profile, Seat, SessionGone
+from aegis import Decision, DriverInfo, LaunchError, PermissionRequest, Probe, Process, Profile, Seat, SessionGone
 from aegis.driver import Permission
 from aegis.events import Event, ToolKind
 from aegis_claude import leave, tools, wire
@@ -32,7 +32,7 @@ class ClaudeDriver:
     """The provider `claude-code`."""
 
     name = "claude-code"
-    aliases = ("claude",)
+    info = DriverInfo(aliases=("claude",), costs=True)
     settings: type[Profile] = ClaudeProfile
     resumes = True
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from aegis import Command, Seat
+from aegis import Command, DriverInfo, Seat
 from aegis_acp.driver import AcpDriver
 from aegis_acp.profile import AcpProfile
 
@@ -36,7 +36,7 @@ class GeminiDriver(AcpDriver):
     """The provider `gemini`."""
 
     name = "gemini"
-    aliases = ("gemini-cli",)
+    info = DriverInfo(aliases=("gemini-cli",))
     settings = GeminiProfile
     proven = "0.61.0"
     install = "install Gemini CLI: npm install -g @google/gemini-cli"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from aegis import Command, ConfigError, Seat
+from aegis import Command, ConfigError, DriverInfo, Seat
 from aegis_acp.driver import AcpDriver
 from aegis_acp.profile import AcpProfile
 
@@ -31,6 +31,7 @@ class OpenCodeDriver(AcpDriver):
     """The provider `opencode`."""
 
     name = "opencode"
+    info = DriverInfo(costs=True)
     settings = OpenCodeProfile
     proven = "1.18.33"
     install = "install OpenCode: npm install -g opencode-ai"

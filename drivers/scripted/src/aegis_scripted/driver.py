@@ -13,7 +13,7 @@ from typing import Any
 import trio
 
 import aegis
-from aegis.driver import Decision, PermissionRequest, Probe, Profile, Seat
+from aegis.driver import Decision, DriverInfo, PermissionRequest, Probe, Profile, Seat
 from aegis.errors import LaunchError, SessionGone
 from aegis.events import Event, SessionStarted, TurnEnded, Unknown, decode
 from aegis.processes import Command, Process
@@ -31,7 +31,7 @@ class ScriptedDriver:
     name = "scripted"
     settings: type[Profile] = ScriptedProfile
     resumes = True
-    fallback = True  # the default agent where no real CLI is installed
+    info = DriverInfo(fallback=True)
 
     @asynccontextmanager
     async def open(self, seat: Seat) -> AsyncIterator[ScriptedSession]:

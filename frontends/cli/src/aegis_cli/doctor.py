@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import aegis
-from aegis import AegisError, ConfigError, Profile, Refused
+from aegis import AegisError, ConfigError, Driver, Profile, Refused
 from aegis.config import Config
+from aegis.driver import Checks, by_every_name
 from aegis.plugins import Found, Plugins
 from aegis.project import FILE, Project
 from aegis.yamlfile import YamlFile
@@ -105,30 +106,30 @@ def _configuration(project: Project, found: Plugins, problems: list[str]) -> tup
     try:
         drivers = found.unique("aegis_drivers", "driver", settings={})
         rows = [_provider(name, driver) for name, driver in drivers.items()]
-        aliases = {alias: d for d in drivers.values() for alias in getattr(d, "aliases", ())}
+        every = by_every_name(drivers)
         sections = {s: model for _, owned in found.ask("aegis_settings") for s, model in owned.items()}
-        config = Config(project.root, sections, drivers | aliases, found.names)
+        config = Config(project.root, sections, every, found.names)
     except ConfigError as error:
         problems.append(str(error))
         return rows, str(error)
     plugins = {row.name for row in found.report()}
     problems += slips(project, config.profiles, plugins, installed_index().load()["names"])
     hints = {row["provider"]: row["hint"] for row in rows if not row["found"]}
-    hints |= {alias: hints[driver.name] for alias, driver in aliases.items() if driver.name in hints}
+    hints = {name: hints[driver.name] for name, driver in every.items() if driver.name in hints}
     for name, profile in config.profiles.items():
-        problems += _wants(name, profile, (drivers | aliases)[profile.provider], hints)
+        problems += _wants(name, profile, every[profile.provider], hints)
     profiles = f"profiles: {', '.join(config.profiles)}" if config.profiles else "no profiles of your own"
     return rows, f"ok ({profiles})" if (project.root / FILE).exists() else f"no {FILE}; every provider is a profile"
 
 
-def _wants(name: str, profile: Profile, driver: Any, hints: dict[str, str]) -> list[str]:
+def _wants(name: str, profile: Profile, driver: Driver, hints: dict[str, str]) -> list[str]:
     """Return why no agent of the profile could be started, as far as that is known without starting one."""
     try:
-        if check := getattr(driver, "check", None):
-            check(profile)
+        if isinstance(driver, Checks):
+            driver.check(profile)
     except Refused as refusal:
         return [f"the profile {name!r} cannot be used: {refusal}"]
-    command = getattr(profile, "command", None)  # which may be another than the one its provider is looked for by
+    command = dict(profile).get("command")  # which may be another than the one its provider is looked for by
     if shutil.which(command[0]) if command else profile.provider not in hints:
         return []
     usual = not command or command == type(profile).model_fields["command"].get_default(call_default_factory=True)

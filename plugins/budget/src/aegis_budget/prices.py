@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from aegis import Driver, Settings
+from aegis.driver import info_of
 from aegis.events import Usage
 from aegis_budget.settings import BudgetsSettings, Price
 
@@ -16,10 +17,9 @@ _DATED = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|@\d{8}|-latest)\Z")
 
 
 class Sheet(Settings):
-    """The packaged table: which providers say costs themselves, and list prices by provider or by model alone."""
+    """The packaged table: list prices by provider or by model alone."""
 
     version: str
-    report_costs: tuple[str, ...]
     providers: dict[str, dict[str, Price]]
     models: dict[str, Price]
 
@@ -76,9 +76,9 @@ def largest_request(price: Price) -> Decimal | None:
 
 def says_costs(driver: Driver) -> bool:
     """Return whether a provider says what its turns cost."""
-    return bool(getattr(driver, "costs", driver.name in sheet().report_costs))
+    return info_of(driver).costs
 
 
 def says_usage(driver: Driver) -> bool:
     """Return whether a provider says after each request of a turn how many tokens the turn has used."""
-    return bool(getattr(driver, "meters", False))
+    return info_of(driver).meters
