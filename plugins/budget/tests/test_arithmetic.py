@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from aegis_budget.store import WEEKS
 from pydantic import TypeAdapter, ValidationError
 
-from aegis_budget.account import WEEKS
 from aegis_budget.decision import Check, Decision, iso
 from aegis_budget.settings import Entries, Entry, number, seconds
 from aegis_budget.tally import Tally
@@ -91,10 +91,10 @@ def test_windows(window, length):
         ({"usd": -1, "window": "1h"}, "greater than 0"),
         ({"usd": "nan", "window": "1h"}, "finite"),
         ({"output_tokens": 0, "window": "1h"}, "greater than 0"),
-        ({"usd": 1, "window": "1s"}, "no window"),
-        ({"usd": 1, "window": "0h"}, "no window"),
-        ({"usd": 1, "window": "1.5h"}, "no window"),
-        ({"usd": 1, "window": "1H"}, "no window"),
+        ({"usd": 1, "window": "1s"}, "not a window"),
+        ({"usd": 1, "window": "0h"}, "not a window"),
+        ({"usd": 1, "window": "1.5h"}, "not a window"),
+        ({"usd": 1, "window": "1H"}, "not a window"),
         ({"usd": 1}, "Field required"),
         ({"usd": 1, "window": "1h", "on_exceed": "ignore"}, "finish"),
         ({"usd": 1, "window": "1h", "limit": 2}, "Extra inputs"),

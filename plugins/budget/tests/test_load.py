@@ -26,7 +26,7 @@ START = "profiles: {poor: [{usd: 1, window: 1h}]}"
         ),
         (START, {"model": ""}, r"it names no model"),
         ("project: [{usd: 1, window: 1h}]", {"model": "new"}, r"the budget of project .*'rich'"),
-        ("project: [{usd: 1, window: 1s}]", {}, r"yaml:6: budgets\.project\.0\.window: '1s' is no window"),
+        ("project: [{usd: 1, window: 1s}]", {}, r"yaml:6: budgets\.project\.0\.window: '1s' is not a window"),
         (
             "project: [{usd: 1, window: 1h}, {usd: 2, window: 60m}]",
             {},
@@ -106,7 +106,7 @@ async def test_a_wrong_budget_of_a_queue_stops_the_queue(kernel_with, plugins, b
     budgets("project: []")
     async with kernel_with(**plugins) as kernel:
         wrong = {"task": "t1", "queue": "nightly", "profile": "poor", "budgets": [{"usd": 1, "window": "soon"}]}
-        with pytest.raises(Refused, match=r"queues\.nightly\.budgets\.0\.window: 'soon' is no window"):
+        with pytest.raises(Refused, match=r"queues\.nightly\.budgets\.0\.window: 'soon' is not a window"):
             await call(kernel, "admit", by=NIGHTLY, **wrong)
         wrong |= {"profile": "till", "budgets": [{"usd": 1, "window": "1h"}]}
         with pytest.raises(Refused, match="cannot hold the profile 'till'"):

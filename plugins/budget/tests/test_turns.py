@@ -280,7 +280,7 @@ async def test_people_see_who_spent_it(kernel, till):
         ("profile:poor", "$1 in 1h", "0.10", "0.90", "")
     ]
     assert [t.name for t in await call(kernel, "spent", since="2h")] == ["ada", "poor", ""]
-    with pytest.raises(Exception, match="'yesterday' is no window"):
+    with pytest.raises(Exception, match="'yesterday' is not a window"):
         await call(kernel, "spent", since="yesterday")
     with pytest.raises(Exception, match=r"no budget of 'profile:pour' \(there are: profile:poor\)"):
         await call(kernel, "show", scope="profile:pour")

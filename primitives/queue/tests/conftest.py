@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from queue_stage import House
+from queue_stage import Queues
 
 import aegis_queue.plugin
 from aegis.testing.echo import EchoPlugin
@@ -32,5 +32,5 @@ def plugins(echo, project, config):
 
 
 @pytest.fixture
-async def house(kernel, echo):
-    return House(kernel, echo)
+async def queues(kernel, echo):
+    return Queues(kernel, echo)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from queue_stage import ANNA, House
-from troupe import Troupe, begin, crash, done, failing
+from player_driver import Players, begin, crash, done, failing
+from queue_stage import ANNA, Queues
 
 import aegis_queue.plugin
 from aegis.app import open_kernel
@@ -31,38 +31,38 @@ def note(notes: Path, **what: Any) -> None:
 
 async def main(disk: Path, notes: Path) -> None:
     (disk / ".aegis.yaml").write_text(CONFIG)
-    troupe = Troupe()
-    plugins = {"players": troupe, "queue": aegis_queue.plugin}
+    players = Players()
+    plugins = {"player": players, "queue": aegis_queue.plugin}
     async with open_kernel(disk, plugins=plugins, environment={}) as kernel:
-        house = House(kernel, troupe)
+        queues = Queues(kernel, players)
         lead = await kernel.roster.spawn("player", "lead")
 
         async def put(caller: Any = ANNA, queue: str = "one", **more: Any) -> str:
-            task = await house.put("work", caller, queue, **more)
+            task = await queues.put("work", caller, queue, **more)
             note(notes, task=task, callback=more.get("callback", True))
             return task
 
-        troupe.playbook = [done]
-        await house.end(await put())  # from the line to the callback
-        troupe.playbook = [crash, failing("no"), done, done]
-        await house.end(await put(lead, "two", key="nightly"))  # two attempts fail, and an agent is told
+        players.playbook = [done]
+        await queues.end(await put())  # from the line to the callback
+        players.playbook = [crash, failing("no"), done, done]
+        await queues.end(await put(lead, "two", key="nightly"))  # two attempts fail, and an agent is told
         await put(lead, "two", key="nightly")
-        troupe.playbook, troupe.otherwise = [], begin
+        players.playbook, players.otherwise = [], begin
         first = await put(queue="two")
         second, third = await put(), await put(after=[first])
-        await house.settled()
+        await queues.settled()
         worker = kernel.roster.find(f"two-{first[-4:].lower()}")
-        await house.call("report", worker, result={"bugs": 3}, artefacts=["a.md"])
+        await queues.call("report", worker, result={"bugs": 3}, artefacts=["a.md"])
         note(notes, reported=first)
-        await house.call("task cancel", task_id=second)
+        await queues.call("task cancel", task_id=second)
         note(notes, cancelled=second)
-        troupe.otherwise = done
-        done(troupe.players[worker.id], "")
-        await house.end(first)
-        await house.end(third)
+        players.otherwise = done
+        done(players.sessions[worker.id], "")
+        await queues.end(first)
+        await queues.end(third)
         again = await put(queue="one", callback=False)
-        await house.end(again)
-        await house.call("queue pause", queue="one")
+        await queues.end(again)
+        await queues.call("queue pause", queue="one")
         await put(priority=5)
         note(notes, paused=True)
 

@@ -1,4 +1,4 @@
-"""A house with a queue, whose workers echo."""
+"""A kernel with queues, whose workers echo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANNA = Caller("human", "anna")
 
 
 @dataclass
-class House:
+class Queues:
     """A kernel and the echo driver of its workers."""
 
     kernel: Kernel

@@ -16,8 +16,8 @@ from typing import Any
 
 import trio
 from books import Books
-from queue_stage import ANNA, House
-from troupe import Player, Troupe, begin, crash, done, failing, hang, killed, mute
+from player_driver import Player, Players, begin, crash, done, failing, hang, killed, mute
+from queue_stage import ANNA, Queues
 
 import aegis_queue.plugin
 from aegis import LaunchError, NotFound, Refused, hookimpl
@@ -94,18 +94,18 @@ class Story:
         self._die()
 
     async def _begin(self, life: AsyncExitStack) -> None:
-        self.troupe, self.queue = Troupe(), Queue()
-        self.troupe.kept, self.troupe.otherwise, self.troupe.opens = self.kept, self._usual, self._opens
+        self.players, self.queue = Players(), Queue()
+        self.players.kept, self.players.otherwise, self.players.opens = self.kept, self._usual, self._opens
         self.copy: Path | None = None
         self.fuse = -1
         self.books = Books()
-        plugins = {"players": self.troupe, "queue": self.queue}
+        plugins = {"player": self.players, "queue": self.queue}
         opened = open_kernel(self.disk, plugins=plugins, clock=self.clock, environment={})
         self.kernel = await life.enter_async_context(opened)
-        self.house = House(self.kernel, self.troupe)
+        self.queues = Queues(self.kernel, self.players)
         self.kernel.ledger.on_commit(self._committed)
         self.before = {}
-        await self.house.settled()
+        await self.queues.settled()
         if not self.kernel.roster.live() & {"lead"}:
             await self.kernel.roster.spawn("player", "lead")
         await self._look()
@@ -125,7 +125,7 @@ class Story:
 
     def _opens(self, player: Player) -> None:
         for queue, cap in CAPS.items():
-            if len([a for a in self._hired(queue) if a.id in self.troupe.players]) > cap:
+            if len([a for a in self._hired(queue) if a.id in self.players.sessions]) > cap:
                 self.wrong.append(f"{queue} has more processes than its cap")
 
     def _hired(self, queue: str) -> list[Any]:
@@ -140,7 +140,7 @@ class Story:
 
     async def _look(self) -> None:
         """Hold everything that is said of the queues against the ledger."""
-        await self.house.settled()
+        await self.queues.settled()
         assert not self.wrong, self.wrong
         if self.copy:
             return  # what is seen now is what nobody will remember
@@ -150,7 +150,7 @@ class Story:
         self.books.check()
         lost = self.acknowledged - self.books.fates.keys()
         assert not lost, f"acknowledged and lost: {lost}"
-        for row in await self.house.call("queue list"):
+        for row in await self.queues.call("queue list"):
             counts = self.books.counts(row.name)
             said = {s: getattr(row, s) for s in ("pending", "running", "completed", "failed", "cancelled")}
             assert said == {s: counts[s] for s in said}, f"{row.name} says {said}, the book {counts}"
@@ -191,7 +191,7 @@ class Story:
         return self.random.choice(things) if things else None
 
     def workers(self) -> list[Any]:
-        return sorted(self.house.workers(), key=lambda a: a.id)
+        return sorted(self.queues.workers(), key=lambda a: a.id)
 
     async def enqueue(self) -> None:
         """Hand over a task, as a person, as an agent, or as a worker that needs help."""
@@ -205,7 +205,7 @@ class Story:
             more["after"] = dice.sample(sorted(self.books.fates), min(len(self.books.fates), dice.choice([1, 1, 2])))
         more |= {"priority": dice.choice([-1, 0, 0, 0, 5]), "callback": dice.random() < 0.85}
         try:
-            answer = await self.house.call(
+            answer = await self.queues.call(
                 "enqueue", caller or ANNA, queue=dice.choice(list(CAPS)), payload="x", **more
             )
         except Refused:
@@ -216,7 +216,7 @@ class Story:
 
     async def end_a_turn(self) -> None:
         """Let a worker's turn end, one way or another."""
-        if player := self.one([p for p in self.troupe.players.values() if self._turn(p)]):
+        if player := self.one([p for p in self.players.sessions.values() if self._turn(p)]):
             self.random.choice(ENDINGS)(player, "")
 
     def _turn(self, player: Player) -> bool:
@@ -227,7 +227,7 @@ class Story:
         """Have a worker hand in its result."""
         if worker := self.one(self.workers()):
             try:
-                await self.house.call("report", worker, result={"found": 3})
+                await self.queues.call("report", worker, result={"found": 3})
             except Refused:
                 self.seen["refused"] += 1
 
@@ -243,7 +243,7 @@ class Story:
     async def _verb(self, verb: str, chosen: Callable[[], str | None]) -> None:
         if task := chosen():
             try:
-                await self.house.call(verb, task_id=task)
+                await self.queues.call(verb, task_id=task)
             except Refused:
                 self.seen["refused"] += 1
 
@@ -268,7 +268,7 @@ class Story:
     async def pause(self) -> None:
         """Pause a queue, or open it."""
         queue = self.random.choice(list(CAPS))
-        await self.house.call(self.random.choice(["queue pause", "queue resume", "queue resume"]), queue=queue)
+        await self.queues.call(self.random.choice(["queue pause", "queue resume", "queue resume"]), queue=queue)
 
     async def time_goes_on(self) -> None:
         """Let time pass for everything."""
@@ -280,19 +280,19 @@ class Story:
         self.clock.set_by += by
         self.latest = max(self.latest, self.clock.set_by)
         self.set_back = True
-        await self.house.settled()
+        await self.queues.settled()
         self.clock.jump(61)
 
     async def trouble(self) -> None:
         """Let the next CLI not start, or the next worker show nothing."""
         if self.random.random() < 0.5:
-            self.troupe.openings.append(LaunchError("there is no such command"))
+            self.players.openings.append(LaunchError("there is no such command"))
         else:
-            self.troupe.playbook.append(hang)
+            self.players.playbook.append(hang)
 
     async def snapshot(self) -> None:
         """Keep the state as a snapshot, as happens by itself after thousands of records."""
-        await self.house.settled()
+        await self.queues.settled()
         self.kernel.ledger.book("queue").snapshot(self.queue.broker._state(), self.books.seq)  # noqa: SLF001
 
     async def crash(self) -> None:
@@ -302,7 +302,7 @@ class Story:
         async with trio.open_nursery() as nursery:
             for _ in range(self.random.randrange(2, 6)):
                 nursery.start_soon(self.random.choice(usual))
-        await self.house.settled()
+        await self.queues.settled()
         if not self.copy:
             self.copy = killed(self.disk, self.folder / str(self.lives + 1))
 
@@ -320,11 +320,11 @@ class Story:
 
     async def _finish(self) -> None:
         """Open everything, let everybody work, and see every task end."""
-        self.troupe.otherwise, self.clock.set_by = done, self.latest
+        self.players.otherwise, self.clock.set_by = done, self.latest
         for queue in CAPS:
-            await self.house.call("queue resume", queue=queue)
+            await self.queues.call("queue resume", queue=queue)
         for _ in range(200):
-            for player in list(self.troupe.players.values()):
+            for player in list(self.players.sessions.values()):
                 if self._turn(player):
                     done(player, "")
             self.clock.jump(61)
@@ -333,11 +333,11 @@ class Story:
                 break
         left = list(self.queue.broker.active())
         assert not left, f"these never end: {left}"
-        assert self.house.workers() == []
+        assert self.queues.workers() == []
         for fate in self.books.fates.values():
             assert fate.state in ("completed", "failed", "cancelled")
         for task in self.acknowledged:
             try:
-                await self.house.status(task)
+                await self.queues.status(task)
             except NotFound:
                 raise AssertionError(f"{task} was acknowledged and is lost") from None

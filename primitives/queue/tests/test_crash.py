@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import trio
 from books import books
+from player_driver import Players
 from queue_crash import CONFIG
-from queue_stage import House
-from troupe import Troupe
+from queue_stage import Queues
 
 import aegis_queue.plugin
 from aegis.app import open_kernel
@@ -67,22 +67,22 @@ def recovered(disk: Path, notes: Path) -> None:
 
 
 async def _live(disk: Path, noted: list[dict[str, str]]) -> None:
-    troupe = Troupe()
-    troupe.kept = _Every()
-    plugins = {"players": troupe, "queue": aegis_queue.plugin}
+    players = Players()
+    players.kept = _Every()
+    plugins = {"player": players, "queue": aegis_queue.plugin}
     async with open_kernel(disk, plugins=plugins, environment={}) as kernel:
-        house = House(kernel, troupe)
-        await house.call("queue resume", queue="one")
+        queues = Queues(kernel, players)
+        await queues.call("queue resume", queue="one")
         with trio.move_on_after(20) as patience:
-            for row in await house.call("task list"):
-                await house.end(row.id)
-        await house.settled()
-        assert house.workers() == []
-        assert not patience.cancelled_caught, f"never ends: {await house.call('task list')}"
+            for row in await queues.call("task list"):
+                await queues.end(row.id)
+        await queues.settled()
+        assert queues.workers() == []
+        assert not patience.cancelled_caught, f"never ends: {await queues.call('task list')}"
         assert not kernel.faults, f"faults: {kernel.faults}"
         for ack in noted:
             if "reported" in ack:
-                status = await house.status(ack["reported"])
+                status = await queues.status(ack["reported"])
                 assert (status.result, status.artefacts) == ('{"bugs":3}', ("a.md",)), "the report is lost"
 
 

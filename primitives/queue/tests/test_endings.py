@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
-from queue_stage import House
-from troupe import Part, Player, Troupe, crash, mute
+from player_driver import Part, Player, Players, crash, mute
+from queue_stage import Queues
 
 import aegis_queue.plugin
 from aegis import LaunchError
@@ -15,14 +15,14 @@ from aegis.events import Text, TurnEnded
 
 
 @pytest.fixture
-def echo() -> Troupe:
-    return Troupe()
+def echo() -> Players:
+    return Players()
 
 
 @pytest.fixture
 def plugins(echo, project):
     (project / ".aegis.yaml").write_text("queues:\n  one: {agent: player, timeout: 60}\n  two: {agent: player}\n")
-    return {"players": echo, "queue": aegis_queue.plugin}
+    return {"player": echo, "queue": aegis_queue.plugin}
 
 
 def ending(outcome: str, reason: str = "") -> Part:
@@ -41,20 +41,20 @@ def speaking(player: Player, prompt: str) -> None:
     player.say(Text("half of"), Text(" it"))
 
 
-async def nothing(house: House, task: str) -> None:
+async def nothing(queues: Queues, task: str) -> None:
     """Let it end by itself."""
 
 
-async def cancelled(house: House, task: str) -> None:
-    await house.call("task cancel", task_id=task)
+async def cancelled(queues: Queues, task: str) -> None:
+    await queues.call("task cancel", task_id=task)
 
 
-async def interrupted(house: House, task: str) -> None:
-    await house.workers()[0].interrupt()
+async def interrupted(queues: Queues, task: str) -> None:
+    await queues.workers()[0].interrupt()
 
 
-async def closed(house: House, task: str) -> None:
-    await house.kernel.roster.close(house.workers()[0], "closed by human:anna")
+async def closed(queues: Queues, task: str) -> None:
+    await queues.kernel.roster.close(queues.workers()[0], "closed by human:anna")
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Way:
     outcome: str
     status: str
     body: str
-    act: Callable[[House, str], Awaitable[None]] = nothing
+    act: Callable[[Queues, str], Awaitable[None]] = nothing
 
 
 WORDS, SILENCE, HALF = "Its last words:\nit is red", "It said nothing.", "Its last words:\nhalf of it"
@@ -99,22 +99,22 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_whoever_handed_it_over_is_told_how_it_ended(house: House, echo: Troupe, autojump, way):
+async def test_whoever_handed_it_over_is_told_how_it_ended(queues: Queues, echo: Players, autojump, way):
     how = WAYS[way]
     if isinstance(how.part, BaseException):
         echo.openings = [how.part] * 3
     else:
         echo.otherwise = how.part
-    task = await house.put("work")
+    task = await queues.put("work")
     if how.act is not nothing:
-        await house.settled()
-        await how.act(house, task)
-    status = await house.end(task)
-    await house.settled()
+        await queues.settled()
+        await how.act(queues, task)
+    status = await queues.end(task)
+    await queues.settled()
     assert status.outcome == how.outcome
-    [letter] = house.mail()
+    [letter] = queues.mail()
     header, _, body = letter.split("\n", 2)
     assert header.startswith(f"> from queue:one · task#{task} · {how.status} · ")
     assert body == how.body
-    assert house.workers() == []
-    assert (await house.call("queue list"))[0].running == 0
+    assert queues.workers() == []
+    assert (await queues.call("queue list"))[0].running == 0

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import trio
-from queue_stage import House
-from troupe import Troupe, begin, done, hang, killed
+from player_driver import Players, begin, done, hang, killed
+from queue_stage import Queues
 
 import aegis_queue.plugin
 from aegis import Caller, verb
@@ -24,34 +24,34 @@ def retries() -> int:
 
 
 @pytest.fixture
-def open_house(project, environment, clock, retries):
-    """Return a function that opens a house on a project: the next life of aegis there."""
+def open_queues(project, environment, clock, retries):
+    """Return a function that opens a kernel with queues on a project: the next life of aegis there."""
     (project / ".aegis.yaml").write_text(CONFIG.format(retries=retries))
 
     @asynccontextmanager
-    async def opened(folder=project, troupe=None, **more):
-        troupe = troupe or Troupe()
-        plugins = {"players": troupe, "queue": aegis_queue.plugin}
+    async def opened(folder=project, players=None, **more):
+        players = players or Players()
+        plugins = {"player": players, "queue": aegis_queue.plugin}
         async with open_kernel(folder, plugins=plugins, clock=clock, environment=environment, **more) as kernel:
-            yield House(kernel, troupe), troupe
+            yield Queues(kernel, players), players
 
     return opened
 
 
-async def lived(open_house, troupe=None, **args) -> str:
+async def lived(open_queues, players=None, **args) -> str:
     """Have a whole life in which one task was done, and return the task."""
-    async with open_house(troupe=troupe) as (house, _):
-        task = await house.put("work", **args)
-        await house.end(task)
-        await house.settled()
+    async with open_queues(players=players) as (queues, _):
+        task = await queues.put("work", **args)
+        await queues.end(task)
+        await queues.settled()
         return task
 
 
-def kept(first: Troupe) -> Troupe:
-    """Return the troupe of the next life, whose CLIs remember their sessions."""
-    troupe = Troupe()
-    troupe.kept = first.kept
-    return troupe
+def kept(first: Players) -> Players:
+    """Return the players of the next life, whose CLIs remember their sessions."""
+    players = Players()
+    players.kept = first.kept
+    return players
 
 
 # Where it died → how often the payload is read in the next life, and whether by the worker that was there.
@@ -67,100 +67,100 @@ STAGES = {
 
 
 @pytest.mark.parametrize("stage", STAGES)
-async def test_a_task_goes_on_where_it_was(open_house, project, tmp_path, stage):
+async def test_a_task_goes_on_where_it_was(open_queues, project, tmp_path, stage):
     book, kind, times, same = STAGES[stage]
-    troupe = Troupe()
-    task = await lived(open_house, troupe)
+    players = Players()
+    task = await lived(open_queues, players)
     copy = killed(project, tmp_path / "copy", book, kind)
-    async with open_house(copy, second := kept(troupe)) as (house, _):
-        status = await house.end(task)
-        await house.settled()
+    async with open_queues(copy, second := kept(players)) as (queues, _):
+        status = await queues.end(task)
+        await queues.settled()
         assert len(second.heard) == times
-        assert {agent for agent, _ in second.opened} <= ({troupe.opened[0][0]} if same else {second.heard[0][0]})
+        assert {agent for agent, _ in second.opened} <= ({players.opened[0][0]} if same else {second.heard[0][0]})
         if stage == "read":
             assert (status.status, status.outcome, status.error) == ("failed", "interrupted", INTERRUPTED)
         else:
             assert (status.status, status.outcome, status.result) == ("completed", "ok", "done")
         assert status.attempt == 1
-        assert len(house.mail()) == 1
-        assert house.workers() == []
-        assert [c for c in house.kernel.supervisor.children if c.startswith("agent:")] == []
-        assert await house.put("next") and not house.kernel.faults
+        assert len(queues.mail()) == 1
+        assert queues.workers() == []
+        assert [c for c in queues.kernel.supervisor.children if c.startswith("agent:")] == []
+        assert await queues.put("next") and not queues.kernel.faults
 
 
 @pytest.mark.parametrize("retries", [1])
-async def test_what_was_read_is_tried_again_if_the_queue_says_so(open_house, project, tmp_path, autojump):
-    troupe = Troupe()
-    task = await lived(open_house, troupe)
-    async with open_house(killed(project, tmp_path / "copy", "mail", "injected"), kept(troupe)) as (house, second):
-        status = await house.end(task)
+async def test_what_was_read_is_tried_again_if_the_queue_says_so(open_queues, project, tmp_path, autojump):
+    players = Players()
+    task = await lived(open_queues, players)
+    async with open_queues(killed(project, tmp_path / "copy", "mail", "injected"), kept(players)) as (queues, second):
+        status = await queues.end(task)
         assert (status.outcome, status.attempt) == ("ok", 2)
         assert len(second.heard) == 1
-        assert second.heard[0][0] != troupe.heard[0][0], "by another worker"
-        assert len(house.mail()) == 1
+        assert second.heard[0][0] != players.heard[0][0], "by another worker"
+        assert len(queues.mail()) == 1
 
 
-async def test_one_more_chance_is_one_also_after_a_restart(open_house, project, tmp_path):
+async def test_one_more_chance_is_one_also_after_a_restart(open_queues, project, tmp_path):
     """Aegis died after the answer to the repair had come, before that was judged."""
-    troupe = Troupe()
-    async with open_house(troupe=troupe) as (house, _):
-        task = await house.put("work", result_schema={"type": "object"})
-        assert (await house.end(task)).outcome == "error"
-        assert len(troupe.heard) == 2
+    players = Players()
+    async with open_queues(players=players) as (queues, _):
+        task = await queues.put("work", result_schema={"type": "object"})
+        assert (await queues.end(task)).outcome == "error"
+        assert len(players.heard) == 2
     copy = killed(project, tmp_path / "copy", "mail", "ended", 2)
-    async with open_house(copy, second := kept(troupe)) as (house, _):
-        status = await house.end(task)
+    async with open_queues(copy, second := kept(players)) as (queues, _):
+        status = await queues.end(task)
         assert (status.outcome, second.heard) == ("error", [])
         assert status.error.endswith(", also when it was asked again")
 
 
-async def test_the_answer_is_that_of_the_last_turn(open_house, project, tmp_path):
+async def test_the_answer_is_that_of_the_last_turn(open_queues, project, tmp_path):
     """Aegis died after the worker had read what came of its own task, before that was recorded as the result."""
-    troupe = Troupe()
-    async with open_house(troupe=troupe) as (house, _):
-        troupe.playbook = [begin]
-        task = await house.put("work", queue="two")
-        await house.settled()
-        [worker] = house.workers()
-        await house.put("child", worker, queue="two")
-        troupe.otherwise = done
-        done(troupe.players[worker.id], "")
-        await house.end(task)
-        await house.settled()
-    troupe.otherwise = hang
+    players = Players()
+    async with open_queues(players=players) as (queues, _):
+        players.playbook = [begin]
+        task = await queues.put("work", queue="two")
+        await queues.settled()
+        [worker] = queues.workers()
+        await queues.put("child", worker, queue="two")
+        players.otherwise = done
+        done(players.sessions[worker.id], "")
+        await queues.end(task)
+        await queues.settled()
+    players.otherwise = hang
     # ended: the child's turn and the worker's first one, in whichever order, then the one that read the callback
     copy = killed(project, tmp_path / "copy", "mail", "ended", 3)
-    async with open_house(copy, second := kept(troupe)) as (house, _):
-        status = await house.end(task)
+    async with open_queues(copy, second := kept(players)) as (queues, _):
+        status = await queues.end(task)
         assert (status.outcome, status.result) == ("ok", "done")
         assert second.heard == []
 
 
-async def test_a_planned_restart_interrupts_by_name_and_begins_nothing_on_its_way_out(open_house, project):
-    troupe = Troupe()
-    troupe.otherwise = begin
-    async with open_house(troupe=troupe) as (house, _):
-        running, waiting = await house.put("running"), await house.put("waiting")
-        await house.settled()
-    assert len(troupe.heard) == 1, "no place is given to the next one while aegis stops"
-    async with open_house(troupe=kept(troupe)) as (house, second):
-        status = await house.end(running)
+async def test_a_planned_restart_interrupts_by_name_and_begins_nothing_on_its_way_out(open_queues, project):
+    players = Players()
+    players.otherwise = begin
+    async with open_queues(players=players) as (queues, _):
+        running, waiting = await queues.put("running"), await queues.put("waiting")
+        await queues.settled()
+    assert len(players.heard) == 1, "no place is given to the next one while aegis stops"
+    async with open_queues(players=kept(players)) as (queues, second):
+        status = await queues.end(running)
         assert (status.status, status.outcome, status.error) == ("failed", "interrupted", INTERRUPTED)
-        assert (await house.end(waiting)).outcome == "ok"
+        assert (await queues.end(waiting)).outcome == "ok"
         assert len(second.heard) == 1
-        assert [letter.splitlines()[2:] for letter in house.mail()] == [
+        assert [letter.splitlines()[2:] for letter in queues.mail()] == [
             [f"interrupted: {INTERRUPTED}", "", "Its last words:", "one moment"], ["done"]
         ]  # fmt: skip
 
 
-async def test_a_clean_start_ends_what_was_at_work(open_house):
-    troupe = Troupe()
-    troupe.otherwise = hang
-    async with open_house(troupe=troupe) as (house, _):
-        task = await house.put("work")
-        await house.settled()
-    async with open_house(clean=True) as (house, second):
-        status = await house.end(task)
+async def test_a_clean_start_ends_what_was_at_work(open_queues):
+    players = Players()
+    players.otherwise = hang
+    async with open_queues(players=players) as (queues, _):
+        task = await queues.put("work")
+        await queues.settled()
+    async with open_queues(clean=True) as (queues, second):
+        status = await queues.end(task)
         assert (status.status, status.outcome) == ("cancelled", "cancelled")
         assert "started clean" in status.error
         assert second.heard == []
@@ -182,58 +182,58 @@ class Fragile:
             raise RuntimeError("budget admit fell")
 
 
-async def test_a_crash_of_the_desk_is_no_crash_of_the_workers(open_house, autojump):
-    troupe = Troupe()
-    troupe.otherwise = begin
-    async with open_house(troupe=troupe) as (house, _):
-        tasks = [await house.put(str(n), queue="two") for n in range(3)]
-        await house.settled()
-        troupe.otherwise = done
-        house.kernel.verbs.add("fragile", fragile := Fragile())
-        tasks.append(await house.put("x"))
-        await house.settled()
-        assert "budget admit fell" in house.kernel.faults[0].error
+async def test_a_crash_of_the_dispatcher_is_no_crash_of_the_workers(open_queues, autojump):
+    players = Players()
+    players.otherwise = begin
+    async with open_queues(players=players) as (queues, _):
+        tasks = [await queues.put(str(n), queue="two") for n in range(3)]
+        await queues.settled()
+        players.otherwise = done
+        queues.kernel.verbs.add("fragile", fragile := Fragile())
+        tasks.append(await queues.put("x"))
+        await queues.settled()
+        assert "budget admit fell" in queues.kernel.faults[0].error
         assert fragile.asked == 1
-        assert len(house.workers()) == 2
+        assert len(queues.workers()) == 2
         await trio.sleep(1)
-        assert fragile.asked == 2, "the desk is back"
-        for player in list(troupe.players.values()):
+        assert fragile.asked == 2, "the dispatcher is back"
+        for player in list(players.sessions.values()):
             done(player, "")
-        assert [(await house.end(task)).outcome for task in tasks] == ["ok"] * 4
-        assert len(troupe.heard) == 4
-        assert len(house.mail()) == 4
+        assert [(await queues.end(task)).outcome for task in tasks] == ["ok"] * 4
+        assert len(players.heard) == 4
+        assert len(queues.mail()) == 4
 
 
-async def test_counts_are_the_same_after_a_restart(open_house, project, tmp_path):
-    troupe = Troupe()
-    async with open_house(troupe=troupe) as (house, _):
+async def test_counts_are_the_same_after_a_restart(open_queues, project, tmp_path):
+    players = Players()
+    async with open_queues(players=players) as (queues, _):
         for n in range(5):
-            await house.end(await house.put(str(n)))
-        await house.call("queue pause", queue="two")
-        cancelled = await house.put("x", queue="two")
-        await house.call("task cancel", task_id=cancelled)
-        await house.put("y", queue="two")
-        again = await house.put("z", queue="two")
-        await house.call("task cancel", task_id=again)
-        await house.call("task retry", task_id=again)
-        await house.settled()
-        before = await house.call("queue list"), await house.call("task list")
-    async with open_house() as (house, _):
-        assert (await house.call("queue list"), await house.call("task list")) == before
+            await queues.end(await queues.put(str(n)))
+        await queues.call("queue pause", queue="two")
+        cancelled = await queues.put("x", queue="two")
+        await queues.call("task cancel", task_id=cancelled)
+        await queues.put("y", queue="two")
+        again = await queues.put("z", queue="two")
+        await queues.call("task cancel", task_id=again)
+        await queues.call("task retry", task_id=again)
+        await queues.settled()
+        before = await queues.call("queue list"), await queues.call("task list")
+    async with open_queues() as (queues, _):
+        assert (await queues.call("queue list"), await queues.call("task list")) == before
         [one, two] = before[0]
         assert (one.completed, two.pending, two.cancelled, two.mode) == (5, 2, 1, "paused")
 
 
-async def test_the_time_of_an_attempt_goes_on_across_a_restart(open_house, autojump):
-    troupe = Troupe()
-    troupe.otherwise = hang
-    async with open_house(troupe=troupe) as (house, _):
-        task = await house.put("work", timeout=100)
-        await house.settled()
+async def test_the_time_of_an_attempt_goes_on_across_a_restart(open_queues, autojump):
+    players = Players()
+    players.otherwise = hang
+    async with open_queues(players=players) as (queues, _):
+        task = await queues.put("work", timeout=100)
+        await queues.settled()
         await trio.sleep(60)
-    second = kept(troupe)
+    second = kept(players)
     second.otherwise = hang
-    async with open_house(troupe=second) as (house, _):
+    async with open_queues(players=second) as (queues, _):
         began = trio.current_time()
-        assert (await house.end(task)).outcome == "timed_out"
+        assert (await queues.end(task)).outcome == "timed_out"
         assert 35 <= trio.current_time() - began <= 45

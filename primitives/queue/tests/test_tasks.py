@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from queue_stage import ANNA, House
+from queue_stage import ANNA, Queues
 
 from aegis import Caller, ConfigError, NotFound, Refused
 from aegis.verbs import progress
@@ -12,174 +12,174 @@ from aegis.verbs import progress
 EVE = Caller("agent", "eve", "01eve")
 
 
-async def test_a_task_is_done_by_a_worker_and_whoever_handed_it_over_is_told(house: House):
-    task = await house.put("count the stars")
-    status = await house.end(task)
+async def test_a_task_is_done_by_a_worker_and_whoever_handed_it_over_is_told(queues: Queues):
+    task = await queues.put("count the stars")
+    status = await queues.end(task)
     assert (status.status, status.outcome, status.attempt) == ("completed", "ok", 1)
     assert "count the stars" in status.result
-    [letter] = house.mail()
+    [letter] = queues.mail()
     assert letter.startswith(f"> from queue:one · task#{task} · ok · ")
     assert "count the stars" in letter
-    await house.settled()
-    assert house.workers() == []
+    await queues.settled()
+    assert queues.workers() == []
 
 
-async def test_an_agent_is_woken_by_the_end_of_its_task(house: House):
-    lead = await house.kernel.roster.spawn("echo", "lead")
-    task = await house.put("count", lead)
+async def test_an_agent_is_woken_by_the_end_of_its_task(queues: Queues):
+    lead = await queues.kernel.roster.spawn("echo", "lead")
+    task = await queues.put("count", lead)
     assert f"task {task}" in lead.expecting
-    await house.end(task)
-    await house.settled()
+    await queues.end(task)
+    await queues.settled()
     assert lead.expecting == {}
-    [heard] = house.echo.driver.sessions[lead.id].heard
+    [heard] = queues.echo.driver.sessions[lead.id].heard
     assert heard.startswith(f"> from queue:one · task#{task} · ok · ")
     assert heard.count("count") == 1
 
 
-async def test_without_callback_nobody_is_told(house: House):
-    lead = await house.kernel.roster.spawn("echo", "lead")
-    await house.end(await house.put("count", lead, callback=False))
-    await house.settled()
-    assert house.echo.driver.sessions[lead.id].heard == []
+async def test_without_callback_nobody_is_told(queues: Queues):
+    lead = await queues.kernel.roster.spawn("echo", "lead")
+    await queues.end(await queues.put("count", lead, callback=False))
+    await queues.settled()
+    assert queues.echo.driver.sessions[lead.id].heard == []
 
 
-async def test_the_cap_holds_and_the_next_goes_by_priority_then_by_arrival(house: House):
-    house.echo.driver.gated = True
-    first = await house.put("first")
-    await house.settled()
-    late, early = await house.put("late"), await house.put("early", priority=5)
-    later = await house.put("later")
+async def test_the_cap_holds_and_the_next_goes_by_priority_then_by_arrival(queues: Queues):
+    queues.echo.driver.gated = True
+    first = await queues.put("first")
+    await queues.settled()
+    late, early = await queues.put("late"), await queues.put("early", priority=5)
+    later = await queues.put("later")
     order = []
     for _ in range(4):
-        await house.settled()
-        [worker] = house.workers()
-        [running] = (await house.call("queue show", queue="one")).running
+        await queues.settled()
+        [worker] = queues.workers()
+        [running] = (await queues.call("queue show", queue="one")).running
         order.append(running.id)
-        house.echo.driver.sessions[worker.id].gate.set()
+        queues.echo.driver.sessions[worker.id].gate.set()
     assert order == [first, early, late, later]
 
 
-async def test_the_position_is_a_rank_and_0_means_now(house: House):
-    house.echo.driver.gated = True
-    places = [(await house.call("enqueue", queue="one", payload=str(n))).queued_position for n in range(3)]
+async def test_the_position_is_a_rank_and_0_means_now(queues: Queues):
+    queues.echo.driver.gated = True
+    places = [(await queues.call("enqueue", queue="one", payload=str(n))).queued_position for n in range(3)]
     assert places[0] == 0
     assert places[1:] == [1, 2]
-    await house.settled()
-    assert (await house.call("enqueue", queue="one", payload="x", priority=1)).queued_position == 1
+    await queues.settled()
+    assert (await queues.call("enqueue", queue="one", payload="x", priority=1)).queued_position == 1
 
 
-async def test_a_delayed_task_begins_when_it_is_due(house: House, autojump):
+async def test_a_delayed_task_begins_when_it_is_due(queues: Queues, autojump):
     began = trio.current_time()
-    assert (await house.end(await house.put("later", delay=90))).outcome == "ok"
+    assert (await queues.end(await queues.put("later", delay=90))).outcome == "ok"
     assert 89 <= trio.current_time() - began <= 92
 
 
 async def test_the_same_key_is_the_same_task_also_after_its_end_and_a_restart(kernel_with, plugins, echo):
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
+        queues = Queues(kernel, echo)
         ids: list[str] = []
 
         async def put() -> None:
-            ids.append(await house.put("once", key="nightly"))
+            ids.append(await queues.put("once", key="nightly"))
 
         async with trio.open_nursery() as nursery:
             for _ in range(5):
                 nursery.start_soon(put)
         assert len(set(ids)) == 1
-        await house.end(ids[0])
-        assert await house.put("once", key="nightly") == ids[0]
-        assert (await house.call("enqueue", queue="one", payload="once", key="nightly")).known
-        assert await house.put("once", queue="two", key="nightly") != ids[0], "a key belongs to its queue"
+        await queues.end(ids[0])
+        assert await queues.put("once", key="nightly") == ids[0]
+        assert (await queues.call("enqueue", queue="one", payload="once", key="nightly")).known
+        assert await queues.put("once", queue="two", key="nightly") != ids[0], "a key belongs to its queue"
     async with kernel_with(**plugins) as kernel:
-        assert await House(kernel, echo).put("once", key="nightly") == ids[0]
+        assert await Queues(kernel, echo).put("once", key="nightly") == ids[0]
 
 
-async def test_what_is_known_already_is_answered_though_nothing_new_would_be_taken(house: House):
+async def test_what_is_known_already_is_answered_though_nothing_new_would_be_taken(queues: Queues):
     """Whoever does not know whether its answer was lost may ask again, whatever became of the queue."""
-    house.echo.driver.gated = True
-    ann, eve = [await house.kernel.roster.spawn("echo", name) for name in ("ann", "eve")]
-    task = await house.put("once", ann, key="nightly")
+    queues.echo.driver.gated = True
+    ann, eve = [await queues.kernel.roster.spawn("echo", name) for name in ("ann", "eve")]
+    task = await queues.put("once", ann, key="nightly")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: house.call("queue drain", queue="one"))
-        await house.settled()
-        again = await house.call("enqueue", ann, queue="one", payload="once", key="nightly")
+        nursery.start_soon(lambda: queues.call("queue drain", queue="one"))
+        await queues.settled()
+        again = await queues.call("enqueue", ann, queue="one", payload="once", key="nightly")
         assert (again.task_id, again.known, again.callback) == (task, True, True)
-        other = await house.call("enqueue", eve, queue="one", payload="once", key="nightly")
+        other = await queues.call("enqueue", eve, queue="one", payload="once", key="nightly")
         assert (other.task_id, other.callback) == (task, False), "only who handed it over is called back"
         assert eve.expecting == {}
-        house.echo.driver.sessions[house.workers()[0].id].gate.set()
-    over = await house.call("enqueue", ann, queue="one", payload="once", key="nightly")
+        queues.echo.driver.sessions[queues.workers()[0].id].gate.set()
+    over = await queues.call("enqueue", ann, queue="one", payload="once", key="nightly")
     assert (over.task_id, over.callback) == (task, False), "there is nothing more to be told"
 
 
 async def test_dead_letters_are_found_whatever_came_after_and_put_back_all_at_once(kernel_with, plugins, echo):
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        await house.call("queue pause", queue="two")
-        lost = [await house.put(str(n), queue="two") for n in range(3)]
-        failed = [await house.put(str(n), queue="two", after=[task]) for n, task in enumerate(lost)]
+        queues = Queues(kernel, echo)
+        await queues.call("queue pause", queue="two")
+        lost = [await queues.put(str(n), queue="two") for n in range(3)]
+        failed = [await queues.put(str(n), queue="two", after=[task]) for n, task in enumerate(lost)]
         for task in lost:
-            await house.call("task cancel", task_id=task)
+            await queues.call("task cancel", task_id=task)
         for task in failed:
-            assert (await house.end(task)).outcome == "dependency"
+            assert (await queues.end(task)).outcome == "dependency"
         for n in range(60):  # more than a list remembers
-            await house.end(await house.put(str(n)))
-        assert not {row.id for row in await house.call("task list", queue="one", count=1000)} & set(failed)
-        assert [row.id for row in await house.call("task list", dead=True)] == failed[::-1]
-        assert await house.call("task list", queue="one", dead=True) == []
+            await queues.end(await queues.put(str(n)))
+        assert not {row.id for row in await queues.call("task list", queue="one", count=1000)} & set(failed)
+        assert [row.id for row in await queues.call("task list", dead=True)] == failed[::-1]
+        assert await queues.call("task list", queue="one", dead=True) == []
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        assert [row.id for row in await house.call("task list", dead=True, count=2)] == failed[:0:-1]
+        queues = Queues(kernel, echo)
+        assert [row.id for row in await queues.call("task list", dead=True, count=2)] == failed[:0:-1]
         for task in lost:
-            await house.call("task retry", task_id=task)
-        assert await house.call("queue requeue", queue="two") == "3 tasks are back in two"
-        assert await house.call("task list", dead=True) == []
-        await house.call("queue resume", queue="two")
-        assert [(await house.end(task)).outcome for task in failed] == ["ok"] * 3
+            await queues.call("task retry", task_id=task)
+        assert await queues.call("queue requeue", queue="two") == "3 tasks are back in two"
+        assert await queues.call("task list", dead=True) == []
+        await queues.call("queue resume", queue="two")
+        assert [(await queues.end(task)).outcome for task in failed] == ["ok"] * 3
 
 
-async def test_put_back_it_is_said_where_it_stands(house: House):
-    await house.call("queue pause", queue="one")
-    first, second = await house.put("first"), await house.put("second")
-    await house.call("task cancel", task_id=second)
-    again = await house.call("task retry", task_id=second)
+async def test_put_back_it_is_said_where_it_stands(queues: Queues):
+    await queues.call("queue pause", queue="one")
+    first, second = await queues.put("first"), await queues.put("second")
+    await queues.call("task cancel", task_id=second)
+    again = await queues.call("task retry", task_id=second)
     assert (again.queued_position, str(again)) == (2, f"task {second} in one: position 2")
-    assert (await house.status(first)).queued_position == 1
+    assert (await queues.status(first)).queued_position == 1
 
 
 async def test_a_task_whose_queue_is_gone_waits_and_says_so(kernel_with, plugins, echo, project):
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        await house.call("queue pause", queue="two")
-        task = await house.put("work", queue="two")
+        queues = Queues(kernel, echo)
+        await queues.call("queue pause", queue="two")
+        task = await queues.put("work", queue="two")
     (project / ".aegis.yaml").write_text("queues: {one: {agent: echo}}")
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        await house.settled()
-        status = await house.status(task)
+        queues = Queues(kernel, echo)
+        await queues.settled()
+        status = await queues.status(task)
         assert (status.status, status.held) == ("pending", "there is no queue 'two' any more (queues: one)")
-        assert await house.call("task cancel", task_id=task) == f"task {task} is cancelled"
+        assert await queues.call("task cancel", task_id=task) == f"task {task} is cancelled"
 
 
-async def test_whoever_waits_is_told_how_far_it_is(house: House):
-    house.echo.driver.gated = True
-    first, second = await house.put("first"), await house.put("second")
-    await house.settled()
+async def test_whoever_waits_is_told_how_far_it_is(queues: Queues):
+    queues.echo.driver.gated = True
+    first, second = await queues.put("first"), await queues.put("second")
+    await queues.settled()
     said: list[str] = []
     async with trio.open_nursery() as nursery:
 
         async def wait() -> None:
             with progress(said.append):
-                await house.end(second)
+                await queues.end(second)
 
         nursery.start_soon(wait)
-        await house.settled()
+        await queues.settled()
         assert said == ["it waits in one, position 1"]
         for task in (first, second):
-            [worker] = [a for a in house.workers() if a.handle == f"one-{task[-4:].lower()}"]
-            house.echo.driver.sessions[worker.id].gate.set()
-            await house.settled()
-    assert said[1:] == [f"one-{second[-4:].lower()} is at work at it"]
+            [worker] = [a for a in queues.workers() if a.handle == f"one-{task[-4:].lower()}"]
+            queues.echo.driver.sessions[worker.id].gate.set()
+            await queues.settled()
+    assert said[1:] == [f"one-{second[-4:].lower()} works at it"]
 
 
 @pytest.mark.parametrize(
@@ -191,10 +191,10 @@ async def test_whoever_waits_is_told_how_far_it_is(house: House):
             "{one: {agent: echo, max_paralel: 2}}",
             r"there is no setting 'max_paralel' here .* Did you mean 'max_parallel'",
         ),
-        ("{One: {agent: echo}}", r"'One' is no name of a queue: words of a-z and 0-9"),
+        ("{One: {agent: echo}}", r"'One' is not a queue name: words of a-z and 0-9"),
         ("{one: {agent: echo, max_parallel: 0}}", r"yaml:1: queues\.one\.max_parallel: Input should be greater"),
         ("{one: {agent: echo, on_overload: explode}}", r"on_overload: 'explode' is none of 'wait' or 'fail'"),
-        ("{one: {agent: echo, budgets: [{usd: 1, window: 1s}]}}", r"budgets\.0\.window: '1s' is no window"),
+        ("{one: {agent: echo, budgets: [{usd: 1, window: 1s}]}}", r"budgets\.0\.window: '1s' is not a window"),
     ],
 )
 async def test_a_queue_that_could_not_work_is_refused_at_the_start(kernel_with, plugins, project, config, sentence):
@@ -204,239 +204,242 @@ async def test_a_queue_that_could_not_work_is_refused_at_the_start(kernel_with, 
             pass
 
 
-async def test_what_comes_after_waits_and_ends_when_it_never_could_begin(house: House):
-    house.echo.driver.gated = True
-    first = await house.put("first")
-    second = await house.put("second", queue="two", after=[first])
-    third = await house.put("third", queue="two", after=[second])
-    await house.settled()
-    assert len(house.workers()) == 1
-    assert (await house.status(second)).waits_for == (first,)
-    await house.call("task cancel", task_id=first)
-    assert (await house.end(second)).outcome == "dependency"
-    status = await house.end(third)
+async def test_what_comes_after_waits_and_ends_when_it_never_could_begin(queues: Queues):
+    queues.echo.driver.gated = True
+    first = await queues.put("first")
+    second = await queues.put("second", queue="two", after=[first])
+    third = await queues.put("third", queue="two", after=[second])
+    await queues.settled()
+    assert len(queues.workers()) == 1
+    assert (await queues.status(second)).waits_for == (first,)
+    await queues.call("task cancel", task_id=first)
+    assert (await queues.end(second)).outcome == "dependency"
+    status = await queues.end(third)
     assert (status.status, status.outcome) == ("failed", "dependency")
     assert second in status.error
     with pytest.raises(Refused, match=f"{first} is cancelled, so what comes after it could never begin"):
-        await house.put("fourth", after=[first])
+        await queues.put("fourth", after=[first])
     with pytest.raises(NotFound, match="there is no task 'nope'"):
-        await house.put("fifth", after=["nope"])
+        await queues.put("fifth", after=["nope"])
 
 
-async def test_what_comes_after_begins_when_all_before_it_are_completed(house: House):
-    first, second = await house.put("first"), await house.put("second", queue="two")
-    status = await house.end(await house.put("third", after=[first, second]))
+async def test_what_comes_after_begins_when_all_before_it_are_completed(queues: Queues):
+    first, second = await queues.put("first"), await queues.put("second", queue="two")
+    status = await queues.end(await queues.put("third", after=[first, second]))
     assert status.outcome == "ok"
-    assert {(await house.status(x)).status for x in (first, second)} == {"completed"}
+    assert {(await queues.status(x)).status for x in (first, second)} == {"completed"}
 
 
-async def test_cancelling_ends_it_wherever_it_is_and_tells_once(house: House):
-    house.echo.driver.gated = True
-    running, waiting = await house.put("running"), await house.put("waiting")
-    await house.settled()
-    assert await house.call("task cancel", task_id=waiting) == f"task {waiting} is cancelled"
-    assert await house.call("task cancel", task_id=running) == f"task {running} is cancelled"
+async def test_cancelling_ends_it_wherever_it_is_and_tells_once(queues: Queues):
+    queues.echo.driver.gated = True
+    running, waiting = await queues.put("running"), await queues.put("waiting")
+    await queues.settled()
+    assert await queues.call("task cancel", task_id=waiting) == f"task {waiting} is cancelled"
+    assert await queues.call("task cancel", task_id=running) == f"task {running} is cancelled"
     for task in (running, waiting):
-        assert (await house.status(task)).error == "cancelled by human:anna"
+        assert (await queues.status(task)).error == "cancelled by human:anna"
         with pytest.raises(Refused, match="has ended already: cancelled"):
-            await house.call("task cancel", task_id=task)
-    assert [letter.splitlines()[0].split(" · ")[1] for letter in house.mail()] == [f"task#{waiting}", f"task#{running}"]
-    await house.settled()
-    assert house.workers() == []
+            await queues.call("task cancel", task_id=task)
+    assert [letter.splitlines()[0].split(" · ")[1] for letter in queues.mail()] == [
+        f"task#{waiting}",
+        f"task#{running}",
+    ]
+    await queues.settled()
+    assert queues.workers() == []
 
 
-async def test_an_agent_may_stop_and_repeat_only_what_it_handed_over(house: House):
-    house.echo.driver.gated = True
-    ann, eve = [await house.kernel.roster.spawn("echo", name) for name in ("ann", "eve")]
-    task = await house.put("work", ann)
+async def test_an_agent_may_stop_and_repeat_only_what_it_handed_over(queues: Queues):
+    queues.echo.driver.gated = True
+    ann, eve = [await queues.kernel.roster.spawn("echo", name) for name in ("ann", "eve")]
+    task = await queues.put("work", ann)
     with pytest.raises(Refused, match="agent:eve may cancel the tasks it handed over"):
-        await house.call("task cancel", eve, task_id=task)
-    await house.call("task cancel", ann, task_id=task)
+        await queues.call("task cancel", eve, task_id=task)
+    await queues.call("task cancel", ann, task_id=task)
     with pytest.raises(Refused, match="agent:eve may retry the tasks it handed over"):
-        await house.call("task retry", eve, task_id=task)
+        await queues.call("task retry", eve, task_id=task)
 
 
-async def test_a_worker_that_is_renamed_or_closed_strands_nothing(house: House):
-    house.echo.driver.gated = True
-    task, other = await house.put("work"), await house.put("other")
-    await house.settled()
-    [worker] = house.workers()
-    await house.kernel.roster.rename(worker, "somebody-else")
-    await house.kernel.roster.close(worker, "closed by human:anna")
-    status = await house.end(task)
+async def test_a_worker_that_is_renamed_or_closed_strands_nothing(queues: Queues):
+    queues.echo.driver.gated = True
+    task, other = await queues.put("work"), await queues.put("other")
+    await queues.settled()
+    [worker] = queues.workers()
+    await queues.kernel.roster.rename(worker, "somebody-else")
+    await queues.kernel.roster.close(worker, "closed by human:anna")
+    status = await queues.end(task)
     assert (status.status, status.outcome) == ("cancelled", "cancelled")
     assert "closed by human:anna" in status.error
-    await house.settled()
-    assert (await house.status(other)).status == "running", "its place is free again"
+    await queues.settled()
+    assert (await queues.status(other)).status == "running", "its place is free again"
 
 
-async def test_a_task_ends_when_it_takes_too_long_and_its_last_words_are_told(house: House, autojump):
-    house.echo.driver.gated = True
-    status = await house.end(await house.put("slow", timeout=30))
+async def test_a_task_ends_when_it_takes_too_long_and_its_last_words_are_told(queues: Queues, autojump):
+    queues.echo.driver.gated = True
+    status = await queues.end(await queues.put("slow", timeout=30))
     assert (status.status, status.outcome) == ("failed", "timed_out")
     assert status.error == "it took longer than 30 s"
-    assert "It said nothing." in house.mail()[0]
+    assert "It said nothing." in queues.mail()[0]
 
 
-async def test_a_worker_that_says_nothing_is_said_to_be_silent(house: House):
-    house.echo.driver.mute = True
-    status = await house.end(await house.put("work"))
+async def test_a_worker_that_says_nothing_is_said_to_be_silent(queues: Queues):
+    queues.echo.driver.mute = True
+    status = await queues.end(await queues.put("work"))
     assert (status.status, status.outcome, status.result) == ("completed", "silent", "")
-    assert "The worker ended its turn without a word." in house.mail()[0]
+    assert "The worker ended its turn without a word." in queues.mail()[0]
 
 
-async def test_what_was_reported_is_the_result_and_not_the_last_message(house: House):
-    house.echo.driver.gated = True
-    task = await house.put("work")
-    await house.settled()
-    [worker] = house.workers()
-    said = await house.call("report", worker, result={"bugs": 3}, artefacts=["report.md"])
-    assert said == f"the result of task {task} is taken; end your turn"
-    house.echo.driver.sessions[worker.id].gate.set()
-    status = await house.end(task)
+async def test_what_was_reported_is_the_result_and_not_the_last_message(queues: Queues):
+    queues.echo.driver.gated = True
+    task = await queues.put("work")
+    await queues.settled()
+    [worker] = queues.workers()
+    said = await queues.call("report", worker, result={"bugs": 3}, artefacts=["report.md"])
+    assert said == f"the result of task {task} is stored; end your turn"
+    queues.echo.driver.sessions[worker.id].gate.set()
+    status = await queues.end(task)
     assert (status.result, status.artefacts) == ('{"bugs":3}', ("report.md",))
-    assert "Files: report.md" in house.mail()[0]
-    with pytest.raises(Refused, match="was not hired for a task"):
-        await house.call("report", EVE, result="x")
+    assert "Files: report.md" in queues.mail()[0]
+    with pytest.raises(Refused, match="does not work at a task"):
+        await queues.call("report", EVE, result="x")
 
 
 SCHEMA = {"type": "object", "properties": {"bugs": {"type": "integer"}}, "required": ["bugs"]}
 
 
-async def test_a_result_must_fit_its_schema_and_is_asked_for_once_more(house: House):
-    task = await house.put("work", result_schema=SCHEMA)
-    status = await house.end(task)
+async def test_a_result_must_fit_its_schema_and_is_asked_for_once_more(queues: Queues):
+    task = await queues.put("work", result_schema=SCHEMA)
+    status = await queues.end(task)
     assert status.outcome == "error"
     assert status.error.startswith(f"the result of task {task} must be JSON that fits its schema: ")
     assert status.error.endswith(", also when it was asked again")
     assert "aegis_report" in status.result, "it was asked, and only echoed the question"
-    house.echo.driver.gated = True
-    task = await house.put("work", result_schema=SCHEMA)
-    await house.settled()
-    [worker] = house.workers()
+    queues.echo.driver.gated = True
+    task = await queues.put("work", result_schema=SCHEMA)
+    await queues.settled()
+    [worker] = queues.workers()
     with pytest.raises(Refused, match=r"does not fit its schema: \$\.bugs: 'three' is not of type 'integer'"):
-        await house.call("report", worker, result={"bugs": "three"})
+        await queues.call("report", worker, result={"bugs": "three"})
     with pytest.raises(Refused, match="must be JSON that fits its schema"):
-        await house.call("report", worker, result="three bugs")
-    await house.call("report", worker, result='{"bugs": 3}')
-    house.echo.driver.sessions[worker.id].gate.set()
-    assert (await house.end(task)).result == '{"bugs":3}'
+        await queues.call("report", worker, result="three bugs")
+    await queues.call("report", worker, result='{"bugs": 3}')
+    queues.echo.driver.sessions[worker.id].gate.set()
+    assert (await queues.end(task)).result == '{"bugs":3}'
     with pytest.raises(Refused, match="result_schema is no JSON schema"):
-        await house.put("work", result_schema={"type": "nothing"})
+        await queues.put("work", result_schema={"type": "nothing"})
 
 
 @pytest.mark.parametrize("words", ['{"bugs": 3}', '```json\n{"bugs":\n 3}\n```\n'], ids=["plain", "fenced"])
-async def test_a_last_message_that_fits_the_schema_is_the_result(house: House, words):
+async def test_a_last_message_that_fits_the_schema_is_the_result(queues: Queues, words):
     """No turn is paid for to have said again what was said already."""
-    house.echo.driver.gated = True
-    task = await house.put("work", result_schema=SCHEMA)
-    await house.settled()
-    [worker] = house.workers()
-    session = house.echo.driver.sessions[worker.id]
+    queues.echo.driver.gated = True
+    task = await queues.put("work", result_schema=SCHEMA)
+    await queues.settled()
+    [worker] = queues.workers()
+    session = queues.echo.driver.sessions[worker.id]
     session.heard[:] = [words]  # which is what it will say
     session.gate.set()
-    status = await house.end(task)
+    status = await queues.end(task)
     assert (status.outcome, status.result) == ("ok", '{"bugs":3}')
     assert len(session.heard) == 1
 
 
-async def test_a_worker_that_says_nothing_has_no_result_that_fits_even_any_string(house: House):
-    house.echo.driver.mute = True
-    status = await house.end(await house.put("work", result_schema={"type": "string"}))
+async def test_a_worker_that_says_nothing_has_no_result_that_fits_even_any_string(queues: Queues):
+    queues.echo.driver.mute = True
+    status = await queues.end(await queues.put("work", result_schema={"type": "string"}))
     assert (status.outcome, status.error) == ("error", "no result was handed in, also when it was asked again")
 
 
-async def test_a_task_is_not_over_while_something_is_still_to_come_to_its_worker(house: House):
-    house.echo.driver.gated = True
-    task = await house.put("work", queue="two")
-    await house.settled()
-    [worker] = house.workers()
-    session = house.echo.driver.sessions[worker.id]
-    child = await house.put("child", worker)
+async def test_a_task_is_not_over_while_something_is_still_to_come_to_its_worker(queues: Queues):
+    queues.echo.driver.gated = True
+    task = await queues.put("work", queue="two")
+    await queues.settled()
+    [worker] = queues.workers()
+    session = queues.echo.driver.sessions[worker.id]
+    child = await queues.put("child", worker)
     worker.expect("background", "a long build")
     session.gate.set()
-    await house.settled()
-    assert (await house.status(task)).status == "running", "a task of its own and background work are open"
-    [helper] = [a for a in house.workers() if a is not worker]
-    house.echo.driver.sessions[helper.id].gate.set()
-    await house.end(child)
-    await house.settled()
+    await queues.settled()
+    assert (await queues.status(task)).status == "running", "a task of its own and background work are open"
+    [helper] = [a for a in queues.workers() if a is not worker]
+    queues.echo.driver.sessions[helper.id].gate.set()
+    await queues.end(child)
+    await queues.settled()
     assert f"task#{child}" in session.heard[1]
-    assert (await house.status(task)).status == "running"
+    assert (await queues.status(task)).status == "running"
     worker.expect("background", "")
-    status = await house.end(task)
+    status = await queues.end(task)
     assert "Say the final result" in status.result
     assert len(session.heard) == 3
 
 
-async def test_mail_that_comes_to_a_worker_is_read_before_its_task_is_over(house: House):
-    house.echo.driver.gated = True
-    task = await house.put("work")
-    await house.settled()
-    [worker] = house.workers()
-    await house.kernel.post.deliver(house.kernel.post.envelope("human:anna", worker.id, "look at the tests, too"))
-    house.echo.driver.sessions[worker.id].gate.set()
-    assert "look at the tests, too" in (await house.end(task)).result
+async def test_mail_that_comes_to_a_worker_is_read_before_its_task_is_over(queues: Queues):
+    queues.echo.driver.gated = True
+    task = await queues.put("work")
+    await queues.settled()
+    [worker] = queues.workers()
+    await queues.kernel.post.deliver(queues.kernel.post.envelope("human:anna", worker.id, "look at the tests, too"))
+    queues.echo.driver.sessions[worker.id].gate.set()
+    assert "look at the tests, too" in (await queues.end(task)).result
 
 
-async def test_a_task_no_worker_could_ever_take_is_refused_to_those_who_would_wait(house: House):
-    house.echo.driver.gated = True
-    await house.put("work")
-    await house.settled()
-    [worker] = house.workers()
+async def test_a_task_no_worker_could_ever_take_is_refused_to_those_who_would_wait(queues: Queues):
+    queues.echo.driver.gated = True
+    await queues.put("work")
+    await queues.settled()
+    [worker] = queues.workers()
     with pytest.raises(Refused, match="every worker of one would then wait for a task that has no worker left"):
-        await house.put("child", worker)
-    assert await house.put("child", worker, callback=False)
-    assert await house.put("child", worker, queue="two")
+        await queues.put("child", worker)
+    assert await queues.put("child", worker, callback=False)
+    assert await queues.put("child", worker, queue="two")
 
 
 async def test_paused_nothing_begins_and_drained_nothing_is_taken(kernel_with, plugins, echo):
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        await house.call("queue pause", queue="one")
-        task = await house.put("work")
-        await house.settled()
-        assert (await house.status(task)).held == "one is paused"
+        queues = Queues(kernel, echo)
+        await queues.call("queue pause", queue="one")
+        task = await queues.put("work")
+        await queues.settled()
+        assert (await queues.status(task)).held == "one is paused"
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        await house.settled()
-        assert (await house.status(task)).status == "pending", "also after a restart"
-        await house.call("queue resume", queue="one")
-        assert (await house.end(task)).outcome == "ok"
+        queues = Queues(kernel, echo)
+        await queues.settled()
+        assert (await queues.status(task)).status == "pending", "also after a restart"
+        await queues.call("queue resume", queue="one")
+        assert (await queues.end(task)).outcome == "ok"
         echo.driver.gated = True
-        last = await house.put("last")
-        await house.settled()
+        last = await queues.put("last")
+        await queues.settled()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: house.call("queue drain", queue="one"))
-            await house.settled()
+            nursery.start_soon(lambda: queues.call("queue drain", queue="one"))
+            await queues.settled()
             with pytest.raises(Refused, match="one is being drained and takes no task"):
-                await house.put("too late")
-            echo.driver.sessions[house.workers()[0].id].gate.set()
-        assert (await house.status(last)).outcome == "ok"
+                await queues.put("too late")
+            echo.driver.sessions[queues.workers()[0].id].gate.set()
+        assert (await queues.status(last)).outcome == "ok"
 
 
-async def test_bad_input_is_answered_with_what_there_is(house: House):
+async def test_bad_input_is_answered_with_what_there_is(queues: Queues):
     with pytest.raises(NotFound, match=r"there is no queue 'tow' \(queues: one, two\)\. Did you mean 'two'\?"):
-        await house.put("x", queue="tow")
+        await queues.put("x", queue="tow")
     with pytest.raises(Refused, match="the payload has 2 characters"):
-        await house.put("  ")
+        await queues.put("  ")
     with pytest.raises(NotFound, match="there is no task 'zzz'; `aegis task list` shows"):
-        await house.status("zzz")
-    task = await house.put("x")
-    assert (await house.status(task[-6:].lower())).task_id == task
-    await house.end(task)
+        await queues.status("zzz")
+    task = await queues.put("x")
+    assert (await queues.status(task[-6:].lower())).task_id == task
+    await queues.end(task)
     with pytest.raises(Refused, match="only one that failed or was cancelled is tried again"):
-        await house.call("task retry", ANNA, task_id=task)
+        await queues.call("task retry", ANNA, task_id=task)
 
 
-async def test_a_task_that_was_cancelled_can_be_tried_again(house: House):
-    await house.call("queue pause", queue="one")
-    task = await house.put("work")
-    await house.call("task cancel", task_id=task)
-    await house.call("queue resume", queue="one")
-    await house.call("task retry", task_id=task)
-    assert (await house.end(task)).outcome == "ok"
-    [row] = [row for row in await house.call("queue list") if row.name == "one"]
+async def test_a_task_that_was_cancelled_can_be_tried_again(queues: Queues):
+    await queues.call("queue pause", queue="one")
+    task = await queues.put("work")
+    await queues.call("task cancel", task_id=task)
+    await queues.call("queue resume", queue="one")
+    await queues.call("task retry", task_id=task)
+    assert (await queues.end(task)).outcome == "ok"
+    [row] = [row for row in await queues.call("queue list") if row.name == "one"]
     assert (row.completed, row.cancelled) == (1, 0)
 
 
@@ -447,8 +450,8 @@ async def test_a_task_that_was_cancelled_can_be_tried_again(house: House):
         "  lead: {provider: echo, permission: read, spawns: [bold]}\nqueues:\n  one: {agent: bold}\n"
     ],
 )
-async def test_an_agent_gets_no_more_through_a_queue_than_by_spawning(house: House):
-    timid, lead = [await house.kernel.roster.spawn(name, name) for name in ("timid", "lead")]
+async def test_an_agent_gets_no_more_through_a_queue_than_by_spawning(queues: Queues):
+    timid, lead = [await queues.kernel.roster.spawn(name, name) for name in ("timid", "lead")]
     with pytest.raises(Refused, match="timid may not spawn 'bold'"):
-        await house.put("work", timid)
-    assert (await house.end(await house.put("work", lead))).outcome == "ok"
+        await queues.put("work", timid)
+    assert (await queues.end(await queues.put("work", lead))).outcome == "ok"

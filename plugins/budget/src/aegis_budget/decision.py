@@ -10,8 +10,8 @@ from typing import Any
 
 from aegis import Refused
 from aegis.clock import stamp
-from aegis_budget.account import Account
 from aegis_budget.settings import Entry, amount, number
+from aegis_budget.store import Account
 
 
 def iso(when: float) -> str:

@@ -11,11 +11,11 @@ import msgspec
 from aegis import Driver, NotFound
 from aegis.events import TurnEnded, Usage
 from aegis.ledger import Draft
-from aegis_budget.account import Account, Reservation
+from aegis_budget.budgets import Budgets
 from aegis_budget.cost import cost_of
 from aegis_budget.prices import price_of
 from aegis_budget.settings import Unit
-from aegis_budget.terms import Terms
+from aegis_budget.store import Account, Reservation
 
 if TYPE_CHECKING:
     from aegis.turn import Turn
@@ -32,9 +32,9 @@ class Flight:
     used: dict[Unit, Decimal] = field(default_factory=lambda: {"usd": Decimal(0), "output_tokens": Decimal(0)})
     cut: bool = False
 
-    def read(self, usage: Usage, terms: Terms) -> None:
+    def read(self, usage: Usage, budgets: Budgets) -> None:
         """Take in what the turn has used so far; what was said before is never taken back."""
-        price = terms.prices.find(self.driver.name, self.model)
+        price = budgets.prices.find(self.driver.name, self.model)
         usd = price_of(usage, price) if price else Decimal(0)
         self.used = {
             "usd": max(self.used["usd"], usd),
@@ -47,7 +47,7 @@ class Bill:
     """Writes what turns spent."""
 
     account: Account
-    terms: Terms
+    budgets: Budgets
 
     def flown(self, flight: Flight, ended: TurnEnded) -> Draft:
         """Return the record of a turn that is over."""
@@ -62,7 +62,7 @@ class Bill:
         """Return the record of a turn that aegis did not see to its end; `record` is how it ended, if that is known."""
         ended = msgspec.convert(record, TurnEnded) if record else TurnEnded("interrupted", key)
         try:
-            profile, driver = self.terms.profile(scopes)
+            profile, driver = self.budgets.profile(scopes)
         except NotFound:  # its profile is gone; what is known of the cost does not need it
             return self._draft(ended, held, scopes, agent, "", "", {}, key)
         return self._draft(ended, held, scopes, agent, driver.name, profile.model or "", {}, key)
@@ -72,10 +72,10 @@ class Bill:
         model: str, used: dict[Unit, Decimal], key: str = "",
     ) -> Draft:  # fmt: skip
         """A turn of which nobody knows what it used counts what was reserved for it, or what it used before that."""
-        cost = cost_of(ended, provider, model, self.terms.prices)
+        cost = cost_of(ended, provider, model, self.budgets.prices)
         usd, tokens = cost.usd, cost.output_tokens
         if usd is None:
-            free = self.terms.settings.unpriced == "allow"
+            free = self.budgets.settings.unpriced == "allow"
             usd = max(Decimal(0) if free or held is None else held.usd, used.get("usd", Decimal(0)))
         if tokens is None:
             tokens = int(max(Decimal(0) if held is None else held.output_tokens, used.get("output_tokens", Decimal(0))))

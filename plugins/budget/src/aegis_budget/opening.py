@@ -1,17 +1,18 @@
-"""Opening the budgets of a project: every part, built once, or a gate that stays shut."""
+"""Opening the budgets of a project: every part, built once; if that fails, nothing may be spent."""
 
 from __future__ import annotations
 
-from aegis import ConfigError, Interceptor, Kernel
+from typing import Any
+
+from aegis import ConfigError, Interceptor, Kernel, Refused
 from aegis.events import Fault
-from aegis_budget.account import Account
-from aegis_budget.admissions import Admissions
-from aegis_budget.budget import Budget
-from aegis_budget.gate import Gate
-from aegis_budget.meter import Meter
-from aegis_budget.remarks import Remarks
-from aegis_budget.shut import Shut
-from aegis_budget.terms import Terms
+from aegis_budget.budgets import Budgets
+from aegis_budget.limiter import Limiter
+from aegis_budget.notes import Notes
+from aegis_budget.service import Meter
+from aegis_budget.store import Account
+from aegis_budget.task_verbs import TaskVerbs
+from aegis_budget.verbs import BudgetVerbs
 
 
 def opened(kernel: Kernel) -> list[Interceptor]:
@@ -25,15 +26,31 @@ def opened(kernel: Kernel) -> list[Interceptor]:
         if not longest:
             raise
         kernel.bus.report(Fault("budget", f"its books could not be opened: {error!r}", final=True))
-        return [Shut(repr(error))]
+        return [Unavailable(repr(error))]
 
 
 def _parts(kernel: Kernel, longest: int) -> list[Interceptor]:
     account = Account(kernel, longest)
-    terms = Terms(kernel, account)
-    terms.check()
-    remarks = Remarks(kernel, account, terms)
-    gate = Gate(kernel, account, terms, remarks)
-    meter = Meter(kernel, account, terms, gate, remarks)
-    kernel.verbs.add("budget", Admissions(kernel, account, terms, gate))
-    return [gate, Budget(kernel, account, terms, gate, meter, remarks)]
+    budgets = Budgets(kernel, account)
+    budgets.check()
+    notes = Notes(kernel, account, budgets)
+    limiter = Limiter(kernel, account, budgets, notes)
+    meter = Meter(kernel, account, budgets, limiter, notes)
+    kernel.verbs.add("budget", TaskVerbs(kernel, account, budgets, limiter))
+    return [limiter, BudgetVerbs(kernel, account, budgets, limiter, meter, notes)]
+
+
+class Unavailable:
+    """Refuses every turn: a cap that cannot be held must not be taken for one that is."""
+
+    name = "budget"
+    strict = True
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def before_turn(self, turn: Any) -> None:
+        """Refuse it."""
+        raise Refused(
+            f"there are budgets, and aegis-budget could not start ({self._why}); correct that, or remove them"
+        )

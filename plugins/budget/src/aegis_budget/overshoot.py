@@ -7,9 +7,9 @@ from decimal import Decimal
 import msgspec
 
 from aegis import Driver
-from aegis_budget.account import Account
 from aegis_budget.prices import largest_request, says_usage
 from aegis_budget.settings import Entry, Price, amount, number
+from aegis_budget.store import Account
 
 _REQUESTS = 2  # the one that passes the limit, and the one that began before the interrupt arrived
 
@@ -45,12 +45,12 @@ def overshoot(account: Account, scope: str, entry: Entry) -> Overshoot:
     held = account.holds(scope)
     each = [_of_one(entry, one.step(entry.unit)) for one in held]
     turns = f"the {len(held)} turns" if len(held) > 1 else "the turn"
-    face = (scope, entry.unit, number(entry.limit), entry.window)
+    which = (scope, entry.unit, number(entry.limit), entry.window)
     if any(most is None for most in each):
         why = f"any amount: nothing limits {turns} in flight; `turn_most` in this budget would, by your word"
-        return Overshoot(*face, "unbounded", why)
+        return Overshoot(*which, "unbounded", why)
     total = sum((most for most in each if most is not None), Decimal(0))
-    return Overshoot(*face, number(total), f"{amount(entry.unit, total)} at most, by {turns} in flight")
+    return Overshoot(*which, number(total), f"{amount(entry.unit, total)} at most, by {turns} in flight")
 
 
 def _of_one(entry: Entry, step: Decimal | None) -> Decimal | None:

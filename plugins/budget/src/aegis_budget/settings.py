@@ -30,7 +30,7 @@ def seconds(window: str) -> int:
     """Return the length of a window such as `90m`, `24h`, `7d`, `2w` in seconds; raises `ValueError`."""
     match = _WINDOW.fullmatch(window)
     if match is None:
-        raise ValueError(f"{window!r} is no window: it is a whole number, at least 1, and m, h, d or w, such as 24h")
+        raise ValueError(f"{window!r} is not a window: it is a whole number, at least 1, and m, h, d or w, such as 24h")
     return int(match[1]) * _SECONDS[match[2]]
 
 
@@ -39,11 +39,11 @@ class Entry(Settings):
 
     usd: Decimal | None = Field(None, gt=0, description="dollars; or else `output_tokens`")
     output_tokens: int | None = Field(None, gt=0, description="tokens that models wrote; or else `usd`")
-    window: str = Field(description="a whole number and m, h, d or w: how far back spending counts")
+    window: str = Field(description="how far back spending counts: a whole number and m, h, d or w")
     on_exceed: Literal["finish", "interrupt"] = Field(
-        "interrupt", description="what becomes of a turn that passes it: it finishes, or is interrupted"
+        "interrupt", description="a turn that passes the limit is interrupted, or may finish"
     )
-    turn_most: Decimal | None = Field(None, gt=0, description="the most that one turn costs, by your word")
+    turn_most: Decimal | None = Field(None, gt=0, description="upper bound that you declare for one turn")
 
     @field_validator("window")
     @classmethod
@@ -102,7 +102,7 @@ _entries: TypeAdapter[tuple[Entry, ...]] = TypeAdapter(Entries)
 
 
 def handed_over(queue: str, entries: Sequence[Any]) -> tuple[Entry, ...]:
-    """Return the budgets that a queue was given in its own section; raises `Refused` with what is wrong with them."""
+    """Return the budgets in a queue's own section; raises `Refused` with what is wrong with them."""
     try:
         return _entries.validate_python(list(entries))
     except ValidationError as error:
@@ -125,11 +125,11 @@ class Price(Settings):
     context: int | None = Field(None, gt=0, description="the most tokens of input in one request")
     max_output: int | None = Field(None, gt=0, description="the most tokens of output in one request")
     as_of: Annotated[str, BeforeValidator(str)] = Field("", description="the day of this price")
-    source: str = Field("", description="where it stands")
+    source: str = Field("", description="where the price is published")
 
 
 class Estimate(Settings):
-    """What is reserved for a turn before anything is known of it."""
+    """What is reserved for a turn before its cost is known."""
 
     usd: Decimal = Field(Decimal(1), gt=0, description="dollars")
     output_tokens: int = Field(20_000, gt=0, description="tokens that models write")

@@ -1,1 +1,1 @@
-"""Queues: work that agents and people hand over, done by workers on demand, each task with exactly one end."""
+"""QueueVerbs: work that agents and people hand over, done by workers on demand, each task with exactly one end."""

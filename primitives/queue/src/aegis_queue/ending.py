@@ -1,4 +1,4 @@
-"""How a task ends: what is recorded, and what whoever handed it over is told, both or neither."""
+"""How a task ends: what is recorded and what its owner is told, both or neither."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class End:
     error: str = ""
 
 
-async def conclude(kernel: Kernel, broker: Broker, task: Task, end: End, attempt: int = 0) -> Task:
-    """Return the task, ended for good; whoever handed it over is told in the same write."""
+async def finish(kernel: Kernel, broker: Broker, task: Task, end: End, attempt: int = 0) -> Task:
+    """Return the task, ended for good; its owner is told in the same step."""
     report, agent = task.report, kernel.roster.get(task.worker)
     good = _STATE.get(end.outcome, "failed") == "completed"
     result = end.words if report is None else plain(report.result)

@@ -1,4 +1,4 @@
-"""One task at work: a worker is hired, gets the payload, and is watched until the task has an end."""
+"""One running task: a worker is started, gets the payload, and is watched until the task has ended."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aegis.agent import INTERRUPTED
 from aegis.clock import stamp
 from aegis.events import TurnEnded
 from aegis_queue.broker import Broker
-from aegis_queue.ending import End, conclude, plain
+from aegis_queue.ending import End, finish, plain
 from aegis_queue.schema import fitted
 from aegis_queue.settings import QueueSettings
 from aegis_queue.task import Outcome, Task
 
 BY = "queue:"  # what the roster has as the origin of a worker, before the queue's name
 _OVERLOADED = re.compile(r"\b(429|503|529)\b|overloaded|rate.?limit|too many requests|quota", re.IGNORECASE)
-_PAUSE, _PAUSES, _LONGEST = 30.0, 6, 3600.0  # seconds before going on, how often, and the longest wait at all
+_PAUSE, _PAUSES, _LONGEST = 30.0, 6, 3600.0  # seconds before going on, how often, and the longest wait
 _SELF = Caller("system", "queue")
 _LOOK = 500  # turns of the project among which the newest one of a worker is looked for
 _FAILED: dict[str, Outcome] = {"refused": "refused", "interrupted": "interrupted"}
@@ -33,17 +33,17 @@ _REPAIR = (
 
 
 class Job:
-    """The work on one task, from its place in the line to its end, or back to the line."""
+    """The work on one task, from its queue to its end, or back into the queue."""
 
     def __init__(self, kernel: Kernel, broker: Broker, task: Task, settings: QueueSettings) -> None:
         self._kernel, self._broker, self.task, self._settings = kernel, broker, task, settings
-        self._scope, self._stirred = trio.CancelScope(), trio.Event()
+        self._scope, self._rechecked = trio.CancelScope(), trio.Event()
         self._stopped = ""
         self._pauses = 0
         self._former = ""  # the worker's last turn before aegis was started again
         self._background = False
         self.cut_off = False  # aegis is stopping, and with it the worker
-        self.settled = False  # the task has its end, or its place in the line; only its worker is still to go
+        self.finished = False  # the task has ended or is back in its queue; only its worker is still to be closed
         self.over = trio.Event()
 
     def stop(self, why: str) -> None:
@@ -51,12 +51,12 @@ class Job:
         self._stopped = self._stopped or why
         self._scope.cancel()
 
-    def stir(self) -> None:
-        """Look again: something about the worker changed."""
-        self._stirred.set()
+    def recheck(self) -> None:
+        """Look at the worker again: something about it changed."""
+        self._rechecked.set()
 
     async def run(self) -> None:
-        """Bring the task to its end, or back into its line, and leave no worker."""
+        """Bring the task to its end, or back into its queue, and close the worker."""
         try:
             with self._scope:
                 with trio.move_on_after(self._left()) as limit:
@@ -67,9 +67,9 @@ class Job:
                     end = End("ok" if done else "timed_out", self._words(), why)
             if self._scope.cancelled_caught:
                 end = End("cancelled", self._words(), self._stopped)
-            await self._settle(end)
+            await self._finish(end)
         finally:
-            if not self.settled:
+            if not self.finished:
                 self._broker.put_back(self.task)
             self.over.set()
 
@@ -78,7 +78,7 @@ class Job:
     async def _attempt(self) -> End:
         if self.task.state == "pending":
             try:
-                await self._hire()
+                await self._start_worker()
             except (LaunchError, Refused) as error:
                 return End("error", error=str(error))
             ended = await self._kernel.post.wait_turn(self.task.envelope)
@@ -99,7 +99,7 @@ class Job:
                 ended = await post.wait_turn(letter.envelope.id)
         return self._newest(ended)
 
-    async def _hire(self) -> None:
+    async def _start_worker(self) -> None:
         task, post = self.task, self._kernel.post
         agent = await self._kernel.roster.spawn(self._settings.agent, self._handle(), by=BY + task.queue)
         more = {"trace": task.trace} if task.trace else {}
@@ -169,7 +169,7 @@ class Job:
         return await self._say(_REPAIR.format(id=self.task.id, wrong=wrong, schema=_json(self.task)), once)
 
     async def _recorded(self) -> str:
-        """Return the last words on record of a worker that was at work when aegis died."""
+        """Return the last recorded words of a worker whose turn ran when aegis died."""
         try:
             words = await self._kernel.verbs.call(_SELF, "last-words", {"handle": self.task.worker})
         except Refused:  # aegis-records is not here
@@ -177,8 +177,8 @@ class Job:
         return str(words)
 
     async def _change(self) -> None:
-        await self._stirred.wait()
-        self._stirred = trio.Event()
+        await self._rechecked.wait()
+        self._rechecked = trio.Event()
 
     async def _rest(self, seconds: float) -> None:
         """Let so much time pass, unless the worker is closed meanwhile."""
@@ -191,7 +191,7 @@ class Job:
         return agent is None or agent.end_reason not in ("", INTERRUPTED)
 
     def _newest(self, known: TurnEnded) -> TurnEnded:
-        """Return the end of the worker's newest turn, which may have begun without our doing."""
+        """Return the end of the worker's newest turn, which the queue may not have caused."""
         for record in self._kernel.ledger.book("mail").newest("turn", _LOOK):
             if record.data["agent"] == self.task.worker:
                 return known if record.key == known.turn else msgspec.convert(record.data, TurnEnded)
@@ -229,7 +229,7 @@ class Job:
         agent = self._kernel.roster.get(self._broker.find(self.task.id).worker)
         return str(agent.turn.reply) if agent and agent.turn else ""
 
-    async def _settle(self, end: End) -> None:
+    async def _finish(self, end: End) -> None:
         task = self._broker.find(self.task.id)
         agent = self._kernel.roster.get(task.worker)
         attempt = task.attempt if task.state == "running" else task.attempt + 1
@@ -240,8 +240,8 @@ class Job:
             error = f"attempt {attempt} {end.outcome}: {end.error}"
             self.task = await self._broker.again(task, not_before=due, attempt=attempt, error=error, cost_usd=spent)
         else:
-            self.task = await conclude(self._kernel, self._broker, task, end, attempt)
-        self.settled = True
+            self.task = await finish(self._kernel, self._broker, task, end, attempt)
+        self.finished = True
         await give_back(self._kernel, task)
         if agent:
             await self._kernel.roster.close(agent, f"task {task.id} of {task.queue}: {end.outcome}")

@@ -20,21 +20,21 @@ def aegis_settings() -> dict[str, Any]:
 
 @hookimpl
 def aegis_interceptors(kernel: Kernel) -> list[Interceptor]:
-    """Tell workers what they are there for."""
-    from aegis_queue.hired import Hired  # noqa: PLC0415 - the same
+    """Tell workers what they are for."""
+    from aegis_queue.primer import WorkerPrimer  # noqa: PLC0415 - the same
 
-    return [Hired(kernel)]
+    return [WorkerPrimer(kernel)]
 
 
 @hookimpl
 def aegis_primitives(kernel: Kernel) -> list[Primitive]:
     """Offer queues and their tasks, kept in the kernel's own ledger; raises `ConfigError` for one without a profile."""
-    from aegis_queue.desk import Desk  # noqa: PLC0415 - the same
-    from aegis_queue.local import LedgerBroker  # noqa: PLC0415
-    from aegis_queue.queues import Queues  # noqa: PLC0415
-    from aegis_queue.tasks import Tasks  # noqa: PLC0415
+    from aegis_queue.dispatcher import Dispatcher  # noqa: PLC0415 - the same
+    from aegis_queue.queue_verbs import QueueVerbs  # noqa: PLC0415
+    from aegis_queue.store import LedgerBroker  # noqa: PLC0415
+    from aegis_queue.task_verbs import TaskVerbs  # noqa: PLC0415
 
     broker = LedgerBroker(kernel)
-    desk = Desk(kernel, broker)
-    desk.check()
-    return [Queues(kernel, broker, desk), Tasks(kernel, broker, desk)]
+    dispatcher = Dispatcher(kernel, broker)
+    dispatcher.check()
+    return [QueueVerbs(kernel, broker, dispatcher), TaskVerbs(kernel, broker, dispatcher)]

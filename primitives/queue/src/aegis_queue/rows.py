@@ -84,7 +84,7 @@ class QueueRow(msgspec.Struct, frozen=True):
 
 
 class QueueSheet(msgspec.Struct, frozen=True):
-    """One queue with its tasks: those at work, the next ones, and those that ended last."""
+    """One queue with its running tasks, the next ones, and those that ended last."""
 
     queue: QueueRow
     running: list[TaskRow]
@@ -92,7 +92,7 @@ class QueueSheet(msgspec.Struct, frozen=True):
     ended: list[TaskRow]
 
     def __str__(self) -> str:
-        parts = {"at work": self.running, "next": self.pending, "ended last": self.ended}
+        parts = {"running": self.running, "next": self.pending, "ended last": self.ended}
         lists = ("\n".join([f"\n{name}:", *(f"  {row}" for row in rows)]) for name, rows in parts.items() if rows)
         return "\n".join([str(self.queue), *lists])
 

@@ -25,7 +25,7 @@ def checked(schema: dict[str, Any]) -> None:
 def fitted(task: Task, result: Any) -> Any:
     """Return the result as it fits the task's schema; raises `Refused` with what does not fit.
 
-    Text is read as JSON unless the schema wants a string: that is how many models send it, and how all say it.
+    Text is read as JSON unless the schema wants a string: many models send JSON as text, and a last message is text.
     """
     if task.schema is None:
         return result

@@ -1,4 +1,4 @@
-"""The section `queues`: each queue's worker, its limits, and what it does when something goes wrong."""
+"""The section `queues`: each queue's worker profile, its limits, and what happens when an attempt fails."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _WINDOW = re.compile(r"[1-9]\d*[mhdw]")
 def _named(name: str) -> str:
     if not _NAME.fullmatch(name) or len(name) > _LONGEST:
         rule = f"words of a-z and 0-9 joined by '-' or '_', {_LONGEST} letters at most"
-        raise ValueError(f"{name!r} is no name of a queue: {rule}")
+        raise ValueError(f"{name!r} is not a queue name: {rule}")
     return name
 
 
 def _a_window(window: str) -> str:
     if not _WINDOW.fullmatch(window):
-        raise ValueError(f"{window!r} is no window: it is a whole number, at least 1, and m, h, d or w, such as 24h")
+        raise ValueError(f"{window!r} is not a window: it is a whole number, at least 1, and m, h, d or w, such as 24h")
     return window
 
 
 class BudgetEntry(BaseModel):
-    """A cap in the seed's form, which aegis-budget holds."""
+    """One budget of a queue, which aegis-budget enforces."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -46,17 +46,19 @@ class BudgetEntry(BaseModel):
 class QueueSettings(Settings):
     """One queue."""
 
-    agent: str = Field(description="the profile of its workers")
-    max_parallel: int = Field(1, ge=1, le=100, description="workers at the same time, never more")
-    timeout: float = Field(7200, gt=0, description="seconds for one attempt, all its turns and waiting together")
-    retries: int = Field(0, ge=0, le=100, description="further attempts after one that ended as in `retry_on`")
-    retry_on: tuple[Retried, ...] = Field(("error", "timed_out", "interrupted"), description="what is tried again")
+    agent: str = Field(description="profile of its workers")
+    max_parallel: int = Field(1, ge=1, le=100, description="how many workers at once, at most")
+    timeout: float = Field(7200, gt=0, description="seconds for one attempt, with all its turns and waiting")
+    retries: int = Field(0, ge=0, le=100, description="further attempts after an outcome in `retry_on`")
+    retry_on: tuple[Retried, ...] = Field(
+        ("error", "timed_out", "interrupted"), description="outcomes that are tried again"
+    )
     backoff: float = Field(5, gt=0, description="seconds before the second attempt; doubles each time, up to an hour")
     on_overload: Literal["wait", "fail"] = Field(
-        "wait", description="when the provider is overloaded: let the worker go on later, or count it as an error"
+        "wait", description="when the provider is overloaded: continue with the same worker later, or fail the attempt"
     )
-    max_pending: int | None = Field(None, ge=1, description="tasks that may wait; more are refused")
-    budgets: tuple[BudgetEntry, ...] = Field((), description="caps of this queue, held by aegis-budget")
+    max_pending: int | None = Field(None, ge=1, description="pending tasks at most; more are refused")
+    budgets: tuple[BudgetEntry, ...] = Field((), description="budgets of this queue, enforced by aegis-budget")
 
 
 Section = dict[Annotated[str, AfterValidator(_named)], QueueSettings]

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from aegis import Caller, Kernel, report, verb
-from aegis_budget.account import TASK, Account
-from aegis_budget.gate import Gate
+from aegis_budget.budgets import Budgets, scopes_of
+from aegis_budget.limiter import Limiter
 from aegis_budget.overshoot import Overshoot
 from aegis_budget.settings import handed_over, number
-from aegis_budget.terms import Terms, scopes_of
+from aegis_budget.store import TASK, Account
 
 WORKS = frozenset({"queue", "workflow", "group", "system"})
 
@@ -32,13 +32,13 @@ class Admission(msgspec.Struct, frozen=True):
         return "; ".join(["admitted", *map(str, self.max_overshoot)])
 
 
-class Admissions:
+class TaskVerbs:
     """The verbs of queues."""
 
     name = "admissions"
 
-    def __init__(self, kernel: Kernel, account: Account, terms: Terms, gate: Gate) -> None:
-        self._kernel, self._account, self._terms, self._gate = kernel, account, terms, gate
+    def __init__(self, kernel: Kernel, account: Account, budgets: Budgets, limiter: Limiter) -> None:
+        self._kernel, self._account, self._budgets, self._limiter = kernel, account, budgets, limiter
 
     @verb("budget admit", callers=WORKS)
     async def admit(
@@ -56,25 +56,25 @@ class Admissions:
         begin as soon as a turn in flight has ended: `budget room` waits for that. A task that could begin then is
         taken: `check` refuses only where what was spent blocks.
         """
-        await self._gate.ready.wait()
+        await self._limiter.ready.wait()
         handed_over(queue, budgets)  # wrong ones stop the queue, and are not kept
         await self._account.hand(queue, budgets)
         settings, driver = self._kernel.config.profile(profile)
         scopes, model = scopes_of(profile, queue), settings.model or ""
-        self._gate.sound(scopes, profile, model)
-        covering = self._terms.covering(scopes)
+        self._limiter.sound(scopes, profile, model)
+        covering = self._budgets.covering(scopes)
         key = TASK + task
         held = self._account.open.get(key)
         if held is None:
-            decision = self._gate.decision(covering)
+            decision = self._limiter.decision(covering)
             if decision.unblock_at or not check:
-                decision.refuse(self._gate.project)
-            held = self._gate.holding(scopes, covering, driver, model)
+                decision.refuse(self._limiter.project)
+            held = self._limiter.holding(scopes, covering, driver, model)
             if check or not covering:
                 return Admission(task, number(held.usd), number(held.output_tokens))
             await self._account.reserve(key, held)
         admission = Admission(
-            task, number(held.usd), number(held.output_tokens), tuple(self._gate.overshoots(covering))
+            task, number(held.usd), number(held.output_tokens), tuple(self._limiter.overshoots(covering))
         )
         report(str(admission))
         return admission
@@ -82,13 +82,13 @@ class Admissions:
     @verb("budget room", callers=WORKS, read_only=True)
     async def room(self, caller: Caller, queue: str, profile: str) -> None:
         """Return once a task of the queue need not wait any more for what a turn in flight holds."""
-        await self._gate.ready.wait()
-        covering = self._terms.covering(scopes_of(profile, queue))
-        while (decision := self._gate.decision(covering)).blocked_by and not decision.unblock_at:
+        await self._limiter.ready.wait()
+        covering = self._budgets.covering(scopes_of(profile, queue))
+        while (decision := self._limiter.decision(covering)).blocked_by and not decision.unblock_at:
             await self._account.moved()
 
     @verb("budget release", callers=WORKS)
     async def release(self, caller: Caller, task: str) -> None:
         """Give back what is held for a task of which no turn began; once is enough, twice does no harm."""
-        await self._gate.ready.wait()
+        await self._limiter.ready.wait()
         await self._account.release(TASK + task)

@@ -1,20 +1,20 @@
-"""What a worker is told of its place before it begins."""
+"""What a worker is told about its role before it begins."""
 
 from __future__ import annotations
 
 from aegis import Kernel, Seat
 from aegis_queue.job import BY
 
-_PLACE = """\
+_ROLE = """\
 You are a worker of the queue `{queue}`. Your one task comes as a message with `task#ID`; it is all that you are told.
 Nobody reads along: do not ask back unless you cannot go on. Hand in the result with `aegis_report` and end your turn,
 or make the result the whole last message of your turn. When the task is over you are gone."""
 
 
-class Hired:
-    """Tells workers that they are workers."""
+class WorkerPrimer:
+    """Adds the worker's instructions to its primer."""
 
-    name = "hired"
+    name = "worker-primer"
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
@@ -23,4 +23,4 @@ class Hired:
         """Add a paragraph to the primer of a worker."""
         agent = self._kernel.roster.get(seat.agent_id)
         if agent and agent.by.startswith(BY):
-            seat.primer.append(_PLACE.format(queue=agent.by.removeprefix(BY)))
+            seat.primer.append(_ROLE.format(queue=agent.by.removeprefix(BY)))

@@ -21,8 +21,8 @@ Part = Callable[["Player", str], None]
 class Player:
     """One session; its parts say what it says."""
 
-    def __init__(self, troupe: Troupe, seat: Seat) -> None:
-        self.troupe, self.seat, self.session_id = troupe, seat, seat.resume or new_id()
+    def __init__(self, driver: Players, seat: Seat) -> None:
+        self.driver, self.seat, self.session_id = driver, seat, seat.resume or new_id()
         self._put, self._take = trio.open_memory_channel[Sequence[Event] | BaseException](1000)
 
     def say(self, *events: Event | BaseException) -> None:
@@ -32,9 +32,9 @@ class Player:
 
     async def send(self, prompt: str) -> None:
         await trio.lowlevel.checkpoint()
-        self.troupe.heard.append((self.seat.agent_id, prompt, trio.current_time()))
-        playbook = self.troupe.playbook
-        (playbook.pop(0) if playbook else self.troupe.otherwise)(self, prompt)
+        self.driver.heard.append((self.seat.agent_id, prompt, trio.current_time()))
+        playbook = self.driver.playbook
+        (playbook.pop(0) if playbook else self.driver.otherwise)(self, prompt)
 
     async def receive(self) -> Sequence[Event]:
         got = await self._take.receive()
@@ -76,7 +76,7 @@ def failing(reason: str) -> Part:
     return lambda player, prompt: player.say(Text("hm"), TurnEnded("failed", reason=reason))
 
 
-class Troupe:
+class Players:
     """The provider `player`, and the plugin that offers it: `openings` are errors of the next launches, one each."""
 
     name, settings, resumes = "player", Profile, True
@@ -86,7 +86,7 @@ class Troupe:
         self.otherwise: Part = done
         self.openings: list[BaseException] = []
         self.heard: list[tuple[str, str, float]] = []
-        self.players: dict[str, Player] = {}
+        self.sessions: dict[str, Player] = {}
         self.opened: list[tuple[str, float]] = []
         self.kept: set[str] = set()
         self.opens: Callable[[Player], None] = lambda player: None
@@ -103,13 +103,13 @@ class Troupe:
             raise self.openings.pop(0)
         if seat.resume and seat.resume not in self.kept:
             raise SessionGone(f"there is no session {seat.resume!r}")
-        player = self.players[seat.agent_id] = Player(self, seat)
+        player = self.sessions[seat.agent_id] = Player(self, seat)
         self.kept.add(player.session_id)
         self.opens(player)
         try:
             yield player
         finally:
-            del self.players[seat.agent_id]
+            del self.sessions[seat.agent_id]
 
     def probe(self) -> Probe:
         return Probe(True)

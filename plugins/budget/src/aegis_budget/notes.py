@@ -1,33 +1,35 @@
-"""The remark beside every agent of whose budget little is left, and when it is to be taken back."""
+"""The note beside every agent of whose budget little is left, and when it is to be removed."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
 from aegis import Kernel
-from aegis_budget.account import Account
+from aegis_budget.budgets import Budgets, queue_of, scopes_of
 from aegis_budget.settings import Entry, amount
-from aegis_budget.terms import Terms, queue_of, scopes_of
+from aegis_budget.store import Account
 
 NEARLY = Decimal("0.8")  # of a limit
 
 
-class Remarks:
+class Notes:
     """Shown on every surface as long as four fifths of a budget are spent."""
 
-    def __init__(self, kernel: Kernel, account: Account, terms: Terms) -> None:
-        self._kernel, self._account, self._terms = kernel, account, terms
+    def __init__(self, kernel: Kernel, account: Account, budgets: Budgets) -> None:
+        self._kernel, self._account, self._budgets = kernel, account, budgets
         self._until = float("inf")
 
     def show(self) -> None:
-        """Make every agent's remark true now."""
+        """Make every agent's note true now."""
         self._until = float("inf")
         words: dict[str, str] = {}
         for agent in self._kernel.roster:
             scopes = scopes_of(agent.profile_name, queue_of(agent.by))
             for scope in scopes:
                 if scope not in words:
-                    words[scope] = "; ".join(filter(None, (self._of(s, e) for s, e in self._terms.covering((scope,)))))
+                    words[scope] = "; ".join(
+                        filter(None, (self._of(s, e) for s, e in self._budgets.covering((scope,))))
+                    )
             agent.note("budget", "; ".join(filter(None, (words[scope] for scope in scopes))))
 
     def _of(self, scope: str, entry: Entry) -> str:
@@ -39,5 +41,5 @@ class Remarks:
 
     @property
     def wait(self) -> float:
-        """Seconds after which a remark may have to be taken back."""
+        """Seconds after which a note may have to be removed."""
         return max(self._until - self._account.now(), 0)

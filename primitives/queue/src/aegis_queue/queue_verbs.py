@@ -1,4 +1,4 @@
-"""The verbs on queues: what each does, and stopping, draining and opening it."""
+"""The verbs on queues: show, pause, drain and open them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pydantic import Field
 from aegis import Caller, Kernel, NotFound, Refused, report, verb
 from aegis.errors import listed, nearest
 from aegis_queue.broker import Broker
-from aegis_queue.desk import Desk
+from aegis_queue.dispatcher import Dispatcher
 from aegis_queue.rows import QueueRow, QueueSheet, TaskRow, row_of
 from aegis_queue.task import Task
-from aegis_queue.tasks import PEOPLE, QueueName
+from aegis_queue.task_verbs import PEOPLE, QueueName
 
 
-class Queues:
-    """The verbs on queues, and their work."""
+class QueueVerbs:
+    """The verbs on queues."""
 
     name = "queues"
 
-    def __init__(self, kernel: Kernel, broker: Broker, desk: Desk) -> None:
-        self._kernel, self._broker, self._desk = kernel, broker, desk
-        kernel.verbs.complete_with("queue", lambda: sorted(desk.queues()))
+    def __init__(self, kernel: Kernel, broker: Broker, dispatcher: Dispatcher) -> None:
+        self._kernel, self._broker, self._dispatcher = kernel, broker, dispatcher
+        kernel.verbs.complete_with("queue", lambda: sorted(dispatcher.queues()))
 
     def restore(self) -> None:
         """Rebuild what waits and runs."""
@@ -31,18 +31,21 @@ class Queues:
 
     async def run(self) -> None:
         """Do the queues' work until cancelled."""
-        await self._desk.run()
+        await self._dispatcher.run()
 
     @verb("queue list", tool="aegis_list_queues", read_only=True)
     async def rows(self, caller: Caller) -> list[QueueRow]:
-        """List the queues: whose profile works there, how many at once, how many tasks are in each state."""
-        return [self._row(name) for name in sorted(self._desk.queues())]
+        """List the queues with their profile, limit, and number of tasks in each state."""
+        return [self._row(name) for name in sorted(self._dispatcher.queues())]
 
     @verb("queue show", read_only=True)
     async def show(
-        self, caller: Caller, queue: QueueName, count: Annotated[int, Field(ge=1, le=1000)] = 10
+        self,
+        caller: Caller,
+        queue: QueueName,
+        count: Annotated[int, Field(ge=1, le=1000, description="how many pending and ended tasks at most")] = 10,
     ) -> QueueSheet:
-        """Show one queue: what is at work, what comes next, what ended last."""
+        """Show one queue: its running tasks, the next ones, and those that ended last."""
         self._known(queue)
         active = list(self._broker.active(queue))
         waiting = sorted((t for t in active if t.state == "pending"), key=lambda t: t.rank)
@@ -53,41 +56,44 @@ class Queues:
 
     @verb("queue pause", callers=PEOPLE)
     async def pause(self, caller: Caller, queue: QueueName) -> str:
-        """Begin no further task of a queue; those at work go on, new ones are taken and wait. It outlasts a restart."""
+        """Begin no further task of a queue until it is resumed; running tasks go on, new ones are accepted and wait.
+
+        A pause outlasts a restart.
+        """
         await self._set(queue, "paused")
         return f"{queue} is paused; {self._broker.counts(queue)['running']} of its tasks go on"
 
     @verb("queue resume", callers=PEOPLE)
     async def resume(self, caller: Caller, queue: QueueName) -> str:
-        """Open a queue that was paused or drained."""
+        """Let a queue that was paused or drained accept and begin tasks again."""
         await self._set(queue, "open")
         waiting = self._broker.counts(queue)["pending"]
         return f"{queue} is open; {waiting} {'task waits' if waiting == 1 else 'tasks wait'}"
 
     @verb("queue drain", callers=PEOPLE)
     async def drain(self, caller: Caller, queue: QueueName) -> str:
-        """Take no new task into a queue and wait until what it has is done; it stays closed until it is resumed."""
+        """Accept no new task in a queue and wait until its tasks have ended; it stays closed until it is resumed."""
         await self._set(queue, "draining")
         while left := list(self._broker.active(queue)):
             if (mode := self._broker.mode(queue)) != "draining":
                 raise Refused(f"{queue} is {mode} again, with {len(left)} tasks left; `aegis queue list` shows it")
             report(f"{len(left)} {'task' if len(left) == 1 else 'tasks'} left in {queue}")
-            await self._desk.end_of(min(left, key=_nearest).id)
+            await self._dispatcher.end_of(min(left, key=_nearest).id)
         return f"{queue} is empty and takes no task; `aegis queue resume {queue}` opens it again"
 
     async def _set(self, queue: str, mode: str) -> None:
         self._known(queue)
         await self._broker.control(queue, mode)
-        self._desk.wake()
+        self._dispatcher.wake()
 
     def _known(self, queue: str) -> None:
-        queues = self._desk.queues()
+        queues = self._dispatcher.queues()
         if queue not in queues:
             raise NotFound(f"there is no queue {queue!r} (queues: {listed(queues)}).{nearest(queue, queues)}")
 
     def _row(self, name: str) -> QueueRow:
-        settings, counts = self._desk.queues()[name], self._broker.counts(name)
-        held = self._desk.held.get(name, ("", ""))[0]
+        settings, counts = self._dispatcher.queues()[name], self._broker.counts(name)
+        held = self._dispatcher.held.get(name, ("", ""))[0]
         return QueueRow(
             name, settings.agent, self._broker.mode(name), counts["running"], settings.max_parallel, counts["pending"],
             counts["completed"], counts["failed"], counts["cancelled"], held,

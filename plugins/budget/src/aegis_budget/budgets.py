@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from aegis import ConfigError, Driver, Kernel, NotFound, Profile, Refused
 from aegis.errors import listed, nearest
 from aegis.project import FILE
-from aegis_budget.account import Account
 from aegis_budget.prices import Prices, says_costs
 from aegis_budget.settings import BudgetsSettings, Entry, Unit, handed_over
+from aegis_budget.store import Account
 
-PROJECT, HIRED = "project", "queue:"
+PROJECT, WORKER_OF = "project", "queue:"
 
 
 def scopes_of(profile: str, queue: str = "") -> tuple[str, ...]:
@@ -20,11 +20,11 @@ def scopes_of(profile: str, queue: str = "") -> tuple[str, ...]:
 
 
 def queue_of(by: str) -> str:
-    """Return the queue that hired an agent, from what the roster has as its origin; empty when none did."""
-    return by.removeprefix(HIRED) if by.startswith(HIRED) else ""
+    """Return the queue whose worker an agent is, from what the roster has as its origin; empty when it is none."""
+    return by.removeprefix(WORKER_OF) if by.startswith(WORKER_OF) else ""
 
 
-class Terms:
+class Budgets:
     """The section `budgets` as it is now, together with the budgets that queues handed over."""
 
     def __init__(self, kernel: Kernel, account: Account) -> None:
@@ -82,7 +82,7 @@ class Terms:
             raise ConfigError(f"{self._kernel.project.root / FILE}: {wrong}")
 
     def _mistakes(self) -> Iterator[str]:
-        yield from self._strangers()
+        yield from self._unknown_profiles()
         for name in self._kernel.config.profiles:
             profile, driver = self._kernel.config.profile(name)
             if wrong := self.unpriced(self.covering(scopes_of(name)), name, driver, profile.model or ""):
@@ -102,7 +102,7 @@ class Terms:
             try:
                 own = handed_over(name, [entry.model_dump(exclude_none=True) for entry in queue.budgets])
                 profile, driver = self._kernel.config.profile(queue.agent)
-            except NotFound:  # which whoever has the queues says
+            except NotFound:  # the plugin that has the queues says so
                 continue
             except Refused as refusal:
                 yield str(refusal)
@@ -112,7 +112,7 @@ class Terms:
             if wrong := self.unpriced(covering, queue.agent, driver, profile.model or ""):
                 yield wrong
 
-    def _strangers(self) -> Iterator[str]:
+    def _unknown_profiles(self) -> Iterator[str]:
         names = self._kernel.config.names()
         for name in self.settings.profiles.keys() - set(names):
             there = f"there is no profile {name!r} (profiles: {listed(names)})"
@@ -120,8 +120,8 @@ class Terms:
 
     def wrong(self, scopes: tuple[str, ...], profile: str, model: str) -> str:
         """Return why these budgets cannot hold a turn, empty when they can; what cannot be held must not begin."""
-        if stranger := next(self._strangers(), ""):
-            return stranger
+        if unknown := next(self._unknown_profiles(), ""):
+            return unknown
         try:
             driver = self._kernel.config.profile(profile)[1]
         except NotFound as error:

@@ -1,4 +1,4 @@
-"""The order of a queue, and the knots that workers could tie, against slow and simple models."""
+"""The order of a queue, and the deadlocks that workers could run into, against slow and simple models."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_queue.knots import ties_a_knot
-from aegis_queue.line import Line
+from aegis_queue.deadlocks import would_deadlock
+from aegis_queue.pending import Pending
 from aegis_queue.task import Task
 
 
@@ -22,7 +22,7 @@ def at(seconds: int) -> str:
 
 
 def test_what_was_due_once_is_not_lost_when_the_clock_is_set_back():
-    line = Line()
+    line = Pending()
     line.put(task(1, not_before=at(60)))
     assert line.first(at(61)).id == "1"
     assert line.first(at(30)) is None
@@ -31,7 +31,7 @@ def test_what_was_due_once_is_not_lost_when_the_clock_is_set_back():
 
 
 def test_a_line_does_not_remember_those_who_left():
-    line = Line()
+    line = Pending()
     line.put(task(0, priority=-1))
     for number in range(1, 5000):
         line.put(task(number, not_before=at(number % 60) if number % 2 else ""))
@@ -52,7 +52,7 @@ steps = st.lists(
 
 @given(steps)
 def test_the_first_is_the_one_of_the_highest_priority_that_came_first_and_is_due(script):
-    line, model, known = Line(), {}, {}
+    line, model, known = Pending(), {}, {}
     for what, *args in script:
         if what == "put":
             name, priority, delay = args
@@ -70,7 +70,7 @@ def test_the_first_is_the_one_of_the_highest_priority_that_came_first_and_is_due
 
 
 def stuck(active: list[Task], room: dict[str, int], new: Task) -> bool:
-    """Return what `ties_a_knot` does: simulate rounds in which everything goes on that can."""
+    """Return what `would_deadlock` does: simulate rounds in which everything goes on that can."""
     tasks, done = [*active, new], set()
     running = {t.id for t in tasks if t.state == "running"}
     while True:
@@ -107,6 +107,6 @@ def situations(draw):
 
 
 @given(situations())
-def test_a_knot_is_seen_exactly_when_there_is_one(situation):
+def test_a_deadlock_is_found_exactly_when_there_is_one(situation):
     active, room, new = situation
-    assert ties_a_knot(active, room, new) == stuck(active, room, new)
+    assert would_deadlock(active, room, new) == stuck(active, room, new)

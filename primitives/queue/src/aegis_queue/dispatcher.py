@@ -1,4 +1,4 @@
-"""The desk: sees to it that tasks begin as soon as they may, and that no queue ever has more workers than its cap."""
+"""The dispatcher begins tasks as soon as they may begin, and never lets a queue have more workers than its limit."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from aegis.clock import stamp
 from aegis.events import AgentChanged, Gap
 from aegis.project import FILE
 from aegis_queue.broker import Broker
-from aegis_queue.ending import End, conclude
+from aegis_queue.ending import End, finish
 from aegis_queue.job import BY, Job, give_back
 from aegis_queue.settings import QueueSettings
 from aegis_queue.task import Task
 
 _ANY_TURN = "9999"  # held until what is reserved is spent or given back: no time is known
-_LEAVING = 3.0  # seconds within which an aegis that stops is gone
+_STOPPING = 3.0  # seconds within which a stopping aegis is gone
 _LEAST, _LOOK_AGAIN = 0.05, 60.0  # seconds between two looks at what is due by itself
 
 
-class Desk:
-    """Every queue of the project: who works at what, and why a queue holds its tasks back."""
+class Dispatcher:
+    """Every queue of the project: which jobs run, and why a queue holds its tasks back."""
 
     def __init__(self, kernel: Kernel, broker: Broker) -> None:
         self._kernel, self._broker = kernel, broker
@@ -54,9 +54,9 @@ class Desk:
         busy = sum(job.task.queue == queue for job in self._jobs)  # one that only closes its worker is counted
         return max(0, settings.max_parallel - busy) if settings else 0
 
-    def hired(self, agent_id: str) -> Task | None:
-        """Return the task that this agent was hired for and still has."""
-        return next((j.task for j in self._jobs if agent_id and j.task.worker == agent_id and not j.settled), None)
+    def task_of(self, agent_id: str) -> Task | None:
+        """Return the task that this agent works at, None when it works at none."""
+        return next((j.task for j in self._jobs if agent_id and j.task.worker == agent_id and not j.finished), None)
 
     def wake(self) -> None:
         """Look again whether something may begin."""
@@ -80,29 +80,29 @@ class Desk:
     async def cancel(self, task: Task, why: str) -> Task:
         """End the task as cancelled, wherever it is, and return it."""
         while not (task := self._broker.find(task.id)).over:
-            job = next((job for job in self._jobs if job.task.id == task.id and not job.settled), None)
+            job = next((job for job in self._jobs if job.task.id == task.id and not job.finished), None)
             if self._broker.take(task):
-                await self._conclude(task, End("cancelled", error=why))
+                await self._finish(task, End("cancelled", error=why))
             elif job:
                 job.stop(why)
                 await job.over.wait()
                 if job.task.over:
-                    return job.task  # what became of it since is another story; else it had just gone back to its line
+                    return job.task  # what happened to it since is not ours; else it had just gone back to its queue
             else:
-                return await self.end_of(task.id)  # somebody else ends it at this moment
+                return await self.end_of(task.id)  # another call ends it at this moment
         return task
 
-    async def _conclude(self, task: Task, end: End) -> None:
+    async def _finish(self, task: Task, end: End) -> None:
         """End a task that was taken; it has its place again when that cannot be stored."""
         try:
-            await conclude(self._kernel, self._broker, task, end)
+            await finish(self._kernel, self._broker, task, end)
         finally:
             self._broker.put_back(task)
 
     # -- at work ------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Go on with what was at work when aegis stopped, and begin whatever may begin, until cancelled."""
+        """Go on with the tasks that ran when aegis stopped, and begin tasks that may begin, until cancelled."""
         with self._kernel.bus.subscribe() as news:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._follow, news)
@@ -128,12 +128,12 @@ class Desk:
             await job.run()
         finally:
             if job.cut_off:  # what a stopping aegis leaves undone is for the next one
-                self._resting = trio.current_time() + _LEAVING
+                self._resting = trio.current_time() + _STOPPING
             self._jobs.discard(job)
             self._woken.set()
 
     async def _tidy(self) -> None:
-        """Close workers that have no task: aegis died between hiring and giving, or between the end and the closing."""
+        """Close workers without a task: aegis died before one got its task, or before it was closed."""
         working = {task.worker for task in self._broker.active()}
         async with trio.open_nursery() as nursery:
             for agent in self._kernel.roster:
@@ -147,16 +147,16 @@ class Desk:
                 for event in events:
                     if isinstance(event, Gap):
                         for job in workers.values():
-                            job.stir()
+                            job.recheck()
                     elif isinstance(event, AgentChanged) and agent_id in workers:
-                        workers[agent_id].stir()
+                        workers[agent_id].recheck()
 
     async def _round(self, nursery: trio.Nursery) -> None:
         if trio.current_time() < self._resting:
             return
         for task, other in self._broken():
             why = f"task {other}, which it waits for, has no result: {self._broker.find(other).outcome}"
-            await self._conclude(task, End("dependency", error=why))
+            await self._finish(task, End("dependency", error=why))
         for name, settings in self.queues().items():
             while self.room(name) and (task := self._next(name)):
                 if not await self._admitted(task, settings):

@@ -1,4 +1,4 @@
-"""The interceptor that lets turns begin, or not, holds what they may spend, and writes down what they spent."""
+"""The interceptor that lets turns and tasks begin, reserves what they may spend, and records what they spent."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import trio
 
 from aegis import Driver, Kernel, Refused
 from aegis.events import Notice, TurnEnded
-from aegis_budget.account import TASK, Account, Reservation
+from aegis_budget.budgets import Budgets, queue_of, scopes_of
 from aegis_budget.decision import Check, Decision, check
 from aegis_budget.flight import Bill, Flight
+from aegis_budget.notes import Notes
 from aegis_budget.overshoot import Overshoot, overshoot, steps
-from aegis_budget.remarks import Remarks
 from aegis_budget.settings import Entry, Unit
-from aegis_budget.terms import Terms, queue_of, scopes_of
+from aegis_budget.store import TASK, Account, Reservation
 
 if TYPE_CHECKING:
     from aegis.turn import Turn
 
 
-class Gate:
-    """Every turn passes it, and every task of a queue before its worker is hired."""
+class Limiter:
+    """Checks every turn, and every task of a queue before its worker is started."""
 
     name = "budget"
     order = 90  # after policies that may refuse the turn anyway
     strict = True
 
-    def __init__(self, kernel: Kernel, account: Account, terms: Terms, remarks: Remarks) -> None:
-        self._kernel, self._account, self._terms, self._remarks = kernel, account, terms, remarks
-        self.bill = Bill(account, terms)
+    def __init__(self, kernel: Kernel, account: Account, budgets: Budgets, notes: Notes) -> None:
+        self._kernel, self._account, self._budgets, self._notes = kernel, account, budgets, notes
+        self.bill = Bill(account, budgets)
         self.flights: dict[str, Flight] = {}
         self.models: dict[str, str] = {}  # what agents' sessions said their model is
         self.ready = trio.Event()
@@ -53,7 +53,7 @@ class Gate:
         tasks = [TASK + letter.envelope.task_id for letter in turn.letters]
         taken = next((task for task in tasks if task in self._account.open), "")
         self.sound(flight.scopes, agent.profile_name, model)
-        covering = self._terms.covering(flight.scopes)
+        covering = self._budgets.covering(flight.scopes)
         if covering and taken:
             held = msgspec.structs.replace(self._account.open[taken], agent=agent.id, took=taken)
             await self._account.reserve(turn.id, held)
@@ -94,7 +94,7 @@ class Gate:
     async def _over(self, flight: Flight, ended: TurnEnded) -> None:
         if flight.turn.sent:
             await self._account.write(self.bill.flown(flight, ended))
-            self._remarks.show()
+            self._notes.show()
         else:
             await self._account.release(flight.turn.id)
 
@@ -107,9 +107,9 @@ class Gate:
 
     def sound(self, scopes: tuple[str, ...], profile: str, model: str) -> None:
         """Raise `Refused` when the budgets are wrong or cannot be held: nothing is ever spent uncapped in silence."""
-        if wrong := self._terms.wrong(scopes, profile, model):
+        if wrong := self._budgets.wrong(scopes, profile, model):
             raise Refused(wrong)
-        if self.down and self._terms.covering(scopes):
+        if self.down and self._budgets.covering(scopes):
             raise Refused(f"nothing may be spent under a budget: its meter is down ({self.down}); start aegis again")
 
     def decision(self, covering: Sequence[tuple[str, Entry]]) -> Decision:
@@ -124,7 +124,7 @@ class Gate:
         self, scopes: tuple[str, ...], covering: Sequence[tuple[str, Entry]], driver: Driver, model: str
     ) -> Reservation:
         """Return what is to be held for one turn: the estimate, and no more than there is room for."""
-        estimate = self._terms.settings.turn
+        estimate = self._budgets.settings.turn
 
         def most(unit: Unit, guess: Decimal) -> Decimal:
             ours = [(scope, entry) for scope, entry in covering if entry.unit == unit]
@@ -132,7 +132,7 @@ class Gate:
             words = [entry.turn_most for _, entry in ours if entry.turn_most is not None]
             return max(min(guess, *rooms, *words), Decimal(0)) if ours else Decimal(0)
 
-        step_usd, step_tokens = steps(driver, self._terms.prices.find(driver.name, model))
+        step_usd, step_tokens = steps(driver, self._budgets.prices.find(driver.name, model))
         usd, tokens = most("usd", estimate.usd), most("output_tokens", Decimal(estimate.output_tokens))
         return Reservation(scopes, usd, tokens, step_usd, step_tokens)
 

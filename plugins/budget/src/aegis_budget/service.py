@@ -10,13 +10,13 @@ import trio
 from aegis import Kernel
 from aegis.events import AgentChanged, Event, Notice, SessionStarted, TurnEnded, TurnStarted, Usage
 from aegis.ledger import Draft, Record
-from aegis_budget.account import TASK, Account
+from aegis_budget.budgets import Budgets, queue_of, scopes_of
 from aegis_budget.decision import Check
 from aegis_budget.flight import Flight
-from aegis_budget.gate import Gate
-from aegis_budget.remarks import Remarks
+from aegis_budget.limiter import Limiter
+from aegis_budget.notes import Notes
 from aegis_budget.settings import UNITS, Entry
-from aegis_budget.terms import Terms, queue_of, scopes_of
+from aegis_budget.store import TASK, Account
 
 _GONE = ("stopped", "failed", "closed")
 
@@ -24,47 +24,53 @@ _GONE = ("stopped", "failed", "closed")
 class Meter:
     """Reads for as long as the kernel lives; without it no turn under a budget begins."""
 
-    def __init__(self, kernel: Kernel, account: Account, terms: Terms, gate: Gate, remarks: Remarks) -> None:
-        self._kernel, self._account, self._terms, self._gate, self._remarks = kernel, account, terms, gate, remarks
+    def __init__(self, kernel: Kernel, account: Account, budgets: Budgets, limiter: Limiter, notes: Notes) -> None:
+        self._kernel, self._account, self._budgets, self._limiter, self._notes = (
+            kernel,
+            account,
+            budgets,
+            limiter,
+            notes,
+        )
         self._in: dict[str, str] = {}  # agent → the turn its stream is in
         self._lost = dict(account.open)
         self._unsettled = account.unsettled()
 
     def broke(self, why: str) -> None:
         """Let nothing begin under a budget any more."""
-        self._gate.down = why
+        self._limiter.down = why
 
     async def run(self) -> None:
         """Settle what the last run left open, then read until cancelled."""
         with self._kernel.bus.subscribe() as news:
-            await self._settle()
-            self._gate.ready.set()
-            self._remarks.show()
+            await self._settle_past()
+            self._limiter.ready.set()
+            self._notes.show()
             while True:
                 batches = None
-                with trio.move_on_after(self._remarks.wait):
+                with trio.move_on_after(self._notes.wait):
                     batches = await anext(news)
                 for agent_id, events in batches or ():
                     for event in events:
                         await self._hear(agent_id, event)
                 if batches is None:
-                    self._remarks.show()
+                    self._notes.show()
 
     async def _hear(self, agent_id: str, event: Event) -> None:
         match event:
             case Usage():
-                if flight := self._gate.flights.get(self._in.get(agent_id, "")):
-                    flight.read(event, self._terms)
+                if flight := self._limiter.flights.get(self._in.get(agent_id, "")):
+                    flight.read(event, self._budgets)
                     await self._weigh(flight)
             case TurnStarted():
                 self._in[agent_id] = event.turn
             case TurnEnded():
                 self._in.pop(agent_id, None)
             case SessionStarted() if event.model:
-                self._gate.models[agent_id] = event.model
+                self._limiter.models[agent_id] = event.model
             case AgentChanged() if event.agent["state"] in _GONE:
                 self._in.pop(agent_id, None)
-                await self._gate.sweep(agent_id)
+                await self._limiter.sweep(agent_id)
 
     # -- in flight ----------------------------------------------------------------------------------------------
 
@@ -73,16 +79,16 @@ class Meter:
         held = self._account.open.get(flight.turn.id)
         if held is None:
             return
-        covering = self._terms.covering(flight.scopes)
+        covering = self._budgets.covering(flight.scopes)
         stop: list[Check] = []
         more: dict[str, Decimal] = {}
         for unit in UNITS:
             used, has = flight.used[unit], held.of(unit)
-            checks = [self._gate.check(scope, entry) for scope, entry in covering if entry.unit == unit]
+            checks = [self._limiter.check(scope, entry) for scope, entry in covering if entry.unit == unit]
             stop += [c for c in checks if c.entry.on_exceed == "interrupt" and used >= has + c.left]
             if checks and used > has:
                 room = max(min(c.left for c in checks), Decimal(0))
-                guess = Decimal(getattr(self._terms.settings.turn, unit))
+                guess = Decimal(getattr(self._budgets.settings.turn, unit))
                 more[unit] = max(used, min(used + guess, has + room))
         if stop and not flight.cut:
             flight.cut = True
@@ -98,7 +104,7 @@ class Meter:
 
     # -- a new start --------------------------------------------------------------------------------------------
 
-    async def _settle(self) -> None:
+    async def _settle_past(self) -> None:
         """Bill the turns that were in flight when aegis stopped, and give back what tasks never used."""
         mail = self._kernel.ledger.book("mail")
         await self._account.release(*(key for key in self._lost if key.startswith(TASK)))
@@ -106,7 +112,7 @@ class Meter:
         for key, held in self._lost.items():
             if not key.startswith(TASK):
                 ends = [record.data for record in mail.find(key) if record.kind == "turn"]
-                drafts.append(self._gate.bill.lost(key, held.scopes, held.agent, held, ends[-1] if ends else {}))
+                drafts.append(self._limiter.bill.lost(key, held.scopes, held.agent, held, ends[-1] if ends else {}))
         drafts += [
             self._late(record)
             for record in self._unsettled
@@ -120,4 +126,4 @@ class Meter:
         agent = record.data["agent"]
         born = next((r.data for r in self._kernel.ledger.book("roster").find(agent) if r.kind == "spawned"), {})
         scopes = scopes_of(born.get("profile", ""), queue_of(born.get("by", "")))
-        return self._gate.bill.lost(record.key, scopes, agent, None, record.data)
+        return self._limiter.bill.lost(record.key, scopes, agent, None, record.data)

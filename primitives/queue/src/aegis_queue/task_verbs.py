@@ -1,4 +1,4 @@
-"""The verbs on tasks: hand over, look, wait, stop, try again, and what a worker hands in."""
+"""The verbs on tasks: enqueue, show, wait, cancel, retry, and the report of a worker."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from aegis import AegisError, Caller, Completes, Kernel, NotFound, Refused, repo
 from aegis.clock import new_id, stamp
 from aegis.errors import listed, nearest
 from aegis_queue.broker import Broker
-from aegis_queue.desk import Desk
-from aegis_queue.knots import ties_a_knot
+from aegis_queue.deadlocks import would_deadlock
+from aegis_queue.dispatcher import Dispatcher
 from aegis_queue.rows import Enqueued, TaskRow, TaskStatus, row_of
 from aegis_queue.schema import checked, fitted
 from aegis_queue.settings import QueueSettings
@@ -24,13 +24,13 @@ PEOPLE = frozenset({"human", "telegram", "schedule", "workflow", "system"})
 LONGEST = 1_000_000  # characters
 
 
-class Tasks:
+class TaskVerbs:
     """The verbs on tasks."""
 
     name = "tasks"
 
-    def __init__(self, kernel: Kernel, broker: Broker, desk: Desk) -> None:
-        self._kernel, self._broker, self._desk = kernel, broker, desk
+    def __init__(self, kernel: Kernel, broker: Broker, dispatcher: Dispatcher) -> None:
+        self._kernel, self._broker, self._dispatcher = kernel, broker, dispatcher
         kernel.verbs.complete_with("task", self._known_ids)
 
     def _known_ids(self) -> list[str]:
@@ -41,19 +41,20 @@ class Tasks:
         self,
         caller: Caller,
         queue: QueueName,
-        payload: str,
-        callback: Annotated[bool, Field(description="be told by mail how it ended")] = True,
-        priority: Annotated[int, Field(ge=-100, le=100, description="the higher goes first")] = 0,
+        payload: Annotated[str, Field(description="the task in words: all that the worker is told")],
+        callback: Annotated[bool, Field(description="send me a message when it has ended")] = True,
+        priority: Annotated[int, Field(ge=-100, le=100, description="tasks of a higher priority begin first")] = 0,
         delay: Annotated[float, Field(ge=0, description="seconds before it may begin")] = 0,
-        key: Annotated[str, Field(description="the same key is the same task, however often it is handed over")] = "",
-        after: Annotated[tuple[str, ...], Field(description="tasks that have to be completed first")] = (),
+        key: Annotated[str, Field(description="idempotency key: an enqueue with a known key returns that task")] = "",
+        after: Annotated[tuple[str, ...], Field(description="ids of tasks that must be completed before it")] = (),
         timeout: Annotated[float | None, Field(gt=0, description="seconds for one attempt")] = None,  # noqa: ASYNC109
         result_schema: Annotated[dict[str, Any] | None, Field(description="JSON schema of the result")] = None,
     ) -> Enqueued:
-        """Hand a piece of work to a queue, which has a worker do it; it is on disk when this returns.
+        """Hand a task to a queue, where a worker of its own does it; the task is on disk when this returns.
 
-        The payload is all that the worker knows: say everything. Do not wait or ask again: how it ended comes to you
-        as a message with `task#ID`.
+        For agents:
+        The payload is all that the worker knows, so say everything. Do not wait or ask again: how it ended comes to
+        you as a message with `task#ID`.
         """
         settings = self._known(queue)
         if caller.agent_id:  # whom a queue works for gets no more through it than by hiring somebody itself
@@ -74,8 +75,8 @@ class Tasks:
             after=tuple(dict.fromkeys(self._done_or_open(other).id for other in after)),
             trace=caller.trace, hops=caller.hops + (caller.kind == "agent"),
         )  # fmt: skip
-        self._check_knot(task)
-        if refusal := await self._desk.budget(queue, settings, check=True):
+        self._check_deadlock(task)
+        if refusal := await self._dispatcher.budget(queue, settings, check=True):
             raise refusal
         stored, position = await self._broker.put(task)
         if stored.id != task.id:
@@ -84,7 +85,7 @@ class Tasks:
         return Enqueued(stored.id, self._place(stored, position), queue, stored.callback)
 
     def _known(self, queue: str) -> QueueSettings:
-        queues = self._desk.queues()
+        queues = self._dispatcher.queues()
         settings = queues.get(queue)
         if settings is None:
             raise NotFound(f"there is no queue {queue!r} (queues: {listed(queues)}).{nearest(queue, queues)}")
@@ -101,14 +102,14 @@ class Tasks:
             )
 
     def _known_already(self, task: Task, address: str) -> Enqueued:
-        """Answer whoever hands over what was handed over before; only who did that first is called back."""
+        """Answer an enqueue whose task is known; only the first caller is called back."""
         to_come = task.callback and not task.over and task.address == address
         return Enqueued(task.id, self._position(task), task.queue, to_come, known=True)
 
     def _place(self, task: Task, position: int) -> int:
-        """Return where a task stands that has just got its place: 0 when it begins at once."""
-        free = self._desk.room(task.queue) if self._broker.mode(task.queue) == "open" and not task.not_before else 0
-        return 0 if position <= free and not task.after else position
+        """Return the position of a task that has just been accepted: 0 when it begins at once."""
+        may = self._broker.mode(task.queue) == "open" and not (task.not_before or task.after)
+        return 0 if may and position <= self._dispatcher.room(task.queue) else position
 
     def _done_or_open(self, task_id: str) -> Task:
         other = self._find(task_id)
@@ -116,24 +117,24 @@ class Tasks:
             raise Refused(f"task {other.id} is {other.state}, so what comes after it could never begin")
         return other
 
-    def _check_knot(self, task: Task) -> None:
-        """Refuse a task on whose end a worker would wait in vain."""
-        if task.callback and self._desk.hired(task.address):
-            room = {name: settings.max_parallel for name, settings in self._desk.queues().items()}
-            if ties_a_knot(self._broker.active(), room, task):
+    def _check_deadlock(self, task: Task) -> None:
+        """Refuse a task that a worker would wait for without end."""
+        if task.callback and self._dispatcher.task_of(task.address):
+            room = {name: settings.max_parallel for name, settings in self._dispatcher.queues().items()}
+            if would_deadlock(self._broker.active(), room, task):
                 raise Refused(
                     f"every worker of {task.queue} would then wait for a task that has no worker left; do it yourself, "
                     "or hand it over with callback=false and do not wait"
                 )
 
     def _expect(self, task: Task) -> None:
-        """Show on whoever is called back that the end of the task is still to come."""
+        """Show at the agent that is called back that the end of the task is still to come."""
         if task.callback and not task.over and (asker := self._kernel.roster.get(task.address)):
             asker.expect(f"task {task.id}", f"the end of task {task.id} in {task.queue}")
 
     @verb("task show", tool="aegis_task_status", read_only=True)
     async def show(self, caller: Caller, task_id: TaskId) -> TaskStatus:
-        """Show one task: its status, its result or what went wrong, who works at it."""
+        """Show one task: its status, its result or error, and its worker."""
         return self._status(self._find(task_id))
 
     @verb("task list", tool="aegis_task_list", read_only=True)
@@ -141,10 +142,10 @@ class Tasks:
         self,
         caller: Caller,
         queue: QueueName = "",
-        count: Annotated[int, Field(ge=1, le=1000)] = 30,
-        dead: Annotated[bool, Field(description="only those that failed and nobody put back")] = False,
+        count: Annotated[int, Field(ge=1, le=1000, description="how many at most")] = 30,
+        dead: Annotated[bool, Field(description="only dead letters: failed tasks that were not retried")] = False,
     ) -> list[TaskRow]:
-        """List the tasks that wait or run, and after them those that ended last; with `dead` only the dead letters."""
+        """List running and pending tasks, then those that ended last."""
         if dead:
             return [row_of(t) for t in self._broker.dead(queue)[:count]]
         active = sorted(self._broker.active(queue), key=lambda t: (t.state != "running", t.rank))
@@ -152,12 +153,12 @@ class Tasks:
 
     @verb("task wait", callers=PEOPLE)
     async def wait(self, caller: Caller, task_id: TaskId) -> str:
-        """Wait until a task has ended and return its result; fails with the reason when it has none."""
+        """Wait until a task has ended and return its result; fails with the reason when there is none."""
         task, said = self._find(task_id), ""
         while not task.over:
             if said != (said := self._progress(task)):
                 report(said)
-            await self._desk.change_of(task.id)
+            await self._dispatcher.change_of(task.id)
             task = self._broker.find(task.id)
         if task.state != "completed":
             raise AegisError(f"task {task.id} {task.outcome}: {task.error}")
@@ -165,16 +166,16 @@ class Tasks:
 
     @verb("task cancel", tool="aegis_task_cancel")
     async def cancel(self, caller: Caller, task_id: TaskId) -> str:
-        """Stop a task: one that waits never begins, a worker is stopped and closed; who handed it over is told."""
+        """Cancel a task; its worker is closed, and its owner gets the callback."""
         task = self._mine(caller, self._find(task_id), "cancel")
         if task.over:
             raise Refused(f"task {task.id} has ended already: {task.outcome}")
-        ended = await self._desk.cancel(task, f"cancelled by {caller}")
+        ended = await self._dispatcher.cancel(task, f"cancelled by {caller}")
         return f"task {ended.id} is {ended.state}" + ("" if ended.state == "cancelled" else f": {ended.outcome}")
 
     @verb("task retry", tool="aegis_task_retry")
     async def retry(self, caller: Caller, task_id: TaskId) -> Enqueued:
-        """Put a task that failed or was cancelled back into its queue, as if it had just come."""
+        """Put a failed or cancelled task back into its queue."""
         task = self._mine(caller, self._find(task_id), "retry")
         if task.state not in ("failed", "cancelled"):
             raise Refused(f"task {task.id} is {task.state}; only one that failed or was cancelled is tried again")
@@ -182,7 +183,7 @@ class Tasks:
 
     @verb("queue requeue", callers=PEOPLE)
     async def requeue(self, caller: Caller, queue: QueueName) -> str:
-        """Put every dead letter of a queue back into it, the oldest first, as `task retry` does with one."""
+        """Retry every dead letter of a queue, the oldest first."""
         self._known(queue)
         dead = self._broker.dead(queue)
         for task in reversed(dead):
@@ -192,13 +193,18 @@ class Tasks:
     async def _again(self, task: Task) -> Enqueued:
         self._check_open(task.queue)
         fresh = {"attempt": 0, "not_before": "", "outcome": "", "error": "", "result": "", "completed_at": ""}
-        self._check_knot(task.changed({"state": "pending"}))
+        self._check_deadlock(task.changed({"state": "pending"}))
         self._expect(task := await self._broker.again(task, **fresh))
         return Enqueued(task.id, self._place(task, self._position(task)), task.queue, task.callback)
 
     @verb("task logs", read_only=True)
-    async def logs(self, caller: Caller, task_id: TaskId, turns: Annotated[int, Field(ge=1, le=100)] = 5) -> str:
-        """Return what the worker of a task read, said and did in its last turns, or that of the last attempt."""
+    async def logs(
+        self,
+        caller: Caller,
+        task_id: TaskId,
+        turns: Annotated[int, Field(ge=1, le=100, description="how many of its last turns")] = 5,
+    ) -> str:
+        """Show what the worker of a task read, said and did in its last turns."""
         task = self._find(task_id)
         if not (worker := task.worker or task.former):
             raise Refused(f"no worker has begun task {task.id}; it is {task.state}")
@@ -207,16 +213,22 @@ class Tasks:
         return text
 
     @verb("report", tool="aegis_report", callers=frozenset({"agent"}))
-    async def report(self, caller: Caller, result: Any, artefacts: tuple[str, ...] = ()) -> str:
-        """Hand in the result of the task you were hired for: text, or JSON that fits the task's schema.
+    async def report(
+        self,
+        caller: Caller,
+        result: Annotated[Any, Field(description="text, or JSON that fits the task's schema")],
+        artefacts: Annotated[tuple[str, ...], Field(description="paths of files you made")] = (),
+    ) -> str:
+        """Hand in the result of the task that this worker works at.
 
-        `artefacts` are the files you made. End your turn then. Without this, your turn's last message is the result.
+        For agents:
+        End your turn after it. Without it, the last message of your turn is the result.
         """
-        task = self._desk.hired(caller.agent_id)
+        task = self._dispatcher.task_of(caller.agent_id)
         if task is None:
-            raise Refused(f"{caller} was not hired for a task; answer whoever wrote to you with aegis_handoff")
+            raise Refused(f"{caller} does not work at a task; answer who wrote to you with aegis_handoff")
         await self._broker.reported(task, Report(fitted(task, result), artefacts))
-        return f"the result of task {task.id} is taken; end your turn"
+        return f"the result of task {task.id} is stored; end your turn"
 
     # -- looking ------------------------------------------------------------------------------------------------
 
@@ -235,7 +247,7 @@ class Tasks:
     def _progress(self, task: Task) -> str:
         again = f", attempt {task.attempt}" if task.attempt > 1 else ""
         if task.state == "running":
-            return f"{task.worker_handle} is at work at it{again}"
+            return f"{task.worker_handle} works at it{again}"
         status = self._status(task)
         due = f", begins after {task.not_before}" if task.not_before else ""
         why = f"; {status.error or status.held}" if status.error or status.held else ""
@@ -254,13 +266,13 @@ class Tasks:
         return sum(x.rank <= task.rank for x in waiting) if task.state == "pending" else 0
 
     def _held(self, task: Task) -> str:
-        """Return why a task is not begun though it might be its turn."""
+        """Return why a pending task that could be the next one does not begin."""
         if task.state != "pending":
             return ""
-        if task.queue not in self._desk.queues():
-            return f"there is no queue {task.queue!r} any more (queues: {listed(self._desk.queues())})"
+        if task.queue not in self._dispatcher.queues():
+            return f"there is no queue {task.queue!r} any more (queues: {listed(self._dispatcher.queues())})"
         paused = self._broker.mode(task.queue) == "paused"
-        return f"{task.queue} is paused" if paused else self._desk.held.get(task.queue, ("", ""))[0]
+        return f"{task.queue} is paused" if paused else self._dispatcher.held.get(task.queue, ("", ""))[0]
 
     def _status(self, t: Task) -> TaskStatus:
         waits = tuple(x for x in t.after if not self._broker.find(x).over)

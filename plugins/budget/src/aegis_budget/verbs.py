@@ -7,23 +7,24 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from aegis import Caller, Completes, Kernel, NotFound, Seat, verb
 from aegis.errors import listed, nearest
 from aegis.ledger import Record
-from aegis_budget.account import Account
+from aegis_budget.budgets import Budgets, queue_of, scopes_of
 from aegis_budget.decision import Check, Decision, iso
-from aegis_budget.gate import Gate
-from aegis_budget.meter import Meter
-from aegis_budget.remarks import Remarks
+from aegis_budget.limiter import Limiter
+from aegis_budget.notes import Notes
+from aegis_budget.service import Meter
 from aegis_budget.settings import number, seconds
-from aegis_budget.terms import Terms, queue_of, scopes_of
+from aegis_budget.store import Account
 
 PEOPLE = frozenset({"human", "telegram"})
 _SPENDS = 20  # that `budget show` shows
 _LOOK = 1_000  # spendings that are looked through for them
-ScopeName = Annotated[str, Completes("budget-scope")]
+ScopeName = Annotated[str, Completes("budget-scope"), Field(description="`project`, `profile:NAME` or `queue:NAME`")]
+QueueName = Annotated[str, Completes("queue"), Field(description="only this queue, with every budget")]
 
 
 def _a_window(window: str) -> str:
@@ -85,17 +86,17 @@ class Total(msgspec.Struct, frozen=True):
     turns: int
 
 
-class Budget:
+class BudgetVerbs:
     """Shows what may be spent, what was, and by whom."""
 
     name = "budget"
 
     def __init__(
-        self, kernel: Kernel, account: Account, terms: Terms, gate: Gate, meter: Meter, remarks: Remarks
+        self, kernel: Kernel, account: Account, budgets: Budgets, limiter: Limiter, meter: Meter, notes: Notes
     ) -> None:
-        self._kernel, self._account, self._terms, self._gate = kernel, account, terms, gate
-        self._meter, self._remarks = meter, remarks
-        kernel.verbs.complete_with("budget-scope", terms.scopes)
+        self._kernel, self._account, self._budgets, self._limiter = kernel, account, budgets, limiter
+        self._meter, self._notes = meter, notes
+        kernel.verbs.complete_with("budget-scope", budgets.scopes)
 
     def restore(self) -> None:
         """Begin to meter; what the last run left open is settled before any turn begins."""
@@ -109,43 +110,48 @@ class Budget:
 
     async def agent_started(self, agent_id: str) -> None:
         """Show the remark of an agent that has just come."""
-        self._remarks.show()
+        self._notes.show()
 
     @verb("budget list", read_only=True, callers=PEOPLE)
     async def every(self, caller: Caller) -> list[Row]:
-        """List every budget: what is spent, reserved and left in its window, and until when it blocks."""
-        return [row for scope in self._terms.scopes() for row in self._rows(scope)]
+        """List every budget: what is spent, reserved and left, and until when it blocks."""
+        return [row for scope in self._budgets.scopes() for row in self._rows(scope)]
 
     @verb("budget show", read_only=True, callers=PEOPLE)
     async def show(self, caller: Caller, scope: ScopeName) -> Sheet:
-        """Show the budgets of `project`, `profile:NAME` or `queue:NAME`, and its newest spendings.
+        """Show the budgets of the project, a profile or a queue, and its newest spending.
 
-        Dollars with `~` are an estimate: a price table's, or what was reserved for a turn of which nothing is known.
+        Dollars with `~` are an estimate, from a price table or from what was reserved for the turn.
         """
         spends = [self._spend(r) for r in self._account.newest(_LOOK) if scope in r.data["scopes"]][:_SPENDS]
         rows = self._rows(scope)
         if not rows and not spends:
-            there = self._terms.scopes()
+            there = self._budgets.scopes()
             raise NotFound(f"there is no budget of {scope!r} (there are: {listed(there)}).{nearest(scope, there)}")
         return Sheet(scope, rows, spends)
 
     @verb("budget status", read_only=True, positional=("queue",))
-    async def status(self, caller: Caller, queue: str = "") -> dict[str, Any]:
-        """Say whether work may begin: of one queue with every budget, or of all queues in brief.
+    async def status(self, caller: Caller, queue: QueueName = "") -> dict[str, Any]:
+        """Show whether the budgets of a queue, or of all queues, let work begin.
 
-        An agent also learns what it may spend itself (`own`).
+        For agents:
+        `own` is what you may spend yourself.
         """
         if queue:
             return {"name": queue, **self._status(f"queue:{queue}")}
-        names = [scope.partition(":")[2] for scope in self._terms.scopes() if scope.startswith("queue:")]
+        names = [scope.partition(":")[2] for scope in self._budgets.scopes() if scope.startswith("queue:")]
         answer: dict[str, Any] = {"queues": [self._brief(name) for name in names]}
         if own := self._own(caller.agent_id):
-            answer["own"] = [_face(c) for c in own]
+            answer["own"] = [_described(c) for c in own]
         return answer
 
     @verb("budget spent", read_only=True, callers=PEOPLE, positional=("since",))
-    async def spent(self, caller: Caller, since: Annotated[str, AfterValidator(_a_window)] = "1d") -> list[Total]:
-        """Say who spent how much in a window such as `24h`: by profile, by queue, by agent."""
+    async def spent(
+        self,
+        caller: Caller,
+        since: Annotated[str, AfterValidator(_a_window), Field(description="how far back, such as 24h")] = "1d",
+    ) -> list[Total]:
+        """Show who spent how much: by profile, by queue, by agent."""
         sums: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 4)
         for record in self._account.since(seconds(since)):
             data, usd = record.data, Decimal(record.data["usd"])
@@ -161,7 +167,7 @@ class Budget:
     # -- shapes -------------------------------------------------------------------------------------------------
 
     def _checks(self, *scopes: str) -> list[Check]:
-        return [self._gate.check(scope, entry) for scope, entry in self._terms.covering(scopes)]
+        return [self._limiter.check(scope, entry) for scope, entry in self._budgets.covering(scopes)]
 
     def _own(self, agent_id: str) -> list[Check]:
         agent = self._kernel.roster.get(agent_id)
@@ -190,11 +196,11 @@ class Budget:
     def _status(self, scope: str) -> dict[str, Any]:
         decision = Decision(self._checks(scope))
         return {
-            "allowed": not decision.blocked_by, "checks": [_face(c) for c in decision.checks],
+            "allowed": not decision.blocked_by, "checks": [_described(c) for c in decision.checks],
             "blocked_by": [c.plain() for c in decision.blocked_by], "unblock_at": decision.unblock_at,
         }  # fmt: skip
 
 
-def _face(check: Check) -> dict[str, Any]:
+def _described(check: Check) -> dict[str, Any]:
     more = {"scope": check.scope, "reserved": number(check.reserved), "headroom": number(check.left)}
     return check.plain() | more | {"allowed": check.allowed}

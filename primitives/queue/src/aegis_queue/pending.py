@@ -1,4 +1,4 @@
-"""The tasks of one queue that wait, in order: who may run next, and when the next one may."""
+"""The pending tasks of one queue, in order: which may run next, and when."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections import Counter
 
 from aegis_queue.task import Task
 
-_SLACK = 100  # places in the line that may be of tasks which left it
+_SLACK = 100  # entries that may belong to tasks which are pending no more
 
 
-class Line:
-    """By priority, then by arrival; those that are not due yet stand aside. What left the line is passed over."""
+class Pending:
+    """By priority, then by arrival; tasks that are not due yet are kept apart. Removed ones are skipped."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, Task] = {}
@@ -27,25 +27,25 @@ class Line:
         self.drop(task.id)
         self._tasks[task.id] = task
         self._priorities[task.priority] += 1
-        self._stand(task)
-        if len(self._ready) + len(self._later) > 2 * len(self._tasks) + _SLACK:  # most have left the line
+        self._push(task)
+        if len(self._ready) + len(self._later) > 2 * len(self._tasks) + _SLACK:  # most entries are of removed tasks
             self._ready, self._later = [], []
             for each in self._tasks.values():
-                self._stand(each)
+                self._push(each)
 
-    def _stand(self, task: Task) -> None:
+    def _push(self, task: Task) -> None:
         if task.not_before:
             heapq.heappush(self._later, (task.not_before, task.id))
         else:
             heapq.heappush(self._ready, (task.rank, task.id))
 
     def drop(self, task_id: str) -> None:
-        """Take a task out; nothing happens when it is not there."""
+        """Remove a task; nothing happens when it is not there."""
         if task := self._tasks.pop(task_id, None):
             self._priorities[task.priority] -= 1
 
     def position(self, task: Task) -> int:
-        """Return how many stand before the newest task of this priority, itself counted."""
+        """Return the position of the newest task of this priority, counted from 1."""
         return sum(count for priority, count in self._priorities.items() if priority >= task.priority)
 
     def first(self, now: str) -> Task | None:
@@ -60,11 +60,11 @@ class Line:
                 return task
             heapq.heappop(self._ready)
             if task:  # it was due once: the clock was set back
-                self._stand(task)
+                self._push(task)
         return None
 
     def due(self) -> str:
-        """Return when the next of those that stand aside may begin, empty when none does."""
+        """Return when the next task that is not due yet may begin, empty when there is none."""
         while self._later and not self._here(self._later[0]):
             heapq.heappop(self._later)
         return self._later[0][0] if self._later else ""

@@ -19,7 +19,7 @@ import trio
 
 from aegis import Envelope, Kernel, NotFound, Refused
 from aegis.ledger import Draft, Record
-from aegis_queue.line import Line
+from aegis_queue.pending import Pending
 from aegis_queue.task import STATES, Report, Task
 
 _RECENT = 50  # finished tasks of a queue whose ids are at hand
@@ -34,7 +34,7 @@ class LedgerBroker:
         self._kernel, self._book = kernel, kernel.ledger.book("queue")
         self.changed: list[Callable[[Task], None]] = []
         self._active: dict[str, Task] = {}
-        self._lines: dict[str, Line] = {}
+        self._waiting: dict[str, Pending] = {}
         self._needs: dict[str, set[str]] = {}  # task → unfinished tasks it waits for
         self._needed: dict[str, list[str]] = {}  # task → tasks that wait, or waited, for it
         self._broken: dict[str, str] = {}
@@ -50,7 +50,7 @@ class LedgerBroker:
         """Rebuild what waits and what runs."""
         self._book.fold(self._begin, self._apply, self._state)
         for task in self._active.values():
-            self._stand(task)
+            self._place(task)
         self._live = True
 
     # -- the fold -----------------------------------------------------------------------------------------------
@@ -93,13 +93,13 @@ class LedgerBroker:
         if task.over:
             self._over(task)
         elif self._live:
-            self._stand(task)
+            self._place(task)
         for tell in self.changed if self._live else ():
             tell(task)
 
     def _over(self, task: Task) -> None:
         del self._active[task.id]
-        self._line(task.queue).drop(task.id)
+        self._pending(task.queue).drop(task.id)
         self._needs.pop(task.id, None)
         self._broken.pop(task.id, None)
         self._taken.discard(task.id)
@@ -113,11 +113,11 @@ class LedgerBroker:
             if task.id in self._needs.get(waiting, ()):
                 self._met(waiting, task)
 
-    def _stand(self, task: Task) -> None:
-        """Give a task its place: in line when it is pending and waits for no other."""
+    def _place(self, task: Task) -> None:
+        """Put a task where it belongs: among those that may begin when it is pending and waits for no other."""
         self._taken.discard(task.id)
         if task.state != "pending":
-            self._line(task.queue).drop(task.id)
+            self._pending(task.queue).drop(task.id)
             return
         waits = {other for other in task.after if other in self._active}
         for other in set(task.after) - waits:
@@ -128,22 +128,22 @@ class LedgerBroker:
             for other in waits:
                 self._needed.setdefault(other, []).append(task.id)
         elif task.id not in self._broken:
-            self._line(task.queue).put(task)
+            self._pending(task.queue).put(task)
 
     def _met(self, waiting: str, other: Task) -> None:
-        """Account for the end of a task that another one waits for."""
+        """Take in the end of a task that another one waits for."""
         self._needs[waiting].discard(other.id)
         if other.state != "completed":
             self._broken[waiting] = other.id
         if not self._needs[waiting]:
             del self._needs[waiting]
             if waiting not in self._broken and waiting not in self._taken:
-                self._line(self._active[waiting].queue).put(self._active[waiting])
+                self._pending(self._active[waiting].queue).put(self._active[waiting])
                 for tell in self.changed:
                     tell(self._active[waiting])
 
-    def _line(self, queue: str) -> Line:
-        return self._lines.setdefault(queue, Line())
+    def _pending(self, queue: str) -> Pending:
+        return self._waiting.setdefault(queue, Pending())
 
     # -- changes ------------------------------------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ class LedgerBroker:
         data = {**msgspec.to_builtins(task), "callback": task.callback}
         await self._kernel.ledger.append(self._book.draft("enqueued", task.id, **data), *together)
         now = self.find(task.id)
-        return now, self._line(task.queue).position(now) if now.state == "pending" else 0
+        return now, self._pending(task.queue).position(now) if now.state == "pending" else 0
 
     async def begin(self, task: Task, payload: Envelope, **changes: Any) -> Task:
         """Deliver the payload and record that the task runs."""
@@ -233,28 +233,28 @@ class LedgerBroker:
         return self.find(found[-1].data["task"]) if found else None
 
     def take(self, task: Task) -> bool:
-        """Take the task out of its line; False when another did, or it waits no more."""
+        """Take the task out of its queue; False when another did, or it is pending no more."""
         now = self._active.get(task.id)
         if now is None or now.state != "pending" or task.id in self._taken:
             return False
         self._taken.add(task.id)
-        self._line(task.queue).drop(task.id)
+        self._pending(task.queue).drop(task.id)
         return True
 
     def put_back(self, task: Task) -> None:
         """Give it its place again."""
         if task.id in self._taken:
-            self._stand(self._active[task.id])
+            self._place(self._active[task.id])
             for tell in self.changed:
                 tell(self._active[task.id])
 
     def first(self, queue: str, now: str) -> Task | None:
-        """Return the head of the line."""
-        return self._line(queue).first(now)
+        """Return the first pending task that is due."""
+        return self._pending(queue).first(now)
 
     def due(self, queue: str) -> str:
-        """Return when the next of those that stand aside may begin."""
-        return self._line(queue).due()
+        """Return when the next delayed task may begin."""
+        return self._pending(queue).due()
 
     def active(self, queue: str = "") -> Iterable[Task]:
         """Return those not ended, in the order of arrival."""
@@ -277,7 +277,7 @@ class LedgerBroker:
         return sorted(tasks, key=lambda t: t.completed_at, reverse=True)
 
     def broken(self) -> list[tuple[Task, str]]:
-        """Return those whose wish can never come true."""
+        """Return the pending tasks that can never begin."""
         return [(self._active[waiting], other) for waiting, other in self._broken.items() if waiting in self._active]
 
     def mode(self, queue: str) -> str:
