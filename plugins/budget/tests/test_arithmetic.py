@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from aegis_budget.store import WEEKS
 from pydantic import TypeAdapter, ValidationError
 
 from aegis_budget.decision import Check, Decision, iso
 from aegis_budget.settings import Entries, Entry, number, seconds
+from aegis_budget.store import WEEKS
 from aegis_budget.tally import Tally
 
 NOON = int(datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp())

@@ -43,7 +43,7 @@ class Meter:
     async def run(self) -> None:
         """Settle what the last run left open, then read until cancelled."""
         with self._kernel.bus.subscribe() as news:
-            await self._settle_past()
+            await self._close_old_turns()
             self._limiter.ready.set()
             self._notes.show()
             while True:
@@ -104,7 +104,7 @@ class Meter:
 
     # -- a new start --------------------------------------------------------------------------------------------
 
-    async def _settle_past(self) -> None:
+    async def _close_old_turns(self) -> None:
         """Bill the turns that were in flight when aegis stopped, and give back what tasks never used."""
         mail = self._kernel.ledger.book("mail")
         await self._account.release(*(key for key in self._lost if key.startswith(TASK)))
