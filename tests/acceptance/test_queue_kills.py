@@ -18,7 +18,7 @@ import pytest
 
 from aegis.errors import AegisError
 from aegis.project import Project
-from aegis_cli.blocking import BlockingClient
+from aegis_cli.blocking_client import BlockingClient
 
 TASKS, KILLS = 500, 10
 SEED = int(os.environ.get("AEGIS_SEED", random.SystemRandom().randrange(10**6)))

@@ -12,8 +12,8 @@ import pytest
 
 from aegis.errors import AegisError
 from aegis.project import Project
-from aegis_cli.blocking import BlockingClient
-from aegis_cli.door import socket_of
+from aegis_cli.blocking_client import BlockingClient
+from aegis_cli.socket_path import socket_of
 
 NOBODY = 65534
 WORKING = {

@@ -31,7 +31,7 @@ from aegis.driver import Probe, Profile, Seat
 from aegis.events import Event, Text, TurnEnded
 from aegis.plugins import GROUP
 from aegis.processes import Command, Process
-from aegis_cli.door import socket_of
+from aegis_cli.socket_path import socket_of
 from aegis_cli.running import settle_memory
 
 LINES, IDLE = 150_000, 1_000
@@ -153,7 +153,7 @@ def floor(file: Path) -> float:
 
 async def calls(address: str) -> None:
     """Be another client: call a verb again and again across the control socket, and print how long each took, in ms."""
-    from aegis_cli.remote import connected  # noqa: PLC0415 - only this process needs it
+    from aegis_cli.socket_client import connected  # noqa: PLC0415 - only this process needs it
 
     async with connected(address) as client:
         while True:

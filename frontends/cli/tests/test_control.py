@@ -14,9 +14,9 @@ from aegis import AegisError, Caller, NotFound, Refused, hookimpl, open_kernel, 
 from aegis.events import Notice, Text
 from aegis.project import Project
 from aegis_cli import plugin as cli
-from aegis_cli.blocking import BlockingClient, NotRunning
-from aegis_cli.door import socket_of
-from aegis_cli.remote import connected
+from aegis_cli.blocking_client import BlockingClient, NotRunning
+from aegis_cli.socket_path import socket_of
+from aegis_cli.socket_client import connected
 
 
 class Said(msgspec.Struct, frozen=True):

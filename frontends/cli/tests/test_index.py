@@ -111,7 +111,7 @@ def test_a_cache_folder_that_cannot_be_written_costs_only_time(tmp_path, path):
 
 def test_the_real_index_knows_plugins_and_verbs(tmp_path):
     code = (
-        "import json; from aegis_cli.index import Index; from aegis_cli.gather import gather;"
+        "import json; from aegis_cli.index import Index; from aegis_cli.build_index import gather;"
         "print(json.dumps(Index(gather).load()))"
     )
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}

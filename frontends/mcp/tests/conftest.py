@@ -16,7 +16,7 @@ from aegis import Caller, Kernel, Profile, Refused, Seat, hookimpl, report, verb
 from aegis.driver import Probe
 from aegis.envelope import Receipt
 from aegis.events import SessionStarted, Text, TurnEnded
-from aegis_mcp.plane import Plane
+from aegis_mcp.service import Plane
 
 PERSON = Caller("human", "anna")
 MODERN, LEGACY = "2026-07-28", "legacy"

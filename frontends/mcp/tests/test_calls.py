@@ -218,7 +218,7 @@ async def test_a_ticket_that_a_planned_stop_ends_is_told_after_the_restart(open_
         told = [r.data for r in scene.kernel.ledger.book("mail").replay()[1] if r.data.get("task_id") == ticket]
         assert [(m["recipient"], m["status"]) for m in told] == [(agent.id, "error")]
         assert told[0]["body"] == "aegis_slow: call cancelled: the kernel is restarting; call again"
-        assert scene.plane.tickets.orphans == set()  # and not told again
+        assert scene.plane.tickets.owed == set()  # and not told again
 
 
 async def test_a_ticket_that_a_crash_ended_is_told_after_the_restart(open_scene):

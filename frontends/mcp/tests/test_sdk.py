@@ -47,10 +47,10 @@ async def test_open_sessions_are_known_by_id_and_forgotten(scene, raw):
     await scene.spawn("alice")
     client = raw("alice")
     await client.hello()
-    house = scene.plane.house
-    assert set(sdk.transports(house.manager)) == {client.session}
-    assert house.sessions.of(scene.kernel.roster.find("alice").id) == [client.session]
+    server_run = scene.plane.server_run
+    assert set(sdk.transports(server_run.manager)) == {client.session}
+    assert server_run.sessions.of(scene.kernel.roster.find("alice").id) == [client.session]
     await client.http.delete(scene.url("alice"), headers=client.headers())
     await wait_all_tasks_blocked(0.01)
-    assert sdk.transports(house.manager) == {}
-    assert house.sessions.of(scene.kernel.roster.find("alice").id) == []
+    assert sdk.transports(server_run.manager) == {}
+    assert server_run.sessions.of(scene.kernel.roster.find("alice").id) == []

@@ -20,8 +20,8 @@ from aegis import Caller, Completes, PermissionRequest, Probe, Profile, hookimpl
 from aegis import events as e
 from aegis.project import Project
 from aegis_approvals import plugin as approvals
-from aegis_cli import control, remote
-from aegis_cli.door import socket_of
+from aegis_cli import service, remote
+from aegis_cli.socket_path import socket_of
 from aegis_cli.local import LocalClient
 from aegis_repl.plugin import ReplConsole
 

@@ -7,7 +7,7 @@ from prompt_toolkit.styles import Style
 
 from aegis import events as e
 from aegis.testing.contracts import FrontendContract, PluginContract
-from aegis_repl import palette, plugin, render
+from aegis_repl import styles, plugin, render
 from aegis_repl.transcript import Transcript
 
 ENVELOPE = {"id": "01", "sender": "agent:wry-hopper", "recipient": "x", "at": "2026-01-05T10:00:00Z", "body": "look"}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from aegis.errors import ConfigError
-from aegis_cli.further import HOME, flag_of, gathered
+from aegis_cli.dynamic_options import HOME, flag_of, gathered
 
 _SCALARS: dict[str, Callable[[str], Any]] = {"string": str, "integer": int, "number": float}
 

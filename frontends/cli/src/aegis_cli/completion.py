@@ -8,8 +8,8 @@ from typing import Any
 
 from aegis.errors import AegisError
 from aegis.project import Project
-from aegis_cli.blocking import BlockingClient
-from aegis_cli.further import flag_of, further
+from aegis_cli.blocking_client import BlockingClient
+from aegis_cli.dynamic_options import flag_of, further
 from aegis_cli.shell import COMMANDS, Shell, find_verb, known_verbs, own_parser
 
 _PATIENCE = 0.3  # seconds a person does not notice

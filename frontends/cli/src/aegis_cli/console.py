@@ -15,9 +15,9 @@ from aegis.plugins import Plugins
 from aegis.project import FILE, Project
 from aegis.supervise import first_of
 from aegis.yamlfile import YamlFile
-from aegis_cli.door import socket_of
+from aegis_cli.socket_path import socket_of
 from aegis_cli.local import LocalClient
-from aegis_cli.remote import connected
+from aegis_cli.socket_client import connected
 from aegis_cli.running import here, kernel_here, plainly, say, stoppable
 from aegis_cli.shell import Shell
 

@@ -18,10 +18,10 @@ from aegis.plugins import Found, Plugins
 from aegis.project import FILE, Project
 from aegis.yamlfile import YamlFile
 from aegis_cli import render
-from aegis_cli.blocking import BlockingClient
-from aegis_cli.door import socket_of
+from aegis_cli.blocking_client import BlockingClient
+from aegis_cli.socket_path import socket_of
 from aegis_cli.shell import Shell, installed_index, own_parser
-from aegis_cli.slips import slips
+from aegis_cli.config_warnings import slips
 from aegis_cli.stop import held
 
 _LITTLE = 100 * 2**20  # bytes of free disk below which the ledger is in danger

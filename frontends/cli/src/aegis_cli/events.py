@@ -10,7 +10,7 @@ from typing import Any
 from aegis.errors import NotFound, Refused, listed, nearest
 from aegis.events import AgentChanged, decode
 from aegis.project import Project
-from aegis_cli.blocking import BlockingClient
+from aegis_cli.blocking_client import BlockingClient
 from aegis_cli.render import printable
 from aegis_cli.shell import Shell, own_parser
 from aegis_cli.transcript import Transcript

@@ -17,8 +17,8 @@ from aegis import Caller, Kernel, open_kernel
 from aegis.events import Fault
 from aegis.project import FILE
 from aegis.supervise import root_cause
-from aegis_cli.control import user_name
-from aegis_cli.slips import slips
+from aegis_cli.service import user_name
+from aegis_cli.config_warnings import slips
 
 
 def here() -> Caller:

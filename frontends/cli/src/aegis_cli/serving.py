@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import trio
 
 from aegis.supervise import first_of
-from aegis_cli.door import socket_of
+from aegis_cli.socket_path import socket_of
 from aegis_cli.running import kernel_here, settle_memory, stoppable, watch_faults
 from aegis_cli.shell import Shell
 

@@ -13,9 +13,9 @@ from aegis.errors import AegisError, ConfigError, nearest
 from aegis.project import Project
 from aegis_cli import render
 from aegis_cli.arguments import Parser, common, verb_arguments, verb_parser
-from aegis_cli.blocking import BlockingClient, NotRunning
-from aegis_cli.door import find_project_root
-from aegis_cli.further import further
+from aegis_cli.blocking_client import BlockingClient, NotRunning
+from aegis_cli.socket_path import find_project_root
+from aegis_cli.dynamic_options import further
 from aegis_cli.index import Index
 
 INTERRUPTED = 130
@@ -133,7 +133,7 @@ def known_verbs(project: Project, patience: float = 1.0) -> list[dict[str, Any]]
 
 def installed_index() -> Index:
     """Return the index of what is installed."""
-    return Index(lambda: import_module("aegis_cli.gather").gather())  # only a stale index needs the kernel's imports
+    return Index(lambda: import_module("aegis_cli.build_index").gather())  # only a stale index needs the kernel's imports
 
 
 def find_verb(verbs: Sequence[dict[str, Any]], words: Sequence[str]) -> tuple[dict[str, Any] | None, Sequence[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from aegis.errors import AegisError
 from aegis.project import Project
-from aegis_cli.blocking import BlockingClient
+from aegis_cli.blocking_client import BlockingClient
 from aegis_cli.shell import Shell, own_parser
 
 _PATIENCE, _STEP = 10.0, 0.02

@@ -1,4 +1,4 @@
-"""Calls that run: each in a task of its own, known by its agent, cut short when nobody can want the answer any more."""
+"""Running calls: each in a task of its own, known by its agent, cancelled when nobody can want the answer any more."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Failed(AegisError):
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One verb at work for one agent; `visit` is the request that waits for it, `ticket` set once none does."""
+    """One verb at work for one agent; `request` is the request that waits for it, `ticket` set once none does."""
 
     agent_id: str
     verb: str
-    visit: Visit
+    request: AgentRequest
     ticket: str = ""
     said: str = ""
     reason: str = ""
@@ -39,7 +39,7 @@ class Call:
     over: trio.Event = field(default_factory=trio.Event)
 
     def cancel(self, reason: str) -> None:
-        """Cut the call short; its answer will say why."""
+        """Cancel the call; its answer will say why."""
         self.reason = self.reason or reason
         self.scope.cancel()
 
@@ -55,15 +55,15 @@ class Call:
 
 
 @dataclass(slots=True, eq=False)
-class Visit:
+class AgentRequest:
     """One HTTP request of an agent and the calls it waits for."""
 
     agent_id: str
     calls: list[Call] = field(default_factory=list)
     over: trio.Event = field(default_factory=trio.Event)
 
-    def gone(self) -> None:
-        """Cut short what was called: the client has hung up."""
+    def disconnected(self) -> None:
+        """Cancel what was called: the client has disconnected."""
         for call in self.calls:
             if not call.ticket:
                 call.cancel("the client went away")
@@ -79,16 +79,16 @@ class Calls:
     def __iter__(self) -> Iterator[Call]:
         return iter([call for calls in self._running.values() for call in calls])
 
-    def start(self, visit: Visit, verb: str, work: Callable[[], Awaitable[Any]]) -> Call:
+    def start(self, request: AgentRequest, verb: str, work: Callable[[], Awaitable[Any]]) -> Call:
         """Begin the call and return it; it goes on when the task that started it does not."""
-        call = Call(visit.agent_id, verb, visit)
-        visit.calls.append(call)
+        call = Call(request.agent_id, verb, request)
+        request.calls.append(call)
         self._running.setdefault(call.agent_id, set()).add(call)
         self._nursery.start_soon(self._run, call, work)
         return call
 
     def follow(self, call: Call, then: Callable[[], Awaitable[None]]) -> None:
-        """Have `then` run once the call is over; the plane does not go before that is done."""
+        """Have `then` run once the call is over; the plane does not end before that is done."""
 
         async def wait() -> None:
             await call.over.wait()
@@ -121,16 +121,16 @@ class Calls:
             del self._running[call.agent_id]
 
     def cancel(self, agent_id: str, reason: str, *, tickets: bool) -> None:
-        """Cut short what the agent waits for and, with `tickets`, also what goes on without it."""
+        """Cancel what the agent waits for and, with `tickets`, also what goes on without it."""
         for call in list(self._running.get(agent_id, ())):
             if tickets or not call.ticket:
                 call.cancel(reason)
 
     async def drain(self) -> None:
-        """Cut everything short and return once the clients have read that, or cannot be waited for any longer."""
-        visits = {call.visit for call in self if not call.ticket}
+        """Cancel everything and return once the clients have read that, or the time for it is over."""
+        requests = {call.request for call in self if not call.ticket}
         for call in self:
             call.cancel(RESTARTING)
         with trio.move_on_after(_ANSWERING):
-            for visit in visits:
-                await visit.over.wait()
+            for request in requests:
+                await request.over.wait()

@@ -18,17 +18,16 @@ from mcp_types import TextContent
 from aegis import AegisError, NotFound, Refused, __version__
 from aegis.verbs import plain
 from aegis_mcp import sdk
-from aegis_mcp.gate import VISIT
+from aegis_mcp.auth import REQUEST
 from aegis_mcp.primer import instructions
 from aegis_mcp.tools import Tools, result_of, text_of
 
 if TYPE_CHECKING:
-    from aegis import Caller, Kernel
+    from aegis import Caller
     from aegis.agent import Agent
-    from aegis_mcp.calls import Call, Calls, Visit
-    from aegis_mcp.plugin import PlaneSettings
+    from aegis_mcp.calls import AgentRequest, Call, Calls
+    from aegis_mcp.service import Plane
     from aegis_mcp.sessions import Sessions
-    from aegis_mcp.tickets import Tickets
 
 TICKET = (
     "{tool} takes longer than a call may. It goes on as ticket {ticket}; its result comes to you as a message with "
@@ -40,12 +39,12 @@ _PAUSE = 0.05  # seconds between the news that tools changed and the answer: CLI
 class PlaneServer(FastMCP):
     """Every verb as a tool, to every agent as it may use it."""
 
-    def __init__(
-        self, kernel: Kernel, settings: PlaneSettings, calls: Calls, tools: Tools, sessions: Sessions, tickets: Tickets
-    ) -> None:
-        super().__init__("aegis", version=__version__, middleware=[Greeting(self)], dereference_schemas=False)
-        self._kernel, self._settings = kernel, settings
-        self._calls, self._tools, self._sessions, self._tickets = calls, tools, sessions, tickets
+    def __init__(self, plane: Plane, calls: Calls, tools: Tools, sessions: Sessions) -> None:
+        super().__init__(
+            "aegis", version=__version__, middleware=[InstructionsMiddleware(self)], dereference_schemas=False
+        )
+        self._plane, self._kernel, self._tickets = plane, plane.kernel, plane.tickets
+        self._calls, self._tools, self._sessions = calls, tools, sessions
         self._told, self._telling = 0, trio.Lock()
         sessions.serve(self)
         # Without an answer of our own the SDK makes the whole list of tools for each modern call, to look for
@@ -54,16 +53,16 @@ class PlaneServer(FastMCP):
 
     # -- who asks -----------------------------------------------------------------------------------------------
 
-    def agent(self, visit: Visit) -> Agent:
+    def agent(self, request: AgentRequest) -> Agent:
         """Return the agent whose request this is; raises `NotFound` when it was closed meanwhile."""
-        agent = self._kernel.roster.get(visit.agent_id)
+        agent = self._kernel.roster.get(request.agent_id)
         if agent is None:
             raise NotFound("you have been closed")
         return agent
 
-    def greet(self, context: MiddlewareContext[Any]) -> str:
-        """Take note of the session, if there is one, and return what the agent is told."""
-        agent = self.agent(visit_now())
+    def instructions_for(self, context: MiddlewareContext[Any]) -> str:
+        """Remember the session, if there is one, and return what the agent is told."""
+        agent = self.agent(current_request())
         if context.fastmcp_context:
             self._sessions.opened(agent.id, sdk.connection(context.fastmcp_context.session))
         told = instructions(agent.handle, self._kernel.verbs.visible(self._kernel.roster.caller(agent)))
@@ -83,25 +82,25 @@ class PlaneServer(FastMCP):
 
     async def list_tools(self, *, run_middleware: bool = True) -> Sequence[Tool]:
         """Return the tools of the agent that asks."""
-        return self._tools.of(self._kernel.roster.caller(self.agent(visit_now())))
+        return self._tools.of(self._kernel.roster.caller(self.agent(current_request())))
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any] | None = None, *, version: Any = None, run_middleware: bool = True
     ) -> ToolResult:
         """Return what the verb returns; what it refuses is an error the agent can read."""
         try:
-            return await self._call(visit_now(), name, dict(arguments or {}))
+            return await self._call(current_request(), name, dict(arguments or {}))
         except AegisError as error:
             if error.data:
                 return ToolResult([TextContent(text=str(error))], plain(error.data), is_error=True)
             raise ToolError(str(error)) from None
 
-    async def _call(self, visit: Visit, tool: str, args: dict[str, Any]) -> ToolResult:
-        agent, before = self.agent(visit), self._tools.generation
+    async def _call(self, request: AgentRequest, tool: str, args: dict[str, Any]) -> ToolResult:
+        agent, before = self.agent(request), self._tools.generation
         caller = self._kernel.roster.caller(agent)
         verb = self._tools.verb_of(caller, tool)
         self._verify(agent, args.pop("from_handle", None))
-        call = self._calls.start(visit, verb, partial(self._kernel.verbs.call, caller, verb, args))
+        call = self._calls.start(request, verb, partial(self._kernel.verbs.call, caller, verb, args))
         try:
             await self._wait(call)
             if not call.over.is_set():
@@ -120,10 +119,10 @@ class PlaneServer(FastMCP):
 
     async def _wait(self, call: Call) -> None:
         """Wait for the end of the call, telling the client at intervals that it goes on, as long as a call may take."""
-        began = trio.current_time()
-        with trio.move_on_after(self._settings.ticket_after):
+        began, settings = trio.current_time(), self._plane.settings
+        with trio.move_on_after(settings.ticket_after):
             while not call.over.is_set():
-                with trio.move_on_after(self._settings.progress_every):
+                with trio.move_on_after(settings.progress_every):
                     await call.over.wait()
                     return
                 async with Context(fastmcp=self) as context:
@@ -146,24 +145,24 @@ class PlaneServer(FastMCP):
                 await self._sessions.announce()
 
 
-def visit_now() -> Visit:
-    """Return the visit whose request is being served."""
-    visit: Visit = get_http_request().scope[VISIT]
-    return visit
+def current_request() -> AgentRequest:
+    """Return the request that is being served."""
+    request: AgentRequest = get_http_request().scope[REQUEST]
+    return request
 
 
-class Greeting(Middleware):
-    """Puts each agent's own instructions into the handshake of its era."""
+class InstructionsMiddleware(Middleware):
+    """Puts each agent's own instructions into the handshake of either protocol version."""
 
     def __init__(self, server: PlaneServer) -> None:
         self._server = server
 
     async def on_initialize(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
-        """Greet a legacy client."""
+        """Answer a legacy client."""
         result = await call_next(context)
-        return result and result.model_copy(update={"instructions": self._server.greet(context)})
+        return result and result.model_copy(update={"instructions": self._server.instructions_for(context)})
 
     async def on_discover(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
-        """Greet a modern client."""
+        """Answer a modern client."""
         result = await call_next(context)
-        return result.model_copy(update={"instructions": self._server.greet(context)})
+        return result.model_copy(update={"instructions": self._server.instructions_for(context)})

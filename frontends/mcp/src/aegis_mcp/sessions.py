@@ -14,7 +14,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Too
 
 from aegis_mcp import sdk
 
-_PATIENCE = 1.0  # seconds the clients may take to be told
+_LIMIT = 1.0  # seconds the clients may take to be told
 
 
 class Sessions:
@@ -43,11 +43,11 @@ class Sessions:
     async def announce(self) -> None:
         """Tell every client that the tools changed; those that do not read are not waited for."""
         await self._bus.publish(ToolsListChanged())
-        with trio.move_on_after(_PATIENCE):
+        with trio.move_on_after(_LIMIT):
             async with trio.open_nursery() as nursery:
                 for _, connection in list(self._open.values()):
                     nursery.start_soon(connection.send_tool_list_changed)
 
-    def hang_up(self) -> None:
-        """End the modern listeners' requests as the protocol wants it, with a last word."""
+    def close(self) -> None:
+        """End the modern listeners' requests as the protocol wants it, with a last message."""
         self._listeners.close()

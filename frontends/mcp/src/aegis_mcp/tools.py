@@ -30,7 +30,7 @@ def tool_of(verb: Verb) -> Tool:
 
 
 class Tools:
-    """The tools of each caller, made anew when verbs come or go."""
+    """The tools of each caller, made again when verbs come or go."""
 
     def __init__(self, verbs: Verbs) -> None:
         self._verbs = verbs

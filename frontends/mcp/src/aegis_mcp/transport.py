@@ -1,4 +1,4 @@
-"""The MCP transport, with sessions that survive what a client cannot know of: our restart, an agent's end."""
+"""The MCP transport, with sessions that survive our restart and an agent's end: clients cannot know of either."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from aegis_mcp import sdk
-from aegis_mcp.gate import VISIT, Message, Receive, Scope, Send
+from aegis_mcp.auth import REQUEST, Message, Receive, Scope, Send
 from aegis_mcp.sessions import Sessions
 
 _SESSION, _VERSION, _HOST = b"mcp-session-id", b"mcp-protocol-version", b"host"
@@ -22,18 +22,18 @@ _JSON = b"application/json"
 
 
 class Transport:
-    """What stands behind the gate: an ASGI application for requests whose agent is known."""
+    """An ASGI application for requests whose agent is known."""
 
     def __init__(self, manager: StreamableHTTPSessionManager, sessions: Sessions) -> None:
         self._manager, self._sessions = manager, sessions
         self._users: dict[str, AuthenticatedUser] = {}
-        self._heirs: dict[tuple[str, str], str] = {}
+        self._revived: dict[tuple[str, str], str] = {}
         self._locks: defaultdict[tuple[str, str], trio.Lock] = defaultdict(trio.Lock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request; a session that this kernel does not know is opened anew for the client that names it."""
+        """Serve a request; a session that this kernel does not know is opened again for the client that names it."""
         headers = dict(scope["headers"])
-        scope["user"] = self._user(scope[VISIT].agent_id)  # no agent may enter another's session
+        scope["user"] = self._user(scope[REQUEST].agent_id)  # no agent may enter another's session
         version = headers.get(_VERSION, _UNSAID.encode()).decode("latin-1")
         if _SESSION in headers and version in HANDSHAKE_PROTOCOL_VERSIONS and scope["method"] != "DELETE":
             session_id = await self._session(scope, headers[_SESSION].decode("latin-1"), version)
@@ -45,7 +45,7 @@ class Transport:
         """End every session of an agent whose CLI is gone: not every CLI does so itself."""
         self._users.pop(agent_id, None)
         for key in [key for key in self._locks if key[0] == agent_id]:
-            self._heirs.pop(key, None)
+            self._revived.pop(key, None)
             del self._locks[key]
         for session_id in self._sessions.of(agent_id):
             if found := sdk.transports(self._manager).get(session_id):
@@ -58,13 +58,13 @@ class Transport:
 
     async def _session(self, scope: Scope, named: str, version: str) -> str:
         """Return the id of the live session that serves this one's client; what is named when there can be none."""
-        open_now, key = sdk.transports(self._manager), (scope[VISIT].agent_id, named)
+        open_now, key = sdk.transports(self._manager), (scope[REQUEST].agent_id, named)
         if named in open_now:
             return named
         async with self._locks[key]:  # a client sends several requests at once, and is one client
-            if self._heirs.get(key) not in open_now:
-                self._heirs[key] = await self._revive(scope, version) or named
-            return self._heirs[key]
+            if self._revived.get(key) not in open_now:
+                self._revived[key] = await self._revive(scope, version) or named
+            return self._revived[key]
 
     async def _revive(self, scope: Scope, version: str) -> str:
         """Shake hands with ourselves in the client's name and return the session's id; empty when that failed."""

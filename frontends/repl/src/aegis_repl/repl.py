@@ -25,8 +25,8 @@ from aegis_repl import render
 from aegis_repl.keys import Act
 from aegis_repl.outbox import Outbox
 from aegis_repl.parse import LOCAL, Command, Say, bind, parse
-from aegis_repl.place import Place
-from aegis_repl.questions import Answer
+from aegis_repl.last_tab import Place
+from aegis_repl.permission_requests import Answer
 from aegis_repl.screen import FrameOutput, Screen
 from aegis_repl.state import State
 from aegis_repl.welcome import help_on, welcome

@@ -24,7 +24,7 @@ from prompt_toolkit.styles import Style
 from aegis_repl import bars
 from aegis_repl.completer import VerbCompleter
 from aegis_repl.keys import Act, bindings
-from aegis_repl.palette import STYLES
+from aegis_repl.styles import STYLES
 from aegis_repl.render import Line, clipped
 from aegis_repl.state import View
 

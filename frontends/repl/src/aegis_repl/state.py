@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from aegis import events as e
 from aegis.bus import Batch
 from aegis_repl import render
-from aegis_repl.questions import Answer, Questions
+from aegis_repl.permission_requests import Answer, Questions
 from aegis_repl.render import Line
 from aegis_repl.transcript import Transcript
 

@@ -113,7 +113,7 @@ def test_secrets_are_the_same_after_a_restart_and_nobody_elses(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"port": 1}', b'{"port": 1, "key": "00"}', b'{"port": "x"}'])
-def test_a_damaged_file_of_secrets_is_made_anew(tmp_path, damage):
+def test_a_damaged_file_of_secrets_is_replaced(tmp_path, damage):
     path = tmp_path / "plane.json"
     path.write_bytes(damage)
     os.chmod(path, 0o600)

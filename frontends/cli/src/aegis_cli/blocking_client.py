@@ -12,7 +12,7 @@ from typing import Any
 from aegis import errors
 from aegis.errors import AegisError
 from aegis.project import Project
-from aegis_cli.door import socket_of
+from aegis_cli.socket_path import socket_of
 
 _HELLO = 5.0  # seconds a healthy kernel never needs to answer what takes no work
 

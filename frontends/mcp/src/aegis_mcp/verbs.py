@@ -1,4 +1,4 @@
-"""What people can ask about the plane."""
+"""`plane status`: what people can ask about the plane."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from aegis import Caller, verb
 from aegis.errors import listed
 
 if TYPE_CHECKING:
-    from aegis_mcp.plane import Plane
+    from aegis_mcp.service import Plane
 
 
 class PlaneStatus(msgspec.Struct, frozen=True):
-    """The plane at one moment: which agents came since their CLI started, what runs, and what was turned away."""
+    """The plane at one moment: which agents connected since their CLI started, what runs, and what was refused."""
 
     url: str
     connected: list[str]
@@ -24,14 +24,14 @@ class PlaneStatus(msgspec.Struct, frozen=True):
     refused: dict[str, int]
 
     def __str__(self) -> str:
-        turned_away = listed(f"{why}: {count}" for why, count in self.refused.items())
+        refused = listed(f"{why}: {count}" for why, count in self.refused.items())
         return "\n".join([
             f"plane      {self.url}",
             f"connected  {listed(self.connected)}",
             f"missing    {listed(self.missing)}",
             f"calls      {listed(self.calls)}",
             f"tickets    {listed(self.tickets)}",
-            f"refused    {turned_away}",
+            f"refused    {refused}",
         ])  # fmt: skip
 
 
@@ -45,12 +45,12 @@ class PlaneVerbs:
 
     @verb("plane status", read_only=True, callers=frozenset({"human", "telegram"}))
     async def status(self, caller: Caller) -> PlaneStatus:
-        """Show where agents connect, which of them did, what they are calling, and who was turned away."""
+        """Show where agents connect, which did, what they are calling, and how many requests were refused."""
         plane, roster = self._plane, self._plane.kernel.roster
-        came = plane.attendance.connected()
-        calls = list(plane.house.calls) if plane.house else []
+        came = plane.presence.connected()
+        calls = list(plane.server_run.calls) if plane.server_run else []
         return PlaneStatus(
-            url=plane.url if plane.house else "",
+            url=plane.url if plane.server_run else "",
             connected=sorted(a.handle for a in roster if a.id in came),
             missing=sorted(a.handle for a in roster if a.id not in came and a.state in ("idle", "working")),
             calls=sorted(f"{roster.label(c.agent_id)} {c.verb}" for c in calls if not c.ticket),

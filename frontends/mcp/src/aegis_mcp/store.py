@@ -1,4 +1,4 @@
-"""Tickets: calls that outlast what a client waits for; their result comes as mail, and their loss too.
+"""The plane's book: tickets of calls that take longer than a client waits; result or loss comes as mail.
 
 Book `plane` (key: ticket): `opened` → `closed`, the latter in one write with the mail that tells the result.
 """
@@ -30,8 +30,8 @@ class Tickets:
                 self._lost.pop(record.key, None)
 
     @property
-    def orphans(self) -> set[str]:
-        """The ids of the agents that still have to hear that a call did not survive the last kernel."""
+    def owed(self) -> set[str]:
+        """The ids of the agents that still have to hear that a call was lost with the last kernel."""
         return {data["agent"] for data in self._lost.values()}
 
     async def open(self, caller: Caller, verb: str) -> str:
@@ -59,8 +59,8 @@ class Tickets:
             await self._book.append("closed", ticket)
         self._expect(caller, ticket, "")
 
-    async def tell_orphan(self, agent_id: str) -> None:
-        """Tell the agent, which is back, which of its calls did not survive."""
+    async def tell_lost(self, agent_id: str) -> None:
+        """Tell the agent, which is back, which of its calls were lost."""
         for ticket, data in list(self._lost.items()):
             if data["agent"] == agent_id:
                 del self._lost[ticket]

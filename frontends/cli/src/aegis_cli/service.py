@@ -18,7 +18,7 @@ from aegis.callers import Caller
 from aegis.errors import AegisError
 from aegis.processes import Command
 from aegis.verbs import plain, progress
-from aegis_cli.door import socket_of
+from aegis_cli.socket_path import socket_of
 from aegis_cli.lines import line_reader, line_writer
 from aegis_cli.local import LocalClient, sentence
 from aegis_jsonrpc.connection import INVALID, NO_METHOD, Connection, RpcError

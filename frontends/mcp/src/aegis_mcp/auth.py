@@ -1,7 +1,7 @@
-"""The door of the plane: who may come in, in whose name, and what happens when they hang up.
+"""Authentication: whose request this is, which requests are refused, and what happens when a client disconnects.
 
 An ASGI application around the MCP transport. A request carries its agent's secret in the header or, from a CLI that
-can send none, in the path `/mcp/SECRET`; whatever else comes is refused, counted, and reaches nothing.
+can send none, in the path `/mcp/SECRET`; anything else is refused and counted, and reaches nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from aegis_mcp.calls import Visit
+from aegis_mcp.calls import AgentRequest
 from aegis_mcp.secrets import Secrets
 
 Scope = MutableMapping[str, Any]
@@ -21,7 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PATH = "/mcp"
-VISIT = "aegis.visit"  # where a request's scope keeps its visit
+REQUEST = "aegis.request"  # the key of the `AgentRequest` in the ASGI scope
 SECRET, CLOSED, HOST, ORIGIN = "secret", "closed agent", "host", "origin"
 _STATUS = {SECRET: 401, CLOSED: 401, HOST: 421, ORIGIN: 403}
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -35,8 +35,8 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-class Gate:
-    """Lets the living agents in."""
+class Auth:
+    """Lets live agents in."""
 
     def __init__(
         self, inside: Application, secrets: Secrets, alive: Callable[[str], bool], arrived: Callable[[str], None],
@@ -62,20 +62,20 @@ class Gate:
         if not self._alive(agent_id):
             return await self._refuse(send, CLOSED)
         self._arrived(agent_id)
-        visit = Visit(agent_id)
+        request = AgentRequest(agent_id)
         kept = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
-        within = scope | {"path": PATH, "raw_path": PATH.encode(), "headers": kept, VISIT: visit}
+        within = scope | {"path": PATH, "raw_path": PATH.encode(), "headers": kept, REQUEST: request}
 
         async def watched() -> Message:
             message = await receive()
             if message["type"] == "http.disconnect":
-                visit.gone()  # also comes after the answer, when nothing is left to cut short
+                request.disconnected()  # also comes after the answer, when nothing is left to cancel
             return message
 
         try:
             await self._inside(within, watched, send)
         finally:
-            visit.over.set()
+            request.over.set()
 
     @staticmethod
     def _foreign(headers: dict[bytes, bytes]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aegis_repl.place import Place
+from aegis_repl.last_tab import Place
 
 
 def test_what_is_kept_is_there_the_next_time(project):

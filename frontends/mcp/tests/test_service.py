@@ -7,14 +7,16 @@ import sys
 
 import trio
 
-from aegis_mcp.house import quiet
+from aegis_mcp.server_run import quiet
 
 HEAVY = ("fastmcp", "mcp", "hypercorn", "starlette", "uvicorn", "anyio")
 
 
 def test_the_entry_module_imports_nothing_heavy():
     names = ",".join(HEAVY)
-    code = f"import sys, aegis_mcp.plugin, aegis_mcp.plane; print([m for m in {names.split(',')} if m in sys.modules])"
+    code = (
+        f"import sys, aegis_mcp.plugin, aegis_mcp.service; print([m for m in {names.split(',')} if m in sys.modules])"
+    )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
@@ -50,14 +52,14 @@ async def test_errors_of_the_libraries_are_faults_and_the_rest_of_their_talk_is_
 
 async def test_a_plane_that_crashed_comes_back_at_its_port(scene, raw):
     await scene.spawn("alice")
-    before = scene.plane.house
+    before = scene.plane.server_run
     with scene.kernel.bus.subscribe() as news:
         scene.plane.nursery.start_soon(crash)
         async for _ in news:
             if scene.kernel.bus.faults:
                 break
     await scene.plane.up()
-    assert scene.plane.house is not before
+    assert scene.plane.server_run is not before
     client = raw("alice")
     await client.hello()
     assert "agent:alice" in (await client.call("aegis_whoami")).text

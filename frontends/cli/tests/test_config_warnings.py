@@ -4,7 +4,7 @@ import pytest
 
 from aegis import Profile
 from aegis.project import Project
-from aegis_cli.slips import slips
+from aegis_cli.config_warnings import slips
 
 VERBS = ["approvals list", "approvals show", "handoff", "spawn"]
 PLUGINS = ["approvals", "inbox"]

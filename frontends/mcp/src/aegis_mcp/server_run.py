@@ -1,4 +1,4 @@
-"""The plane while it is up: the server, the gate before it, and hypercorn before that, in the kernel's own run."""
+"""One run of the plane's server: FastMCP behind the check of secrets, behind hypercorn, in the kernel's own nursery."""
 
 from __future__ import annotations
 
@@ -15,53 +15,53 @@ from hypercorn.config import Config
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from aegis_mcp import sdk
+from aegis_mcp.auth import Auth
 from aegis_mcp.calls import Calls
-from aegis_mcp.gate import Gate
 from aegis_mcp.server import PlaneServer
 from aegis_mcp.sessions import Sessions
 from aegis_mcp.tools import Tools
 from aegis_mcp.transport import Transport
 
 if TYPE_CHECKING:
-    from aegis_mcp.plane import Plane
+    from aegis_mcp.service import Plane
 
 _GRACE = 0.2  # seconds for connections to end by themselves once everything was answered
 _LARGEST = 16 * 2**20  # bytes of one request
 _LIBRARIES = ("mcp", "fastmcp", "FastMCP", "hypercorn")
 
 
-class House:
-    """One stretch of the plane's life, from the open port to the last answer."""
+class ServerRun:
+    """The server from the open port to the last answer."""
 
     def __init__(self, plane: Plane, calls: Calls) -> None:
         kernel = plane.kernel
         self.calls, self.tools, self.sessions = calls, Tools(kernel.verbs), Sessions()
-        self.server = PlaneServer(kernel, plane.settings, calls, self.tools, self.sessions, plane.tickets)
+        self.server = PlaneServer(plane, calls, self.tools, self.sessions)
         # Sessions end with their agent's CLI, not by the clock.
         self.manager = StreamableHTTPSessionManager(
             sdk.lowlevel(self.server), session_idle_timeout=None, max_request_body_size=_LARGEST
         )
         self.transport = Transport(self.manager, self.sessions)
-        self.gate = Gate(
-            self.transport, plane.secrets, lambda a: bool(kernel.roster.get(a)), plane.attendance.arrived, plane.refused
+        self.auth = Auth(
+            self.transport, plane.secrets, lambda a: bool(kernel.roster.get(a)), plane.presence.arrived, plane.refused
         )
 
     async def close(self) -> None:
         """Answer what runs, and send every client a last word."""
         await self.calls.drain()
-        self.sessions.hang_up()
+        self.sessions.close()
 
 
-async def keep(plane: Plane, stop: trio.Event) -> None:
-    """Hold a house open for the plane until `stop` is set, whatever else is cancelled meanwhile."""
+async def serve_until(stop: trio.Event, plane: Plane) -> None:
+    """Serve the plane until `stop` is set, whatever else is cancelled meanwhile."""
     with trio.CancelScope(shield=True), quiet(plane.fault):
         async with trio.open_nursery() as working:
-            house = House(plane, Calls(working, plane.fault))
+            run = ServerRun(plane, Calls(working, plane.fault))
             config = _config(plane.secrets.port)
-            serve = partial(hypercorn.trio.serve, house.gate, config, shutdown_trigger=stop.wait, mode="asgi")
-            async with house.manager.run(), trio.open_nursery() as serving:
+            serve = partial(hypercorn.trio.serve, run.auth, config, shutdown_trigger=stop.wait, mode="asgi")
+            async with run.manager.run(), trio.open_nursery() as serving:
                 [bound] = await serving.start(serve)
-                plane.opened(house, int(bound.rpartition(":")[2]))
+                plane.opened(run, int(bound.rpartition(":")[2]))
 
 
 def _config(port: int) -> Config:
@@ -70,7 +70,7 @@ def _config(port: int) -> Config:
     config.accesslog = None  # a path may hold a secret
     config.errorlog = logging.getLogger("hypercorn.error")
     config.graceful_timeout = _GRACE
-    config.keep_alive_timeout = 3600  # clients reuse connections for minutes; whoever closes first must be they
+    config.keep_alive_timeout = 3600  # clients reuse connections for minutes, and must be the ones to close them
     config.keep_alive_max_requests = 10**9
     config.include_server_header = False
     return config

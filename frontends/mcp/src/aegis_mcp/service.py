@@ -1,0 +1,133 @@
+"""The agents' plane as the kernel sees it: a service that runs for as long as the kernel does.
+
+What is heavy, FastMCP first of all, is imported when the plane comes up (`server_run.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from aegis.bus import Batch, Bus, Subscription
+from aegis.events import Fault, VerbsChanged
+from aegis_mcp.auth import PATH
+from aegis_mcp.presence import Presence
+from aegis_mcp.secrets import Secrets
+from aegis_mcp.settings import SECTION, PlaneSettings
+from aegis_mcp.store import Tickets
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from aegis import Kernel
+    from aegis_mcp.server_run import ServerRun
+
+_FILE = "plane.json"
+
+
+class Plane:
+    """Serves every agent of the project at one loopback port."""
+
+    name = "mcp"
+
+    def __init__(self, kernel: Kernel, settings: Mapping[str, Any]) -> None:
+        self.kernel, self._sections = kernel, settings
+        self.secrets = Secrets(kernel.project.state / _FILE)
+        self.presence = Presence(lambda: self.settings.notice_after)
+        self.tickets = Tickets(kernel)
+        self.refused: Counter[str] = Counter()
+        self.server_run: ServerRun | None = None
+        self.nursery: trio.Nursery | None = None
+        self._up = trio.Event()
+
+    @property
+    def settings(self) -> PlaneSettings:
+        """The section as it is now."""
+        section: PlaneSettings = self._sections[SECTION]
+        return section
+
+    async def run(self, started: trio.Event) -> None:
+        """Serve until cancelled, then answer what still runs; a second later nothing is left."""
+        serve_until = (await trio.to_thread.run_sync(_load, abandon_on_cancel=True)).serve_until
+        stop = trio.Event()
+        with News(self.kernel.bus, self.tickets.owed, self._verbs_changed) as news:
+            async with trio.open_nursery() as self.nursery:
+                self.nursery.start_soon(serve_until, stop, self)
+                try:
+                    await self._up.wait()
+                    started.set()
+                    async for batches in news:
+                        await self._hear(batches)
+                finally:
+                    run, self.server_run, self._up = self.server_run, None, trio.Event()
+                    if run:
+                        with trio.CancelScope(shield=True):
+                            await run.close()
+                    stop.set()
+
+    def opened(self, run: ServerRun, port: int) -> None:
+        """Let agents in: the server listens at this port."""
+        self.secrets.keep_port(port)
+        self.server_run = run
+        self._up.set()
+
+    def _verbs_changed(self) -> None:
+        if self.server_run:
+            self.server_run.tools.changed()
+
+    async def _hear(self, batches: list[Batch]) -> None:
+        if self.server_run:
+            await self.server_run.server.announce()
+        for agent_id in {b.agent_id for b in batches if b.agent_id}:
+            await self.tickets.tell_lost(agent_id)
+
+    @property
+    def url(self) -> str:
+        """The address agents' CLIs connect to."""
+        return f"http://127.0.0.1:{self.secrets.port}{PATH}"
+
+    async def up(self) -> None:
+        """Wait until agents can connect."""
+        await self._up.wait()
+
+    def watch(self, agent_id: str) -> None:
+        """Warn in the background if the agent does not connect."""
+        agent = self.kernel.roster.get(agent_id)
+        if agent and self.server_run and self.nursery:
+            self.nursery.start_soon(self.presence.watch, agent)
+
+    def fault(self, source: str, error: BaseException) -> None:
+        """Report an error that is no caller's."""
+        self.kernel.bus.report(Fault(source, f"{type(error).__name__}: {error}"))
+
+
+class News(Subscription):
+    """What the plane must hear: that verbs changed, and agents that have lost calls to be told of."""
+
+    def __init__(self, bus: Bus, owed: set[str], changed: Callable[[], None]) -> None:
+        super().__init__(bus, capacity=1_000, lossless=False)
+        self._owed, self._changed = owed, changed
+
+    def push(self, batch: Batch) -> None:
+        """Take the batch, or pass it over; that verbs changed is known before the call that changed them goes on."""
+        if not batch.agent_id:
+            if not any(type(event) is VerbsChanged for event in batch.events):
+                return
+            self._changed()
+        elif batch.agent_id not in self._owed:
+            return
+        self._owed.discard(batch.agent_id)
+        super().push(batch)
+
+
+def _load() -> ModuleType:
+    """Import the server, in a thread: it takes a second or two in which the kernel has other work."""
+    # FastMCP reads both as it is imported: it would print to the terminal and take settings from the project's `.env`.
+    os.environ.setdefault("FASTMCP_LOG_ENABLED", "false")
+    os.environ.setdefault("FASTMCP_ENV_FILE", os.devnull)
+    return import_module("aegis_mcp.server_run")
