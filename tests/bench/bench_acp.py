@@ -136,13 +136,13 @@ async def kernel(folder: Path) -> None:
     """Have the hundred in one kernel, with transcripts."""
     plugins = {name: import_module(f"aegis_{name}.plugin") for name in ("acp", "records")}
     from aegis import open_kernel  # noqa: PLC0415 - the pipes' programs are light
-    from aegis_cli.running import settle_memory  # noqa: PLC0415 - the same
+    from aegis_cli.running import freeze_memory  # noqa: PLC0415 - the same
 
     command, environment = agent(folder)
     (folder / ".aegis.yaml").write_text(json.dumps({"agents": {"fake": {"provider": "acp", "command": command}}}))
     async with open_kernel(folder, plugins=plugins, environment=environment) as house:
         import_module("aegis_acp.opening")  # the protocol's types, which every number of agents needs once
-        settle_memory()
+        freeze_memory()
         watch = Watch()
         async with trio.open_nursery() as nursery:
             for number in range(AGENTS):

@@ -32,7 +32,7 @@ from aegis.events import Event, Text, TurnEnded
 from aegis.plugins import GROUP
 from aegis.processes import Command, Process
 from aegis_cli.socket_path import socket_of
-from aegis_cli.running import settle_memory
+from aegis_cli.running import freeze_memory
 
 LINES, IDLE = 150_000, 1_000
 SAM = Caller("human", "bench")
@@ -203,7 +203,7 @@ async def stream(root: Path, file: Path, profile: bool) -> dict[str, float]:
     """Run one turn of all the lines; return the figures."""
     others = {p.name: p.load() for p in entry_points(group=GROUP) if p.name in ("cli", "records")}
     async with open_kernel(root, plugins={"bench": Plugin(file), **others}, environment={}) as kernel:
-        settle_memory()
+        freeze_memory()
         agent = await kernel.roster.spawn("bench", "talker")
         async with trio.open_nursery() as nursery:
             async with calling(socket_of(kernel.project)) as took:

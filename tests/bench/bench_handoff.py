@@ -31,7 +31,7 @@ async def serve() -> None:
     from aegis import Command, Probe, Profile, hookimpl  # noqa: PLC0415 - the load is a light process
     from aegis.app import open_kernel  # noqa: PLC0415 - the load is a light process
     from aegis.events import TurnEnded  # noqa: PLC0415 - the load is a light process
-    from aegis_cli.running import settle_memory  # noqa: PLC0415 - the same
+    from aegis_cli.running import freeze_memory  # noqa: PLC0415 - the same
 
     class Session:
         def __init__(self, process: Any) -> None:
@@ -73,7 +73,7 @@ async def serve() -> None:
             for handle in ("calm-codd", "wry-hopper"):
                 await kernel.roster.spawn("cat", handle)
             [server] = cats.seats["calm-codd"].servers
-            settle_memory()
+            freeze_memory()
             secret = server.headers["Authorization"].removeprefix("Bearer ")
             print(json.dumps({"url": server.url, "secret": secret}), flush=True)
             await trio.sleep_forever()

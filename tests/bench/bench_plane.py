@@ -34,7 +34,7 @@ async def floor() -> None:
     from fastmcp import FastMCP  # noqa: PLC0415 - the load is a light process
     from hypercorn.config import Config  # noqa: PLC0415 - the load is a light process
 
-    from aegis_cli.running import settle_memory  # noqa: PLC0415 - the load is a light process
+    from aegis_cli.running import freeze_memory  # noqa: PLC0415 - the load is a light process
 
     server = FastMCP("floor")
     row = {"handle": "lucid-knuth", "profile": "puppet", "state": "idle", "model": "", "queued": 0, "turns": 0}
@@ -51,7 +51,7 @@ async def floor() -> None:
     async with trio.open_nursery() as nursery:
         serve = functools.partial(hypercorn.trio.serve, server.http_app(), config)
         [bound] = await nursery.start(serve)
-        settle_memory()
+        freeze_memory()
         print(json.dumps({"url": f"{bound}/mcp", "secret": ""}), flush=True)
 
 
@@ -63,7 +63,7 @@ async def plane() -> None:
     import aegis_mcp.plugin  # noqa: PLC0415 - the load is a light process
     from aegis import Probe, Profile, hookimpl  # noqa: PLC0415 - the load is a light process
     from aegis.app import open_kernel  # noqa: PLC0415 - the load is a light process
-    from aegis_cli.running import settle_memory  # noqa: PLC0415 - the same
+    from aegis_cli.running import freeze_memory  # noqa: PLC0415 - the same
 
     class Driver:
         name, settings, resumes = "puppet", Profile, True
@@ -91,7 +91,7 @@ async def plane() -> None:
         async with open_kernel(Path(folder), plugins=plugins) as kernel:
             await kernel.roster.spawn("puppet", "lucid-knuth")
             [server] = Puppets.driver.seat.servers
-            settle_memory()
+            freeze_memory()
             secret = server.headers["Authorization"].removeprefix("Bearer ")
             print(json.dumps({"url": server.url, "secret": secret}), flush=True)
             await trio.sleep_forever()

@@ -4,7 +4,7 @@ import pytest
 
 from aegis import Profile
 from aegis.project import Project
-from aegis_cli.config_warnings import slips
+from aegis_cli.config_warnings import config_warnings
 
 VERBS = ["approvals list", "approvals show", "handoff", "spawn"]
 PLUGINS = ["approvals", "inbox"]
@@ -13,7 +13,7 @@ PLUGINS = ["approvals", "inbox"]
 def said(project, text, verbs=VERBS, **profiles):
     (project / ".aegis.yaml").write_text(text)
     made = {name: Profile(provider="x", verbs=patterns) for name, patterns in profiles.items()}
-    return list(slips(Project(project), made, PLUGINS, verbs))
+    return list(config_warnings(Project(project), made, PLUGINS, verbs))
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_pattern_without_a_verb(project, pattern, nearest):
     assert said(project, "", a=["spawn", pattern]) == [sentence]
 
 
-def test_what_has_a_verb_is_no_slip(project):
+def test_what_has_a_verb_gets_no_warning(project):
     assert said(project, "", a=["spawn", "*", "approvals *", "*off", "approvals l?st"], b=None, c=[]) == []
 
 
@@ -41,7 +41,7 @@ def test_where_the_verbs_are_not_known_nothing_is_said_of_them(project):
 
 
 @pytest.mark.parametrize("text", ["", "plugins:\n", "plugins: {disabled: }\n", "plugins: {disabled: [inbox]}\n"])
-def test_what_is_installed_is_no_slip(project, text):
+def test_what_is_installed_gets_no_warning(project, text):
     assert said(project, text) == []
 
 

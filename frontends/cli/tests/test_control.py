@@ -15,8 +15,8 @@ from aegis.events import Notice, Text
 from aegis.project import Project
 from aegis_cli import plugin as cli
 from aegis_cli.blocking_client import BlockingClient, NotRunning
-from aegis_cli.socket_path import socket_of
 from aegis_cli.socket_client import connected
+from aegis_cli.socket_path import socket_of
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -187,23 +187,23 @@ def test_nobody_there(project):
 def listening(project):
     folder = Project(project)
     folder.prepare()
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(socket_of(folder)))
-        door.listen()
-        yield door, folder
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(socket_of(folder)))
+        listener.listen()
+        yield listener, folder
 
 
 def test_a_kernel_that_does_not_answer_is_said_to(project):
     with (
         listening(project) as (_, folder),
-        BlockingClient(folder, patience=0.05) as client,
+        BlockingClient(folder, limit=0.05) as client,
         pytest.raises(AegisError, match="did not answer within"),
     ):
         client.ask("hello")
 
 
 def test_a_kernel_that_ends_in_the_middle_is_said_to(project):
-    with listening(project) as (door, folder), BlockingClient(folder) as client:
-        door.accept()[0].close()
+    with listening(project) as (listener, folder), BlockingClient(folder) as client:
+        listener.accept()[0].close()
         with pytest.raises(AegisError, match="ended, or sent this user away"):
             client.perform("greet", {"who": "x"})

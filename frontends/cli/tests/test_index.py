@@ -47,7 +47,7 @@ def test_it_is_built_once(tmp_path, path):
 
 
 @pytest.mark.parametrize("happens", ["install", "uninstall", "search path", "narrowing", "damage", "format"])
-def test_it_is_built_anew_when(happens, tmp_path, path, monkeypatch):
+def test_it_is_built_again_when(happens, tmp_path, path, monkeypatch):
     dist = path / "acme_dice-1.0.dist-info"
     if happens == "uninstall":
         dist.mkdir()
@@ -111,8 +111,8 @@ def test_a_cache_folder_that_cannot_be_written_costs_only_time(tmp_path, path):
 
 def test_the_real_index_knows_plugins_and_verbs(tmp_path):
     code = (
-        "import json; from aegis_cli.index import Index; from aegis_cli.build_index import gather;"
-        "print(json.dumps(Index(gather).load()))"
+        "import json; from aegis_cli.index import Index; from aegis_cli.build_index import build;"
+        "print(json.dumps(Index(build).load()))"
     )
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

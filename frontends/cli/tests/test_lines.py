@@ -27,7 +27,7 @@ async def test_lines_are_whole_however_they_arrive() -> None:
 async def test_a_peer_that_reads_nothing_is_taken_for_gone(
     autojump: object, plugged: Callable[[], trio.abc.Stream]
 ) -> None:
-    write = line_writer(plugged(), patience=5)
+    write = line_writer(plugged(), limit=5)
     with pytest.raises(RpcError, match="read nothing for 5 s"):
         await write(b"x\n")
     with pytest.raises(RpcError):

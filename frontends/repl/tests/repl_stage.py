@@ -20,9 +20,10 @@ from aegis import Caller, Completes, PermissionRequest, Probe, Profile, hookimpl
 from aegis import events as e
 from aegis.project import Project
 from aegis_approvals import plugin as approvals
-from aegis_cli import service, remote
-from aegis_cli.socket_path import socket_of
 from aegis_cli.local import LocalClient
+from aegis_cli.service import ControlSocket
+from aegis_cli.socket_client import connected
+from aegis_cli.socket_path import socket_of
 from aegis_repl.plugin import ReplConsole
 
 ME = Caller("human", "anna")
@@ -188,7 +189,7 @@ class Door:
 
     @hookimpl
     def aegis_frontends(self, kernel):
-        return [control.Control(kernel)]
+        return [ControlSocket(kernel)]
 
 
 async def serve(folder: str, *handles: str) -> int:
@@ -205,7 +206,7 @@ async def attach(folder: str) -> int:
     """Sit at a console in a process of its own, which ends when the kernel does."""
     left = 1
     async with (
-        remote.connected(str(socket_of(Project(Path(folder).resolve())))) as client,
+        connected(str(socket_of(Project(Path(folder).resolve())))) as client,
         trio.open_nursery() as nursery,
     ):
 

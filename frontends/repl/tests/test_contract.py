@@ -7,7 +7,7 @@ from prompt_toolkit.styles import Style
 
 from aegis import events as e
 from aegis.testing.contracts import FrontendContract, PluginContract
-from aegis_repl import styles, plugin, render
+from aegis_repl import plugin, render, styles
 from aegis_repl.transcript import Transcript
 
 ENVELOPE = {"id": "01", "sender": "agent:wry-hopper", "recipient": "x", "at": "2026-01-05T10:00:00Z", "body": "look"}
@@ -73,8 +73,8 @@ def test_what_only_moves_the_bars_prints_nothing(happened):
     assert render.event(happened) == []
 
 
-def test_every_style_is_one_the_palette_has():
-    style = Style.from_dict(palette.STYLES)
+def test_every_style_is_one_there_is():
+    style = Style.from_dict(styles.STYLES)
     used = {name for happened, _ in SHOWN.values() for line in render.event(happened) for name, _ in line if name}
-    assert {name.removeprefix("class:") for name in used} <= set(palette.STYLES)
+    assert {name.removeprefix("class:") for name in used} <= set(styles.STYLES)
     assert style.style_rules

@@ -47,8 +47,8 @@ def test_what_a_line_asks_for(line, asked):
     [
         ("/", "which command?"),
         ("/sesions", "no command /sesions. Did you mean 'sessions'?"),
-        ("/usr/bin/foo is broken", "//usr/bin/foo … is said to the agent"),
-        ("/canvas", "/canvas goes on: /canvas write, /canvas read"),
+        ("/usr/bin/foo is broken", "begins with a slash, type //usr/bin/foo …"),
+        ("/canvas", "/canvas needs one of: write, read"),
         ("@wry", "say what: @wry TEXT"),
     ],
 )

@@ -206,7 +206,7 @@ async def test_a_refusal_is_a_sentence_in_the_transcript(tmp_path):
 
 
 @pytest.mark.parametrize("keys", ["\x11", "\x04", "/quit\r", "\x03\x03"])
-async def test_every_way_to_leave(tmp_path, keys):
+async def test_every_way_to_quit(tmp_path, keys):
     async with visiting(tmp_path, "aa") as visit:
         visit.type(keys)
         with trio.fail_after(5):

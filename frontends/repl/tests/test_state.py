@@ -36,9 +36,9 @@ def test_only_the_active_tab_is_printed_and_the_other_gets_a_star():
     state = opened(agent("a"), agent("b"))
     assert fold(state, "a", e.Text("one\n")) == (["one"], False)
     assert fold(state, "b", e.Text("two\n")) == ([], False)
-    assert [face.unseen for face in state.view().faces] == [False, True]
+    assert [face.unseen for face in state.view().tabs] == [False, True]
     assert plain(state.switch("01b")) == ["", "─── 2 b ·opus· ───", "two"]
-    assert [face.unseen for face in state.view().faces] == [False, False]
+    assert [face.unseen for face in state.view().tabs] == [False, False]
 
 
 def test_the_bell_rings_for_another_tab_only():
@@ -46,7 +46,7 @@ def test_the_bell_rings_for_another_tab_only():
     assert fold(state, "a", e.TurnEnded("completed")) == (["── done ──"], False)
     assert fold(state, "b", e.TurnEnded("completed")) == ([], True)
     assert fold(state, "b", e.PermissionAsked("1", "Bash")) == ([], True)
-    assert state.view().faces[1].asks
+    assert state.view().tabs[1].asks
 
 
 def test_a_rename_keeps_the_tab_and_its_transcript():
@@ -62,7 +62,7 @@ def test_closing_the_active_tab_leads_to_its_neighbour():
     state.switch("01b")
     lines, _ = change(state, "b", state="closed", reason="closed by human:anna")
     assert lines == ["· b is closed: closed by human:anna", "", "─── 2 c ·opus· ───"]
-    assert [face.handle for face in state.view().faces] == ["a", "c"]
+    assert [face.handle for face in state.view().tabs] == ["a", "c"]
     change(state, "c", state="closed")
     change(state, "a", state="closed")
     assert state.view() == View() and state.active == ""
@@ -81,7 +81,7 @@ def test_after_a_gap_the_tabs_are_what_the_snapshot_says():
     state = opened(agent("a", "working"), agent("b"))
     lines = plain(state.refresh({"agents": [agent("a", "idle"), agent("c")]}))
     assert lines == ["· c is here ·opus·", "· b is closed"]
-    assert [(face.handle, face.state) for face in state.view().faces] == [("a", "idle"), ("c", "idle")]
+    assert [(face.handle, face.state) for face in state.view().tabs] == [("a", "idle"), ("c", "idle")]
 
 
 def test_what_became_of_each_agent_is_said_once_in_every_tab_that_is_seen():
@@ -145,7 +145,7 @@ def test_questions_stand_in_order_and_each_answer_is_for_the_one_that_is_shown()
         ("approvals deny", {"request": "01a/2", "reason": "not today"}),
         ("approvals deny", {"request": "01a/3"}),
     ]
-    assert state.view().question == "" and not state.view().faces[0].asks
+    assert state.view().question == "" and not state.view().tabs[0].asks
     state.again("01a", "2")
     assert state.view().question == "a asks to use Bash: run 2"
     assert fold(state, "a", e.PermissionAnswered("1", "allowed", "allowed by human:anna"))[0] == [
@@ -172,7 +172,7 @@ def test_a_question_answered_elsewhere_says_so_and_takes_no_answer_meant_for_it(
     time[0] += 5
     said = ["  └ denied by human:bob", "· no longer asked: Bash: ls (denied by human:bob)"]
     assert fold(state, "a", e.PermissionAnswered("1", "denied", "denied by human:bob"))[0] == said
-    with pytest.raises(Refused, match="become another one: it asks to use Bash: rm x"):
+    with pytest.raises(Refused, match="just changed: now it asks to use Bash: rm x"):
         state.answer("y")
     time[0] += 1
     assert state.answer("y").args == {"request": "01a/2"}

@@ -122,11 +122,11 @@ def test_agents_come_and_go(two):
     assert "new-3 ·actor·" not in two.screen().splitlines()[-2]
 
 
-def test_closing_the_last_agent_leaves(terminal):
+def test_closing_the_last_agent_quits(terminal):
     terminal.start("lucid-knuth")
     terminal.wait(r"^lucid-knuth ›")
     terminal.type("", "C-w")
-    terminal.wait("close lucid-knuth and leave aegis")
+    terminal.wait("close lucid-knuth and quit aegis")
     terminal.type("", "y")
     terminal.wait("left with 0")
     assert terminal.sane()
@@ -156,11 +156,11 @@ def test_with_nobody_here_what_is_typed_starts_the_default_agent_once(terminal):
     assert "echo: first" in terminal.screen() and "new-1" not in terminal.screen()
 
 
-def test_control_c_clears_then_leaves(two):
+def test_control_c_clears_then_quits(two):
     two.type("some words", "C-c")
     two.wait(r"^lucid-knuth ›$")
     two.type("", "C-c")
-    two.wait("once more leaves")
+    two.wait("once more quits")
     two.type("", "C-c")
     two.wait("left with 0")
     assert two.sane()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from aegis.errors import ConfigError
-from aegis_cli.dynamic_options import HOME, flag_of, gathered
+from aegis_cli.dynamic_options import PART_OF, flag_of, regrouped
 
 _SCALARS: dict[str, Callable[[str], Any]] = {"string": str, "integer": int, "number": float}
 
@@ -54,13 +54,13 @@ def verb_parser(verb: dict[str, Any]) -> Parser:
             options["nargs"] = "?" if not several else "+" if name in required else "*"
         parser.add_argument(name, **{"metavar": name.upper()} | options)
     parts: Any = parser
-    if any(HOME in prop for prop in properties.values()):
+    if any(PART_OF in prop for prop in properties.values()):
         parts = parser.add_argument_group("its own arguments")
     for name in (n for n in properties if n not in verb["positional"]):
         options = _options(_plain(properties[name], schema))
         if "action" not in options or options["action"] == "append":
             options = {"metavar": name.rpartition(".")[2].upper(), "required": name in required} | options
-        (parts if HOME in properties[name] else parser).add_argument(flag_of(name), dest=name, **options)
+        (parts if PART_OF in properties[name] else parser).add_argument(flag_of(name), dest=name, **options)
     common(parser, tuple(properties))
     return parser
 
@@ -79,7 +79,7 @@ def verb_arguments(verb: dict[str, Any], words: Sequence[str]) -> tuple[dict[str
         if given[last] == "-":
             given[last] = sys.stdin.read()
     optional = {n for n in verb["positional"] if n not in verb["schema"].get("required", ())}
-    return gathered(verb, {n: v for n, v in given.items() if not (n in optional and v in (None, [], ""))}), options
+    return regrouped(verb, {n: v for n, v in given.items() if not (n in optional and v in (None, [], ""))}), options
 
 
 def _takes_words(verb: dict[str, Any], name: str) -> bool:

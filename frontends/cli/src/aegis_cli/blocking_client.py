@@ -24,9 +24,9 @@ class NotRunning(AegisError):
 class BlockingClient:
     """A connection to the project's kernel; entering connects, raising `NotRunning` when nobody listens."""
 
-    def __init__(self, project: Project, *, patience: float = _HELLO) -> None:
-        """Speak to the kernel of `project`; `patience` limits connecting and questions that take no work."""
-        self._project, self._patience = project, patience
+    def __init__(self, project: Project, *, limit: float = _HELLO) -> None:
+        """Speak to the kernel of `project`; `limit` limits connecting and questions that take no work."""
+        self._project, self._limit = project, limit
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._lines: deque[bytes] = deque()
         self._rest = b""
@@ -35,7 +35,7 @@ class BlockingClient:
 
     def __enter__(self) -> BlockingClient:
         path, root = socket_of(self._project), self._project.root
-        self._socket.settimeout(self._patience)
+        self._socket.settimeout(self._limit)
         try:
             self._socket.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
@@ -56,7 +56,7 @@ class BlockingClient:
 
     def ask(self, method: str, **params: Any) -> Any:
         """Return the answer to a question that takes no work; raises `AegisError` when none comes in time."""
-        return self._request(method, params, self._patience, lambda _: None)
+        return self._request(method, params, self._limit, lambda _: None)
 
     def perform(
         self, verb: str, args: dict[str, Any], report: Callable[[str], None] = lambda _: None
@@ -76,16 +76,14 @@ class BlockingClient:
             if message.get("method") == "events":
                 yield message["params"]
 
-    def _request(
-        self, method: str, params: dict[str, Any], patience: float | None, report: Callable[[str], None]
-    ) -> Any:
+    def _request(self, method: str, params: dict[str, Any], limit: float | None, report: Callable[[str], None]) -> Any:
         self._number += 1
         request = {"jsonrpc": "2.0", "id": self._number, "method": method, "params": params}
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
         except OSError:
             pass  # what the other side said before it hung up, or that it said nothing, is found below
-        for message in self._messages(patience):
+        for message in self._messages(limit):
             if message.get("method") == "progress":
                 report(str(message["params"]["text"]))
             elif message.get("id") == self._number:
@@ -94,15 +92,15 @@ class BlockingClient:
                 return message["result"]
         raise AegisError(f"the aegis in {self._project.root} ended, or sent this user away, before it answered")
 
-    def _messages(self, patience: float | None) -> Iterator[dict[str, Any]]:
-        self._socket.settimeout(patience)
+    def _messages(self, limit: float | None) -> Iterator[dict[str, Any]]:
+        self._socket.settimeout(limit)
         while True:
             while self._lines:
                 yield json.loads(self._lines.popleft())
             try:
                 chunk = self._socket.recv(65_536)
             except TimeoutError:
-                raise AegisError(f"the aegis in {self._project.root} did not answer within {patience:g} s") from None
+                raise AegisError(f"the aegis in {self._project.root} did not answer within {limit:g} s") from None
             except ConnectionError:
                 chunk = b""
             if not chunk:

@@ -1,4 +1,4 @@
-"""The index, gathered: a kernel is opened once in a temporary folder and asked what it can do."""
+"""Building the index: a kernel is opened once in a temporary folder and asked what it can do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aegis.plugins import GROUP
 from aegis_cli.index import sources
 
 
-def gather() -> dict[str, Any]:
+def build() -> dict[str, Any]:
     """Return the plugins, the verbs a person may use, what failed, and which source files all this came from."""
     points = {p.name: p for p in entry_points(group=GROUP)}
     packages = {Path(str(sys.modules["aegis"].__file__)).parent}

@@ -9,10 +9,10 @@ from typing import Any
 from aegis.errors import AegisError
 from aegis.project import Project
 from aegis_cli.blocking_client import BlockingClient
-from aegis_cli.dynamic_options import flag_of, further
+from aegis_cli.dynamic_options import flag_of, with_dynamic_options
 from aegis_cli.shell import COMMANDS, Shell, find_verb, known_verbs, own_parser
 
-_PATIENCE = 0.3  # seconds a person does not notice
+_LIMIT = 0.3  # seconds a person does not notice
 _FOLDER = ("-C", "--project", "--cwd")
 _PROFILE = ("-a", "--agent")
 _COMMON = {"--json": "print one JSON object", "--project": "the project's folder", "--help": "say how it is used"}
@@ -99,10 +99,10 @@ class Completion:
             if (name := " ".join(self._before[:length])) in COMMANDS and len(self._before) >= length:
                 yield from self._own(_OWN.get(name, {}), self._before[length:])
                 return
-        verbs = known_verbs(self._project, _PATIENCE)
+        verbs = known_verbs(self._project, _LIMIT)
         verb, rest = find_verb(verbs, self._before)
         if verb:
-            yield from self._arguments(further(verb, rest, self._ask), list(rest))
+            yield from self._arguments(with_dynamic_options(verb, rest, self._ask), list(rest))
         else:
             yield from self._commands(verbs)
 
@@ -154,13 +154,13 @@ class Completion:
             yield from self._live(what)
 
     def _ask(self, verb: str, args: dict[str, Any]) -> Any:
-        with BlockingClient(self._project, patience=_PATIENCE) as kernel:
+        with BlockingClient(self._project, limit=_LIMIT) as kernel:
             return kernel.perform(verb, args)[0]
 
     def _live(self, what: str) -> Iterator[tuple[str, str]]:
         """Yield what the running kernel knows now; nothing when none runs or it is slow."""
         try:
-            with BlockingClient(self._project, patience=_PATIENCE) as kernel:
+            with BlockingClient(self._project, limit=_LIMIT) as kernel:
                 yield from [(str(value), "") for value in kernel.ask("complete", what=what)]
         except AegisError:
             return

@@ -15,13 +15,13 @@ from aegis.plugins import Plugins
 from aegis.project import FILE, Project
 from aegis.supervise import first_of
 from aegis.yamlfile import YamlFile
-from aegis_cli.socket_path import socket_of
 from aegis_cli.local import LocalClient
-from aegis_cli.socket_client import connected
-from aegis_cli.running import here, kernel_here, plainly, say, stoppable
+from aegis_cli.running import kernel_here, local_user, plainly, say, stoppable
 from aegis_cli.shell import Shell
+from aegis_cli.socket_client import connected
+from aegis_cli.socket_path import socket_of
 
-_PATIENCE, _STEP = 20.0, 0.1  # seconds for another kernel that is starting or ending to have done so
+_LIMIT, _STEP = 20.0, 0.1  # seconds for another kernel that is starting or ending to have done so
 _HANGUP = (signal.SIGTERM, signal.SIGHUP)  # Ctrl-C is a key of the console
 
 
@@ -36,13 +36,13 @@ def run(shell: Shell, agent: str, *, clean: bool) -> int:
 
 async def _attach(project: Project, agent: str, clean: bool) -> int:
     """Be the kernel if the project's lock is free, else join the one that holds it: the lock decides, nothing else."""
-    deadline = trio.current_time() + _PATIENCE
+    deadline = trio.current_time() + _LIMIT
     async with stoppable(_HANGUP) as stop:
         while True:
             try:
                 async with kernel_here(project.root, clean=clean) as kernel:
                     stop.orderly = True
-                    client = LocalClient(kernel, here())
+                    client = LocalClient(kernel, local_user())
                     return await served(
                         first(kernel.plugins), client, agent, kernel.quit, stop.requested, begin=_reopen
                     )

@@ -22,7 +22,7 @@ from aegis.project import FILE
 from aegis_cli.console import first, served
 from aegis_cli.local import LocalClient
 from aegis_cli.render import printable
-from aegis_cli.running import here, kernel_here, say, stoppable
+from aegis_cli.running import kernel_here, local_user, say, stoppable
 from aegis_cli.shell import Shell, own_parser
 from aegis_cli.transcript import Transcript
 
@@ -92,11 +92,11 @@ async def _play(folder: Path, plain: bool) -> int:
         kernel_here(folder, environment=environment) as kernel,
     ):
         stop.orderly = not plain
-        client = LocalClient(kernel, here())
+        client = LocalClient(kernel, local_user())
         if plain:
             return await _told(story, client, folder)
         console = first(kernel.plugins)
-        await _raise_curtain(story, client)
+        await _spawn_cast(story, client)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_open, story, client, _DRAWN)
             code = await served(console, client, "", kernel.quit, stop.requested)
@@ -104,7 +104,7 @@ async def _play(folder: Path, plain: bool) -> int:
     return code
 
 
-async def _raise_curtain(story: Story, client: Client) -> None:
+async def _spawn_cast(story: Story, client: Client) -> None:
     for handle in story.told["cast"]:
         await client.call("spawn", {"agent": handle, "handle": handle})
 
@@ -119,7 +119,7 @@ async def _told(story: Story, client: Client, folder: Path) -> int:
     transcript = Transcript(story.name)
     with trio.move_on_after(_DEADLINE):
         async with client.watch() as news:
-            await _raise_curtain(story, client)
+            await _spawn_cast(story, client)
             await _open(story, client)
             async for batches in news:
                 for agent_id, events in batches:

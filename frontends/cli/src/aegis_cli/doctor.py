@@ -19,9 +19,9 @@ from aegis.project import FILE, Project
 from aegis.yamlfile import YamlFile
 from aegis_cli import render
 from aegis_cli.blocking_client import BlockingClient
-from aegis_cli.socket_path import socket_of
+from aegis_cli.config_warnings import config_warnings
 from aegis_cli.shell import Shell, installed_index, own_parser
-from aegis_cli.config_warnings import slips
+from aegis_cli.socket_path import socket_of
 from aegis_cli.stop import held
 
 _LITTLE = 100 * 2**20  # bytes of free disk below which the ledger is in danger
@@ -113,7 +113,7 @@ def _configuration(project: Project, found: Plugins, problems: list[str]) -> tup
         problems.append(str(error))
         return rows, str(error)
     plugins = {row.name for row in found.report()}
-    problems += slips(project, config.profiles, plugins, installed_index().load()["names"])
+    problems += config_warnings(project, config.profiles, plugins, installed_index().load()["names"])
     hints = {row["provider"]: row["hint"] for row in rows if not row["found"]}
     hints = {name: hints[driver.name] for name, driver in every.items() if driver.name in hints}
     for name, profile in config.profiles.items():

@@ -1,4 +1,4 @@
-"""Options that a command has only once it is known what it is for: the arguments of a workflow, say.
+"""Options that depend on another argument of the command: those of `workflow run NAME` depend on the workflow.
 
 An object parameter may carry `x-described-by` in its schema: the verb that returns, as a JSON schema, what the object
 takes, and the parameter that says of what. Each of its properties is then an option of the command.
@@ -13,11 +13,11 @@ from aegis.errors import AegisError
 
 Ask = Callable[[str, dict[str, Any]], Any]
 _EVERYWHERE = {"--project", "--cwd", "--json", "--help"}
-HOME = "x-part-of"  # in a property that became an option: the parameter it is a part of
+PART_OF = "x-part-of"  # in a property that became an option: the parameter it is a part of
 
 
-def further(verb: dict[str, Any], words: Sequence[str], ask: Ask | None) -> dict[str, Any]:
-    """Return the verb with the options that the words call for; `ask` calls a verb, None when no kernel runs."""
+def with_dynamic_options(verb: dict[str, Any], words: Sequence[str], ask: Ask | None) -> dict[str, Any]:
+    """Return the verb with the options that the words call for; `ask` calls a verb (None when no kernel runs)."""
     schema = verb["schema"]
     for name, prop in schema.get("properties", {}).items():
         if not (told := _told(prop)):
@@ -32,7 +32,7 @@ def further(verb: dict[str, Any], words: Sequence[str], ask: Ask | None) -> dict
         taken = {flag_of(n) for n in schema["properties"] if n not in verb["positional"]} | _EVERYWHERE
         required = found.get("required", ())
         own = {
-            f"{name}.{n}": {**p, HOME: name, "description": _what(p, needed=n in required)}
+            f"{name}.{n}": {**p, PART_OF: name, "description": _what(p, needed=n in required)}
             for n, p in found.get("properties", {}).items()
             if flag_of(n) not in taken
         }
@@ -45,11 +45,11 @@ def further(verb: dict[str, Any], words: Sequence[str], ask: Ask | None) -> dict
     return verb
 
 
-def gathered(verb: dict[str, Any], args: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments with each further option in the object it is a part of."""
+def regrouped(verb: dict[str, Any], args: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments with each such option in the object it is a part of."""
     properties, whole = verb["schema"].get("properties", {}), dict(args)
     for name in args:
-        if home := properties.get(name, {}).get(HOME):
+        if home := properties.get(name, {}).get(PART_OF):
             whole[home] = {**(whole.get(home) or {}), name.removeprefix(f"{home}."): whole.pop(name)}
     return whole
 

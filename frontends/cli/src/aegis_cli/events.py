@@ -44,8 +44,8 @@ class Follower:
         if self._only and agent_id not in self._ids:
             return
         if self._json:
-            face = {"v": 1, "agent": self._handles.get(agent_id, ""), "agent_id": agent_id, "at": at, "event": raw}
-            print(json.dumps({k: v for k, v in face.items() if v != ""}, ensure_ascii=False), flush=True)
+            row = {"v": 1, "agent": self._handles.get(agent_id, ""), "agent_id": agent_id, "at": at, "event": raw}
+            print(json.dumps({k: v for k, v in row.items() if v != ""}, ensure_ascii=False), flush=True)
             return
         self._print(self._transcript.take(agent_id, event))
 
@@ -72,8 +72,8 @@ def run(shell: Shell, words: Sequence[str]) -> int:
         follower = Follower(agents, given.get("handle") or "", as_json=shell.json)
         if not given.get("follow"):
             for at, agent_id, raw in sorted(_written(project, follower.ids), key=lambda row: row[0]):
-                for letter in _letters(kernel, raw):
-                    follower.say(agent_id, {"t": "Delivered", "envelope": letter}, at)
+                for envelope in _envelopes(kernel, raw):
+                    follower.say(agent_id, {"t": "Delivered", "envelope": envelope}, at)
                 follower.say(agent_id, raw, at)
         else:
             news = kernel.watch()
@@ -87,7 +87,7 @@ def run(shell: Shell, words: Sequence[str]) -> int:
     return 0
 
 
-def _letters(kernel: BlockingClient, raw: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _envelopes(kernel: BlockingClient, raw: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the envelopes a turn began with; a transcript only has their ids."""
     for envelope_id in raw.get("envelopes", ()) if raw.get("t") == "TurnStarted" else ():
         try:

@@ -1,7 +1,7 @@
 """What is installed, known without importing it: an exact index of plugins and verbs in the user's cache folder.
 
 The index belongs to one interpreter prefix and is valid as long as no folder on `sys.path` changed (installing and
-uninstalling changes one) and no source file of an editable plugin did. Anything else builds it anew.
+uninstalling changes one) and no source file of an editable plugin did. After anything else it is built again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SETTLED = 2 * 10**9  # ns a folder must have been at rest: on a coarse file sys
 
 
 class Index:
-    """The index of this interpreter; `build` gathers it when there is none, or none that is valid."""
+    """The index of this interpreter; `build` makes it when there is no valid one."""
 
     def __init__(self, build: Callable[[], dict[str, Any]], folder: Path | None = None) -> None:
         """Keep it in `folder` (default: `aegis` in the user's cache folder)."""
@@ -41,7 +41,7 @@ class Index:
         return self._loaded
 
     def rebuild(self) -> dict[str, Any]:
-        """Gather the index anew, and store it if that is possible and safe."""
+        """Build the index again, and store it if that is possible and safe."""
         key = installed()  # taken before: what is installed meanwhile makes the index invalid, not wrong
         built = self._build()
         built |= {"key": key, "sources": [[s, _mtime(s)] for s in built.get("sources", ())]}
@@ -57,7 +57,7 @@ class Index:
             if stored["key"] == installed() and all(_mtime(s) == m for s, m in stored["sources"]):
                 return stored
         except (OSError, ValueError, LookupError, TypeError):
-            pass  # none, or not ours: it is built anew
+            pass  # none, or not ours: it is built again
         return None
 
     def _store(self, built: dict[str, Any]) -> None:

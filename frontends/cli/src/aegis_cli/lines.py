@@ -30,17 +30,17 @@ def line_reader(stream: trio.abc.ReceiveStream) -> Reader:
     return read
 
 
-def line_writer(stream: trio.abc.SendStream, patience: float = 30) -> Writer:
-    """Return a writer that sends whole lines; a peer that reads nothing for `patience` seconds is taken for gone."""
+def line_writer(stream: trio.abc.SendStream, limit: float = 30) -> Writer:
+    """Return a writer that sends whole lines; a peer that reads nothing for `limit` seconds is taken for gone."""
     lock = trio.Lock()
 
     async def write(data: bytes) -> None:
         try:
             async with lock:
-                if await send_whole(stream, data, patience):
+                if await send_whole(stream, data, limit):
                     return
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise RpcError(CLOSED, "the connection is closed") from None
-        raise RpcError(CLOSED, f"the other side read nothing for {patience:g} s")
+        raise RpcError(CLOSED, f"the other side read nothing for {limit:g} s")
 
     return write

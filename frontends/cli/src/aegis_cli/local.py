@@ -44,7 +44,7 @@ class LocalClient:
         return self._kernel.verbs.completions(what)
 
     async def snapshot(self) -> dict[str, Any]:
-        """Return the kernel's public face, and who asks."""
+        """Return what a screen needs to start drawing, and who asks."""
         return self._kernel.snapshot() | {"caller": str(self.caller)}
 
     @asynccontextmanager

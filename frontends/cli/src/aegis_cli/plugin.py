@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 @hookimpl
 def aegis_frontends(kernel: Kernel) -> list[Service]:
     """Serve the control socket."""
-    from aegis_cli.service import Control  # noqa: PLC0415 - entry modules stay light
+    from aegis_cli.service import ControlSocket  # noqa: PLC0415 - entry modules stay light
 
-    return [Control(kernel)]
+    return [ControlSocket(kernel)]

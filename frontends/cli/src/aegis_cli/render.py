@@ -36,9 +36,9 @@ def as_json(value: Any) -> str:
 
 def error_json(error: AegisError) -> str:
     """Return what `--json` prints for an error."""
-    face = {"type": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
-    face |= {"data": error.data} if error.data else {}
-    return json.dumps({"v": VERSION, "ok": False, "error": face}, ensure_ascii=False)
+    answer = {"type": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+    answer |= {"data": error.data} if error.data else {}
+    return json.dumps({"v": VERSION, "ok": False, "error": answer}, ensure_ascii=False)
 
 
 def as_text(value: Any, width: int = sys.maxsize) -> str:

@@ -17,16 +17,16 @@ from aegis import Caller, Kernel, open_kernel
 from aegis.events import Fault
 from aegis.project import FILE
 from aegis.supervise import root_cause
+from aegis_cli.config_warnings import config_warnings
 from aegis_cli.service import user_name
-from aegis_cli.config_warnings import slips
 
 
-def here() -> Caller:
+def local_user() -> Caller:
     """Return the person at this terminal as a caller."""
     return Caller("human", user_name(os.getuid()))
 
 
-def settle_memory() -> None:
+def freeze_memory() -> None:
     """Make what is alive now permanent, so that the cyclic collector's pauses stay short in a long run."""
     gc.collect()
     gc.freeze()
@@ -87,8 +87,9 @@ async def kernel_here(
         for row in plugins.values():
             if row.state == "failed":
                 say(f"the plugin {row.name!r} is broken and left out: {row.error}")
-        for slip in slips(kernel.project, kernel.config.profiles, plugins, [verb.name for verb in kernel.verbs]):
-            kernel.bus.report(Fault(FILE, slip))
+        verbs = [verb.name for verb in kernel.verbs]
+        for warning in config_warnings(kernel.project, kernel.config.profiles, plugins, verbs):
+            kernel.bus.report(Fault(FILE, warning))
         say_faults(f for f in kernel.faults if f.source not in plugins)
         yield kernel
 

@@ -11,7 +11,7 @@ from aegis_cli.shell import Shell, own_parser
 
 STOP = tuple(
     s for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is not signal.SIG_IGN
-)  # what whoever started us wants ignored (`nohup`, a script's `&`) stays ignored
+)  # a signal that our parent ignores (`nohup`, a script's `&`) stays ignored
 
 
 def run(shell: Shell, words: Sequence[str]) -> int:

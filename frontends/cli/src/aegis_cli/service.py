@@ -18,9 +18,9 @@ from aegis.callers import Caller
 from aegis.errors import AegisError
 from aegis.processes import Command
 from aegis.verbs import plain, progress
-from aegis_cli.socket_path import socket_of
 from aegis_cli.lines import line_reader, line_writer
 from aegis_cli.local import LocalClient, sentence
+from aegis_cli.socket_path import socket_of
 from aegis_jsonrpc.connection import INVALID, NO_METHOD, Connection, RpcError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def listening(path: str) -> socket.socket:
     return made
 
 
-class Control:
+class ControlSocket:
     """Serves every shell, REPL and script of the user who runs the kernel."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -75,10 +75,10 @@ class Control:
         except OSError as error:
             raise AegisError(f"cannot keep the control socket in {path.parent}: {error}") from None
         path.unlink(missing_ok=True)  # the project's lock is ours, so nobody listens there any more
-        with trio.socket.from_stdlib_socket(listening(str(path))) as door:
+        with trio.socket.from_stdlib_socket(listening(str(path))) as listener:
             started.set()
             try:
-                await trio.serve_listeners(self._serve, [trio.SocketListener(door)])
+                await trio.serve_listeners(self._serve, [trio.SocketListener(listener)])
             finally:
                 path.unlink(missing_ok=True)
 
@@ -89,13 +89,13 @@ class Control:
                 self.refused += 1
                 return
             async with trio.open_nursery() as nursery:
-                peer = _Peer(self._kernel, Caller("human", user_name(uid)), nursery)
+                peer = _Connection(self._kernel, Caller("human", user_name(uid)), nursery)
                 peer.connection = Connection(line_reader(stream), line_writer(stream), peer.handle)
                 await peer.connection.run()
                 nursery.cancel_scope.cancel()
 
 
-class _Peer:
+class _Connection:
     connection: Connection
 
     def __init__(self, kernel: Kernel, caller: Caller, nursery: trio.Nursery) -> None:

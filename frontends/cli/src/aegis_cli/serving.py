@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import trio
 
 from aegis.supervise import first_of
-from aegis_cli.socket_path import socket_of
-from aegis_cli.running import kernel_here, settle_memory, stoppable, watch_faults
+from aegis_cli.running import freeze_memory, kernel_here, stoppable, watch_faults
 from aegis_cli.shell import Shell
+from aegis_cli.socket_path import socket_of
 
 
 def serve(shell: Shell, signals: Sequence[signal.Signals], *, clean: bool) -> None:
@@ -22,9 +22,9 @@ def serve(shell: Shell, signals: Sequence[signal.Signals], *, clean: bool) -> No
 async def _serve(shell: Shell, signals: Sequence[signal.Signals], clean: bool) -> None:
     async with stoppable(signals) as stop, kernel_here(shell.project.root, clean=clean) as kernel:
         stop.orderly = True
-        settle_memory()
-        face = {"root": str(kernel.project.root), "pid": os.getpid(), "socket": str(socket_of(kernel.project))}
-        shell.show(face, f"aegis runs in {face['root']} (pid {face['pid']}); `aegis stop` or Ctrl-C ends it")
+        freeze_memory()
+        answer = {"root": str(kernel.project.root), "pid": os.getpid(), "socket": str(socket_of(kernel.project))}
+        shell.show(answer, f"aegis runs in {answer['root']} (pid {answer['pid']}); `aegis stop` or Ctrl-C ends it")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_faults, kernel)
             await first_of(kernel.quit, stop.requested)

@@ -14,9 +14,9 @@ from aegis.project import Project
 from aegis_cli import render
 from aegis_cli.arguments import Parser, common, verb_arguments, verb_parser
 from aegis_cli.blocking_client import BlockingClient, NotRunning
-from aegis_cli.socket_path import find_project_root
-from aegis_cli.dynamic_options import further
+from aegis_cli.dynamic_options import with_dynamic_options
 from aegis_cli.index import Index
+from aegis_cli.socket_path import find_project_root
 
 INTERRUPTED = 130
 # Commands that are no verbs: where each is, what it does. Their modules are imported when they are asked for.
@@ -40,7 +40,7 @@ class Shell(NamedTuple):
 
     @property
     def project(self) -> Project:
-        """The project meant; raises `ConfigError` when the folder is none."""
+        """The project meant; raises `ConfigError` when there is no such folder."""
         start = Path(self.folder or ".")
         if not start.is_dir():
             raise ConfigError(f"there is no folder {self.folder!r}")
@@ -78,7 +78,7 @@ def run(words: Sequence[str]) -> int:
         return shell.show_error(error)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has enough
+    except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -120,10 +120,10 @@ def own_parser(name: str, **more: Any) -> Parser:
     return parser
 
 
-def known_verbs(project: Project, patience: float = 1.0) -> list[dict[str, Any]]:
+def known_verbs(project: Project, limit: float = 1.0) -> list[dict[str, Any]]:
     """Return the verbs of the running kernel, or, when none runs, of what is installed."""
     try:
-        with BlockingClient(project, patience=patience) as kernel:
+        with BlockingClient(project, limit=limit) as kernel:
             verbs: list[dict[str, Any]] = kernel.ask("verbs")
             return verbs
     except AegisError:
@@ -133,7 +133,9 @@ def known_verbs(project: Project, patience: float = 1.0) -> list[dict[str, Any]]
 
 def installed_index() -> Index:
     """Return the index of what is installed."""
-    return Index(lambda: import_module("aegis_cli.build_index").gather())  # only a stale index needs the kernel's imports
+    return Index(
+        lambda: import_module("aegis_cli.build_index").build()
+    )  # only a stale index needs the kernel's imports
 
 
 def find_verb(verbs: Sequence[dict[str, Any]], words: Sequence[str]) -> tuple[dict[str, Any] | None, Sequence[str]]:
@@ -152,7 +154,7 @@ def _verb(shell: Shell, words: Sequence[str]) -> int:
             verb, rest = find_verb(verbs := kernel.ask("verbs"), words)
             if verb is None:
                 return _family(words, verbs)
-            args, options = verb_arguments(further(verb, rest, lambda v, a: kernel.perform(v, a)[0]), rest)
+            args, options = verb_arguments(with_dynamic_options(verb, rest, lambda v, a: kernel.perform(v, a)[0]), rest)
             shell = shell.with_options(options)
             if shell.project == project:
                 return _call(shell, kernel, verb, args)
@@ -161,12 +163,12 @@ def _verb(shell: Shell, words: Sequence[str]) -> int:
     verb, rest = find_verb(verbs := installed_index().load()["verbs"], words)
     if verb is None:
         return _family(words, verbs)
-    args, options = verb_arguments(further(verb, rest, None), rest)
+    args, options = verb_arguments(with_dynamic_options(verb, rest, None), rest)
     shell = shell.with_options(options)
     if missing and shell.project == project:
         raise missing
     with BlockingClient(shell.project) as kernel:
-        args, _ = verb_arguments(further(verb, rest, lambda v, a: kernel.perform(v, a)[0]), rest)
+        args, _ = verb_arguments(with_dynamic_options(verb, rest, lambda v, a: kernel.perform(v, a)[0]), rest)
         return _call(shell, kernel, verb, args)
 
 

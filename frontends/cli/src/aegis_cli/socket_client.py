@@ -88,7 +88,7 @@ class SocketClient:
         return answer
 
     async def snapshot(self) -> dict[str, Any]:
-        """Return the whole kernel's public face."""
+        """Return what a screen needs to start drawing, and who asks."""
         answer: dict[str, Any] = await self._request("snapshot")
         return answer
 

@@ -11,20 +11,20 @@ from aegis.project import Project
 from aegis_cli.blocking_client import BlockingClient
 from aegis_cli.shell import Shell, own_parser
 
-_PATIENCE, _STEP = 10.0, 0.02
+_LIMIT, _STEP = 10.0, 0.02
 
 
 def run(shell: Shell, words: Sequence[str]) -> int:
-    """Stop the kernel; it has let go of the project when this returns."""
+    """Stop the kernel; the project is free when this returns."""
     shell = shell.with_options(vars(own_parser("stop").parse_args(words)))
     project = shell.project
     with BlockingClient(project) as kernel:
         pid = kernel.ask("hello")["pid"]
         kernel.ask("quit")
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _LIMIT
     while held(project):
         if time.monotonic() > end:
-            raise AegisError(f"the aegis in {project.root} (pid {pid}) has not ended within {_PATIENCE:g} s")
+            raise AegisError(f"the aegis in {project.root} (pid {pid}) has not ended within {_LIMIT:g} s")
         time.sleep(_STEP)
     shell.show({"root": str(project.root), "pid": pid}, f"the aegis in {project.root} (pid {pid}) has ended")
     return 0

@@ -73,7 +73,7 @@ class Transcript:
             case Plan():
                 return f"{who} plans\n" + "\n".join(f"  {_MARKS[e.status]} {e.content}" for e in event.entries)
             case PermissionAsked():
-                return f"{who} asks leave to {event.kind}: {event.title or event.tool} (request {event.id})"
+                return f"{who} asks permission to {event.kind}: {event.title or event.tool} (request {event.id})"
             case PermissionAnswered():
                 return f"{who}'s request {event.id} was {event.outcome}" + (f": {event.reason}" if event.reason else "")
             case TurnEnded():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prompt_toolkit.utils import get_cwidth
 
 from aegis_repl.render import Line, first_line, money
-from aegis_repl.state import Face, View
+from aegis_repl.state import TabView, View
 
 LIVE_ROWS = 3
 _SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -13,10 +13,10 @@ _SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 def tabs(view: View, width: int) -> Line:
     """Return the tab bar: as many tabs as fit, the active one always among them, `‹` and `›` where more are."""
-    if not view.faces:
+    if not view.tabs:
         return [("class:dim", " no agents · Ctrl+T starts one"[:width])]
-    cells = [_cell(face) for face in view.faces]
-    here = next((i for i, face in enumerate(view.faces) if face.active), 0)
+    cells = [_cell(tab) for tab in view.tabs]
+    here = next((i for i, tab in enumerate(view.tabs) if tab.active), 0)
     room = width - 4
     low = high = here
     used = _width(cells[here])
@@ -35,13 +35,13 @@ def tabs(view: View, width: int) -> Line:
     return [*line, ("class:mark", " ›" if high + 1 < len(cells) else "")]
 
 
-def _cell(face: Face) -> Line:
-    style = "class:tab.active" if face.active else "class:tab"
-    mark = "?" if face.asks else "*" if face.unseen else ""
+def _cell(tab: TabView) -> Line:
+    style = "class:tab.active" if tab.active else "class:tab"
+    mark = "?" if tab.asks else "*" if tab.unseen else ""
     cell: Line = [
-        (f"class:dot.{face.state}", "● "),
-        (style, f"{face.number} {face.handle}"),
-        ("class:dim", f" ·{face.profile}·"),
+        (f"class:dot.{tab.state}", "● "),
+        (style, f"{tab.number} {tab.handle}"),
+        ("class:dim", f" ·{tab.profile}·"),
     ]
     return [*cell, ("class:mark", f" {mark}")] if mark else cell
 
@@ -52,22 +52,22 @@ def _width(cell: Line) -> int:
 
 def status(view: View, width: int, now: float) -> Line:
     """Return the status line of the active agent; what does not fit is left out from the right."""
-    face = view.active
-    if face is None:
+    tab = view.active
+    if tab is None:
         return [("class:dim", " /spawn PROFILE · /help · Ctrl+Q"[:width])]
     parts: Line = [
-        ("", f" {face.handle} ·{face.profile}·"),
-        ("class:dim", f"{face.model or 'default'}/{face.permission}"),
+        ("", f" {tab.handle} ·{tab.profile}·"),
+        ("class:dim", f"{tab.model or 'default'}/{tab.permission}"),
     ]
-    parts.append((f"class:dot.{face.state}", f"{face.state}{_elapsed(face, now)}"))
-    if face.queued:
-        parts.append(("class:mark", f"✉ {face.queued} queued"))
-    if face.seen_tokens or face.said_tokens:
-        cached = f" ({100 * face.cached_tokens // face.seen_tokens}% cached)" if face.cached_tokens else ""
-        parts.append(("", f"↑{_count(face.seen_tokens)}{cached} ↓{_count(face.said_tokens)}"))
-    if face.cost_usd:
-        parts.append(("", money(face.cost_usd)))
-    parts += [("class:warning", first_line(note)) for note in face.notes]
+    parts.append((f"class:dot.{tab.state}", f"{tab.state}{_elapsed(tab, now)}"))
+    if tab.queued:
+        parts.append(("class:mark", f"✉ {tab.queued} queued"))
+    if tab.seen_tokens or tab.said_tokens:
+        cached = f" ({100 * tab.cached_tokens // tab.seen_tokens}% cached)" if tab.cached_tokens else ""
+        parts.append(("", f"↑{_count(tab.seen_tokens)}{cached} ↓{_count(tab.said_tokens)}"))
+    if tab.cost_usd:
+        parts.append(("", money(tab.cost_usd)))
+    parts += [("class:warning", first_line(note)) for note in tab.notes]
     line: Line = []
     used = 0
     for style, text in parts:
@@ -85,11 +85,11 @@ def above_prompt(view: View, width: int, now: float) -> Line:
     if view.live:
         *lead, (style, text) = view.live
         rows.append([*lead, (style, _tail(text, width * LIVE_ROWS - _width(lead)))])
-    face = view.active
-    if face and face.state in ("working", "starting") and not view.live and not view.question:
+    tab = view.active
+    if tab and tab.state in ("working", "starting") and not view.live and not view.question:
         spin = _SPIN[int(now) % len(_SPIN)]
-        hint = "  Esc stops it" if face.state == "working" else ""
-        rows.append([("class:dot.working", f"{spin} {face.state}…{_elapsed(face, now)}"), ("class:dim", hint)])
+        hint = "  Esc stops it" if tab.state == "working" else ""
+        rows.append([("class:dot.working", f"{spin} {tab.state}…{_elapsed(tab, now)}"), ("class:dim", hint)])
     if view.question:
         rows.append([("class:ask", f"? {view.question}")])
         rows.append([("class:dim", "  y allows once · a always, for this agent · n [why] denies")])
@@ -98,7 +98,7 @@ def above_prompt(view: View, width: int, now: float) -> Line:
     line: Line = []
     for row in rows:
         line += [*row, ("", "\n")]
-    return [*line, ("class:prompt.handle", f"{face.handle if face else 'aegis'} "), ("class:you", "› ")]
+    return [*line, ("class:prompt.handle", f"{tab.handle if tab else 'aegis'} "), ("class:you", "› ")]
 
 
 def _tail(text: str, cells: int) -> str:
@@ -111,10 +111,10 @@ def _tail(text: str, cells: int) -> str:
     return "…" + kept
 
 
-def _elapsed(face: Face, now: float) -> str:
-    if face.since is None:
+def _elapsed(tab: TabView, now: float) -> str:
+    if tab.since is None:
         return ""
-    seconds = int(max(0.0, now - face.since))
+    seconds = int(max(0.0, now - tab.since))
     return f" {seconds}s" if seconds < 60 else f" {seconds // 60}m{seconds % 60:02d}s"
 
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from aegis_repl.screen import Screen
 
 HELP = (
-    ("Enter", "say the line to the agent of this tab"),
+    ("Enter", "send the line to this tab's agent"),
     ("Alt+Enter", "begin another line of the same message"),
     ("Alt+1 … 9, Ctrl+← →", "switch tabs"),
     ("Ctrl+T, Ctrl+N", "new agent: of the default profile, of one you pick"),
-    ("Ctrl+W", "close this agent (asks; the last one leaves aegis)"),
+    ("Ctrl+W", "close this agent (asks; after the last one aegis quits)"),
     ("Esc", "dismiss the menu or question, else stop the agent's turn"),
-    ("Ctrl+C", "clear the line; on an empty one, twice leaves"),
-    ("Ctrl+Q, Ctrl+D", "leave"),
+    ("Ctrl+C", "clear the line; on an empty one, twice quits"),
+    ("Ctrl+Q, Ctrl+D", "quit"),
 )
 
 
@@ -47,14 +47,14 @@ async def _complete(buffer: Buffer) -> None:
         buffer.start_completion()
 
 
-class Act(NamedTuple):
+class Action(NamedTuple):
     """Something the person did; `line` carries the text, `go` and `step` a number, `values` a completer's question."""
 
     what: Literal["line", "go", "step", "new", "close", "interrupt", "yes", "no", "hint", "quit", "values"]
     value: Any = None
 
 
-def bindings(screen: Screen, act: Callable[[Act], None]) -> KeyBindings:
+def bindings(screen: Screen, act: Callable[[Action], None]) -> KeyBindings:
     """Return the key bindings of the prompt."""
     keys = KeyBindings()
     confirming = Condition(lambda: bool(screen.view.confirm))
@@ -64,19 +64,19 @@ def bindings(screen: Screen, act: Callable[[Act], None]) -> KeyBindings:
 
         @keys.add("escape", str(number))
         def _(event: KeyPressEvent, number: int = number) -> None:
-            act(Act("go", number))
+            act(Action("go", number))
 
     @keys.add("c-left", eager=True)
     def _(event: KeyPressEvent) -> None:
-        act(Act("step", -1))
+        act(Action("step", -1))
 
     @keys.add("c-right", eager=True)
     def _(event: KeyPressEvent) -> None:
-        act(Act("step", 1))
+        act(Action("step", 1))
 
     @keys.add("c-t", eager=True)
     def _(event: KeyPressEvent) -> None:
-        act(Act("new"))
+        act(Action("new"))
 
     @keys.add("c-n", eager=True)
     def _(event: KeyPressEvent) -> None:
@@ -87,15 +87,15 @@ def bindings(screen: Screen, act: Callable[[Act], None]) -> KeyBindings:
 
     @keys.add("c-w", eager=True)
     def _(event: KeyPressEvent) -> None:
-        act(Act("close"))
+        act(Action("close"))
 
     @keys.add("c-q", eager=True)
     def _(event: KeyPressEvent) -> None:
-        act(Act("quit"))
+        act(Action("quit"))
 
     @keys.add("c-d", filter=empty, eager=True)
     def _(event: KeyPressEvent) -> None:
-        act(Act("quit"))
+        act(Action("quit"))
 
     @keys.add("c-c", eager=True)
     def _(event: KeyPressEvent) -> None:
@@ -115,14 +115,14 @@ def bindings(screen: Screen, act: Callable[[Act], None]) -> KeyBindings:
 
     @keys.add("escape", filter=~has_completions)
     def _(event: KeyPressEvent) -> None:
-        act(Act("no" if screen.view.confirm else "interrupt"))
+        act(Action("no" if screen.view.confirm else "interrupt"))
 
     @keys.add("y", filter=confirming, eager=True)
     def _(event: KeyPressEvent) -> None:
-        act(Act("yes"))
+        act(Action("yes"))
 
     @keys.add(Keys.Any, filter=confirming)
     def _(event: KeyPressEvent) -> None:
-        act(Act("no"))  # any other key is no answer to take for a yes, and no letter of a message either
+        act(Action("no"))  # any other key is no answer to take for a yes, and no letter of a message either
 
     return keys

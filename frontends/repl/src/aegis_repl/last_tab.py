@@ -1,4 +1,4 @@
-"""Where the person was: the tab that was active when this project's screen was last left."""
+"""The tab that was active when this project's REPL was last quit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 
-class Place:
+class LastTab:
     """Kept in the project's state folder, best effort: without it the first tab is active."""
 
     def __init__(self, root: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is said to agents, sent one after the other, so that it arrives in the order it was typed."""
+"""Messages to agents, sent one after the other, so that they arrive in the order they were typed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aegis_repl.state import State
 
 
 class Outbox:
-    """Words on their way. Where nobody is to say them to, an agent of the default profile begins."""
+    """Messages on their way. When there is no agent yet, one of the default profile is started."""
 
     def __init__(
         self, client: Client, state: State, say: Callable[[list[Line]], None], switch: Callable[[str], None]
@@ -25,10 +25,10 @@ class Outbox:
         self._first = ""
 
     def put(self, text: str, handle: str = "") -> None:
-        """Say this to an agent, the active one when none is named; raises `Refused` when there can be none."""
+        """Send this to an agent, by default the active one; raises `Refused` when there can be none."""
         tab = self._state.tabs.get(self._state.active)
         if not (handle or tab or self._state.default_agent):
-            raise Refused("there is no agent to say this to: Ctrl+N starts one, /spawn PROFILE one of your choice")
+            raise Refused("there is no agent to send this to: Ctrl+N starts one, /spawn PROFILE one of your choice")
         self._put.send_nowait((handle or (tab.handle if tab else ""), text))
 
     async def run(self) -> None:
@@ -38,17 +38,17 @@ class Outbox:
                 to = handle or await self._somebody()
                 receipt = await self._client.call("send", {"handle": to, "text": text})
                 here = self._state.tabs.get(self._state.active)
-                if here and here.handle != to:  # what is said here is seen here
+                if here and here.handle != to:  # a message to this tab is seen here
                     self._say(render.answer(receipt))
             except Exception as error:  # noqa: BLE001  a verb's fault is its answer, never the end of the screen
                 self._say(render.refusal(error))
 
     async def _somebody(self) -> str:
-        """Return the handle of who is here by now, or of an agent that begins."""
+        """Return the handle of the active agent, or of one that is started now."""
         if tab := self._state.tabs.get(self._state.active):
             return tab.handle
         if not self._state.awaited:
-            face = await self._client.call("spawn", {"agent": self._state.default_agent})
-            self._first = str(face["handle"])
-            self._switch(str(face["id"]))
+            agent = await self._client.call("spawn", {"agent": self._state.default_agent})
+            self._first = str(agent["handle"])
+            self._switch(str(agent["id"]))
         return self._first

@@ -13,7 +13,7 @@ from aegis.errors import Refused, nearest
 LOCAL = {
     "tab": "[N|HANDLE]  switch to a tab, or list them",
     "help": "[VERB]  what can be typed, or what one verb takes",
-    "quit": "leave (the agents stay, if another process runs them)",
+    "quit": "quit (agents that another process runs go on)",
 }
 _TO = re.compile(r"@([a-z][a-z0-9-]*)(?:\s+(.*))?\Z", re.DOTALL)
 _PART = re.compile(r"--([a-z][a-z0-9_-]*)(?:=(.*))?\Z", re.DOTALL)
@@ -39,7 +39,7 @@ class Command:
 def parse(line: str, verbs: Sequence[str] = ()) -> Say | Command | None:
     """Return what the line asks for, None for an empty one; raises `Refused` for one that asks for nothing doable.
 
-    A line that begins with a space is said as it is; `//` stands for a slash that is said.
+    A line that begins with a space is sent as it is; `//` stands for a slash that is sent.
     """
     if not line.strip():
         return None
@@ -58,7 +58,7 @@ def _command(text: str, verbs: Sequence[str]) -> Command:
     """Split off the longest name there is: two words before one."""
     words = text.split(None, 2)
     if not words:
-        raise Refused("which command? /help lists them; // begins a line that is said to the agent")
+        raise Refused("which command? /help lists them; to send text that begins with a slash, type //")
     two = " ".join(words[:2])
     if two in verbs:
         return Command(two, words[2] if len(words) > 2 else "")
@@ -67,9 +67,10 @@ def _command(text: str, verbs: Sequence[str]) -> Command:
         return Command(name, rest.strip())
     family = [v for v in verbs if v.startswith(f"{name} ")]
     if family:
-        raise Refused(f"/{name} goes on: {', '.join('/' + v for v in family)}")
+        raise Refused(f"/{name} needs one of: {', '.join(v.removeprefix(f'{name} ') for v in family)}")
     hint = nearest(name, [*verbs, *LOCAL])
-    raise Refused(f"there is no command /{name}.{hint} /help lists them; //{first(text)} is said to the agent")
+    slash = f"to send text that begins with a slash, type //{first(text)}"
+    raise Refused(f"there is no command /{name}.{hint} /help lists them; {slash}")
 
 
 def first(text: str) -> str:
@@ -141,7 +142,7 @@ def bind(verb: Mapping[str, Any], text: str) -> dict[str, Any]:
 
 
 def _join(whole: dict[str, Any], name: str, value: str | None) -> None:
-    """Add a part that is typed by whoever takes it: a flag when it has no value, a list when it is said again."""
+    """Add a part, which the verb gives its type: a flag when it has no value, a list when it is given again."""
     known = whole.get(name)
     if value is None:
         whole[name.removeprefix("no_")] = not name.startswith("no_")
@@ -175,7 +176,7 @@ def _put(args: dict[str, Any], name: str, value: str, schema: Mapping[str, Any])
         try:
             args[name] = json.loads(value)
         except ValueError:
-            raise Refused(f"--{name.replace('_', '-')} takes JSON, and this is none: {value}") from None
+            raise Refused(f"--{name.replace('_', '-')} takes JSON, which this is not: {value}") from None
     else:
         args[name] = value
 

@@ -19,7 +19,7 @@ class ReplConsole:
     name = "repl"
 
     async def attach(self, client: Client) -> int:
-        """Serve the person at this terminal until they leave; the terminal is then as it was found."""
+        """Serve the person at this terminal until they quit; the terminal is then as it was found."""
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             sys.stderr.write(NO_TERMINAL + "\n")
             return 2

@@ -1,6 +1,6 @@
 """An event, an envelope or a verb's answer as styled lines: pure, and deaf to control sequences in what agents say.
 
-A line is a list of (style, text); the styles are the class names of `palette`.
+A line is a list of (style, text); the styles are the class names of `styles`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def event(happened: e.Event) -> list[Line]:
         case e.PermissionAsked():
             return [[("class:ask", f"? asks to use {wants(happened)}")]]
         case e.PermissionAnswered():
-            return [[("class:dim", f"  └ {settled(happened)}")]]
+            return [[("class:dim", f"  └ {outcome(happened)}")]]
         case e.TurnEnded():
             return [ending(happened)]
         case e.Delivered():
@@ -132,7 +132,7 @@ def wants(asked: e.PermissionAsked) -> str:
     return first_line(tool + (f": {title}" if title and title != asked.tool else ""), 200)
 
 
-def settled(ended: e.PermissionAnswered) -> str:
+def outcome(ended: e.PermissionAnswered) -> str:
     """Return how a request ended and why, on one line."""
     outcome, reason = ended.outcome, first_line(ended.reason)
     return reason if reason.startswith(outcome) else f"{outcome}: {reason}" if reason else outcome

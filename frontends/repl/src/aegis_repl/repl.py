@@ -22,10 +22,10 @@ from aegis.errors import AegisError, Refused
 from aegis.events import Gap, VerbsChanged
 from aegis.frontend import Client
 from aegis_repl import render
-from aegis_repl.keys import Act
+from aegis_repl.keys import Action
+from aegis_repl.last_tab import LastTab
 from aegis_repl.outbox import Outbox
 from aegis_repl.parse import LOCAL, Command, Say, bind, parse
-from aegis_repl.last_tab import Place
 from aegis_repl.permission_requests import Answer
 from aegis_repl.screen import FrameOutput, Screen
 from aegis_repl.state import State
@@ -33,7 +33,7 @@ from aegis_repl.welcome import help_on, welcome
 
 GONE = "aegis has stopped. What it accepted is on disk; `aegis` starts it again."
 RECALLED = 20  # lines of the last turn
-_PATIENCE = 1.0  # seconds the screen has to give the terminal back
+_LIMIT = 1.0  # seconds the screen has to give the terminal back
 
 
 class Repl:
@@ -45,16 +45,16 @@ class Repl:
         self._output = output or FrameOutput.from_pty(sys.stdout, term=os.environ.get("TERM"))
         self._state = State(time.monotonic)
         self._verbs: dict[str, dict[str, Any]] = {}
-        self._acts, self._inbox = trio.open_memory_channel[Act](inf)
+        self._acts, self._inbox = trio.open_memory_channel[Action](inf)
         self._outbox = Outbox(client, self._state, self._say, self._switch)
         self._stuck = False
-        self._farewell = GONE  # until it is known that something else ended the visit
+        self._exit_message = GONE  # until it is known that something else ended it
 
     async def run(self) -> int:
-        """Serve the person until they leave (0) or the kernel is gone (1); the terminal is then as it was."""
+        """Serve the person until they quit (0) or the kernel is gone (1); the terminal is then as it was."""
         token = trio.lowlevel.current_trio_token()
 
-        def act(act: Act) -> None:
+        def act(act: Action) -> None:
             with suppress(trio.RunFinishedError):
                 token.run_sync_soon(self._acts.send_nowait, act)
 
@@ -65,23 +65,23 @@ class Repl:
                     await self._begin()
                     await self._serve(news)
             except AegisError as error:
-                self._farewell = str(error)
+                self._exit_message = str(error)
             finally:
-                self._part()
-        return 1 if self._farewell else 0
+                self._say_why()
+        return 1 if self._exit_message else 0
 
-    def _part(self) -> None:
+    def _say_why(self) -> None:
         """Say why this ends, unless the person wanted it to or the terminal takes nothing any more."""
-        if self._farewell and not self._stuck:
+        if self._exit_message and not self._stuck:
             with suppress(OSError):  # the terminal is gone
-                self._output.write(self._farewell + "\n")
+                self._output.write(self._exit_message + "\n")
                 self._output.flush()
 
     async def _begin(self) -> None:
         snapshot = await self._client.snapshot()
         await self._learn()
-        self._place = Place(Path(str(snapshot["root"])))
-        self._state.load(snapshot, active=self._place.load())
+        self._last_tab = LastTab(Path(str(snapshot["root"])))
+        self._state.load(snapshot, active=self._last_tab.load())
         profiles = await self._client.complete("profile")
         self._screen.emit(welcome(snapshot, self._state.view(), profiles))
         await self._recall(self._state.active)
@@ -96,7 +96,7 @@ class Repl:
             nursery.start_soon(self._outbox.run)
             async for act in self._inbox:
                 if act.what == "quit":
-                    self._farewell = act.value or ""
+                    self._exit_message = act.value or ""
                     break
                 try:
                     await self._do(act)
@@ -112,19 +112,19 @@ class Repl:
             try:
                 await ended.wait()
             finally:
-                self._screen.leave()
-                patience.deadline = trio.current_time() + _PATIENCE
+                self._screen.stop()
+                limit.deadline = trio.current_time() + _LIMIT
 
         async with trio.open_nursery() as nursery:
-            with trio.CancelScope(shield=True) as patience:
+            with trio.CancelScope(shield=True) as limit:
                 nursery.start_soon(let_go)
                 try:
                     await trio.to_thread.run_sync(self._screen.run, abandon_on_cancel=True, limiter=_one_thread())
                 except OSError as error:
                     why = f"the terminal is gone: {error}"
-            self._stuck = patience.cancelled_caught
+            self._stuck = limit.cancelled_caught
             ended.set()
-        self._acts.send_nowait(Act("quit", why))
+        self._acts.send_nowait(Action("quit", why))
 
     async def _signals(self, task_status: trio.TaskStatus[None]) -> None:
         """Hear what the thread cannot: a resize, and a Ctrl+C of the moment in which a frame is printed."""
@@ -152,7 +152,7 @@ class Repl:
                 self._screen.show(self._state.view())
         except AegisError as error:
             why = f"{GONE} ({error})"
-        self._acts.send_nowait(Act("quit", why))
+        self._acts.send_nowait(Action("quit", why))
 
     async def _learn(self) -> None:
         self._verbs = {verb["name"]: verb for verb in await self._client.verbs()}
@@ -164,27 +164,27 @@ class Repl:
 
     # -- what the person does -----------------------------------------------------------------------------------
 
-    async def _do(self, act: Act) -> None:
+    async def _do(self, act: Action) -> None:
         match act:
-            case Act("line", text):
+            case Action("line", text):
                 self._line(text)
-            case Act("go", number):
+            case Action("go", number):
                 self._switch(self._state.find(str(number)))
-            case Act("step", step):
+            case Action("step", step):
                 self._switch(self._state.beside(step))
-            case Act("new"):
+            case Action("new"):
                 self._new()
-            case Act("close"):
+            case Action("close"):
                 self._ask_close()
-            case Act("yes"):
+            case Action("yes"):
                 await self._close()
-            case Act("no"):
+            case Action("no"):
                 self._state.closing = ""
-            case Act("interrupt"):
+            case Action("interrupt"):
                 self._interrupt()
-            case Act("hint", text):
+            case Action("hint", text):
                 self._say([[("class:dim", f"· {text}")]])
-            case Act("values", (number, what)):
+            case Action("values", (number, what)):
                 self._nursery.start_soon(self._complete, number, what)
         self._screen.show(self._state.view())
 
@@ -196,7 +196,7 @@ class Repl:
             case Say(said, handle):
                 self._outbox.put(said, handle)
             case Command("quit", _):
-                self._acts.send_nowait(Act("quit"))
+                self._acts.send_nowait(Action("quit"))
             case Command("help", rest):
                 width = self._output.get_size().columns
                 self._say(help_on(rest, list(self._verbs.values()), width))
@@ -213,12 +213,12 @@ class Repl:
 
     def _tab(self, word: str) -> None:
         if not word:
-            for f in self._state.view().faces:
+            for f in self._state.view().tabs:
                 self._say([[("", f"{'▸' if f.active else ' '} {f.number} {f.handle} ·{f.profile}· {f.state}")]])
         elif found := self._state.find(word):
             self._switch(found)
         else:
-            names = ", ".join(f"{f.number} {f.handle}" for f in self._state.view().faces)
+            names = ", ".join(f"{f.number} {f.handle}" for f in self._state.view().tabs)
             raise Refused(f"there is no tab {word!r} (there are: {names or 'none'})")
 
     def _switch(self, agent_id: str) -> None:
@@ -226,7 +226,7 @@ class Repl:
             return
         rows = self._output.get_size().rows
         self._screen.emit(self._state.switch(agent_id, recent=max(4, rows // 2)))
-        self._place.keep(self._state.active)
+        self._last_tab.keep(self._state.active)
         self._nursery.start_soon(self._recall, agent_id)
 
     async def _recall(self, agent_id: str) -> None:
@@ -246,7 +246,7 @@ class Repl:
 
     def _ask_close(self) -> None:
         if not self._state.tabs:
-            self._acts.send_nowait(Act("quit"))
+            self._acts.send_nowait(Action("quit"))
         self._state.closing = self._state.active
 
     async def _close(self) -> None:
@@ -256,7 +256,7 @@ class Repl:
         if len(self._state.tabs) > 1:
             self._call("close", tab.handle, quiet=True)
         elif await self._run("close", tab.handle, quiet=True):
-            self._acts.send_nowait(Act("quit"))
+            self._acts.send_nowait(Action("quit"))
 
     def _interrupt(self) -> None:
         tab = self._state.tabs.get(self._state.active)
@@ -299,7 +299,7 @@ class Repl:
 
 
 def _one_thread() -> trio.CapacityLimiter:
-    """Return a limiter of the screen's own: it lives as long as the visit and takes no place from short work."""
+    """Return a limiter of the screen's own: it lives as long as the screen and takes no place from short work."""
     return trio.CapacityLimiter(1)
 
 

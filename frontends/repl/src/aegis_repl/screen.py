@@ -23,15 +23,15 @@ from prompt_toolkit.styles import Style
 
 from aegis_repl import bars
 from aegis_repl.completer import VerbCompleter
-from aegis_repl.keys import Act, bindings
-from aegis_repl.styles import STYLES
+from aegis_repl.keys import Action, bindings
 from aegis_repl.render import Line, clipped
 from aegis_repl.state import View
+from aegis_repl.styles import STYLES
 
 FRAME = 0.1  # seconds between frames
 MOST = 1_000  # lines of one frame; a terminal shows no more, and nobody reads them
 MENU = 6  # rows of the completion menu
-TWICE = 2.0  # seconds in which a second Ctrl+C leaves
+TWICE = 2.0  # seconds in which a second Ctrl+C quits
 
 
 class FrameOutput(Vt100_Output):
@@ -62,7 +62,7 @@ class FrameOutput(Vt100_Output):
 class Screen:
     """Shows lines and a view; tells `act` what the person did."""
 
-    def __init__(self, act: Callable[[Act], None], input: Input, output: FrameOutput) -> None:  # noqa: A002  its name there
+    def __init__(self, act: Callable[[Action], None], input: Input, output: FrameOutput) -> None:  # noqa: A002
         self.view = View()
         self.verbs: Sequence[Mapping[str, Any]] = ()
         self._act, self._input, self._output = act, input, output
@@ -93,13 +93,13 @@ class Screen:
             self.view = view
             self._wake_up()
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """End `run` soon; what was emitted is still printed and the terminal is as it was."""
         self._left = True
         self._soon(self._exit)
 
     def redraw(self) -> None:
-        """Draw everything anew, because the terminal has another size now."""
+        """Draw everything again, because the terminal has another size now."""
         self._soon(self._resized.set)
 
     def interrupted(self) -> None:
@@ -107,7 +107,7 @@ class Screen:
         self._soon(self.clear_or_quit)
 
     def offer(self, number: int, values: list[str]) -> None:
-        """Answer `Act("values", …)` of this number."""
+        """Answer `Action("values", …)` of this number."""
 
         def answer() -> None:
             future = self._asked.pop(number, None)
@@ -118,7 +118,7 @@ class Screen:
 
     def _soon(self, call: Callable[[], None]) -> None:
         if self._loop:
-            with suppress(RuntimeError):  # the loop is closed: the person has left
+            with suppress(RuntimeError):  # the loop is closed: the person has quit
                 self._loop.call_soon_threadsafe(call)
 
     def _wake_up(self) -> None:
@@ -127,7 +127,7 @@ class Screen:
     # -- the thread ---------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Serve the person until they leave or `leave` is called."""
+        """Serve the person until they quit or `stop` is called."""
         asyncio.run(self._main())
 
     def stash(self) -> None:
@@ -135,16 +135,16 @@ class Screen:
         self._draft = self._session.default_buffer.text
 
     def clear_or_quit(self) -> None:
-        """Clear the line; when it is empty, the second of two calls leaves."""
+        """Clear the line; when it is empty, the second of two calls quits."""
         buffer, now = self._session.default_buffer, time.monotonic()
         if buffer.text:
             buffer.reset()
             self._last_interrupt = 0.0
         elif now - self._last_interrupt < TWICE:
-            self._act(Act("quit"))
+            self._act(Action("quit"))
         else:
             self._last_interrupt = now
-            self._act(Act("hint", "Ctrl+C once more leaves; Esc stops the agent's turn"))
+            self._act(Action("hint", "Ctrl+C once more quits; Esc stops the agent's turn"))
 
     async def _main(self) -> None:
         drawn = asyncio.Event()
@@ -188,7 +188,7 @@ class Screen:
         return session
 
     def _make_room(self, session: PromptSession[str]) -> None:
-        """Leave rows for the menu only where there is one; when less is drawn than before, draw all of it anew."""
+        """Leave rows for the menu only where there is one; when less is drawn than before, draw all of it again."""
         session.reserve_space_for_menu = MENU if session.default_buffer.text.startswith(("/", "@")) else 0
         rows = session.reserve_space_for_menu + sum(text.count("\n") for _, text in self._above())
         if rows < self._rows:
@@ -202,19 +202,19 @@ class Screen:
                 line = await self._session.prompt_async(
                     self._above, default=draft, handle_sigint=False, set_exception_handler=False
                 )
-            except EOFError:  # `leave`, or the terminal is gone
+            except EOFError:  # `stop`, or the terminal is gone
                 return
             except KeyboardInterrupt:
                 self.clear_or_quit()
                 continue
-            self._act(Act("line", line))
+            self._act(Action("line", line))
 
     async def _printer(self, drawn: asyncio.Event) -> None:
         await drawn.wait()  # printing before the first prompt leaves one stale row of it in the scrollback
         self._wake.set()
         while True:
-            face = self.view.active
-            ticks = face is not None and face.since is not None
+            tab = self.view.active
+            ticks = tab is not None and tab.since is not None
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), 1.0 if ticks else None)
             self._wake.clear()
@@ -257,7 +257,7 @@ class Screen:
         """Return what the kernel completes, nothing when it takes longer than a person waits."""
         number = next(self._numbers)
         future = self._asked[number] = asyncio.get_running_loop().create_future()
-        self._act(Act("values", (number, what)))
+        self._act(Action("values", (number, what)))
         try:
             return await asyncio.wait_for(future, 2.0)
         except TimeoutError:

@@ -11,13 +11,13 @@ from msgspec.structs import replace
 from aegis import events as e
 from aegis.bus import Batch
 from aegis_repl import render
-from aegis_repl.permission_requests import Answer, Questions
+from aegis_repl.permission_requests import Answer, PermissionRequests
 from aegis_repl.render import Line
 from aegis_repl.transcript import Transcript
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
+class TabView:
     """A tab as the bars draw it; `since` is when its turn began, on the state's clock."""
 
     number: int
@@ -43,26 +43,26 @@ class Face:
 class View:
     """Everything that is drawn below the transcript, frozen so that the screen's thread may hold it."""
 
-    faces: tuple[Face, ...] = ()
+    tabs: tuple[TabView, ...] = ()
     live: Line = field(default_factory=list)
     question: str = ""
     confirm: str = ""
 
     @property
-    def active(self) -> Face | None:
+    def active(self) -> TabView | None:
         """The tab a typed line goes to."""
-        return next((face for face in self.faces if face.active), None)
+        return next((tab for tab in self.tabs if tab.active), None)
 
 
 @dataclass(slots=True)
 class Tab:
-    """One agent: its face as the kernel gives it, its transcript, and what it is counted to have used."""
+    """One agent: its view as the kernel gives it, its transcript, and the tokens it has used."""
 
     agent: Mapping[str, Any]
     transcript: Transcript
     unseen: bool = False
     unread: bool = False  # it was at work before this screen was
-    questions: Questions = field(default_factory=Questions)
+    requests: PermissionRequests = field(default_factory=PermissionRequests)
     since: float | None = None
     used: tuple[int, int, int] = (0, 0, 0)  # tokens read, of them cached, and said, in turns that are over
     turn: tuple[int, int, int] = (0, 0, 0)
@@ -122,7 +122,7 @@ class State:
             told = [replace(x, position=0) if isinstance(x, e.Delivered) and x.position == 1 else x for x in told]
         shown = tab.transcript.add(told)
         for event in told:
-            if isinstance(event, e.PermissionAnswered) and (said := tab.questions.end(event, self._now())):
+            if isinstance(event, e.PermissionAnswered) and (said := tab.requests.end(event, self._now())):
                 shown = [*shown, *tab.transcript.note(said)]
         tab.unread = tab.unread and not shown and not tab.transcript.live  # what follows is seen; nothing is seen twice
         if batch.agent_id == self.active:
@@ -144,7 +144,7 @@ class State:
     def _changed(self, agent: Mapping[str, Any]) -> list[Line]:
         known = self.tabs.get(agent["id"])
         if agent["state"] == "closed":
-            return self._leave(agent) if known else []
+            return self._close_tab(agent) if known else []
         if known is None:
             tab = self._meet(agent)
             if agent["id"] == self.awaited:
@@ -164,19 +164,19 @@ class State:
             lines += said if agent["id"] == self.active else []
             known.unseen = known.unseen or agent["id"] != self.active
         known.agent = agent
-        known.questions.load(agent.get("asking", ()), self._now())
+        known.requests.load(agent.get("asking", ()), self._now())
         if agent["state"] != "working":
             known.since = None
         return lines
 
     def _meet(self, agent: Mapping[str, Any]) -> Tab:
         tab = self.tabs[agent["id"]] = Tab(agent, Transcript(self.me))
-        tab.questions.load(agent.get("asking", ()), self._now())
+        tab.requests.load(agent.get("asking", ()), self._now())
         self.tabs = dict(sorted(self.tabs.items()))  # ids grow with time: tabs stand in the order of birth
         self.active = self.active or agent["id"]
         return tab
 
-    def _leave(self, agent: Mapping[str, Any]) -> list[Line]:
+    def _close_tab(self, agent: Mapping[str, Any]) -> list[Line]:
         order = list(self.tabs)
         place = order.index(agent["id"])
         gone = self.tabs.pop(agent["id"])
@@ -204,7 +204,7 @@ class State:
                 tab.used = tuple(map(sum, zip(tab.used, last, strict=True)))  # type: ignore[assignment]
                 tab.since, tab.turn = None, (0, 0, 0)
             case e.PermissionAsked():
-                tab.questions.ask(event, self._now())
+                tab.requests.ask(event, self._now())
 
     def note(self, lines: list[Line]) -> list[Line]:
         """Put lines of the screen's own into the active transcript and return what to print."""
@@ -242,35 +242,35 @@ class State:
     def answer(self, line: str) -> Answer | None:
         """Return what a typed line answers the active agent, None when it is no answer; raises `Refused`, see there."""
         tab = self.tabs.get(self.active)
-        return tab.questions.answer(self.active, line, self._now()) if tab else None
+        return tab.requests.answer(self.active, line, self._now()) if tab else None
 
     def again(self, agent_id: str, call: str) -> None:
         """Ask the person again: the answer was not taken."""
         if tab := self.tabs.get(agent_id):
-            tab.questions.again(call)
+            tab.requests.again(call)
 
     # -- what is drawn ------------------------------------------------------------------------------------------
 
     def view(self) -> View:
         """Return what is to be drawn now."""
         tab = self.tabs.get(self.active)
-        question = f"{tab.handle} {tab.questions.text}" if tab and tab.questions.first else ""
+        question = f"{tab.handle} {tab.requests.text}" if tab and tab.requests.first else ""
         closing = self.tabs.get(self.closing)
-        last = " and leave aegis" if len(self.tabs) == 1 else ""
+        last = " and quit aegis" if len(self.tabs) == 1 else ""
         confirm = f"close {closing.handle}{last}?" if closing else ""
-        faces = tuple(self._face(n, x, tab) for n, (x, tab) in enumerate(self.tabs.items(), 1))
-        return View(faces, tab.transcript.live if tab else [], question, confirm)
+        tabs = tuple(self._tab_view(n, x, tab) for n, (x, tab) in enumerate(self.tabs.items(), 1))
+        return View(tabs, tab.transcript.live if tab else [], question, confirm)
 
-    def _face(self, number: int, agent_id: str, tab: Tab) -> Face:
+    def _tab_view(self, number: int, agent_id: str, tab: Tab) -> TabView:
         agent, asks, total = (
             tab.agent,
-            bool(tab.questions.waiting),
+            bool(tab.requests.waiting),
             [a + b for a, b in zip(tab.used, tab.turn, strict=True)],
         )
         coming = list(agent.get("expecting", {}).values())
         waits = [f"⧗ waits for {coming[0] if len(coming) == 1 else f'{len(coming)} things'}"] if coming else []
         notes = (*waits, *(f"{source}: {text}" for source, text in agent["notes"].items()))
-        return Face(
+        return TabView(
             number, tab.handle, agent["profile"], agent["model"], agent["permission"], agent["state"], agent["reason"],
             agent_id == self.active, tab.unseen, asks, agent["queued"], *total, agent["cost_usd"],
             tab.since, notes,

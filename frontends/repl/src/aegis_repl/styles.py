@@ -1,4 +1,4 @@
-"""The look: one style for each thing that is shown, in colours every terminal has."""
+"""One style for each thing that is shown, in colours every terminal has."""
 
 from __future__ import annotations
 

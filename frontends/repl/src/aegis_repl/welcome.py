@@ -20,16 +20,16 @@ ABOUT = "Coding agents that work together: talk to one; mail between them shows 
 
 def welcome(snapshot: Mapping[str, Any], view: View, profiles: Sequence[str]) -> list[Line]:
     """Return what a person reads first."""
-    count = len(view.faces)
+    count = len(view.tabs)
     agents = f"{count} agent{'s' if count != 1 else ''}" if count else "no agents yet"
     lines: list[Line] = [
         [("class:title", f"aegis · {agents} · {_home(str(snapshot.get('root', '')))}")],
         [("class:dim", ABOUT)],
     ]
-    for face in view.faces:
-        ask = [("class:ask", "  waits for your leave")] if face.asks else []
-        name: Line = [(f"class:dot.{face.state}", "  ● "), ("", f"{face.number} {face.handle}")]
-        lines.append([*name, ("class:dim", f" ·{face.profile}· {face.state}"), *ask])
+    for tab in view.tabs:
+        ask = [("class:ask", "  waits for your permission")] if tab.asks else []
+        name: Line = [(f"class:dot.{tab.state}", "  ● "), ("", f"{tab.number} {tab.handle}")]
+        lines.append([*name, ("class:dim", f" ·{tab.profile}· {tab.state}"), *ask])
     for fault in snapshot.get("faults", ()):
         lines += render.event(e.Fault(fault["source"], fault["error"], fault["final"]))
     if view.active:
@@ -39,7 +39,7 @@ def welcome(snapshot: Mapping[str, Any], view: View, profiles: Sequence[str]) ->
         start = f"What you type starts one ({default})" if default else "Ctrl+N starts one"
         others = f"; /spawn takes a profile: {', '.join(profiles)}" if profiles else ""
         hint = f"No agent is here yet. {start}{others}."
-    return [*lines, [("", hint)], [("", "Ctrl+T new agent · Alt+1…9 switch · Esc stop · /help · Ctrl+Q leave")], []]
+    return [*lines, [("", hint)], [("", "Ctrl+T new agent · Alt+1…9 switch · Esc stop · /help · Ctrl+Q quit")], []]
 
 
 def help_on(word: str, verbs: Sequence[Mapping[str, Any]], width: int = sys.maxsize) -> list[Line]:
