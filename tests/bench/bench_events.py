@@ -31,8 +31,8 @@ from aegis.driver import Probe, Profile, Seat
 from aegis.events import Event, Text, TurnEnded
 from aegis.plugins import GROUP
 from aegis.processes import Command, Process
-from aegis_cli.socket_path import socket_of
 from aegis_cli.running import freeze_memory
+from aegis_cli.socket_path import socket_of
 
 LINES, IDLE = 150_000, 1_000
 SAM = Caller("human", "bench")
