@@ -14,7 +14,7 @@ from aegis.yamlfile import YamlFile
 def config_warnings(
     project: Project, profiles: Mapping[str, Profile], plugins: Collection[str], verbs: Collection[str]
 ) -> Iterable[str]:
-    """Yield a sentence for each pattern of a profile that matches no verb, and each disabled plugin that is not here."""
+    """Yield one for each pattern of a profile that matches no verb, and each disabled plugin that is not here."""
     families = {f"{name.split()[0]} *" for name in verbs if " " in name}
     for name, profile in profiles.items():
         for pattern in profile.verbs or ():
