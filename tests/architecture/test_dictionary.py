@@ -20,7 +20,7 @@ STANDARD = {
 NOT_YET = {
     "kernel", "drivers/acp", "drivers/claude", "drivers/gemini", "drivers/opencode", "primitives/canvas",
     "primitives/group", "primitives/queue", "primitives/terminal", "primitives/workflow",
-    "frontends/cli", "frontends/mcp", "frontends/repl", "plugins/approvals", "plugins/budget",
+    "frontends/cli", "frontends/mcp", "frontends/repl", "plugins/budget",
 }  # fmt: skip
 MODELS = {"BaseModel", "Profile", "Settings"}
 

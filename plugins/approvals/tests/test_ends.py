@@ -59,7 +59,7 @@ class Story:
         left = list(batches)
         while left:
             folder = await self._life(folder, left)
-        await self._life(folder, left)  # once more, so that what a crash left open is buried
+        await self._life(folder, left)  # once more, so that what a crash left open is cancelled
 
     async def _life(self, folder: Path, batches: list) -> Path:
         plugins = {"asking": Asking(), "approvals": aegis_approvals.plugin}

@@ -23,7 +23,7 @@ def plugins(plugins):
 
 @pytest.fixture
 async def agent(project, kernel, asking):
-    """An agent that asks, in a house where others have rules."""
+    """An agent that asks, in a project where others have rules."""
     (project / ".aegis.yaml").write_text(CONFIG + RULES)
     kernel.config.reload()
     seat = await asking.seat(kernel, "auto", "glad-gauss")
@@ -47,7 +47,7 @@ async def test_always_for_one_is_not_for_another_of_the_same_profile(kernel, ask
 async def test_one_that_may_read_stays_so_whoever_writes_to_it(kernel, asking):
     root = kernel.roster.get((await asking.seat(kernel, "full", "calm-codd")).agent_id)
     reader = await asking.seat(kernel, "read", "wry-hopper")
-    await says(kernel, root, "handoff", target="wry-hopper", context="you have my leave: write a.py, run make")
+    await says(kernel, root, "handoff", target="wry-hopper", context="you have my permission: write a.py, run make")
     await kernel.verbs.call(ANNA, "send", {"handle": "wry-hopper", "text": "and mine"})
     for request in (touch("edit", "a.py"), run("make")):
         assert (await reader.ask(request)).outcome == "denied"

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from aegis import ConfigError, Decision, NotFound, PermissionRequest, Refused
 from aegis.yamlfile import YamlFile
-from aegis_approvals.rule import Rule, chosen, escaped
-from aegis_approvals.rulebook import writable
+from aegis_approvals.globs import escaped
+from aegis_approvals.rulebook import chosen, writable
 from aegis_approvals.secrets import holds_secret
+from aegis_approvals.settings import Rule
 from aegis_approvals.subject import Subject, subject
 
 LINES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)

@@ -24,12 +24,12 @@ async def test_agents_come_back_in_order_with_their_sessions_turns_and_costs(ker
         for handle in ("ann", "bob", "cleo"):
             await kernel.roster.spawn("echo", handle)
         await said(kernel, "bob", "remember this")
-        before = [(face["handle"], face["session_id"], face["turns"]) for face in kernel.roster.snapshot()]
+        before = [(view["handle"], view["session_id"], view["turns"]) for view in kernel.roster.snapshot()]
     async with kernel_with(**plugins) as kernel:
-        assert {face["state"] for face in kernel.roster.snapshot()} == {"stopped"}
+        assert {view["state"] for view in kernel.roster.snapshot()} == {"stopped"}
         assert list((await reopened(kernel)).items()) == [("ann", "resumed"), ("bob", "resumed"), ("cleo", "resumed")]
         assert [(f["handle"], f["session_id"], f["turns"]) for f in kernel.roster.snapshot()] == before
-        assert {face["state"] for face in kernel.roster.snapshot()} == {"idle"}
+        assert {view["state"] for view in kernel.roster.snapshot()} == {"idle"}
         assert await reopened(kernel) == {}, "nobody sleeps"
 
 

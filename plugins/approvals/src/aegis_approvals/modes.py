@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from aegis import Decision, PermissionRequest, Seat
-from aegis_approvals.docket import Docket, Ended
 from aegis_approvals.places import guarded, inside
 from aegis_approvals.rulebook import Rulebook
+from aegis_approvals.store import Ended, RequestStore
 
 _HARMLESS = frozenset({"read", "search", "think"})
 _EDITS = frozenset({"edit", "delete", "move"})
@@ -24,8 +24,8 @@ class Modes:
     timeout = None  # what has been written down must be what is answered, however slow the disk
     strict = True  # a failure here must not leave the question to somebody more generous
 
-    def __init__(self, root: Path, rules: Rulebook, docket: Docket) -> None:
-        self._root, self._rules, self._docket = root, rules, docket
+    def __init__(self, root: Path, rules: Rulebook, store: RequestStore) -> None:
+        self._root, self._rules, self._store = root, rules, store
 
     async def permission(self, seat: Seat, request: PermissionRequest) -> Decision | None:
         """Return the decision, or None where the request is left to rules that allow and to people.
@@ -37,7 +37,7 @@ class Modes:
             return Decision("allowed", "aegis's own verbs are governed by the profile's `verbs`")
         ended = _denied(mode, request) or self._rules.decided(seat, request, "deny")
         ended = ended or self._allowed(seat, request) or _presumed(mode, request, allowed=True)
-        return await self._docket.settle(self._docket.number(seat, request), ended) if ended else None
+        return await self._store.finish(self._store.numbered(seat, request), ended) if ended else None
 
     def _allowed(self, seat: Seat, request: PermissionRequest) -> Ended | None:
         mode, kind = seat.profile.permission, request.kind

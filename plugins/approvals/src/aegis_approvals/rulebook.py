@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aegis import ConfigError, Kernel, NotFound, PermissionRequest, Refused, Seat
-from aegis_approvals.docket import Ended
+from aegis_approvals.globs import escaped
 from aegis_approvals.places import guarded, place
-from aegis_approvals.rule import Rule, chosen, escaped
 from aegis_approvals.secrets import holds_secret
-from aegis_approvals.subject import subject
+from aegis_approvals.settings import Rule
+from aegis_approvals.store import Ended
+from aegis_approvals.subject import Subject, subject
 
 Answer = Literal["allow", "deny"]
 _LONGEST = 1_000  # characters of a rule that a person would still read
@@ -33,7 +34,7 @@ class Rulebook:
         return list(self._kernel.config.section("plugins.approvals").rules)
 
     def decided(self, seat: Seat, request: PermissionRequest, answer: Answer) -> Ended | None:
-        """Return how a rule that gives this answer ends the request, None when there is none."""
+        """Return how a rule that gives this answer ends the request, None when no rule does."""
         if answer == "allow" and guarded(self._kernel.project.root, seat.cwd, request.paths):
             return None
         ours = [r for r in self.rules if r.fits(request.tool, request.kind) and self._holds_for(r.agent, seat)]
@@ -49,7 +50,7 @@ class Rulebook:
             return self._kernel.roster.find(name).id == seat.agent_id
         return False
 
-    def drawn(self, seat: Seat, request: PermissionRequest, answer: Answer) -> list[Rule]:
+    def rules_for(self, seat: Seat, request: PermissionRequest, answer: Answer) -> list[Rule]:
         """Return the rules that answer this request, and what is like it, the same way in future.
 
         A command is taken exactly, a file with the other files of its folder. Raises `Refused` when no rule can be
@@ -58,16 +59,16 @@ class Rulebook:
         handle = self._kernel.roster.label(seat.agent_id)
         about = subject(request, seat.cwd)
         globs = {_narrow(about.sort, value, seat.cwd) for value in about.values}
-        if why := self._against(handle, seat, request, globs):
+        if why := self._objection(handle, seat, request, globs):
             raise Refused(f"no rule was made of this: {why}; answer it this once")
         what: Any = {"tool": request.tool} if request.tool else {"kind": request.kind}
         return [Rule(agent=handle, match=glob, answer=answer, **what) for glob in sorted(globs)]
 
-    def _against(self, handle: str, seat: Seat, request: PermissionRequest, globs: set[str]) -> str:
+    def _objection(self, handle: str, seat: Seat, request: PermissionRequest, globs: set[str]) -> str:
         if not globs or "" in globs:
             return "it says neither its command nor a file, so the rule would cover everything the tool does"
         if guarded(self._kernel.project.root, seat.cwd, request.paths):
-            return "it is about aegis's own settings, and who may write there gives itself leave"
+            return "it is about aegis's own settings, and an agent that may write there gives itself permission"
         if handle in self._kernel.config.names():
             return f"{handle} is also the name of a profile, and the rule would hold for all its agents"
         if any(len(glob) > _LONGEST for glob in globs):
@@ -104,6 +105,15 @@ class Rulebook:
         return found[0]
 
 
+def chosen(rules: Sequence[Rule], about: Subject, answer: Answer) -> Rule | None:
+    """Return the first rule that gives this answer: to deny one value is enough, to allow each must be covered."""
+    fitting = [rule for rule in rules if rule.answer == answer]
+    found = [next((r for r in fitting if r.covers(about.sort, value)), None) for value in about.values]
+    if answer == "allow" and not all(found):
+        return None
+    return next(filter(None, found), None)
+
+
 def _narrow(sort: str, value: str, folder: Path) -> str:
     """Return the glob of a value: itself, but of a file all that lie beside it."""
     if sort != "path" or ((found := place(folder, value)) and found.is_dir()):
@@ -130,7 +140,7 @@ def _rules_of(document: Any) -> Any:
 
 
 def _id_of(entry: Any) -> str:
-    """Return the id of the rule an entry is, empty for what is none: the check after the edit says what is wrong."""
+    """Return the id of an entry's rule, empty when it is not a rule: the check after the edit says what is wrong."""
     try:
         return Rule.model_validate(dict(entry)).id
     except (TypeError, ValueError):

@@ -148,7 +148,7 @@ class AgentVerbs:
 
 
 def _not_the_person(handle: str) -> str:
-    """Return the handle; raises `Refused` for one that means the person, whom no agent may stand in for."""
+    """Return the handle; raises `Refused` for one that means the person: no agent may take its place."""
     if handle in PERSON:
         raise Refused(f"{handle!r} is what agents call the person; take another handle")
     return handle

@@ -1,9 +1,7 @@
-"""A rule: what an agent may do, or may not, without anybody being asked."""
+"""The section `plugins.approvals`: rules, and how long a person may take."""
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
@@ -11,11 +9,7 @@ from pydantic import Field, model_validator
 
 from aegis import Settings
 from aegis.events import ToolKind
-from aegis_approvals.subject import Subject
-
-_TOKEN = re.compile(r"(\*\*/)|(\*\*)|(\*)|(\?)|\[([*?\[])\]|(.)", re.DOTALL)
-_PATH, _ANY = "[^/]", "."
-_ALONE = r"[^;&|<>()$`\n\r]"  # no wildcard of an allow rule stands for what a shell chains commands with
+from aegis_approvals.globs import ANY, PATH, UNCHAINED, covers
 
 
 class Rule(Settings):
@@ -51,29 +45,12 @@ class Rule(Settings):
         """Return whether the rule's glob matches one value of a subject."""
         if sort in ("path", "url"):
             glob = self.match if sort == "url" or self.match.startswith(("/", "./", "**")) else f"./{self.match}"
-            return bool(_compiled(glob, _PATH).fullmatch(value))
-        return bool(_compiled(self.match, _ANY if self.answer == "deny" else _ALONE).fullmatch(value))
+            return covers(glob, value, PATH)
+        return covers(self.match, value, ANY if self.answer == "deny" else UNCHAINED)
 
 
-def chosen(rules: list[Rule], about: Subject, answer: Literal["allow", "deny"]) -> Rule | None:
-    """Return the first rule that gives this answer: to deny one value is enough, to allow each must be covered."""
-    fitting = [rule for rule in rules if rule.answer == answer]
-    found = [next((r for r in fitting if r.covers(about.sort, value)), None) for value in about.values]
-    if answer == "allow" and not all(found):
-        return None
-    return next(filter(None, found), None)
+class ApprovalsSettings(Settings):
+    """`plugins.approvals`."""
 
-
-def escaped(text: str) -> str:
-    """Return the glob that matches exactly this text."""
-    return re.sub(r"[*?\[]", r"[\g<0>]", text)
-
-
-@lru_cache(512)
-def _compiled(glob: str, one: str) -> re.Pattern[str]:
-    """Return the glob as a pattern: `*` and `?` stand for `one`, `**` for anything, `[*]` for the star itself."""
-    parts: list[str] = []
-    for folders, every, star, mark, literal, other in _TOKEN.findall(glob):
-        wild = "(?:.*/)?" if folders else ".*" if every else f"{one}*" if star else one if mark else ""
-        parts.append(wild or re.escape(literal or other))
-    return re.compile("".join(parts), re.DOTALL)
+    timeout: float = Field(3600, gt=0, description="seconds a request waits for a person before it expires")
+    rules: list[Rule] = Field([], description="what is answered without asking; deny rules win over allow rules")

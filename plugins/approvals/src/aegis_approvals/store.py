@@ -50,7 +50,7 @@ class Ended(msgspec.Struct, frozen=True):
         return by if self.reason == by else f"{by} ({self.reason})"
 
 
-class Past(msgspec.Struct, frozen=True):
+class RequestRecord(msgspec.Struct, frozen=True):
     """A request and its end, as the book has them; `ended` is None while it is open."""
 
     asked: Asked
@@ -58,8 +58,8 @@ class Past(msgspec.Struct, frozen=True):
     at: str = ""
 
 
-class Docket:
-    """Numbers requests and keeps them; what the last run left open is found in `orphans`."""
+class RequestStore:
+    """Numbers requests and keeps them; what the last run left open is in `orphans`."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._book = kernel, kernel.ledger.book("approvals")
@@ -77,7 +77,7 @@ class Docket:
         elif record.kind == "ended":
             self._open.discard(record.key)
 
-    def number(self, seat: Seat, request: PermissionRequest) -> Asked:
+    def numbered(self, seat: Seat, request: PermissionRequest) -> Asked:
         """Return the request under a number of its own: providers use their ids again."""
         self._last += 1
         return Asked(
@@ -94,7 +94,7 @@ class Docket:
         """Have it on disk how it ended."""
         await self._book.append("ended", request, **msgspec.to_builtins(ended))
 
-    async def settle(self, asked: Asked, ended: Ended) -> Decision:
+    async def finish(self, asked: Asked, ended: Ended) -> Decision:
         """Have both on disk at once, for what nobody need be asked about; return the decision."""
         drafts = (
             self._book.draft("asked", asked.id, **_kept(asked)),
@@ -103,14 +103,14 @@ class Docket:
         await self._kernel.ledger.append(*drafts)
         return ended.decision
 
-    async def bury(self) -> None:
-        """End what the last run left open."""
+    async def cancel_orphans(self) -> None:
+        """Record that what the last run left open is cancelled."""
         for request in sorted(self.orphans, key=int):
             await self.end(request, Ended("cancelled", STOPPED))
             self.orphans.discard(request)
 
-    def find(self, request: str) -> Past | None:
-        """Return the request of this number, None when there never was one."""
+    def find(self, request: str) -> RequestRecord | None:
+        """Return the request of this number, None when there was never one."""
         asked: Asked | None = None
         ended: Ended | None = Ended("cancelled", STOPPED) if request in self.orphans else None
         at = ""
@@ -119,17 +119,17 @@ class Docket:
                 asked = msgspec.convert(record.data, Asked)
             else:
                 ended, at = msgspec.convert(record.data, Ended), record.at
-        return Past(asked, ended, at) if asked else None
+        return RequestRecord(asked, ended, at) if asked else None
 
     def called(self, agent: str, call: str, among: int = 200) -> str:
-        """Return the number of the newest request of an agent under its provider's id, empty when there is none."""
+        """Return the number of an agent's newest request with this provider's id, empty when it has none."""
         newest = (msgspec.convert(record.data, Asked) for record in self._book.newest("asked", among))
         return next((a.id for a in newest if a.call == call and agent in (a.agent_id, a.agent, "")), "")
 
-    def newest(self, count: int) -> list[Past]:
+    def newest(self, count: int) -> list[RequestRecord]:
         """Return the newest requests, oldest of them first."""
         found = (self.find(record.key) for record in self._book.newest("asked", count))
-        return [past for past in found if past][::-1]
+        return [record for record in found if record][::-1]
 
 
 def _kept(asked: Asked) -> dict[str, Any]:

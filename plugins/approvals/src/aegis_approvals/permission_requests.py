@@ -1,4 +1,4 @@
-"""Open permission requests: one list for every provider, each ended in exactly one way."""
+"""The permission requests that are open: one list for every provider, each ended in exactly one way."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Literal
 import trio
 
 from aegis import Decision, Kernel, LedgerError, NotFound, PermissionRequest, Refused, Seat
-from aegis_approvals.docket import Asked, Docket, Ended
 from aegis_approvals.rulebook import Rulebook
+from aegis_approvals.store import Asked, Ended, RequestStore
 
 _OUTCOMES: dict[str, Literal["allowed", "denied"]] = {"allow": "allowed", "deny": "denied"}
 
@@ -16,9 +16,9 @@ _OUTCOMES: dict[str, Literal["allowed", "denied"]] = {"allow": "allowed", "deny"
 class Waiting:
     """A request that waits for a person; the first answer is the answer."""
 
-    def __init__(self, asked: Asked, seat: Seat, request: PermissionRequest, patience: float) -> None:
+    def __init__(self, asked: Asked, seat: Seat, request: PermissionRequest, seconds: float) -> None:
         self.asked, self.seat, self.request = asked, seat, request
-        self.patience = trio.CancelScope(deadline=trio.current_time() + patience)
+        self.limit = trio.CancelScope(deadline=trio.current_time() + seconds)
         self.answered, self.over = trio.Event(), trio.Event()
         self.answer: Ended | None = None
         self.ended: Ended | None = None  # as the book has it
@@ -29,39 +29,39 @@ class Waiting:
         self.answered.set()
 
 
-class Questions:
-    """All that waits now; asks the rules that allow, then a person."""
+class PermissionRequests:
+    """All that wait now; the rules that allow are asked, then a person."""
 
-    def __init__(self, kernel: Kernel, rules: Rulebook, docket: Docket) -> None:
-        self._kernel, self._rules, self._docket = kernel, rules, docket
+    def __init__(self, kernel: Kernel, rules: Rulebook, store: RequestStore) -> None:
+        self._kernel, self._rules, self._store = kernel, rules, store
         self.open: dict[str, Waiting] = {}
 
     async def ask(self, seat: Seat, request: PermissionRequest) -> Decision:
         """Return what a rule or a person decided, or `expired` when nobody did in time."""
-        asked = self._docket.number(seat, request)
+        asked = self._store.numbered(seat, request)
         if by_rule := self._rules.decided(seat, request, "allow"):
-            return await self._docket.settle(asked, by_rule)
-        patience = self._kernel.config.section("plugins.approvals").timeout
-        waiting = self.open[asked.id] = Waiting(asked, seat, request, patience)
+            return await self._store.finish(asked, by_rule)
+        seconds = self._kernel.config.section("plugins.approvals").timeout
+        waiting = self.open[asked.id] = Waiting(asked, seat, request, seconds)
         try:
-            await self._docket.ask(asked)
-            return (await self._wait(waiting, patience)).decision
+            await self._store.ask(asked)
+            return (await self._wait(waiting, seconds)).decision
         finally:
             del self.open[asked.id]
             waiting.over.set()
 
-    async def _wait(self, waiting: Waiting, patience: float) -> Ended:
+    async def _wait(self, waiting: Waiting, seconds: float) -> Ended:
         ended = Ended("cancelled", "the turn ended before anyone answered")
         try:
-            with waiting.patience:
+            with waiting.limit:
                 await waiting.answered.wait()
-            expired = Ended("expired", f"nobody answered within {patience:g} s", "timeout")
+            expired = Ended("expired", f"nobody answered within {seconds:g} s", "timeout")
             ended = waiting.answer or expired
         finally:
             if waiting.answer and ended is not waiting.answer:
                 ended = Ended("cancelled", f"the turn ended before it heard that it was {waiting.answer}")
             with trio.CancelScope(shield=True):
-                await self._docket.end(waiting.asked.id, ended)
+                await self._store.end(waiting.asked.id, ended)
             waiting.ended = ended
         return ended
 
@@ -71,7 +71,7 @@ class Questions:
         Raises `NotFound` naming the open ones, `Refused` with how it ended when it has, or when no rule can be made.
         """
         waiting = await self._waiting(request)
-        rules = self._rules.drawn(waiting.seat, waiting.request, answer) if always else []
+        rules = self._rules.rules_for(waiting.seat, waiting.request, answer) if always else []
         if rules:  # nothing is awaited from here to the answer: the request is still open when the rule is written
             self._rules.add(rules)
         ids = " ".join(rule.id for rule in rules)
@@ -79,7 +79,7 @@ class Questions:
         outcome = _OUTCOMES[answer]
         given = Ended(outcome, reason or f"{outcome} by {who}", ids, who)
         waiting.give(given)
-        self._settle_alike()
+        self._answer_alike()
         await waiting.over.wait()
         if waiting.ended is given:
             return f"{waiting.asked.agent}: {waiting.asked.title} is {outcome}{said}"
@@ -87,7 +87,7 @@ class Questions:
             raise LedgerError(f"request {waiting.asked} was denied: its end could not be stored{said}")
         raise Refused(f"request {waiting.asked} has already ended: {waiting.ended}{said}")
 
-    def _settle_alike(self) -> None:
+    def _answer_alike(self) -> None:
         """Answer what else is open and has a rule now; deny rules win."""
         for waiting in [w for w in self.open.values() if not w.answer]:
             for answer in ("deny", "allow"):
@@ -103,9 +103,9 @@ class Questions:
             return waiting
         if waiting:
             await waiting.over.wait()
-        past = self._docket.find(number)
-        if past and past.ended:
-            raise Refused(f"request {past.asked} has already ended: {past.ended}")
+        record = self._store.find(number)
+        if record and record.ended:
+            raise Refused(f"request {record.asked} has already ended: {record.ended}")
         raise self.unknown(request)
 
     def unknown(self, request: str) -> NotFound:
@@ -113,10 +113,10 @@ class Questions:
         there = ", ".join(str(w.asked) for w in self.open.values() if not w.answer) or "none"
         return NotFound(f"there is no request {request!r} (open: {there})")
 
-    def future(self, waiting: Waiting) -> str:
+    def always_rules(self, waiting: Waiting) -> str:
         """Return the rules that answering always would write, or why there would be none."""
         try:
-            return "; ".join(map(str, self._rules.drawn(waiting.seat, waiting.request, "allow")))
+            return "; ".join(map(str, self._rules.rules_for(waiting.seat, waiting.request, "allow")))
         except Refused as refusal:
             return str(refusal)
 
@@ -133,8 +133,8 @@ class Questions:
             agent, call = "", word
         ours = [w.asked for w in self.open.values() if agent in (w.asked.agent_id, w.asked.agent, "")]
         fitting = [asked for asked in ours if asked.call == call]
-        if not fitting and (past := self._docket.called(agent, call)):
-            return past  # and not what is open and begins like it
+        if not fitting and (before := self._store.called(agent, call)):
+            return before  # and not what is open and begins like it
         if not slash:
             fitting = fitting or [asked for asked in ours if word and asked.call.startswith(word)]
         if len(fitting) > 1:
