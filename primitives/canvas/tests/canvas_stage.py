@@ -1,4 +1,4 @@
-"""A house with canvases, whose agents echo."""
+"""A stage with canvases, whose agents echo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLAN = "# Plan\n\n## Goals\n\nShip it.\n\n## Data\n\nNone yet.\n"
 
 
 @dataclass
-class House:
+class Stage:
     """A kernel, its folder, and the echo driver of its agents."""
 
     kernel: Kernel

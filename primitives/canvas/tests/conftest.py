@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from canvas_stage import House
+from canvas_stage import Stage
 
 import aegis_canvas.plugin
 from aegis.testing.echo import EchoPlugin
@@ -26,5 +26,5 @@ def plugins(echo):
 
 
 @pytest.fixture
-async def house(kernel, echo):
-    return House(kernel, echo)
+async def stage(kernel, echo):
+    return Stage(kernel, echo)

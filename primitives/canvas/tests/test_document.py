@@ -140,15 +140,15 @@ def test_the_preamble_comes_first_and_the_body_alone():
     assert render(written(parse("old\n"), "body", "new")) == "new\n"
     assert render(written(parse(""), "body", "new")) == "new\n"
     assert render(written(parse("words\n"), "A", "a")) == "words\n\n## A\n\na\n"
-    with pytest.raises(Refused, match="'body' is a text without headings, and this one has: A"):
+    with pytest.raises(Refused, match="'body' is for texts without headings; this one has: A"):
         written(parse("## A\n"), "body", "new")
-    with pytest.raises(Refused, match="there are no headings yet"):
+    with pytest.raises(Refused, match="without headings the whole text is the section"):
         written(parse("words\n"), "_preamble", "new")
 
 
 @pytest.mark.parametrize(("content", "why"), [
-    ("text\n\n## Mine\n", "holds headings of the second level \\('Mine'\\)"),
-    ("Mine\n---\n", "holds headings of the second level \\('Mine'\\)"),
+    ("text\n\n## Mine\n", "has headings of the second level \\('Mine'\\)"),
+    ("Mine\n---\n", "has headings of the second level \\('Mine'\\)"),
     ("```\nleft open", "would swallow 'B'"),
     ("<!-- left open", "would swallow 'B'"),
 ])  # fmt: skip

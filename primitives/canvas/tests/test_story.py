@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from canvas_stage import House
+from canvas_stage import Stage
 
 import aegis_canvas.plugin
 from aegis import Caller, Refused, open_kernel
@@ -44,7 +44,7 @@ class Story:
         self.version, self.changed[section], self.now[section] = version, version, text
         self.then[version, section] = text
 
-    async def together(self, house: House) -> None:
+    async def together(self, stage: Stage) -> None:
         """Several write at once, some on what they read long ago."""
         acknowledged: list[tuple[int, str, str, str, int]] = []
         refusals: list[tuple[str, Caller | None, int, bool]] = []
@@ -54,9 +54,9 @@ class Story:
             owner = self.claims.get(section, who)
             try:
                 if op == "write":
-                    made = await house.write(section, text, who, version=base)
+                    made = await stage.write(section, text, who, version=base)
                 else:
-                    made = await house.call("append", who, name="plan", section=section, text=text)
+                    made = await stage.call("append", who, name="plan", section=section, text=text)
             except Refused as refusal:
                 self.done["refused"] += 1
                 overtaken = max([self.changed.get(section, 0), *(a[0] for a in acknowledged if a[2] == section)])
@@ -82,30 +82,30 @@ class Story:
             self.take(section, text if op == "write" or not before else f"{before}\n{text}", version)
             self.done[op] += 1
 
-    async def outside(self, house: House) -> None:
+    async def outside(self, stage: Stage) -> None:
         """Somebody writes a section with an editor, whoever claims it."""
         section = self.dice.choice(list(self.now))
         text = f"by hand {self.dice.randrange(10**9)}"
-        document = house.plan.read_text()
+        document = stage.plan.read_text()
         assert document.count(self.now[section]) == 1
-        house.plan.write_text(document.replace(self.now[section], text))
-        page = await house.read(section)
+        stage.plan.write_text(document.replace(self.now[section], text))
+        page = await stage.read(section)
         assert page.content == text
         self.take(section, text, page.version)
         self.done["by hand"] += 1
 
-    async def claim(self, house: House) -> None:
+    async def claim(self, stage: Stage) -> None:
         """Somebody keeps a section, or lets it go."""
         section, who = self.dice.choice(SECTIONS), self.dice.choice(WRITERS)
         if self.claims.get(section) == who:
-            await house.call("release", who, name="plan", section=section)
+            await stage.call("release", who, name="plan", section=section)
             del self.claims[section]
         elif section not in self.claims and len(self.claims) < 2:
-            await house.call("claim", who, name="plan", section=section, minutes=600)
+            await stage.call("claim", who, name="plan", section=section, minutes=600)
             self.claims[section] = who
             self.done["claimed"] += 1
 
-    async def undo(self, house: House) -> None:
+    async def undo(self, stage: Stage) -> None:
         """A person takes back the newest version, if nobody's claim speaks against it."""
         [last] = [section for (version, section) in self.then if version == self.version] or [""]
         if not last or last in self.claims:
@@ -113,22 +113,22 @@ class Story:
         older = [v for (v, section) in self.then if section == last and v < self.version]
         if not older:
             return
-        made = await house.call("undo", name="plan")
+        made = await stage.call("undo", name="plan")
         self.take(last, self.then[max(older), last], made.version)
         self.done["undone"] += 1
 
-    async def hold(self, house: House) -> None:
+    async def hold(self, stage: Stage) -> None:
         """Hold the canvas to what must be true."""
-        page = await house.read()
+        page = await stage.read()
         assert page.version == self.version
-        assert page.content == house.plan.read_text()
+        assert page.content == stage.plan.read_text()
         for section, text in self.now.items():
-            assert (await house.read(section)).content == text
+            assert (await stage.read(section)).content == text
         version, section = self.dice.choice(list(self.then) or [(1, "")])
         if section:
-            shown = await house.call("show", name="plan", section=section, at=version)
+            shown = await stage.call("show", name="plan", section=section, at=version)
             assert shown.content == self.then[version, section]
-        log = await house.call("log", name="plan", count=1000)
+        log = await stage.call("log", name="plan", count=1000)
         assert {entry.version for entry in log} == set(range(1, self.version + 1))
 
 
@@ -142,10 +142,10 @@ async def test_a_random_story_never_leaves_the_model(tmp_path: Path, seed: int, 
         root.mkdir(exist_ok=True)
         echo = EchoPlugin()
         async with open_kernel(root, plugins={"echo": echo, "canvas": aegis_canvas.plugin}, environment={}) as kernel:
-            house = House(kernel, echo)
+            stage = Stage(kernel, echo)
             if not begun:
-                begun = bool(await house.open("# Plan\n"))
-            await story.hold(house)
+                begun = bool(await stage.open("# Plan\n"))
+            await story.hold(stage)
             while left:
                 left -= 1
                 step = story.dice.choices(
@@ -154,8 +154,8 @@ async def test_a_random_story_never_leaves_the_model(tmp_path: Path, seed: int, 
                 )[0]
                 if step is None:
                     break
-                await step(house)
-                await story.hold(house)
+                await step(stage)
+                await story.hold(stage)
             life += 1
             shutil.copytree(root, tmp_path / str(life), ignore=shutil.ignore_patterns("*.sock"))  # as a kill leaves it
             story.done["killed"] += 1

@@ -1,8 +1,8 @@
-"""A Markdown text as sections, and back: what is not written stays as it is, byte for byte.
+"""A Markdown text as sections, and back: sections that are not written stay as they are, byte for byte.
 
-A section is a heading of the second level (`## x`, or `x` underlined with `---`) and all up to the next one. What
-stands before the first is `_preamble`; a text without such headings is one section, `body`. YAML between `---` at the
-beginning belongs to no section and is never touched.
+A section is a heading of the second level (`## x`, or `x` underlined with `---`) and everything up to the next one. The
+text before the first heading is `_preamble`; a text without such headings is one section, `body`. YAML between `---` at
+the beginning belongs to no section and is never changed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _EMPTY = re.compile(r"(?:[ \t]*(?:\r\n|\r|\n))*")
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A piece of the text as it stands in the file: `head` is the heading's own lines."""
+    """A section as the file has it: `head` is the lines of its heading."""
 
     name: str
     head: str
@@ -39,17 +39,17 @@ class Part(msgspec.Struct, frozen=True):
 
     @property
     def raw(self) -> str:
-        """The piece as it is."""
+        """The section, byte for byte."""
         return self.head + self.body
 
     @property
     def text(self) -> str:
-        """What it says: without the heading, the empty lines around, and the file's kind of line ends."""
+        """The words: without the heading and the empty lines around them, with the usual line ends."""
         return plain(core(self.body)[1])
 
 
 class Document(msgspec.Struct, frozen=True):
-    """The whole text, in pieces; the first is what belongs to no section and may be empty."""
+    """The whole text; the first part is what belongs to no section and may be empty."""
 
     parts: tuple[Part, ...]
 
@@ -64,7 +64,7 @@ class Document(msgspec.Struct, frozen=True):
         return [part.name for part in self.sections]
 
     def get(self, name: str) -> Part | None:
-        """Return the section of this name, None when there is none."""
+        """Return the section of this name, None when it does not exist."""
         return next((part for part in self.sections if part.name == name), None)
 
     def find(self, name: str) -> Part:
@@ -84,7 +84,7 @@ class Document(msgspec.Struct, frozen=True):
 @cache
 def _blocks() -> MarkdownIt:
     parser = MarkdownIt("commonmark")
-    parser.core.ruler.enableOnly(["normalize", "block"])  # what stands inside a line is nobody's business here
+    parser.core.ruler.enableOnly(["normalize", "block"])  # only blocks matter here
     return parser
 
 
@@ -99,7 +99,7 @@ def clean(name: str) -> str:
 
 
 def core(body: str) -> tuple[str, str, str]:
-    """Return a piece's empty lines before, what it says, and the blank space after."""
+    """Return a section's empty lines before its words, the words, and the blank space after."""
     empty = _EMPTY.match(body)
     before = empty[0] if empty else ""
     said = body[len(before) :].rstrip()
@@ -107,12 +107,12 @@ def core(body: str) -> tuple[str, str, str]:
 
 
 def render(document: Document) -> str:
-    """Return the text that was parsed, the same in every byte."""
+    """Return the text that was parsed, byte for byte."""
     return "".join(part.raw for part in document.parts)
 
 
 def parse(text: str) -> Document:
-    """Return the text in its pieces; `render` gives it back."""
+    """Return the text in its sections; `render` gives the same text back."""
     front = _FRONT.match(text)
     before = front[0] if front else ""
     lines = _LINE.findall(text[len(before) :])
@@ -159,9 +159,9 @@ def _unique(names: Iterable[str]) -> list[str]:
 
 
 def written(document: Document, name: str, content: str) -> Document:
-    """Return the document with this as the section's text; a section that is not there comes last.
+    """Return the document with this text in the section; a section that does not exist is added at the end.
 
-    Raises `Refused` when that would change any other section, or make one that was not asked for.
+    Raises `Refused` when that would change another section, or create one.
     """
     end = document.end_of_line
     text = _without_heading(name, plain(content)).strip("\n").rstrip()
@@ -181,14 +181,14 @@ def written(document: Document, name: str, content: str) -> Document:
 
 
 def appended(document: Document, name: str, text: str) -> Document:
-    """Return the document with this at the end of the section; raises as `written` does."""
+    """Return the document with this text at the end of the section; raises as `written` does."""
     old = document.get(name)
     before = old.text if old else ""
     return written(document, name, f"{before}\n{plain(text)}" if before else text)
 
 
 def _without_heading(name: str, content: str) -> str:
-    """Return the content without its own heading, which writers like to repeat."""
+    """Return the content without the section's heading, which writers often repeat."""
     parts = parse(content.lstrip("\n")).parts
     again = len(parts) == 2 and parts[1].name == name and parts[1].head and not parts[0].head
     return parts[1].body if again else content
@@ -197,9 +197,9 @@ def _without_heading(name: str, content: str) -> str:
 def _added(document: Document, name: str, said: str, end: str) -> tuple[Part, ...]:
     headed = any(part.head for part in document.sections)
     if name == PREAMBLE and not headed:
-        raise Refused(f"there are no headings yet, so the text is the section {BODY!r}; write that, or a section")
+        raise Refused(f"without headings the whole text is the section {BODY!r}; write that, or a new section")
     if name == BODY and headed:
-        raise Refused(f"{BODY!r} is a text without headings, and this one has: {', '.join(document.names)}")
+        raise Refused(f"{BODY!r} is for texts without headings; this one has: {', '.join(document.names)}")
     if name in (PREAMBLE, BODY):
         gap = end * 2 if headed else end
         return (*document.parts[:1], Part(name, "", said + gap if said else ""), *document.parts[1:])
@@ -214,21 +214,21 @@ def _trailing(text: str) -> int:
 
 
 def _checked(old: Document, name: str, parts: tuple[Part, ...]) -> Document:
-    """Return the text of these parts, parsed, if nothing but the one section is different."""
+    """Return the text of these parts, parsed; raises `Refused` when any other section is different."""
     new = parse("".join(part.raw for part in parts))
     expected = [part.name for part in parts[1:] if part.raw]
     if old.names == [BODY] and len(expected) == 2:
-        expected[0] = PREAMBLE  # its first heading makes a text without headings what stands before one
+        expected[0] = PREAMBLE  # with its first heading, a text without headings becomes the preamble
     gone = [found for found in expected if found not in new.names]
     if name in gone and not old.get(name) and name not in (PREAMBLE, BODY):
         raise Refused(
-            f"{name!r} cannot be a heading here: say one line of plain words, and see that no code block or comment "
+            f"{name!r} cannot be a heading here: use one line of plain words, and check that no code block or comment "
             "before it is left open"
         )
     if more := [found for found in new.names if found not in {*expected, name}]:
         raise Refused(
-            f"the text for {name!r} holds headings of the second level ({', '.join(map(repr, more))}), which would "
-            "become sections of their own: write each as its own section, or use ### inside one"
+            f"the text for {name!r} has headings of the second level ({', '.join(map(repr, more))}), which would "
+            "become sections of their own: write each as its own section, or use ### inside this one"
         )
     others = {part.name: part.raw.rstrip() for part in old.parts if part.name != name}
     same = all(others.get(part.name, part.raw.rstrip()) == part.raw.rstrip() for part in new.parts)

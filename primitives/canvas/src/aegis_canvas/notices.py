@@ -1,4 +1,4 @@
-"""What those who watch a canvas are told: what was done to which section, by whom, and how it reads now."""
+"""The text of notices to subscribers: what was done to which section, by whom, and what it says now."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 from aegis_canvas.document import BODY, PREAMBLE, Document
-from aegis_canvas.lines import compared
-from aegis_canvas.shelf import Canvas, Revision, Touch
+from aegis_canvas.line_diff import line_blocks
+from aegis_canvas.store import Canvas, Revision, Touch
 
 _PREVIEW = 6  # lines
 _WIDEST = 400  # characters of a line in a preview
 
 
 def changed_lines(old: str, new: str) -> tuple[int, int]:
-    """Return how many lines were added and how many removed, by a true comparison."""
+    """Return how many lines were added and how many removed, by comparing all of them."""
     before, after = old.splitlines(), new.splitlines()
     added = removed = 0
-    for equal, a, b, c, d in compared(before, after):
+    for equal, a, b, c, d in line_blocks(before, after):
         if not equal:
             added, removed = added + d - c, removed + b - a
     return added, removed
 
 
 def diff(old: str, new: str, before: str, after: str) -> str:
-    """Return the difference as people write it."""
+    """Return the difference as a unified diff."""
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), before, after, lineterm="")
     return "\n".join(lines)
 
 
 def touches(old: Document, new: Document, verb: str) -> tuple[Touch, ...]:
-    """Return what became of each section whose words are not the same."""
+    """Return what was done to each section whose text is different."""
     before = _texts(old, new)
     found = []
     for part in new.sections:
@@ -42,7 +42,7 @@ def touches(old: Document, new: Document, verb: str) -> tuple[Touch, ...]:
 
 
 def _texts(old: Document, new: Document) -> dict[str, str]:
-    """Return the old sections' words; a text that got its first heading, or lost its last one, keeps its own."""
+    """Return the text of the old sections, the text without headings under the name that it has in the new document."""
     texts = {part.name: part.text for part in old.sections}
     for was, now in ((BODY, PREAMBLE), (PREAMBLE, BODY)):
         if was in texts and was not in new.names and now in new.names and now not in texts:
@@ -51,7 +51,7 @@ def _texts(old: Document, new: Document) -> dict[str, str]:
 
 
 def notice(revision: Revision, touched: Iterable[Touch], old: Document, new: Document) -> str:
-    """Return the body of the mail that tells of these sections."""
+    """Return the body of the mail about these sections."""
     return "\n\n".join(_block(revision, touch, old, new) for touch in touched)
 
 
@@ -66,7 +66,7 @@ def _block(revision: Revision, touch: Touch, old: Document, new: Document) -> st
 
 
 def preview(text: str) -> Sequence[str]:
-    """Return how a text begins."""
+    """Return the first lines of a text."""
     lines = text.splitlines()
     more = [f"… ({len(lines) - _PREVIEW} more lines)"] if len(lines) > _PREVIEW else []
     shown = [line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…" for line in lines[:_PREVIEW]]
@@ -74,6 +74,6 @@ def preview(text: str) -> Sequence[str]:
 
 
 def concerns(canvas: Canvas, who: str, touched: Iterable[Touch]) -> list[Touch]:
-    """Return those of the sections that this subscriber wants to hear of."""
+    """Return those of the changed sections that this subscriber watches."""
     wanted = canvas.subscribers.get(who)
     return [touch for touch in touched if wanted is None or touch.name in wanted]

@@ -21,19 +21,25 @@ def aegis_settings() -> dict[str, Any]:
 
 @hookimpl
 def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primitive]:
-    """Offer canvases: the documents, writing in them, their history, and an eye on their files."""
-    from aegis_canvas.canvases import Canvases  # noqa: PLC0415 - the same
-    from aegis_canvas.history import History  # noqa: PLC0415
-    from aegis_canvas.mailing import Mailing  # noqa: PLC0415
-    from aegis_canvas.scribe import Scribe  # noqa: PLC0415
+    """Offer canvases: the documents, writing in them, their history, and the watch on their files."""
+    from aegis_canvas.canvas_verbs import CanvasVerbs  # noqa: PLC0415 - the same
+    from aegis_canvas.history_verbs import HistoryVerbs  # noqa: PLC0415
+    from aegis_canvas.notifier import Notifier  # noqa: PLC0415
+    from aegis_canvas.section_verbs import SectionVerbs  # noqa: PLC0415
     from aegis_canvas.seen import Seen  # noqa: PLC0415
-    from aegis_canvas.shelf import Shelf  # noqa: PLC0415
-    from aegis_canvas.watch import Watch  # noqa: PLC0415
-    from aegis_canvas.writing import Writing  # noqa: PLC0415
+    from aegis_canvas.service import CanvasService  # noqa: PLC0415
+    from aegis_canvas.store import Store  # noqa: PLC0415
+    from aegis_canvas.watcher import Watcher  # noqa: PLC0415
+    from aegis_canvas.writer import Writer  # noqa: PLC0415
 
-    shelf, seen = Shelf(kernel), Seen()
-    scribe = Scribe(kernel, shelf, Mailing(kernel, shelf), outside=settings["plugins.canvas"].outside)
-    watch = Watch(kernel, shelf, scribe)
-    canvases = Canvases(kernel, shelf, scribe, seen, watch)
-    kernel.interceptors.add(canvases)
-    return [canvases, Writing(kernel, shelf, scribe, seen), History(kernel, shelf, scribe), watch]
+    store, seen = Store(kernel), Seen()
+    writer = Writer(kernel, store, Notifier(kernel, store), settings)
+    watcher = Watcher(kernel, store, writer)
+    service = CanvasService(kernel, store, seen, watcher)
+    kernel.interceptors.add(service)
+    return [
+        service,
+        CanvasVerbs(kernel, store, writer, seen, watcher),
+        SectionVerbs(kernel, store, writer, seen),
+        HistoryVerbs(store, writer),
+    ]

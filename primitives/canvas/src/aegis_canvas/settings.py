@@ -8,6 +8,6 @@ from aegis import Settings
 
 
 class CanvasSettings(Settings):
-    """What canvases may do."""
+    """Settings of canvases."""
 
-    outside: bool = Field(default=False, description="canvases may lie outside the project")
+    outside: bool = Field(default=False, description="whether canvases may be outside the project")

@@ -1,7 +1,7 @@
-"""What was ever written, once each: pieces of canvases by the hash of what they say.
+"""Every section text that was ever written, stored once under its hash.
 
-A record `text` has a whole piece, or what is new in it beside an older one that begins and ends alike. A chain of such
-differences is never longer than `_CHAIN`, so that a piece is read with few look-ups however old it is.
+A record `text` has a whole section, or what is new in it compared with an older one that begins and ends the same. A
+chain of such differences is never longer than `_CHAIN`, so that reading takes few look-ups.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _WORTH_IT = 400  # characters that a difference must save
 
 
 def digest(data: str | bytes) -> str:
-    """Return the name of a piece, or of a whole file."""
+    """Return the hash under which a section, or a whole file, is known."""
     return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()[:32]
 
 
 class Texts:
-    """The pieces in the book."""
+    """The section texts in the book."""
 
     def __init__(self, book: Book) -> None:
         self._book = book
 
     def drafts(self, new: dict[str, str], olds: dict[str, str]) -> list[Draft]:
-        """Return the records that keep these pieces, beside their older ones, by section; known ones need none."""
+        """Return the records that store these sections, given their older texts; a known text needs none."""
         found: dict[str, Draft] = {}
         for section, text in new.items():
             key = digest(text)
@@ -47,10 +47,10 @@ class Texts:
         return {"base": base[0].key, "head": head, "tail": tail, "text": middle, "depth": depth}
 
     def get(self, key: str) -> str:
-        """Return the piece of this name; raises `LedgerError` when the book does not have it."""
+        """Return the text with this hash; raises `LedgerError` when the book does not have it."""
         records = self._book.find(key)
         if not records:
-            raise LedgerError(f"the history of a canvas has lost a piece ({key}); is the ledger damaged?")
+            raise LedgerError(f"a text in the history of a canvas is missing ({key}); is the ledger damaged?")
         data: dict[str, Any] = records[0].data
         if "base" not in data:
             return str(data["text"])
@@ -60,9 +60,9 @@ class Texts:
 
 
 def _alike(a: str, b: str) -> int:
-    """Return how many characters both begin with."""
+    """Return how many characters both texts begin with."""
     low, high = 0, min(len(a), len(b))
-    while low < high:  # halving compares slices, which is far quicker than characters one by one
+    while low < high:  # comparing slices is much faster than comparing characters one by one
         middle = (low + high + 1) // 2
         if a[low:middle] == b[low:middle]:
             low = middle

@@ -1,4 +1,4 @@
-"""The verbs that look back: what was changed, how it read, who wrote which line."""
+"""The verbs on a canvas's history: log, show, blame."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import msgspec
 import trio
 from pydantic import Field
 
-from aegis import Caller, Kernel, NotFound, verb
+from aegis import Caller, NotFound, verb
 from aegis.errors import nearest
-from aegis_canvas.canvases import Name, Page
+from aegis_canvas.canvas_verbs import Name, OneSection, Page
 from aegis_canvas.document import Document, clean, plain, render
-from aegis_canvas.lines import compared
-from aegis_canvas.scribe import Scribe
-from aegis_canvas.shelf import Revision, Shelf
-from aegis_canvas.writing import Section
+from aegis_canvas.line_diff import line_blocks
+from aegis_canvas.section_verbs import Section
+from aegis_canvas.store import Revision, Store
+from aegis_canvas.writer import Writer
 
-OPENED = "(as opened)"  # who wrote what was in the file before it was a canvas
+OPENED = "(as opened)"  # who wrote what the file had before it became a canvas
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -42,24 +42,25 @@ class Line(msgspec.Struct, frozen=True):
     text: str
 
 
-class History:
-    """What canvases were."""
+class HistoryVerbs:
+    """Log, show, blame."""
 
     name = "history"
 
-    def __init__(self, kernel: Kernel, shelf: Shelf, scribe: Scribe) -> None:
-        self._kernel, self._shelf, self._scribe = kernel, shelf, scribe
+    def __init__(self, store: Store, writer: Writer) -> None:
+        self._store, self._writer = store, writer
 
     @verb("canvas log", tool="aegis_canvas_log", read_only=True, positional=("name", "section"))
     async def log(
-        self, caller: Caller, name: Name, section: Section = "", count: Annotated[int, Field(ge=1, le=1000)] = 20
-    ) -> list[Change]:
-        """List what was changed in a canvas, or in one section, by whom and when; newest first."""
-        canvas = self._shelf.find(name)
-        await self._scribe.look(canvas)
+        self, caller: Caller, name: Name, section: OneSection = "",
+        count: Annotated[int, Field(ge=1, le=1000, description="how many changes at most")] = 20,
+    ) -> list[Change]:  # fmt: skip
+        """List the changes of a canvas, or of one section: what, by whom and when; newest first."""
+        canvas = self._store.find(name)
+        await self._writer.refresh(canvas)
         wanted = clean(section)
         found: list[Change] = []
-        for revision in self._shelf.history(canvas, newest=True):
+        for revision in self._store.history(canvas, newest=True):
             for touch in revision.touched:
                 if wanted in ("", touch.name):
                     by = revision.by or OPENED
@@ -75,25 +76,25 @@ class History:
         self,
         caller: Caller,
         name: Name,
-        section: Section = "",
-        at: Annotated[int, Field(ge=0, description="a version of the log; 0 for the last one known")] = 0,
+        section: OneSection = "",
+        at: Annotated[int, Field(ge=0, description="version to show; 0: the newest")] = 0,
     ) -> Page:
-        """Return what a canvas, or one section, said in a version of the past, also when its file is gone."""
-        canvas = self._shelf.find(name)
+        """Return the text of a canvas, or of one section, in an earlier version; the file may be gone."""
+        canvas = self._store.find(name)
         n = at or canvas.revision
-        then = self._scribe.former(canvas, self._shelf.parts_at(canvas, n))
+        then = self._writer.former(canvas, self._store.parts_at(canvas, n))
         content = _section(then, clean(section), n) if section else render(then).removeprefix("\ufeff")
         return Page(plain(content), name, clean(section), n)
 
     @verb("canvas blame", tool="aegis_canvas_blame", read_only=True)
     async def blame(self, caller: Caller, name: Name, section: Section) -> list[Line]:
-        """Return the lines of a section, each with who wrote it, when, and in which version."""
-        canvas = self._shelf.find(name)
-        document = await self._scribe.document(canvas)
+        """Return the lines of a section, each with who wrote it, when and in which version."""
+        canvas = self._store.find(name)
+        document = await self._writer.document(canvas)
         wanted = document.find(clean(section)).name
         steps = [
-            (revision, self._shelf.texts.get(ref.text)[ref.head :])
-            for revision in self._shelf.history(canvas)
+            (revision, self._store.texts.get(ref.text)[ref.head :])
+            for revision in self._store.history(canvas)
             for ref in revision.new
             if ref.name == wanted
         ]
@@ -114,7 +115,7 @@ def _blamed(steps: list[tuple[Revision, str]]) -> list[Line]:
     for revision, raw in steps:
         new = plain(raw).strip().splitlines()
         fresh: list[Revision] = []
-        for equal, a, b, c, d in compared(lines, new):
+        for equal, a, b, c, d in line_blocks(lines, new):
             fresh += origins[a:b] if equal else [revision] * (d - c)
         lines, origins = new, fresh
     return [

@@ -1,7 +1,7 @@
-"""Where a canvas lies: found step by step, so that what is checked is what is opened.
+"""A file that is opened step by step, so that the file that was checked is the file that is opened.
 
 Each folder is opened below the one before, never through a symbolic link: links are read and followed here, and `..`
-goes back the way that was come. What is swapped between two steps is not found, or is found out.
+goes back to the folder before. A folder or file that is exchanged between two steps cannot lead anywhere else.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _OURS, _CONFIG = ".aegis", ".aegis.yaml"
 
 
 class Unreadable(Exception):
-    """The file is there and is no text to work with; the message says what it is instead."""
+    """The file exists but cannot be used as a text; the message says why."""
 
 
-class Moved(Exception):
-    """The file is not what it was a moment ago."""
+class FileChanged(Exception):
+    """The file was changed since it was read."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -42,15 +42,15 @@ class Found(msgspec.Struct, frozen=True):
     mode: int
 
 
-class Place:
-    """A path below the project, or anywhere if that is allowed; nothing of aegis itself is ever reached."""
+class SafeFile:
+    """A file below the project, or anywhere if that is allowed; files of aegis itself cannot be reached."""
 
     def __init__(self, root: Path, file: str, *, outside: bool = False) -> None:
         self.root, self.file, self._outside = root, file, outside
 
     @property
     def path(self) -> Path:
-        """Where it is looked for, links and all; for words and for watching, never for opening."""
+        """The path with its symbolic links; for messages and for watching, never for opening."""
         return self.root / self.file
 
     @contextmanager
@@ -60,7 +60,7 @@ class Place:
 
     @contextmanager
     def _walked(self, *, make: bool = False) -> Iterator[tuple[int, list[str]]]:
-        """Enter the folder, opened, with the way to it and the name in it; raises `Refused` where no canvas may be."""
+        """Enter the file's folder, opened, with all names on the way; raises `Refused` where no canvas may be."""
         base = Path("/") if self._outside else self.root
         todo = deque(self._below(base, self.path))
         walked, trail = [os.open(base, _FOLDER)], list[str]()
@@ -78,7 +78,7 @@ class Place:
                 if target is not None:
                     links += 1
                     if links > _LINKS:
-                        raise Refused(f"{self.file}: its symbolic links go round in circles")
+                        raise Refused(f"{self.file}: its symbolic links lead back to themselves")
                     if target.startswith("/"):
                         while len(walked) > 1:
                             os.close(walked.pop())
@@ -106,7 +106,7 @@ class Place:
 
     def _escape(self) -> Refused:
         return Refused(
-            f"{self.file} leads out of the project {self.root}; a canvas lies inside it, unless a person sets "
+            f"{self.file} leads out of the project {self.root}; a canvas must be inside it, unless a person sets "
             "plugins.canvas.outside: true"
         )
 
@@ -120,7 +120,7 @@ class Place:
             opened = os.open(name, _FOLDER, dir_fd=folder)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                raise Unreadable(f"{name} on the way to it is no folder") from None
+                raise Unreadable(f"{name} in its path is not a folder") from None
             raise
         if _same(os.fstat(opened), self.root / _OURS):
             os.close(opened)
@@ -132,15 +132,15 @@ class Place:
             raise self._ours()
 
     def _ours(self) -> Refused:
-        return Refused(f"{self.file} is aegis's own; no canvas may lie there. Take a file of the project's")
+        return Refused(f"{self.file} belongs to aegis itself and cannot be a canvas; use another file of the project")
 
     def real(self) -> Path:
-        """Return the path without any link; raises as `read` does, but a file that is not there yet has one, too."""
+        """Return the path without symbolic links; raises as `read` does, but the file itself need not exist."""
         with self._walked() as (_, trail):
             return Path("/" if self._outside else self.root, *trail)
 
     def read(self) -> Found:
-        """Return the file as it is; raises `FileNotFoundError`, `Unreadable` or `Refused`."""
+        """Return the file's text now; raises `FileNotFoundError`, `Unreadable` or `Refused`."""
         with self._folder() as (folder, name):
             return self._read(folder, name)
 
@@ -154,7 +154,7 @@ class Place:
         try:
             seen = os.fstat(descriptor)
             if not stat.S_ISREG(seen.st_mode):
-                raise Unreadable("it is no regular file")
+                raise Unreadable("it is not a regular file")
             if _same(seen, self.root / _CONFIG):
                 raise self._ours()
             with os.fdopen(descriptor, "rb", closefd=False) as file:
@@ -166,10 +166,10 @@ class Place:
         try:
             return Found(data.decode(), digest(data), stat.S_IMODE(seen.st_mode))
         except UnicodeDecodeError as error:
-            raise Unreadable(f"it is no UTF-8 text ({error.reason} at byte {error.start})") from None
+            raise Unreadable(f"it is not UTF-8 text ({error.reason} at byte {error.start})") from None
 
     def make(self) -> None:
-        """Make the file, empty, with the folders it needs; nothing happens to one that is there."""
+        """Create the file, empty, with the folders it needs; one that exists stays as it is."""
         with self._folder(make=True) as (folder, name):
             try:
                 descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
@@ -181,7 +181,7 @@ class Place:
 
     @contextmanager
     def replacement(self, text: str, temporary: str, mode: int | None = None) -> Iterator[Replacement]:
-        """Enter a new version of the file, on disk beside it under this name; leaving without `put` leaves nothing."""
+        """Enter a new version of the file, on disk beside it as `temporary`; it is removed unless it is `put`."""
         with self._folder(make=mode is None) as (folder, name):
             new = Replacement(self, folder, name, temporary)
             try:
@@ -191,23 +191,23 @@ class Place:
                 new.drop()
 
     def sweep(self, temporary: str) -> None:
-        """Remove what a replacement left behind when its process died."""
+        """Remove the temporary file that a killed process left behind."""
         try:
             with self._folder() as (folder, _):
                 os.unlink(temporary, dir_fd=folder)
         except (OSError, Unreadable, Refused):
-            pass  # it is not there, and nor may we be
+            pass  # it does not exist, or its folder may not be entered
 
 
 class Replacement:
-    """A file that will take another's place."""
+    """A new file that can be renamed to the old one's name."""
 
-    def __init__(self, place: Place, folder: int, name: str, temporary: str) -> None:
+    def __init__(self, place: SafeFile, folder: int, name: str, temporary: str) -> None:
         self._place, self._folder, self._name, self._temporary = place, folder, name, temporary
         self._there = False
 
     def fill(self, data: bytes, mode: int | None) -> None:
-        """Write and sync it, with the permissions of the file it replaces."""
+        """Write and sync the new file, with the permissions of the old one."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self._temporary, flags, 0o666, dir_fd=self._folder)
         self._there = True
@@ -222,21 +222,21 @@ class Replacement:
             os.close(descriptor)
 
     def put(self, expected: str | None) -> None:
-        """Put it in place, durably, unless the file is no longer the one expected (by hash; None: no file): `Moved`."""
+        """Rename the new file into place, durably; raises `FileChanged` unless the old one has the expected hash."""
         try:
             there = self._place._read(self._folder, self._name).hash  # noqa: SLF001 - its other half
         except FileNotFoundError:
             there = None
         except Unreadable as error:
-            raise Moved(str(error)) from None
+            raise FileChanged(str(error)) from None
         if there != expected:
-            raise Moved("it was changed a moment ago")
+            raise FileChanged("it was changed a moment ago")
         os.rename(self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self._there = False
         os.fsync(self._folder)
 
     def drop(self) -> None:
-        """Remove it if it was not put in place."""
+        """Remove the new file if it was not renamed into place."""
         if self._there:
             self._there = False
             os.unlink(self._temporary, dir_fd=self._folder)
@@ -247,13 +247,13 @@ def _steps(path: str) -> list[str]:
 
 
 def _link(folder: int, name: str) -> str | None:
-    """Return where a symbolic link leads, None for whatever is none."""
+    """Return where a symbolic link leads, None for anything that is not a link."""
     try:
         return os.readlink(name, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.ENOENT):
             return None
-        raise Unreadable(f"the way to it is barred ({error.strerror})") from None
+        raise Unreadable(f"its path cannot be followed ({error.strerror})") from None
 
 
 def _same(seen: os.stat_result, path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_canvas.lines import compared
+from aegis_canvas.line_diff import line_blocks
 from aegis_canvas.notices import changed_lines
 
 LINES = st.lists(st.sampled_from(["a", "b", "", "c"]), max_size=40)
@@ -14,7 +14,7 @@ LINES = st.lists(st.sampled_from(["a", "b", "", "c"]), max_size=40)
 @given(LINES, LINES)
 def test_the_stretches_are_both_texts_whole_and_the_equal_ones_are_equal(before: list[str], after: list[str]) -> None:
     at, to = 0, 0
-    for equal, a, b, c, d in compared(before, after):
+    for equal, a, b, c, d in line_blocks(before, after):
         assert (a, c) == (at, to)
         assert not equal or before[a:b] == after[c:d]
         at, to = b, d

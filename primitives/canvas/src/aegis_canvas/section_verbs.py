@@ -1,4 +1,4 @@
-"""The verbs that change a canvas: write, append, undo, and a section kept for oneself."""
+"""The verbs that change sections: write, append, undo, claim, release."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from pydantic import Field
 
 from aegis import Caller, Completes, Kernel, NotFound, Refused, verb
 from aegis.clock import stamp
-from aegis_canvas.canvases import PEOPLE, Name
+from aegis_canvas.canvas_verbs import PEOPLE, Name
 from aegis_canvas.document import LONGEST_NAME, Document, Part, appended, clean, parse, written
-from aegis_canvas.mailing import address
 from aegis_canvas.notices import diff
-from aegis_canvas.scribe import Scribe
+from aegis_canvas.notifier import address
 from aegis_canvas.seen import Seen
-from aegis_canvas.shelf import Canvas, Ref, Revision, Shelf
+from aegis_canvas.store import Canvas, Ref, Revision, Store
+from aegis_canvas.writer import Writer
 
-Section = Annotated[str, Completes("section"), Field(description="its heading, without the signs")]
+Section = Annotated[str, Completes("section"), Field(description="the section's heading, without ##")]
 Version = Annotated[
-    int, Field(ge=0, description="the version this is based on, as read; 0 for what you were shown last")
+    int, Field(ge=0, description="version you read before you wrote this; 0: the last one you were shown")
 ]
+Content = Annotated[str, Field(description="the text of the section, without its heading")]
+Text = Annotated[str, Field(description="the lines to add")]
 LONGEST = 1_000_000  # characters
-_SHOWN = 4_000  # characters of a text or a difference in a sentence; the data have them whole
+_SHOWN = 4_000  # characters of a text or a difference in an error; its data have them whole
 _LONGEST_CLAIM = 24 * 60  # minutes
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What a write did; `version` is the canvas's now."""
+    """What a write did; `version` is the canvas's version now."""
 
     ok: bool
     canvas: str
@@ -44,13 +46,13 @@ class Written(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         if not self.added + self.removed:
-            return f'section "{self.section}" of {self.canvas} says so already (version {self.version})'
+            return f'section "{self.section}" of {self.canvas} has this text already (version {self.version})'
         lines = f"+{self.added} / -{self.removed} lines"
         return f'section "{self.section}" of {self.canvas}: {self.op}, {lines}, version {self.version}'
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """A section that only its holder may write, until then."""
+    """A section that only its holder may write until that time."""
 
     canvas: str
     section: str
@@ -63,7 +65,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
 @dataclass
 class Stale(Exception):
-    """A write is based on a text that is not the section's any more."""
+    """A write is based on an old version of its section."""
 
     section: str
     what: str
@@ -74,7 +76,7 @@ class Stale(Exception):
     current: str
 
     def refusal(self) -> Refused:
-        """Return it as the writer is told: what changed, and what is there now."""
+        """Return what the writer is told: what changed, and what the section says now."""
         change = diff(self.old, self.current, f"version {self.base}", f"version {self.now}")
         return Refused(
             f"{self.what}. What changed:\n{_cut(change)}\nIt reads now:\n{_cut(self.current)}\n"
@@ -83,25 +85,31 @@ class Stale(Exception):
         )  # fmt: skip
 
 
-class Writing:
-    """What changes a canvas."""
+class SectionVerbs:
+    """Write, append, undo, claim, release."""
 
-    name = "writing"
+    name = "sections"
 
-    def __init__(self, kernel: Kernel, shelf: Shelf, scribe: Scribe, seen: Seen) -> None:
-        self._kernel, self._shelf, self._scribe, self._seen = kernel, shelf, scribe, seen
+    def __init__(self, kernel: Kernel, store: Store, writer: Writer, seen: Seen) -> None:
+        self._kernel, self._store, self._writer, self._seen = kernel, store, writer, seen
         kernel.verbs.complete_with(
-            "section", lambda: sorted({ref.name for c in shelf.canvases.values() for ref in c.parts[1:]})
+            "section", lambda: sorted({ref.name for c in store.canvases.values() for ref in c.parts[1:]})
         )
 
     @verb("canvas write-section", tool="aegis_canvas_write_section")
-    async def write(self, caller: Caller, name: Name, section: Section, content: str, version: Version = 0) -> Written:
-        """Replace what one section says; one that is not there is added at the end, and nothing else is touched.
+    async def write(
+        self, caller: Caller, name: Name, section: Section, content: Content, version: Version = 0
+    ) -> Written:
+        """Replace the text of one section; a section that does not exist is added at the end.
 
-        Refused, with the text as it is now and the difference, when somebody changed the section since the version
-        this is based on. Write the text below the heading only, with ### and deeper for headings inside.
+        The rest of the file stays as it is, byte for byte. When somebody changed the section after `version`, the
+        write is refused with the section's text and what changed in it.
+
+        For agents:
+        Send only the text below the heading; use ### and deeper for headings inside. After a refusal, merge your text
+        with what the section says now and write again with the new version.
         """
-        canvas, section = self._shelf.find(name), _named(section)
+        canvas, section = self._store.find(name), _named(section)
         _sized(content)
         who = address(caller)
 
@@ -114,7 +122,7 @@ class Writing:
                 self._fresh(canvas, document, section, base, caller)
 
         try:
-            made = await self._scribe.change(
+            made = await self._writer.change(
                 canvas, caller, "written", check, lambda document: written(document, section, content)
             )
         except Stale as stale:
@@ -122,11 +130,14 @@ class Writing:
         return self._result(canvas, caller, section, "write", made)
 
     @verb("canvas append-to-section", tool="aegis_canvas_append_to_section")
-    async def append(self, caller: Caller, name: Name, section: Section, text: str) -> Written:
-        """Add lines to the end of one section, whoever wrote in it meanwhile; one that is not there is made."""
-        canvas, section = self._shelf.find(name), _named(section)
+    async def append(self, caller: Caller, name: Name, section: Section, text: Text) -> Written:
+        """Add lines to the end of one section; a section that does not exist is added to the canvas.
+
+        It needs no version: what others wrote in the meantime stays.
+        """
+        canvas, section = self._store.find(name), _named(section)
         _sized(text)
-        made = await self._scribe.change(
+        made = await self._writer.change(
             canvas, caller, "appended", lambda _: self._unclaimed(canvas, section, caller),
             lambda document: appended(document, section, text),
         )  # fmt: skip
@@ -134,36 +145,39 @@ class Writing:
 
     @verb("canvas write", callers=PEOPLE)
     async def brief_write(
-        self, caller: Caller, name: Name, section: Section, content: str, version: Version = 0
+        self, caller: Caller, name: Name, section: Section, content: Content, version: Version = 0
     ) -> Written:
-        """Do what `canvas write-section` does, in fewer words."""
-        return await self.write(caller, name, section, content, version)
+        """Short for `canvas write-section`: replace the text of one section."""
+        done: Written = await self.write(caller, name, section, content, version)
+        return done
 
     @verb("canvas append", callers=PEOPLE)
-    async def brief_append(self, caller: Caller, name: Name, section: Section, text: str) -> Written:
-        """Do what `canvas append-to-section` does, in fewer words."""
-        return await self.append(caller, name, section, text)
+    async def brief_append(self, caller: Caller, name: Name, section: Section, text: Text) -> Written:
+        """Short for `canvas append-to-section`: add lines to the end of one section."""
+        done: Written = await self.append(caller, name, section, text)
+        return done
 
     @verb("canvas undo", tool="aegis_canvas_undo", positional=("name",))
     async def undo(
         self, caller: Caller, name: Name,
-        version: Annotated[int, Field(ge=0, description="which; 0 for the newest")] = 0,
+        version: Annotated[int, Field(ge=0, description="version to undo; 0: the newest")] = 0,
     ) -> Written:  # fmt: skip
-        """Take back what one version changed; agents take back their own. A file that is gone is written anew.
+        """Undo what one version changed.
 
-        Refused when a section that it changed was changed again since. To undo an undo brings the text back.
+        An agent can undo its own versions only. Refused when one of the sections was changed again later. If the
+        canvas's file was deleted, this writes it again. To undo an undo brings the text back.
         """
-        canvas = self._shelf.find(name)
-        if not version and (made := await self._scribe.write_anew(canvas, caller)):
+        canvas = self._store.find(name)
+        if not version and (made := await self._writer.rewrite_missing(canvas, caller)):
             return self._result(canvas, caller, "", "undo", made)
-        await self._scribe.look(canvas)  # what was done outside a moment ago is the newest version
+        await self._writer.refresh(canvas)  # an edit made outside a moment ago is the newest version
         target = self._revision(canvas, version or canvas.revision)
         if caller.kind == "agent" and target.by_id != caller.agent_id:
             by = target.by or "the file as it was opened"
-            raise Refused(f"{caller} may undo what it wrote; version {target.n} is by {by}. Ask them, or a person")
+            raise Refused(f"{caller} can undo its own versions only; version {target.n} is by {by}. Ask a person")
         if target.n == 1:
-            raise Refused(f"version 1 is {canvas.file} as it was opened; there is nothing before it")
-        before, after = (self._shelf.parts_at(canvas, n) for n in (target.n - 1, target.n))
+            raise Refused(f"version 1 is {canvas.file} as it was opened; nothing can be undone in it")
+        before, after = (self._store.parts_at(canvas, n) for n in (target.n - 1, target.n))
 
         def check(document: Document) -> None:
             for section in {ref.name for ref in target.new} | {touch.name for touch in target.touched}:
@@ -175,8 +189,8 @@ class Writing:
                         f"version {last[0]}; undo that first, or write the section"
                     )
 
-        texts = self._scribe.former(canvas, before)
-        made = await self._scribe.change(
+        texts = self._writer.former(canvas, before)
+        made = await self._writer.change(
             canvas, caller, "restored", check, lambda document: _undone(document, before, after, texts)
         )
         return self._result(canvas, caller, "", "undo", made)
@@ -184,35 +198,35 @@ class Writing:
     @verb("canvas claim", tool="aegis_canvas_claim", callers=frozenset({"agent", "human"}))
     async def claim(
         self, caller: Caller, name: Name, section: Section,
-        minutes: Annotated[float, Field(gt=0, le=_LONGEST_CLAIM)] = 15,
+        minutes: Annotated[float, Field(gt=0, le=_LONGEST_CLAIM, description="how long the claim lasts")] = 15,
     ) -> Claimed:  # fmt: skip
-        """Keep a section for yourself for a while: until then nobody else's write to it is taken."""
-        canvas, section = self._shelf.find(name), _named(section)
-        async with self._scribe.alone(canvas):
+        """Claim a section for some minutes: nobody else can write it until then."""
+        canvas, section = self._store.find(name), _named(section)
+        async with self._writer.lock(canvas):
             self._unclaimed(canvas, section, caller)
             until = stamp(self._kernel.clock.now() + timedelta(minutes=minutes))
-            draft = self._shelf.draft("claimed", canvas, section=section, holder=address(caller), until=until)
-            await self._shelf.store(draft)
+            draft = self._store.draft("claimed", canvas, section=section, holder=address(caller), until=until)
+            await self._store.append(draft)
         return Claimed(name, section, caller.name, until)
 
     @verb("canvas release", tool="aegis_canvas_release", callers=frozenset({"agent", "human"}))
     async def release(self, caller: Caller, name: Name, section: Section) -> str:
-        """Let others write a section that you kept for yourself; a person may end anybody's claim."""
-        canvas, section = self._shelf.find(name), _named(section)
-        claim = self._shelf.claim(canvas, section, self._scribe.now())
+        """End your claim on a section; a person can end any claim."""
+        canvas, section = self._store.find(name), _named(section)
+        claim = self._store.claim(canvas, section, self._writer.now())
         if claim is None:
             raise Refused(f'nobody has claimed section "{section}" of {name}')
         if caller.kind == "agent" and claim.holder != caller.agent_id:
             holder = self._kernel.roster.label(claim.holder)
-            raise Refused(f'section "{section}" of {name} is claimed by {holder}; only they or a person may release it')
-        await self._shelf.store(self._shelf.draft("released", canvas, section=section))
+            raise Refused(f'section "{section}" of {name} is claimed by {holder}; only they or a person can release it')
+        await self._store.append(self._store.draft("released", canvas, section=section))
         return f'section "{section}" of {name} is free'
 
-    # -- what speaks against it ---------------------------------------------------------------------------------
+    # -- checks -------------------------------------------------------------------------------------------------
 
     def _unclaimed(self, canvas: Canvas, section: str, caller: Caller) -> None:
         now = self._kernel.clock.now()
-        claim = self._shelf.claim(canvas, section, stamp(now))
+        claim = self._store.claim(canvas, section, stamp(now))
         if claim and claim.holder != address(caller):
             left = datetime.fromisoformat(claim.until) - now
             minutes = -(-left.total_seconds() // 60)
@@ -224,24 +238,24 @@ class Writing:
             )  # fmt: skip
 
     def _fresh(self, canvas: Canvas, document: Document, section: str, base: int, caller: Caller) -> None:
-        """Raise `Stale` for what is based on a text that is not the section's any more."""
+        """Raise `Stale` when the section was changed after the version that the write is based on."""
         part = document.get(section)
         current = part.text if part else ""
         last, writer, at = canvas.last.get(section, (0, "", ""))
-        was = self._shelf.text_at(canvas, base, section)
+        was = self._store.text_at(canvas, base, section)
         if last <= base and (part is not None or was is None):
             return
         self._seen.note(address(caller), canvas.id, canvas.revision, section)
         old = Part(section, "", was or "").text
-        by = f"by {writer} at {at} (version {last})" if part else "and is not there any more"
+        by = f"by {writer} at {at} (version {last})" if part else "and does not exist any more"
         what = f'section "{section}" of {canvas.name} was changed since version {base}, {by}'
         raise Stale(section, what, writer, base, canvas.revision, old, current)
 
     def _revision(self, canvas: Canvas, n: int) -> Revision:
-        for revision in self._shelf.history(canvas, newest=True):
+        for revision in self._store.history(canvas, newest=True):
             if revision.n == n:
                 return revision
-        raise NotFound(f"{canvas.name} has the versions 1 to {canvas.revision}, and no {n}")
+        raise NotFound(f"{canvas.name} has the versions 1 to {canvas.revision}, not {n}")
 
     def _result(self, canvas: Canvas, caller: Caller, section: str, op: str, made: Revision | None) -> Written:
         touched = made.touched if made else ()
@@ -249,14 +263,14 @@ class Writing:
             self._seen.note(address(caller), canvas.id, made.n if made else canvas.revision, name)
         names = section or ", ".join(touch.name for touch in touched)
         added, removed = sum(t.added for t in touched), sum(t.removed for t in touched)
-        at, version = (made.at, made.n) if made else (self._scribe.now(), canvas.revision)
+        at, version = (made.at, made.n) if made else (self._writer.now(), canvas.revision)
         return Written(True, canvas.name, names, op, str(caller), added, removed, at, version)
 
 
 def _named(section: str) -> str:
     name = clean(section)
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise Refused(f"{section!r} is no heading; say 1 to {LONGEST_NAME} characters of plain words")
+        raise Refused(f"{section!r} cannot be a heading; use 1 to {LONGEST_NAME} characters of plain words")
     return name
 
 
@@ -290,5 +304,5 @@ def _undone(document: Document, before: tuple[Ref, ...], after: tuple[Ref, ...],
     kept = [now[name] for name in order if name in was or name not in then]
     new = parse("".join(part.raw for part in kept))
     if [part.raw.rstrip() for part in new.sections] != [part.raw.rstrip() for part in kept[1:] if part.raw]:
-        raise Refused("the text as it was does not fit into what the file is now; write the sections instead")
+        raise Refused("the old text does not fit into the file as it is now; write the sections instead")
     return new

@@ -1,4 +1,4 @@
-"""Two texts compared line by line, truly: a line that occurs often is a line like any other."""
+"""Two texts compared line by line; a line that occurs often is compared like any other."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from difflib import SequenceMatcher
 _MOST = 200_000  # pairs of equal lines to look at: what keeps a comparison of the largest texts within seconds
 
 
-def compared(before: list[str], after: list[str]) -> list[tuple[bool, int, int, int, int]]:
-    """Return the stretches of both, in order: whether they are equal, and from where to where each goes.
+def line_blocks(before: list[str], after: list[str]) -> list[tuple[bool, int, int, int, int]]:
+    """Return the blocks of both texts, in order: whether they are equal, and where each begins and ends in both.
 
     What both begin and end with is never counted as changed. `SequenceMatcher` alone leaves out every line that makes
     up more than a hundredth of a text, and then calls all of it new; here the most frequent ones are left out only
@@ -25,7 +25,7 @@ def compared(before: list[str], after: list[str]) -> list[tuple[bool, int, int, 
     for line in sorted(pairs, key=pairs.__getitem__, reverse=True):
         if total <= _MOST:
             break
-        del matcher.b2j[line]  # no match begins with it, but goes on through it
+        del matcher.b2j[line]  # type: ignore[attr-defined]  # no match begins with it, but goes on through it
         total -= pairs[line]
     middle = [(tag == "equal", i + head, j + head, k + head, m + head) for tag, i, j, k, m in matcher.get_opcodes()]
     ends = (len(before) - tail, len(before), len(after) - tail, len(after))

@@ -1,4 +1,4 @@
-"""Mail about canvases, as records to be stored together with what it tells of."""
+"""Mail about canvases, as records that are stored together with the change they report."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from aegis.ledger import Draft
 from aegis.mail import MAX_HOPS
 from aegis_canvas.document import Document
 from aegis_canvas.notices import concerns, notice
-from aegis_canvas.shelf import Canvas, Revision, Shelf
+from aegis_canvas.store import Canvas, Revision, Store
 
 Letters = list[tuple[str, Draft]]  # to whom
 
 
-class Mailing:
-    """Who is told what."""
+class Notifier:
+    """Writes the mail about a change, to everybody who should read it."""
 
-    def __init__(self, kernel: Kernel, shelf: Shelf) -> None:
-        self._kernel, self._shelf = kernel, shelf
+    def __init__(self, kernel: Kernel, store: Store) -> None:
+        self._kernel, self._store = kernel, store
 
     def check(self, canvas: Canvas, caller: Caller) -> None:
-        """Raise `Refused` when agents have answered one another through canvases for too long."""
+        """Raise `Refused` when agents have answered one another through canvases too many times."""
         told = canvas.subscribers.keys() - {address(caller)}
         if told and caller.kind == "agent" and caller.hops + 1 > MAX_HOPS:
             raise Refused(
@@ -32,10 +32,10 @@ class Mailing:
     def revised(
         self, canvas: Canvas, revision: Revision, old: Document, new: Document, caller: Caller | None = None
     ) -> Letters:
-        """Return the letters on a revision: to all who want to hear of it, but not to who made it now."""
+        """Return the letters about a revision: to subscribers and claim holders, but not to its writer."""
         now = stamp(self._kernel.clock.now())
         letters: Letters = []
-        bodies: dict[tuple[str, ...], str] = {}  # most want to hear of the same
+        bodies: dict[tuple[str, ...], str] = {}  # most subscribers watch the same sections
         holders = {c.holder for c in canvas.claims.values() if c.until > now} - canvas.subscribers.keys()
         for who in [*canvas.subscribers, *sorted(holders)]:
             if caller and who == address(caller):
@@ -50,16 +50,16 @@ class Mailing:
         return letters
 
     def all(self, canvas: Canvas, body: str) -> Letters:
-        """Return letters that say the same to all who watch the canvas."""
+        """Return the same letter to every subscriber of the canvas."""
         return [letter for who in canvas.subscribers for letter in self._letter(canvas, who, body)]
 
     def one(self, canvas: Canvas, who: str, body: str) -> Letters:
-        """Return a letter to one, or none if it takes no mail."""
+        """Return a letter to one agent or person; none if it takes no mail."""
         return self._letter(canvas, who, body) if who else []
 
-    async def store(self, drafts: Iterable[Draft], letters: Sequence[tuple[str, Draft]]) -> None:
+    async def append(self, drafts: Iterable[Draft], letters: Sequence[tuple[str, Draft]]) -> None:
         """Store the records and the letters, all or none."""
-        await self._shelf.store(*drafts, *(draft for _, draft in letters))
+        await self._store.append(*drafts, *(draft for _, draft in letters))
         for who, _ in letters:
             if ":" not in who and self._kernel.roster.get(who) is None:  # it closed while the disk worked
                 await self._kernel.post.dead_letter(self._kernel.post.letters(who), "it was closed")
@@ -73,7 +73,7 @@ class Mailing:
         try:
             return [(who, self._kernel.post.accept(envelope))]
         except Refused:
-            return []  # it is closing; who is gone is told nothing
+            return []  # it is closing
 
 
 def address(caller: Caller) -> str:

@@ -9,10 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from canvas_stage import PLAN, House
+from canvas_stage import PLAN, Stage
 
 from aegis import Refused
-from aegis_canvas.place import Moved, Place, Unreadable
+from aegis_canvas.safe_file import FileChanged, SafeFile, Unreadable
 
 
 @pytest.fixture
@@ -35,11 +35,11 @@ def root(tmp_path: Path) -> Path:
 )
 def test_no_path_leads_out(root: Path, file: str):
     (root / "a").mkdir()
-    for step in (Place(root, file).read, Place(root, file).make, Place(root, file).real):
+    for step in (SafeFile(root, file).read, SafeFile(root, file).make, SafeFile(root, file).real):
         with pytest.raises(Refused, match="leads out of the project"):
             step()
-    assert Place(root, "docs/../docs/./a.md").read().text == "inside\n"
-    assert Place(root, str(root / "docs" / "a.md")).read().text == "inside\n"
+    assert SafeFile(root, "docs/../docs/./a.md").read().text == "inside\n"
+    assert SafeFile(root, str(root / "docs" / "a.md")).read().text == "inside\n"
 
 
 @pytest.mark.parametrize("target", ["../secret.md", "../../secret.md", "{out}", "docs/up/../secret.md"])
@@ -49,8 +49,8 @@ def test_no_link_leads_out(root: Path, target: str):
     (root / "folder").symlink_to(root.parent)
     for file in ("link.md", "folder/secret.md", "docs/up/secret.md"):
         with pytest.raises(Refused, match="leads out of the project"):
-            Place(root, file).read()
-        with pytest.raises(Refused, match="leads out of the project"), Place(root, file).replacement("x", ".t"):
+            SafeFile(root, file).read()
+        with pytest.raises(Refused, match="leads out of the project"), SafeFile(root, file).replacement("x", ".t"):
             pass
     assert (root.parent / "secret.md").read_text() == "secret\n"
 
@@ -59,20 +59,20 @@ def test_links_inside_are_followed_and_circles_found(root: Path):
     (root / "near.md").symlink_to("docs/a.md")
     (root / "far.md").symlink_to(root / "docs" / "a.md")
     (root / "round.md").symlink_to("round.md")
-    assert Place(root, "near.md").read().text == Place(root, "far.md").read().text == "inside\n"
-    assert Place(root, "near.md").real() == root / "docs" / "a.md"
-    with pytest.raises(Refused, match="round in circles"):
-        Place(root, "round.md").read()
+    assert SafeFile(root, "near.md").read().text == SafeFile(root, "far.md").read().text == "inside\n"
+    assert SafeFile(root, "near.md").real() == root / "docs" / "a.md"
+    with pytest.raises(Refused, match="lead back to themselves"):
+        SafeFile(root, "round.md").read()
 
 
 def test_a_folder_swapped_for_a_link_between_check_and_opening_leads_nowhere(root: Path):
     """The swap is made where it hurts: after the way was walked, before the file is replaced."""
     (root.parent / "a.md").write_text("outside\n")
-    place = Place(root, "docs/a.md")
+    place = SafeFile(root, "docs/a.md")
     with place.replacement("mine\n", ".t") as new:
         (root / "docs").rename(root / "was")
         (root / "docs").symlink_to("..")
-        new.put(Place(root, "was/a.md").read().hash)
+        new.put(SafeFile(root, "was/a.md").read().hash)
     assert (root.parent / "a.md").read_text() == "outside\n"
     assert (root / "was" / "a.md").read_text() == "mine\n"
     with pytest.raises(Refused, match="leads out"):
@@ -80,12 +80,12 @@ def test_a_folder_swapped_for_a_link_between_check_and_opening_leads_nowhere(roo
 
 
 def test_a_file_swapped_for_a_link_is_not_followed(root: Path):
-    place = Place(root, "docs/a.md")
+    place = SafeFile(root, "docs/a.md")
     before = place.read().hash
     with place.replacement("mine\n", ".t") as new:
         (root / "docs" / "a.md").unlink()
         (root / "docs" / "a.md").symlink_to(root.parent / "secret.md")
-        with pytest.raises(Moved):
+        with pytest.raises(FileChanged):
             new.put(before)
     assert (root.parent / "secret.md").read_text() == "secret\n"
     assert sorted(p.name for p in (root / "docs").iterdir()) == ["a.md"], "nothing is left beside it"
@@ -109,7 +109,7 @@ def test_a_file_that_is_a_link_every_other_moment_never_shows_what_lies_outside(
             seen: Counter[str] = Counter()
             for _ in range(4000):
                 try:
-                    seen[Place(root, "docs/flips.md").read().text] += 1
+                    seen[SafeFile(root, "docs/flips.md").read().text] += 1
                 except (Refused, Unreadable):
                     seen["refused"] += 1
         finally:
@@ -118,51 +118,51 @@ def test_a_file_that_is_a_link_every_other_moment_never_shows_what_lies_outside(
 
 
 def test_what_is_there_instead_of_a_folder_is_said(root: Path):
-    with pytest.raises(Unreadable, match=r"a.md on the way to it is no folder"):
-        Place(root, "docs/a.md/b.md").read()
+    with pytest.raises(Unreadable, match=r"a.md in its path is not a folder"):
+        SafeFile(root, "docs/a.md/b.md").read()
     for file in ("docs", ".", ""):
         with pytest.raises(Unreadable):
-            Place(root, file).read()
+            SafeFile(root, file).read()
 
 
 @pytest.mark.parametrize("file", [
     ".aegis.yaml", ".aegis/state/x.md", ".aegis/queues/x.yaml", "docs/../.aegis/x.md", "state.md", "way/x.md",
     "same.md", ".AEGIS.yaml",
 ])  # fmt: skip
-async def test_nobody_opens_what_is_aegis_own(house: House, file: str):
-    root = house.kernel.project.root
+async def test_nobody_opens_what_is_aegis_own(stage: Stage, file: str):
+    root = stage.kernel.project.root
     (root / "docs").mkdir()
     (root / ".aegis.yaml").write_text("{}\n")
     (root / "state.md").symlink_to(".aegis/state/note.md")
     (root / "way").symlink_to(".aegis")
     os.link(root / ".aegis.yaml", root / "same.md")
-    with pytest.raises(Refused, match="is aegis's own; no canvas may lie there"):
-        await house.call("open", name="x", file=file)
-    assert await house.call("list") == []
+    with pytest.raises(Refused, match="belongs to aegis itself and cannot be a canvas"):
+        await stage.call("open", name="x", file=file)
+    assert await stage.call("list") == []
 
 
 @pytest.mark.parametrize("file", [
     ".git/hooks/x.md", "docs/.hidden.md", "run.sh", "AGENTS.md", "docs/CLAUDE.md", "link.md", ".github/x.md",
 ])  # fmt: skip
-async def test_an_agent_opens_documents_only_and_none_that_agents_obey(house: House, file: str):
-    (house.kernel.project.root / "link.md").symlink_to("AGENTS.md")
-    eve = await house.agent("eve")
-    with pytest.raises(Refused, match=r"agent:eve may open .md, .markdown, .txt files that are not hidden"):
-        await house.call("open", eve, name="x", file=file)
-    assert (await house.call("open", name="x", file=file)).version == 1, "a person may"
+async def test_an_agent_opens_documents_only_and_none_that_agents_obey(stage: Stage, file: str):
+    (stage.kernel.project.root / "link.md").symlink_to("AGENTS.md")
+    eve = await stage.agent("eve")
+    with pytest.raises(Refused, match=r"agents may open .md, .markdown, .txt files that are not hidden"):
+        await stage.call("open", eve, name="x", file=file)
+    assert (await stage.call("open", name="x", file=file)).version == 1, "a person may"
 
 
 async def test_outside_is_for_those_who_allow_it(kernel_with, plugins, echo, project: Path, tmp_path: Path):
     (tmp_path / "notes.md").write_text(PLAN)
     async with kernel_with(**plugins) as kernel:
         with pytest.raises(Refused, match=r"unless a person sets plugins.canvas.outside: true"):
-            await House(kernel, echo).call("open", name="plan", file="../notes.md")
+            await Stage(kernel, echo).call("open", name="plan", file="../notes.md")
     (project / ".aegis.yaml").write_text("plugins: {canvas: {outside: true}}\n")
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        await house.call("open", name="plan", file="../notes.md")
-        await house.write("Data", "Here.")
+        stage = Stage(kernel, echo)
+        await stage.call("open", name="plan", file="../notes.md")
+        await stage.write("Data", "Here.")
         assert (tmp_path / "notes.md").read_text() == PLAN.replace("None yet.", "Here.")
         for file in (".aegis.yaml", str(project / ".aegis" / "x.md")):
-            with pytest.raises(Refused, match="aegis's own"):
-                await house.call("open", name="x", file=file)
+            with pytest.raises(Refused, match="belongs to aegis itself"):
+                await stage.call("open", name="x", file=file)

@@ -1,7 +1,7 @@
-"""What is known of canvases: a fold over the book `canvas`.
+"""The book `canvas`, and the canvases as it describes them.
 
 Keyed by canvas: `opened` → (`intent` → `revised` or `dropped`)* with `condition`, `subscribed`, `unsubscribed`,
-`claimed` and `released` between, → `closed`. Keyed by what they say: `text`, see `texts.Texts`.
+`claimed` and `released` between, → `closed`. Keyed by the hash of a piece of text: `text`, see `texts.Texts`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ FULL = 50  # every so many revisions one has the whole list of pieces, the other
 
 
 class Ref(msgspec.Struct, frozen=True, array_like=True):
-    """A piece of a text: its section, what it says (`Texts.get`), how many characters of that are its heading.
+    """A section of a text: its name, the key of its words (`Texts.get`), how many characters of those are the heading.
 
-    `lines` are those of what it says below the heading.
+    `lines` counts the lines below the heading.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Intent(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A section that only one may write, until then."""
+    """A section that only its holder may write until that time."""
 
     section: str
     holder: str
@@ -98,8 +98,13 @@ class Canvas(msgspec.Struct):
     intent: Intent | None = None
     opened: bool = False  # whether its first revision is there
 
+    @property
+    def people(self) -> set[str]:
+        """Everybody who watches it or has claimed a section of it."""
+        return {*self.subscribers, *(claim.holder for claim in self.claims.values())}
 
-class Shelf:
+
+class Store:
     """Every canvas that is not closed."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -152,11 +157,11 @@ class Shelf:
             revision = msgspec.structs.replace(revision, parts=revision.after(canvas.parts), order=())
         return self._book.draft("revised", canvas.id, **msgspec.to_builtins(revision))
 
-    async def store(self, *drafts: Draft) -> None:
+    async def append(self, *drafts: Draft) -> None:
         """Store them all or none."""
         await self._kernel.ledger.append(*drafts)
 
-    # -- questions ----------------------------------------------------------------------------------------------
+    # -- look-ups -----------------------------------------------------------------------------------------------
 
     def find(self, name: str) -> Canvas:
         """Return the canvas of this name; raises `NotFound` with those that are open."""
@@ -167,11 +172,11 @@ class Shelf:
         raise NotFound(f"there is no canvas {name!r} (canvases: {listed(names)}); {how}.{nearest(name, names)}")
 
     def get(self, name: str) -> Canvas | None:
-        """Return the canvas of this name, None when there is none."""
+        """Return the canvas of this name, None when it does not exist."""
         return next((canvas for canvas in self.canvases.values() if canvas.name == name), None)
 
     def claim(self, canvas: Canvas, section: str, now: str) -> Claim | None:
-        """Return the claim on a section that holds now, if any."""
+        """Return the claim on a section that is in force at this time, None without one."""
         claim = canvas.claims.get(section)
         return claim if claim and claim.until > now else None
 
@@ -182,9 +187,9 @@ class Shelf:
             yield msgspec.convert(record.data, Revision)
 
     def parts_at(self, canvas: Canvas, n: int) -> tuple[Ref, ...]:
-        """Return the pieces as revision `n` left them; raises `NotFound` when there was no such revision."""
+        """Return the sections as revision `n` left them; raises `NotFound` when there was no such revision."""
         if not 0 < n <= canvas.revision:
-            raise NotFound(f"{canvas.name} has the versions 1 to {canvas.revision}, and no {n}")
+            raise NotFound(f"{canvas.name} has the versions 1 to {canvas.revision}, not {n}")
         if n == canvas.revision:
             return canvas.parts
         steps: list[Revision] = []
@@ -199,7 +204,7 @@ class Shelf:
         return parts
 
     def text_at(self, canvas: Canvas, n: int, section: str) -> str | None:
-        """Return a section's text, without its heading, as revision `n` left it; None when it was not there."""
+        """Return a section's text, without its heading, as revision `n` left it; None when it did not exist."""
         for ref in self.parts_at(canvas, n):
             if ref.name == section:
                 return self.texts.get(ref.text)[ref.head :]

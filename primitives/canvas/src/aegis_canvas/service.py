@@ -1,0 +1,50 @@
+"""What runs as long as the kernel: canvases are restored, their files watched, and agents that are gone forgotten."""
+
+from __future__ import annotations
+
+from aegis import Kernel
+from aegis.ledger import Draft
+from aegis_canvas.seen import Seen
+from aegis_canvas.store import Canvas, Store
+from aegis_canvas.watcher import Watcher
+
+
+class CanvasService:
+    """Keeps the book of canvases true; it is also the interceptor that hears of agents that closed."""
+
+    name = "service"
+
+    def __init__(self, kernel: Kernel, store: Store, seen: Seen, watcher: Watcher) -> None:
+        self._kernel, self._store, self._seen, self._watcher = kernel, store, seen, watcher
+
+    def restore(self) -> None:
+        """Rebuild what is known of canvases."""
+        self._store.restore()
+
+    async def run(self) -> None:
+        """Watch the files; first end what agents had that closed while aegis was not running."""
+        living = {agent.id for agent in self._kernel.roster}
+        known = {who for canvas in self._store.canvases.values() for who in canvas.people}
+        await self._forget({who for who in known if self._is_gone(who, living)})
+        await self._watcher.run()
+
+    async def agent_closed(self, agent_id: str) -> None:
+        """End the subscriptions and the claims of an agent that closed."""
+        self._seen.forget(agent_id)
+        await self._forget({agent_id})
+
+    async def _forget(self, gone: set[str]) -> None:
+        drafts: list[Draft] = []
+        for canvas in self._store.canvases.values():
+            drafts += self._ended(canvas, gone)
+        if drafts:
+            await self._store.append(*drafts)
+
+    def _ended(self, canvas: Canvas, gone: set[str]) -> list[Draft]:
+        left = [self._store.draft("unsubscribed", canvas, who=who) for who in canvas.subscribers if who in gone]
+        held = [claim for claim in canvas.claims.values() if claim.holder in gone]
+        return [*left, *(self._store.draft("released", canvas, section=claim.section) for claim in held)]
+
+    def _is_gone(self, who: str, living: set[str]) -> bool:
+        absent = self._kernel.roster.absent
+        return ":" not in who and who not in living and self._kernel.roster.label(who) not in absent
