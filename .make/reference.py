@@ -19,8 +19,8 @@ from house import ROOMS, ROOT, Member, members
 from pydantic import TypeAdapter
 
 from aegis import Kernel, errors, events, hookspecs, open_kernel
+from aegis.callers import CLASSES
 from aegis.testing.abilities import ABILITIES
-from aegis.verbs import EVERYONE
 
 REFERENCE = ROOT / "docs" / "reference"
 NOTE = "<!-- written by `make docs`; edit the docstrings it is made from -->"
@@ -167,7 +167,7 @@ def proof(test: str) -> str:
 
 def whom(callers: list[str]) -> str:
     """Return who may use a verb, in words."""
-    return "everyone" if set(callers) == EVERYONE else ", ".join(callers)
+    return "everyone" if set(callers) == CLASSES else ", ".join(callers)
 
 
 def usage(verb: dict[str, Any]) -> str:
@@ -194,7 +194,7 @@ def verb_page(verbs: list[dict[str, Any]]) -> str:
             facts = [
                 f"Tool `{verb['tool']}`",
                 *(m.replace("_", "-") for m in marks),
-                "for " + whom(verb["callers"]),
+                "for " + whom(verb["for"]),
             ]
             body = fields(verb["schema"]) if verb["schema"].get("properties") else ""
             parts.append(

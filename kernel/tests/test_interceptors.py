@@ -17,7 +17,7 @@ from aegis.events import PermissionAnswered, PermissionAsked
 from aegis.interceptors import Interceptors
 from aegis.testing.clock import TestClock
 from aegis.testing.plugin import Opened
-from aegis.verbs import verb
+from aegis.verb_definition import verb
 
 SAM = Caller("human", "sam")
 
@@ -252,9 +252,9 @@ async def test_furnishing_reaches_the_seat_and_a_refusal_there_refuses_the_spawn
     kernel_with: Opened, driver: FakeDriver
 ) -> None:
     class Furnish:
-        name, refuse = "furnish", False
+        name, refuse = "before_open", False
 
-        async def furnish(self, seat: Any) -> None:
+        async def before_open(self, seat: Any) -> None:
             if self.refuse:
                 raise Refused("no more agents today")
             seat.primer.append("You are watched.")

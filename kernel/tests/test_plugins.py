@@ -18,7 +18,7 @@ from aegis.errors import ConfigError
 from aegis.events import Fault
 from aegis.plugins import GROUP, Plugins
 from aegis.testing.plugin import Opened
-from aegis.verbs import verb
+from aegis.verb_definition import verb
 
 Install = Callable[[str, str], None]
 GOOD = '''

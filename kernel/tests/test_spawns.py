@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis.app import Kernel
-from aegis.callers import includes
-from aegis.config import Config
+from aegis.config import Config, includes
 from aegis.errors import ConfigError, NotFound, Refused
 from aegis.testing.plugin import Opened
 

@@ -14,7 +14,7 @@ from aegis.errors import LaunchError, NotFound
 from aegis.supervise import LIMIT, Supervisor, root_cause
 from aegis.testing.clock import TestClock
 from aegis.testing.plugin import Opened
-from aegis.verbs import verb
+from aegis.verb_definition import verb
 
 
 async def test_a_crash_is_reported_and_the_task_runs_again_with_growing_pauses(autojump: TestClock) -> None:

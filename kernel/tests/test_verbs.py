@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import msgspec
 import pytest
 import trio
 from fakedriver import Plugin
@@ -15,7 +17,8 @@ from aegis.callers import Caller
 from aegis.errors import AegisError, NotFound, Refused
 from aegis.events import VerbsChanged
 from aegis.testing.plugin import Opened
-from aegis.verbs import Completes, plain, progress, report, verb
+from aegis.verb_definition import Completes, plain, verb
+from aegis.verbs import VerbCall, progress, report
 
 SAM = Caller("human", "sam")
 ANN = Caller("agent", "ann", "ID")
@@ -55,7 +58,7 @@ class Shapes:
         """List the shapes."""
         return [Made(Point(x=1), str(caller))]
 
-    @verb("shape wipe", destructive=True, callers=frozenset({"human"}))
+    @verb("shape wipe", destructive=True, for_={"person"})
     async def wipe(self, caller: Caller) -> None:
         """Remove all shapes."""
         report("half done")
@@ -122,7 +125,7 @@ async def test_everything_a_surface_needs_comes_from_the_signature(kernel: Kerne
     assert "caller" not in face["schema"]["properties"]
     listing = kernel.verbs.find(SAM, "shape list").describe()
     assert (listing["read_only"], listing["destructive"]) == (True, False)
-    assert kernel.verbs.find(SAM, "shape wipe").describe()["callers"] == ["human"]
+    assert kernel.verbs.find(SAM, "shape wipe").describe()["for"] == ["person"]
 
 
 async def test_values_are_json_at_every_surface(kernel: Kernel) -> None:
@@ -167,7 +170,8 @@ async def test_two_plugins_with_one_verb_are_both_named_and_the_rest_runs(kernel
     async with kernel_with(a_shapes=Plugin(primitives=[Shapes()]), b_other=Plugin(primitives=[Other()])) as kernel:
         fault = next(f for f in kernel.faults if f.source == "b_other")
         assert fault.error == (
-            "plugins 'a_shapes' and 'b_other' both offer the verb 'shape draw'; disable one under plugins.disabled"
+            "plugins 'a_shapes' and 'b_other' both offer the verb 'shape draw'; disable one "
+            "of them under plugins.disabled in .aegis.yaml"
         )
         assert await kernel.verbs.call(SAM, "shape draw", {"name": "x"}) == "1 red x at 0 for human:sam"
         assert [v.plugin for v in kernel.verbs] == ["a_shapes"] * 3
@@ -205,3 +209,145 @@ async def test_a_verbs_own_error_reaches_the_caller_and_the_rest_goes_on(kernel_
             await kernel.verbs.call(SAM, "break")
         assert await kernel.verbs.call(SAM, "shape list")
         assert trio.current_effective_deadline() == float("inf")
+
+
+# -- names have one owner -------------------------------------------------------------------------------------------
+
+
+def _plugin_of(name: str, *verbs: Any) -> Plugin:
+    """Return a plugin with one primitive that has these methods."""
+    return Plugin(primitives=[_object_of(name, *verbs)])
+
+
+def _object_of(name: str, *verbs: Any) -> Any:
+    return type(name.title(), (), {"name": name} | {f"m{n}": method for n, method in enumerate(verbs)})()
+
+
+def _saying(word: str) -> Any:
+    async def method(self: Any, caller: Caller) -> str:
+        """Say it."""
+        return word
+
+    return method
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "taken"),
+    [
+        (verb("dice roll"), verb("dice-roll"), "the tool 'aegis_dice_roll'"),
+        (verb("add"), verb("nothing", tool="aegis_add"), "the tool 'aegis_add'"),
+        (verb("one", tool="same"), verb("two", tool="same"), "the tool 'same'"),
+        (verb("dice roll"), verb("dice roll", tool="other"), "the verb 'dice roll'"),
+    ],
+)
+async def test_a_plugin_cannot_take_anothers_verb_or_tool(
+    kernel_with: Opened, mine: Any, theirs: Any, taken: str
+) -> None:
+    async with kernel_with(a=_plugin_of("a", mine(_saying("a"))), b=_plugin_of("b", theirs(_saying("b")))) as kernel:
+        [fault] = kernel.faults
+        assert fault.error.startswith(f"plugins 'a' and 'b' both offer {taken}; disable one")
+        assert [(v.plugin, await v.run(SAM)) for v in kernel.verbs] == [("a", "a")]
+        assert set(kernel.verbs.tools.owners().values()) == {"a"}
+
+
+async def test_two_objects_of_one_plugin_cannot_share_a_name(kernel_with: Opened) -> None:
+    both = [_object_of("a", verb("same")(_saying(word))) for word in "xy"]
+    async with kernel_with(a=Plugin(primitives=both)) as kernel:
+        assert [f.error for f in kernel.faults] == ["plugin 'a' offers the verb 'same' twice"]
+        assert list(kernel.verbs) == []
+
+
+# -- callers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["web", "http", "acp", "slack", "cron", "telegram"])
+async def test_a_kind_that_nobody_knows_may_use_what_is_for_everyone(kernel: Kernel, kind: str) -> None:
+    assert "shape draw" in {v.name for v in kernel.verbs.visible(Caller(kind, "x"))}
+    with pytest.raises(Refused, match=f"{kind}:x may not use 'shape wipe'"):
+        kernel.verbs.find(Caller(kind, "x"), "shape wipe")
+    kernel.verbs.find(Caller(kind, "x", class_="person"), "shape wipe")
+
+
+def test_who_acts_through_others_keeps_who_it_is_for() -> None:
+    agent = Caller("agent", "lucid-knuth", "01A", "01T", 3, ("enqueue",))
+    queue = agent.through("queue", "ci")
+    run = queue.through("workflow", "01W")
+    assert str(run) == "workflow:01W"
+    assert (run.agent_id, run.trace, run.hops, run.verbs) == ("01A", "01T", 3, ("enqueue",))
+    assert (run.class_, run.via, run.on_behalf_of) == ("program", ("queue", "workflow"), "agent:lucid-knuth")
+    assert run.principal == queue.principal == agent.principal == "agent:lucid-knuth"
+    assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(run)), Caller) == run
+
+
+async def test_a_part_of_another_verb_is_used_through_a_plugin_only(kernel_with: Opened) -> None:
+    inner = _plugin_of("a", verb("inner", for_={"program"})(_saying("inside")))
+    async with kernel_with(a=inner) as kernel:
+        worker = Caller("agent", "w", "01A", verbs=("send",))
+        for nobody in (worker, SAM, Caller("cron", "x", verbs=("send",))):
+            with pytest.raises(Refused, match="may not use 'inner'"):
+                kernel.verbs.find(nobody, "inner")
+        assert await kernel.verbs.call(worker.through("inbox"), "inner") == "inside"
+
+
+# -- on its way -----------------------------------------------------------------------------------------------------
+
+
+async def test_what_an_interceptor_writes_is_validated_like_what_a_caller_says(kernel: Kernel) -> None:
+    class Rewrites:
+        name, said = "rewrites", {"count": "no number"}
+
+        async def before_verb(self, call: VerbCall) -> None:
+            call.args.update(self.said)
+
+    kernel.interceptors.add(rewrites := Rewrites())
+    with pytest.raises(Refused, match="count is wrong"):
+        await kernel.verbs.call(SAM, "shape draw", {"name": "cube"})
+    rewrites.said = {"nonsense": 1}
+    with pytest.raises(Refused, match="there is no nonsense"):
+        await kernel.verbs.call(SAM, "shape draw", {"name": "cube"})
+    rewrites.said = {"count": "2"}
+    assert "2" in str(await kernel.verbs.call(SAM, "shape draw", {"name": "cube"}))
+
+
+async def test_a_call_says_what_it_is_and_its_arguments_are_canonical(kernel: Kernel) -> None:
+    seen: list[VerbCall] = []
+
+    class Sees:
+        name = "sees"
+
+        async def before_verb(self, call: VerbCall) -> None:
+            seen.append(call)
+
+    kernel.interceptors.add(Sees())
+    with suppress(AegisError):
+        await kernel.verbs.call(SAM, "shape wipe")
+    await kernel.verbs.call(SAM, "shape draw", {"name": "cube", "count": "3", "at": {"x": 7}})
+    await kernel.verbs.call(SAM, "shape draw", {"at": {"x": 7}, "count": 3, "name": "cube"})
+    wipe, one, two = seen
+    assert (wipe.plugin, wipe.read_only, wipe.destructive) == (kernel.verbs.find(SAM, "shape wipe").plugin, False, True)
+    assert one.canonical == two.canonical
+    assert " " not in one.canonical.replace("cube", "")
+    assert len({c.id for c in seen}) == 3
+
+
+class Advises:
+    name = "advises"
+
+    @verb("advise", for_={"agent", "person"})
+    async def advise(self, caller: Caller) -> str:
+        """Give advice.
+
+        It is free.
+
+        For agents: do not ask twice; end your turn.
+        """
+        return ""
+
+
+async def test_advice_for_agents_is_told_to_agents_only(kernel_with: Opened) -> None:
+    async with kernel_with(a=Plugin(primitives=[Advises()])) as kernel:
+        [found] = kernel.verbs
+        assert found.help == "Give advice."
+        assert found.doc == "Give advice.\n\nIt is free."
+        assert found.told == "Give advice.\n\nIt is free.\n\ndo not ask twice; end your turn."
+        assert "twice" not in found.describe()["doc"]

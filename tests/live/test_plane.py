@@ -86,7 +86,7 @@ class Beside:
         await self.nap()
         return "well rested"
 
-    async def furnish(self, seat: Seat) -> None:
+    async def before_open(self, seat: Seat) -> None:
         if self.elsewhere:
             seat.servers = [replace(server, url=self.elsewhere) for server in seat.servers]
 

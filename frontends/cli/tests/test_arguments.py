@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from aegis import Completes, ConfigError, verb
-from aegis.verbs import Verb
+from aegis.verb_definition import Verb
 from aegis_cli.arguments import verb_arguments, verb_parser
 
 

@@ -149,7 +149,7 @@ class Toys:
         self.kernel.verbs.add("further", Further())
         return "added"
 
-    @verb("people only", callers=frozenset({"human"}))
+    @verb("people only", for_={"person"})
     async def people(self, caller: Caller) -> str:
         """Serve people."""
         return "you are a person"

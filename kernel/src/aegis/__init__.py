@@ -11,13 +11,14 @@ from typing import Any
 
 __version__ = "0.1.0"
 _HOMES = {
-    "app": "Kernel open_kernel", "bus": "Batch", "callers": "Caller", "config": "Settings",
+    "admission": "Hold Work", "app": "Kernel open_kernel", "bus": "Batch", "callers": "Caller", "config": "Settings",
     "driver": "Decision Driver DriverInfo McpServer PermissionRequest Probe Profile Seat Session",
     "envelope": "Envelope Receipt",
     "errors": "AegisError Busy ConfigError LaunchError LedgerError NotFound Refused SessionGone",
-    "frontend": "Client Console Service", "hookspecs": "hookimpl", "interceptors": "Interceptor",
+    "frontend": "Client Console Service", "hookspecs": "hookimpl hookspec", "interceptors": "Interceptor",
     "primitive": "Primitive", "processes": "Command Process",
-    "reducer": "Answer Reducer", "turn": "Reply", "verbs": "Completes report verb",
+    "reducer": "Answer Reducer", "registry": "Registry", "turn": "Reply", "verb_definition": "Completes verb",
+    "verbs": "report",
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -1,3 +1,5 @@
+from aegis.admission import Hold as Hold
+from aegis.admission import Work as Work
 from aegis.app import Kernel as Kernel
 from aegis.app import open_kernel as open_kernel
 from aegis.bus import Batch as Batch
@@ -26,15 +28,17 @@ from aegis.frontend import Client as Client
 from aegis.frontend import Console as Console
 from aegis.frontend import Service as Service
 from aegis.hookspecs import hookimpl as hookimpl
+from aegis.hookspecs import hookspec as hookspec
 from aegis.interceptors import Interceptor as Interceptor
 from aegis.primitive import Primitive as Primitive
 from aegis.processes import Command as Command
 from aegis.processes import Process as Process
 from aegis.reducer import Answer as Answer
 from aegis.reducer import Reducer as Reducer
+from aegis.registry import Registry as Registry
 from aegis.turn import Reply as Reply
-from aegis.verbs import Completes as Completes
+from aegis.verb_definition import Completes as Completes
+from aegis.verb_definition import verb as verb
 from aegis.verbs import report as report
-from aegis.verbs import verb as verb
 
 __version__: str

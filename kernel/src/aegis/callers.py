@@ -1,18 +1,24 @@
-"""Who is asking."""
+"""Who is asking, and for whom."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import Literal
 
 import msgspec
 
+Class = Literal["agent", "person", "program"]
+CLASSES: frozenset[Class] = frozenset({"agent", "person", "program"})
+_CLASS_OF: dict[str, Class] = {"agent": "agent", "human": "person"}
 
-class Caller(msgspec.Struct, frozen=True):
+
+class Caller(msgspec.Struct, frozen=True, omit_defaults=True):
     """One who calls a verb, filled in by the surface: `agent:lucid-knuth`, `human:anna`, `schedule:nightly`.
 
-    `trace` is the request that all this began with, `hops` how many envelopes lie behind it; `verbs` are the patterns
-    of the verbs it may use (None: all that are for its kind).
+    `kind` is a free word; `class_` (`agent`, `person`, `program`) says which verbs are for it: the kinds `agent` and
+    `human` say it themselves, any other is a program unless it is given. `trace` is the request that all began with,
+    `hops` how many envelopes lie behind it; `verbs` are the patterns of the verbs it may use (None: all that are for
+    its class). `via` names the programs the call came through, and `on_behalf_of` whose act it is then.
     """
 
     kind: str
@@ -21,21 +27,27 @@ class Caller(msgspec.Struct, frozen=True):
     trace: str = ""
     hops: int = 0
     verbs: tuple[str, ...] | None = None
+    class_: Class | Literal[""] = ""
+    via: tuple[str, ...] = ()
+    on_behalf_of: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.class_:
+            msgspec.structs.force_setattr(self, "class_", _CLASS_OF.get(self.kind, "program"))
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
 
+    @property
+    def principal(self) -> str:
+        """Whose act this is: the agent or person at the root, or this caller itself."""
+        return self.on_behalf_of or str(self)
+
+    def through(self, kind: str, name: str = "") -> Caller:
+        """Return the program that acts for this caller: agent, trace, hops, verb set and whose act it is stay."""
+        more = {"class_": "program", "via": (*self.via, kind), "on_behalf_of": self.principal}
+        return msgspec.structs.replace(self, kind=kind, name=name or self.name, **more)
+
     def may(self, verb: str) -> bool:
         """Return whether the caller's verb set has this verb; `canvas *` stands for a whole family."""
         return self.verbs is None or any(fnmatchcase(verb, pattern) for pattern in self.verbs)
-
-
-def includes(ours: Sequence[str] | None, theirs: Sequence[str] | None) -> bool:
-    """Return whether our verb patterns (None: all) have every verb that theirs have, whatever plugins bring yet."""
-    wide, narrow = (["*"] if patterns is None else patterns for patterns in (ours, theirs))
-    return all(any(_within(pattern, wider) for wider in wide) for pattern in narrow)
-
-
-def _within(pattern: str, wider: str) -> bool:
-    # A star in the one is a character that only a star of the other matches; nobody reckons with `?` and `[` so.
-    return wider in ("*", pattern) or (fnmatchcase(pattern, wider) and not {*"?["} & {*pattern, *wider})

@@ -6,13 +6,13 @@ An overlay is a file `.aegis/<section>/<key>.yaml` whose body is that entry. A b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml.comments import CommentedMap
 
-from aegis.callers import includes
 from aegis.driver import Driver, Profile, info_of
 from aegis.errors import ConfigError, NotFound, listed, nearest
 from aegis.project import FILE
@@ -173,3 +173,14 @@ def _settings_at(schema: dict[str, Any], where: Sequence[str | int]) -> list[str
         if step is not None:
             node = node.get("properties", {}).get(step) or node.get("additionalProperties") or node.get("items") or {}
     return list(node.get("properties", {}))
+
+
+def includes(ours: Sequence[str] | None, theirs: Sequence[str] | None) -> bool:
+    """Return whether our verb patterns (None: all) have every verb that theirs have, whatever plugins bring yet."""
+    wide, narrow = (["*"] if patterns is None else patterns for patterns in (ours, theirs))
+    return all(any(_within(pattern, wider) for wider in wide) for pattern in narrow)
+
+
+def _within(pattern: str, wider: str) -> bool:
+    # A star in the one is a character that only a star of the other matches; nobody reckons with `?` and `[` so.
+    return wider in ("*", pattern) or (fnmatchcase(pattern, wider) and not {*"?["} & {*pattern, *wider})

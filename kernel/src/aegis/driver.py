@@ -69,7 +69,7 @@ class Decision:
 
 @dataclass(slots=True)
 class Seat:
-    """What the house gives an agent that is about to start; `furnish` interceptors add servers, primer and env.
+    """What the house gives an agent that is about to start; `before_open` interceptors add servers, primer and env.
 
     `start` runs a command as the agent's process, after `before_launch`; leaving it leaves no process.
     `ask` puts a permission request to the house and returns how it ended.

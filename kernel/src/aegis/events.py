@@ -165,6 +165,21 @@ class VerbsChanged(Event, frozen=True):
     removed: tuple[str, ...] = ()
 
 
+class PluginsChanged(Event, frozen=True):
+    """Plugins came or went while the kernel runs."""
+
+    entered: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+class ConfigChanged(Event, frozen=True):
+    """Other settings are in force (`agents`, `queues`, `plugins.canvas`, …), or the files are wrong (`error`)."""
+
+    sections: tuple[str, ...] = ()
+    who: str = ""
+    error: str = ""
+
+
 class Fault(Event, frozen=True):
     """A plugin's or an agent's task crashed; `final` when it will not be started again."""
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from itertools import count
+from typing import Any, NamedTuple, Protocol
 
 import trio
 
+from aegis.admission import Hold, Work
 from aegis.bus import Bus
+from aegis.callers import Caller
 from aegis.driver import Decision, PermissionRequest, Seat
 from aegis.errors import AegisError, Refused, listed
 from aegis.events import Fault
 from aegis.processes import Command
+from aegis.registry import acting, owner
 from aegis.supervise import root_cause
 
-_AFTERWARDS = frozenset({"after_turn", "after_verb", "agent_started", "interrupted", "agent_closed"})
-POINTS = _AFTERWARDS | {"furnish", "before_launch", "before_turn", "before_verb", "permission"}
+_AFTERWARDS = frozenset(
+    {"after_turn", "after_verb", "agent_started", "interrupted", "session_ended", "agent_closed", "release"}
+)
+_BEFORE = {"before_spawn", "before_open", "before_launch", "admit", "before_turn", "before_verb", "permission"}
+POINTS = _AFTERWARDS | _BEFORE
 
 
 class Interceptor(Protocol):
@@ -22,13 +29,17 @@ class Interceptor(Protocol):
 
     `order` sorts them (low first, default 0), `timeout` limits each call in seconds (default 10; None for one that
     waits for a person), `strict` makes a failure refuse what was asked instead of being reported and skipped.
-    Raising `Refused` refuses what was asked: the launch, the turn, the verb.
+    Raising `Refused` refuses what was asked: the spawn, the launch, the work, the turn, the verb.
 
-    furnish(seat)                      add servers, primer, environment before a driver opens
+    before_spawn(by, profile, handle)  `by` is a `Caller`; return True to vouch for the spawn of an agent by an agent
+    before_open(seat)                  add servers, primer, environment before a driver opens
     before_launch(seat, command)       return another `Command` to run instead, or None
+    session_ended(seat)                the session is gone, by whatever exit
+    admit(work)                        return a `Hold` if the `Work` must wait, or None if it may begin
+    release(work)                      what was admitted will not begin after all
     before_turn(turn)                  rewrite `turn.prompt`
     after_turn(turn, ended)
-    before_verb(call)                  rewrite `call.args`, which are validated
+    before_verb(call)                  rewrite `call.args`, which are validated again
     after_verb(call, value, error)
     permission(seat, request)          return a `Decision`, or None to leave it to the next
     agent_started(agent_id)            the session is open
@@ -39,49 +50,92 @@ class Interceptor(Protocol):
     name: str
 
 
+class _Held(NamedTuple):
+    """An interceptor and whose it is; sorted, they stand in the order in which they are asked."""
+
+    order: int
+    owner: str
+    number: int
+    interceptor: Any
+
+
 class Interceptors:
     """All of them, asked in order."""
 
     def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self._all: list[Any] = []
+        self._bus, self._count = bus, count()
+        self._all: list[_Held] = []
+        self._at: dict[str, list[_Held]] = {point: [] for point in POINTS}
 
     def add(self, interceptor: Interceptor) -> None:
         """Ask this one too, from now on; raises `AegisError` when it has none of the points."""
         if not any(hasattr(interceptor, point) for point in POINTS):
             raise AegisError(f"interceptor {interceptor!r} has none of the points {listed(POINTS)}")
-        self._all = sorted([*self._all, interceptor], key=lambda i: getattr(i, "order", 0))
+        order = getattr(interceptor, "order", 0)
+        self._keep([*self._all, _Held(order, owner.get(), next(self._count), interceptor)])
+
+    def remove(self, by: str) -> None:
+        """Ask those of this owner no more."""
+        self._keep([held for held in self._all if held.owner != by])
+
+    def _keep(self, held: list[_Held]) -> None:
+        self._all = sorted(held, key=lambda h: h[:3])
+        self._at = {point: [h for h in self._all if hasattr(h.interceptor, point)] for point in POINTS}
+
+    def owners(self) -> list[tuple[str, str]]:
+        """Return owner and name of each, in the order in which they are asked."""
+        return [(h.owner, getattr(h.interceptor, "name", type(h.interceptor).__name__)) for h in self._all]
+
+    def at(self, point: str) -> int:
+        """Return how many act at this point."""
+        return len(self._at[point])
 
     async def tell(self, point: str, *args: Any) -> None:
         """Let everyone act at this point, one after the other."""
-        for interceptor in self._all:
-            await self._one(interceptor, point, args)
+        for held in self._at[point]:
+            await self._one(held, point, args)
+
+    async def spawn(self, by: Caller, profile: str, handle: str) -> bool:
+        """Return whether somebody vouches for this spawn; raises `Refused` when somebody does not allow it."""
+        answers = [await self._one(held, "before_spawn", (by, profile, handle)) for held in self._at["before_spawn"]]
+        return any(answer is True for answer in answers)
+
+    async def admit(self, work: Work) -> Hold | None:
+        """Return None when the work may begin, or why and until when it must wait; raises `Refused` if it never may."""
+        for held in self._at["admit"]:
+            try:
+                answer = await self._one(held, "admit", (work,))
+            except Refused:
+                await self.tell("release", work)
+                raise
+            if isinstance(answer, Hold):
+                await self.tell("release", work)
+                return answer
+        return None
 
     async def launch(self, seat: Seat, command: Command) -> Command:
         """Return the command as everyone wants it run."""
-        for interceptor in self._all:
-            command = await self._one(interceptor, "before_launch", (seat, command)) or command
+        for held in self._at["before_launch"]:
+            command = await self._one(held, "before_launch", (seat, command)) or command
         return command
 
     async def permission(self, seat: Seat, request: PermissionRequest) -> Decision:
         """Return the first decision, or the stricter presumed one; if nobody decides, that, else no; on a fault, no."""
-        for interceptor in self._all:
+        for held in self._at["permission"]:
             try:
-                decision = await self._one(interceptor, "permission", (seat, request))
+                decision = await self._one(held, "permission", (seat, request))
             except Refused as refusal:
                 return Decision("denied", str(refusal))
             if isinstance(decision, Decision):
                 return min((decision, request.presumed or decision), key=lambda said: said.allowed)
         return request.presumed or Decision("denied", "no plugin here can ask anyone (aegis-approvals would)")
 
-    async def _one(self, interceptor: Any, point: str, args: tuple[Any, ...]) -> Any:
-        method = getattr(interceptor, point, None)
-        if method is None:
-            return None
+    async def _one(self, held: _Held, point: str, args: tuple[Any, ...]) -> Any:
+        interceptor = held.interceptor
         timeout = getattr(interceptor, "timeout", 10)
         try:
-            with trio.fail_after(float("inf") if timeout is None else timeout):
-                return await method(*args)
+            with acting(held.owner), trio.fail_after(float("inf") if timeout is None else timeout):
+                return await getattr(interceptor, point)(*args)
         except (Exception, BaseExceptionGroup) as error:  # a plugin raised: catching whatever it was is the job here
             cause = root_cause(error)
             if not isinstance(cause, Exception):

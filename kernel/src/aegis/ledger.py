@@ -19,6 +19,7 @@ import msgspec
 import trio
 
 from aegis.errors import LedgerError
+from aegis.registry import acting, owner
 
 _SCHEMA = """
 pragma journal_mode=wal; pragma synchronous=full; pragma fullfsync=1;
@@ -32,7 +33,6 @@ create table if not exists snapshots(book text primary key, seq integer not null
 _INSERT = "insert into records(book, kind, key, at, data) values (?, ?, ?, ?, ?)"
 _SNAPSHOT = "insert or replace into snapshots(book, seq, state) values (?, ?, ?)"
 SNAPSHOT_EVERY = 5_000
-_log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -75,7 +75,7 @@ class Ledger:
         self._waiting: list[Slot] = []
         self._over = False
         self._wake = trio.Event()
-        self._committed: list[Callable[[list[Record]], object]] = []
+        self.listeners: list[tuple[str, Callable[[list[Record]], object]]] = []
         try:
             self._db = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
             self._db.executescript(_SCHEMA)
@@ -90,13 +90,14 @@ class Ledger:
 
     def on_commit(self, tell: Callable[[list[Record]], object]) -> None:
         """Have `tell` called with each group of records, in order, once it is on disk and before anyone is answered."""
-        self._committed.append(tell)
+        self.listeners.append((owner.get(), tell))
+
+    def remove(self, by: str) -> None:
+        """Tell the listeners of this owner no more."""
+        self.listeners = [(whose, tell) for whose, tell in self.listeners if whose != by]
 
     async def append(self, *drafts: Draft) -> list[Record]:
-        """Store all of the drafts or none; they are on disk when this returns, even if the caller was cancelled.
-
-        Raises `LedgerError` when they could not be stored.
-        """
+        """Store all of the drafts or none, on disk when this returns, cancelled or not; raises `LedgerError`."""
         try:
             slot = Slot([(d.book, d.kind, d.key, _encode(d.data)) for d in drafts])
         except Exception as error:
@@ -137,11 +138,12 @@ class Ledger:
                 for slot in batch:  # one bad row must not fail its neighbours
                     await trio.to_thread.run_sync(self._commit, [slot])
         for slot in batch:
-            for tell in self._committed if slot.records else ():
+            for whose, tell in self.listeners if slot.records else ():
                 try:
-                    tell(slot.records)
-                except Exception:  # noqa: BLE001 - a listener's mistake must not cost anyone a record
-                    _log.exception("a listener of the ledger failed")
+                    with acting(whose):
+                        tell(slot.records)
+                except Exception:
+                    logging.getLogger(__name__).exception("a listener of the ledger failed")
             slot.done.set()
 
     def _commit(self, batch: list[Slot]) -> bool:

@@ -21,6 +21,7 @@ from aegis.errors import LaunchError, LedgerError, NotFound, Refused, listed, ne
 from aegis.events import Fault
 from aegis.ledger import Record
 from aegis.processes import sweep
+from aegis.registry import acting
 
 if TYPE_CHECKING:
     from aegis.app import Kernel
@@ -138,7 +139,8 @@ class Roster:
         return agent
 
     def _start(self, agent: Agent) -> None:
-        self._kernel.supervisor.start(f"agent:{agent.id}", agent.run, on_down=agent.crashed)
+        with acting(""):  # whoever asked for it: it stays when that plugin leaves
+            self._kernel.supervisor.start(f"agent:{agent.id}", agent.run, on_down=agent.crashed)
 
     def revive(self, agent: Agent) -> None:
         """Let an agent that has failed take mail again; its next message starts its CLI anew."""

@@ -31,7 +31,7 @@ async def seated(agent: Agent, opening: trio.CancelScope) -> AsyncIterator[Sessi
         partial(_start, agent), partial(_ask, agent), agent.resume, primer=[profile.prompt] if profile.prompt else [],
         env={**kernel.environment, **profile.env, MARK: agent.id, "AEGIS_HANDLE": agent.handle},
     )  # fmt: skip
-    await kernel.interceptors.tell("furnish", seat)
+    await kernel.interceptors.tell("before_open", seat)
     async with AsyncExitStack() as stack:
         async with _opening:
             opening.deadline = trio.current_time() + OPENING  # the time in the queue is not the CLI's

@@ -10,6 +10,7 @@ import trio
 from aegis.bus import Bus
 from aegis.errors import AegisError
 from aegis.events import Fault
+from aegis.registry import owner
 
 LIMIT, WINDOW, BACKOFF = 5, 60.0, 0.1  # so many crashes in so many seconds mark a task down; first pause, doubling
 
@@ -29,6 +30,7 @@ class Child:
     """One supervised task; `down` says why it will not run again."""
 
     name: str
+    owner: str = ""
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     over: trio.Event = field(default_factory=trio.Event)
     crashes: list[float] = field(default_factory=list)
@@ -46,7 +48,7 @@ class Supervisor:
         self, name: str, run: Callable[[], Awaitable[None]], on_down: Callable[[str], None] = lambda why: None
     ) -> Child:
         """Run the task until it returns, starting it again after a crash with growing pauses; see `LIMIT`."""
-        child = self.children[name] = Child(name)
+        child = self.children[name] = Child(name, owner.get())
         self._nursery.start_soon(self._run, child, run, on_down, name=name)
         return child
 
@@ -71,6 +73,12 @@ class Supervisor:
             child.over.set()
             if self.children.get(child.name) is child and not child.down:
                 del self.children[child.name]
+
+    async def remove(self, by: str) -> None:
+        """End every task of this owner, the last started first, and wait until they are over."""
+        for child in [c for c in self.children.values() if c.owner == by][::-1]:
+            await self.stop(child.name)
+            self.children.pop(child.name, None)
 
     async def stop(self, name: str) -> None:
         """End the task and wait until it is over; nothing happens when there is none."""

@@ -10,7 +10,7 @@ from approvals_stage import ANNA, BOB, asked, call, numbers, run, until
 import aegis_approvals.plugin
 from aegis import Decision, NotFound, Refused
 from aegis.events import PermissionAnswered, PermissionAsked
-from aegis.verbs import plain
+from aegis.verb_definition import plain
 
 RUN = run("rm -rf build")
 

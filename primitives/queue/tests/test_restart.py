@@ -172,7 +172,7 @@ class Fragile:
     name = "fragile"
     asked = 0
 
-    @verb("budget admit", callers=frozenset({"queue"}))
+    @verb("budget admit", for_={"program"})
     async def admit(
         self, caller: Caller, task: str, queue: str, profile: str, budgets: list[Any], check: bool = False
     ) -> None:

@@ -42,7 +42,7 @@ def verb_parser(verb: dict[str, Any]) -> Parser:
     schema = verb["schema"]
     properties: dict[str, Any] = schema.get("properties", {})
     required = set(schema.get("required", ()))
-    agents = not verb["callers"] or "agent" in verb["callers"]
+    agents = not verb["for"] or "agent" in verb["for"]
     origin = f"A verb of the plugin {verb['plugin']!r}; " + (
         f"agents call it {verb['tool']}." if agents else "not for agents."
     )

@@ -11,7 +11,8 @@ import msgspec
 
 from aegis.bus import Batch
 from aegis.callers import Caller
-from aegis.verbs import plain, progress
+from aegis.verb_definition import plain
+from aegis.verbs import progress
 
 if TYPE_CHECKING:
     from aegis.app import Kernel

@@ -17,7 +17,8 @@ import trio
 from aegis.callers import Caller
 from aegis.errors import AegisError
 from aegis.processes import Command
-from aegis.verbs import plain, progress
+from aegis.verb_definition import plain
+from aegis.verbs import progress
 from aegis_cli.lines import line_reader, line_writer
 from aegis_cli.local import LocalClient, sentence
 from aegis_cli.socket_path import socket_of

@@ -19,7 +19,7 @@ class PlaneInterceptor:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
 
-    async def furnish(self, seat: Seat) -> None:
+    async def before_open(self, seat: Seat) -> None:
         """Give the agent the plane's address, its secret and its primer."""
         plane, kernel = self._plane, self._plane.kernel
         await plane.up()

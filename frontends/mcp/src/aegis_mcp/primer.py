@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aegis.verbs import Verb
+from aegis.verb_definition import Verb
 
 LIMIT = 4_000  # characters; Claude Code cuts `instructions` at 4,096
 

@@ -16,7 +16,7 @@ from fastmcp.tools.base import ToolResult
 from mcp_types import TextContent
 
 from aegis import AegisError, NotFound, Refused, __version__
-from aegis.verbs import plain
+from aegis.verb_definition import plain
 from aegis_mcp import sdk
 from aegis_mcp.auth import REQUEST
 from aegis_mcp.primer import instructions

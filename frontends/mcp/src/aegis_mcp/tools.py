@@ -12,7 +12,8 @@ from mcp_types import TextContent, ToolAnnotations
 
 from aegis import Caller, NotFound
 from aegis.errors import listed, nearest
-from aegis.verbs import Verb, Verbs, plain
+from aegis.verb_definition import Verb, plain
+from aegis.verbs import Verbs
 
 
 def tool_of(verb: Verb) -> Tool:
@@ -26,7 +27,7 @@ def tool_of(verb: Verb) -> Tool:
     schema = {"type": "object", "properties": {}} | dereference_refs(verb.schema)
     properties = schema["properties"].items()  # without what only people's surfaces read
     schema["properties"] = {n: {k: v for k, v in p.items() if not k.startswith("x-")} for n, p in properties}
-    return Tool(name=marks.tool, description=verb.doc, parameters=schema, annotations=hints)
+    return Tool(name=marks.tool, description=verb.told, parameters=schema, annotations=hints)
 
 
 class Tools:
@@ -46,7 +47,7 @@ class Tools:
 
     def of(self, caller: Caller) -> list[Tool]:
         """Return the tools this caller may use."""
-        key = caller.kind, caller.verbs
+        key = caller.class_, caller.verbs
         if key not in self._of:
             self._of[key] = [tool_of(v) for v in self._verbs.visible(caller)]
         return self._of[key]

@@ -43,7 +43,7 @@ class PlaneVerbs:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
 
-    @verb("plane status", read_only=True, callers=frozenset({"human", "telegram"}))
+    @verb("plane status", read_only=True, for_={"person"})
     async def status(self, caller: Caller) -> PlaneStatus:
         """Show where agents connect, which did, what they are calling, and how many requests were refused."""
         plane, roster = self._plane, self._plane.kernel.roster

@@ -31,7 +31,7 @@ from aegis.testing.driver_contract import DriverContract
 from aegis.testing.echo import EchoPlugin
 from aegis.testing.examples import EVENTS
 from aegis.testing.plugin import Opened
-from aegis.verbs import Verb
+from aegis.verb_definition import Verb
 
 HEAVY = frozenset({
     "acp", "fastmcp", "httpx", "hypercorn", "mcp", "prompt_toolkit", "pygments", "pytest", "rich", "starlette",

@@ -12,7 +12,6 @@ from aegis_approvals.permission_requests import PermissionRequests
 from aegis_approvals.rulebook import Rulebook
 from aegis_approvals.store import Asked, RequestRecord, RequestStore
 
-PEOPLE = frozenset({"human", "telegram"})
 Request = Annotated[
     str, Completes("approval"), Field(description="number of the request, or the id that the CLI gave it")
 ]
@@ -93,7 +92,7 @@ class ApprovalVerbs:
         """Return what a rule or a person decided, or `expired` when nobody did in time."""
         return await self._requests.ask(seat, request)
 
-    @verb("approvals list", read_only=True, callers=PEOPLE)
+    @verb("approvals list", read_only=True, for_={"person"})
     async def pending(
         self,
         caller: Caller,
@@ -105,7 +104,7 @@ class ApprovalVerbs:
             return [_row(record) for record in self._store.newest(max(1, count))]
         return [_row(RequestRecord(w.asked)) for w in self._requests.open.values() if not w.answer]
 
-    @verb("approvals show", read_only=True, callers=PEOPLE)
+    @verb("approvals show", read_only=True, for_={"person"})
     async def show(self, caller: Caller, request: Request) -> RequestDetails:
         """Show one request in full: its input, its files, and the rule that `--always` would write."""
         number = self._requests.number(request)
@@ -117,7 +116,7 @@ class ApprovalVerbs:
         row = _row(record)
         return RequestDetails(record.asked, row.outcome, row.reason, row.rule, row.who, row.at, "")
 
-    @verb("approvals allow", callers=PEOPLE, positional=("request", "reason"))
+    @verb("approvals allow", for_={"person"}, positional=("request", "reason"))
     async def allow(self, caller: Caller, request: Request, reason: Reason = "", always: Always = False) -> str:
         """Allow a request.
 
@@ -126,7 +125,7 @@ class ApprovalVerbs:
         """
         return await self._requests.answer(str(caller), request, "allow", reason, always)
 
-    @verb("approvals deny", callers=PEOPLE, positional=("request", "reason"))
+    @verb("approvals deny", for_={"person"}, positional=("request", "reason"))
     async def deny(self, caller: Caller, request: Request, reason: Reason = "", always: Always = False) -> str:
         """Deny a request; the agent reads the reason and goes on.
 
@@ -134,12 +133,12 @@ class ApprovalVerbs:
         """
         return await self._requests.answer(str(caller), request, "deny", reason, always)
 
-    @verb("approvals rules", read_only=True, callers=PEOPLE)
+    @verb("approvals rules", read_only=True, for_={"person"})
     async def rules(self, caller: Caller) -> list[RuleRow]:
         """List the rules that answer requests without asking a person."""
         return [RuleRow(r.id, r.agent, r.tool or "", r.kind or "", r.match, r.answer) for r in self._rules.rules]
 
-    @verb("approvals revoke", callers=PEOPLE)
+    @verb("approvals revoke", for_={"person"})
     async def revoke(self, caller: Caller, rule: RuleId) -> str:
         """Remove a rule from `.aegis.yaml`; what it answered is asked again."""
         return f"revoked: {self._rules.revoke(rule)}"

@@ -13,8 +13,6 @@ from aegis_budget.overshoot import Overshoot
 from aegis_budget.settings import handed_over, number
 from aegis_budget.store import TASK, Account
 
-WORKS = frozenset({"queue", "workflow", "group", "system"})
-
 
 class Admission(msgspec.Struct, frozen=True):
     """That a task may begin: what is held for its first turn, and by how much each budget may be passed at worst.
@@ -40,7 +38,7 @@ class TaskVerbs:
     def __init__(self, kernel: Kernel, account: Account, budgets: Budgets, limiter: Limiter) -> None:
         self._kernel, self._account, self._budgets, self._limiter = kernel, account, budgets, limiter
 
-    @verb("budget admit", callers=WORKS)
+    @verb("budget admit", for_={"program"})
     async def admit(
         self,
         caller: Caller,
@@ -79,7 +77,7 @@ class TaskVerbs:
         report(str(admission))
         return admission
 
-    @verb("budget room", callers=WORKS, read_only=True)
+    @verb("budget room", for_={"program"}, read_only=True)
     async def room(self, caller: Caller, queue: str, profile: str) -> None:
         """Return once a task of the queue need not wait any more for what a turn in flight holds."""
         await self._limiter.ready.wait()
@@ -87,7 +85,7 @@ class TaskVerbs:
         while (decision := self._limiter.decision(covering)).blocked_by and not decision.unblock_at:
             await self._account.moved()
 
-    @verb("budget release", callers=WORKS)
+    @verb("budget release", for_={"program"})
     async def release(self, caller: Caller, task: str) -> None:
         """Give back what is held for a task of which no turn began; once is enough, twice does no harm."""
         await self._limiter.ready.wait()

@@ -20,7 +20,6 @@ from aegis_budget.service import Meter
 from aegis_budget.settings import number, seconds
 from aegis_budget.store import Account
 
-PEOPLE = frozenset({"human", "telegram"})
 _SPENDS = 20  # that `budget show` shows
 _LOOK = 1_000  # spendings that are looked through for them
 ScopeName = Annotated[str, Completes("budget-scope"), Field(description="`project`, `profile:NAME` or `queue:NAME`")]
@@ -102,7 +101,7 @@ class BudgetVerbs:
         """Begin to meter; what the last run left open is settled before any turn begins."""
         self._kernel.supervisor.start("budget.meter", self._meter.run, on_down=self._meter.broke)
 
-    async def furnish(self, seat: Seat) -> None:
+    async def before_open(self, seat: Seat) -> None:
         """Tell the agent what it may spend."""
         if checks := self._own(seat.agent_id):
             spent = "; ".join(map(str, checks))
@@ -112,12 +111,12 @@ class BudgetVerbs:
         """Show the remark of an agent that has just come."""
         self._notes.show()
 
-    @verb("budget list", read_only=True, callers=PEOPLE)
+    @verb("budget list", read_only=True, for_={"person"})
     async def every(self, caller: Caller) -> list[Row]:
         """List every budget: what is spent, reserved and left, and until when it blocks."""
         return [row for scope in self._budgets.scopes() for row in self._rows(scope)]
 
-    @verb("budget show", read_only=True, callers=PEOPLE)
+    @verb("budget show", read_only=True, for_={"person"})
     async def show(self, caller: Caller, scope: ScopeName) -> Sheet:
         """Show the budgets of the project, a profile or a queue, and its newest spending.
 
@@ -145,7 +144,7 @@ class BudgetVerbs:
             answer["own"] = [_described(c) for c in own]
         return answer
 
-    @verb("budget spent", read_only=True, callers=PEOPLE, positional=("since",))
+    @verb("budget spent", read_only=True, for_={"person"}, positional=("since",))
     async def spent(
         self,
         caller: Caller,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from aegis import Caller, verb
 from aegis_records.mirror import Mirror
 
-PEOPLE = frozenset({"human", "telegram"})
-
 
 class LedgerVerbs:
     """The ledger as files that people read."""
@@ -20,7 +18,7 @@ class LedgerVerbs:
         """Have the mirror written for as long as the kernel lives."""
         await self._mirror.run()
 
-    @verb("ledger export", callers=PEOPLE)
+    @verb("ledger export", for_={"person"})
     async def export(self, caller: Caller) -> str:
         """Write the JSON lines of every book again from the ledger."""
         count, files = await self._mirror.rebuild()

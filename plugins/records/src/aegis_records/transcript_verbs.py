@@ -11,7 +11,6 @@ from aegis import Caller, Completes, Envelope, Kernel, verb
 from aegis_records.service import Transcripts
 from aegis_records.turns_text import last_words, recent_turns
 
-PEOPLE = frozenset({"human", "telegram", "system"})
 Handle = Annotated[str, Completes("handle"), Field(description="handle of the agent; of one that is gone, its id")]
 
 
@@ -27,7 +26,7 @@ class TranscriptVerbs:
         """Have the transcripts written for as long as the kernel lives."""
         await self._transcripts.run(started)
 
-    @verb("transcript", read_only=True, callers=PEOPLE)
+    @verb("transcript", read_only=True, for_={"person", "program"})
     async def transcript(
         self,
         caller: Caller,
@@ -39,7 +38,7 @@ class TranscriptVerbs:
         text = recent_turns(events, turns, self._envelope)
         return text or f"{self._kernel.roster.label(agent_id)} has not had a turn yet"
 
-    @verb("last-words", read_only=True, callers=frozenset({"system"}))
+    @verb("last-words", read_only=True, for_={"program"})
     async def last_words(self, caller: Caller, handle: Handle) -> str:
         """Return what an agent said last in its last turn, even if aegis died in the middle of that."""
         return last_words((await self._transcripts.read(handle))[1])

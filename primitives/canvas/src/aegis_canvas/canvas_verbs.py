@@ -23,7 +23,6 @@ from aegis_canvas.writer import Writer
 
 Name = Annotated[str, Completes("canvas"), Field(description="name of the canvas")]
 OneSection = Annotated[str, Completes("section"), Field(description="heading of one section; empty for all")]
-PEOPLE = frozenset({"human", "telegram", "system"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}\Z")
 _DOCUMENTS = (".md", ".markdown", ".txt")
 _GOVERNING = frozenset({
@@ -126,7 +125,7 @@ class CanvasVerbs:
             raise Refused(f"{name!r} cannot be a canvas's name: up to 60 letters, digits, '.', '_' and '-'")
         path = self._relative(file)
         real = self._real(path)
-        if caller.kind == "agent":
+        if caller.class_ == "agent":
             self._check(caller, path, real)
         for other in self._store.canvases.values():
             if self._real(other.file) == real:
@@ -180,7 +179,7 @@ class CanvasVerbs:
         """List the open canvases, their sections, and who wrote each last."""
         return [self._view(canvas) for canvas in sorted(self._store.canvases.values(), key=lambda c: c.name)]
 
-    @verb("canvas subscribe", tool="aegis_canvas_subscribe", callers=frozenset({"agent", "human"}))
+    @verb("canvas subscribe", tool="aegis_canvas_subscribe", for_={"agent", "person"})
     async def subscribe(
         self, caller: Caller, name: Name,
         sections: Annotated[tuple[str, ...], Field(description="sections to watch; none means all")] = (),
@@ -196,7 +195,7 @@ class CanvasVerbs:
             await self._store.append(self._store.draft("subscribed", canvas, who=who, sections=wanted))
         return Subscribed(True, name, self._watchers(canvas))
 
-    @verb("canvas unsubscribe", tool="aegis_canvas_unsubscribe", callers=frozenset({"agent", "human"}))
+    @verb("canvas unsubscribe", tool="aegis_canvas_unsubscribe", for_={"agent", "person"})
     async def unsubscribe(self, caller: Caller, name: Name) -> Subscribed:
         """Stop the mail about changes to a canvas."""
         canvas = self._store.find(name)
@@ -204,7 +203,7 @@ class CanvasVerbs:
             await self._store.append(self._store.draft("unsubscribed", canvas, who=address(caller)))
         return Subscribed(True, name, self._watchers(canvas))
 
-    @verb("canvas close", callers=PEOPLE)
+    @verb("canvas close", for_={"person", "program"})
     async def close(self, caller: Caller, name: Name) -> str:
         """Close a canvas and end its subscriptions and claims; its file stays."""
         canvas = self._store.find(name)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from aegis import Caller, Completes, Kernel, NotFound, Refused, verb
 from aegis.clock import stamp
-from aegis_canvas.canvas_verbs import PEOPLE, Name
+from aegis_canvas.canvas_verbs import Name
 from aegis_canvas.document import LONGEST_NAME, Document, Part, appended, clean, parse, written
 from aegis_canvas.notices import diff
 from aegis_canvas.notifier import address
@@ -143,7 +143,7 @@ class SectionVerbs:
         )  # fmt: skip
         return self._result(canvas, caller, section, "append", made)
 
-    @verb("canvas write", callers=PEOPLE)
+    @verb("canvas write", for_={"person", "program"})
     async def brief_write(
         self, caller: Caller, name: Name, section: Section, content: Content, version: Version = 0
     ) -> Written:
@@ -151,7 +151,7 @@ class SectionVerbs:
         done: Written = await self.write(caller, name, section, content, version)
         return done
 
-    @verb("canvas append", callers=PEOPLE)
+    @verb("canvas append", for_={"person", "program"})
     async def brief_append(self, caller: Caller, name: Name, section: Section, text: Text) -> Written:
         """Short for `canvas append-to-section`: add lines to the end of one section."""
         done: Written = await self.append(caller, name, section, text)
@@ -172,7 +172,7 @@ class SectionVerbs:
             return self._result(canvas, caller, "", "undo", made)
         await self._writer.refresh(canvas)  # an edit made outside a moment ago is the newest version
         target = self._revision(canvas, version or canvas.revision)
-        if caller.kind == "agent" and target.by_id != caller.agent_id:
+        if caller.class_ == "agent" and target.by_id != caller.agent_id:
             by = target.by or "the file as it was opened"
             raise Refused(f"{caller} can undo its own versions only; version {target.n} is by {by}. Ask a person")
         if target.n == 1:
@@ -195,7 +195,7 @@ class SectionVerbs:
         )
         return self._result(canvas, caller, "", "undo", made)
 
-    @verb("canvas claim", tool="aegis_canvas_claim", callers=frozenset({"agent", "human"}))
+    @verb("canvas claim", tool="aegis_canvas_claim", for_={"agent", "person"})
     async def claim(
         self, caller: Caller, name: Name, section: Section,
         minutes: Annotated[float, Field(gt=0, le=_LONGEST_CLAIM, description="how long the claim lasts")] = 15,
@@ -209,14 +209,14 @@ class SectionVerbs:
             await self._store.append(draft)
         return Claimed(name, section, caller.name, until)
 
-    @verb("canvas release", tool="aegis_canvas_release", callers=frozenset({"agent", "human"}))
+    @verb("canvas release", tool="aegis_canvas_release", for_={"agent", "person"})
     async def release(self, caller: Caller, name: Name, section: Section) -> str:
         """End your claim on a section; a person can end any claim."""
         canvas, section = self._store.find(name), _named(section)
         claim = self._store.claim(canvas, section, self._writer.now())
         if claim is None:
             raise Refused(f'nobody has claimed section "{section}" of {name}')
-        if caller.kind == "agent" and claim.holder != caller.agent_id:
+        if caller.class_ == "agent" and claim.holder != caller.agent_id:
             holder = self._kernel.roster.label(claim.holder)
             raise Refused(f'section "{section}" of {name} is claimed by {holder}; only they or a person can release it')
         await self._store.append(self._store.draft("released", canvas, section=section))

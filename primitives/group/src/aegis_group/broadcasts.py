@@ -114,7 +114,7 @@ class Broadcasts:
         for label, member in sorted(found.members.items()):
             if member.agent == caller.agent_id or not (agent := self._kernel.roster.get(member.agent)):
                 continue
-            sender, hops = f"group:{group}/broadcast:{made}", caller.hops + (caller.kind == "agent")
+            sender, hops = f"group:{group}/broadcast:{made}", caller.hops + (caller.class_ == "agent")
             letter = post.envelope(sender, agent.id, body(fields), hops=hops, **trace)
             letters.append(letter)
             replies[label] = Reply(label, agent.id, agent.handle, letter.id)
@@ -207,7 +207,7 @@ class Broadcasts:
         its, agents = self._shelf.groups.get(broadcast.group), {r.agent for r in broadcast.replies.values()}
         if its and caller.agent_id not in {broadcast.by, *agents}:
             self._roll.own(caller, its)
-        elif caller.kind == "agent" and caller.agent_id not in {broadcast.by, *agents}:
+        elif caller.class_ == "agent" and caller.agent_id not in {broadcast.by, *agents}:
             raise Refused(f"{broadcast.id} is another's question, and {caller} was not asked. Ask a person.")
         return broadcast
 

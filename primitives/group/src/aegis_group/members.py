@@ -98,7 +98,7 @@ class Members:
     async def add(self, caller: Caller, group: GroupName, handle: Handle) -> Joined:
         """Make an agent that is alive a member of a group, which is made if it is not there."""
         agent = self._kernel.roster.find(handle)
-        if caller.kind == "agent" and caller.agent_id not in (agent.id, agent.by):
+        if caller.class_ == "agent" and caller.agent_id not in (agent.id, agent.by):
             raise Refused(f"{caller} may add itself and agents it spawned; {agent.handle} is neither. Ask a person.")
         [member] = await self._roll.join(caller, group, [(agent.id, agent.profile_name)])
         return Joined(agent.handle, group, member.label)

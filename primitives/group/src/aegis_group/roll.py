@@ -49,7 +49,7 @@ class Roll:
     def own(self, caller: Caller, group: Group) -> Group:
         """Return the group if the caller may use it: a person, who made it, or a member; raises `Refused`."""
         inside = any(member.agent == caller.agent_id for member in group.members.values())
-        if caller.kind == "agent" and caller.agent_id != group.by and not inside:
+        if caller.class_ == "agent" and caller.agent_id != group.by and not inside:
             raise Refused(f"{group.name} was made by another, and {caller} is not in it. Ask a person.")
         return group
 

@@ -10,7 +10,6 @@ from pydantic import Field
 from aegis import Caller, Completes, Kernel, Receipt, Refused, verb
 from aegis.agent import Agent
 from aegis_inbox.handles import fresh_handle
-from aegis_inbox.message_verbs import PEOPLE
 from aegis_inbox.messages import PERSON, envelope_of
 from aegis_inbox.reopening import Reopened, reopened
 
@@ -102,7 +101,7 @@ class AgentVerbs:
         agent = self._mine(caller, handle, "interrupt")
         return f"{agent.handle} was interrupted" if await agent.interrupt() else f"{agent.handle} is not in a turn"
 
-    @verb("restart", callers=PEOPLE)
+    @verb("restart", for_={"person", "program"})
     async def restart(self, caller: Caller, handle: Handle) -> str:
         """Restart a failed agent; its next message starts its CLI."""
         agent = self._kernel.roster.find(handle)
@@ -111,7 +110,7 @@ class AgentVerbs:
         self._kernel.roster.revive(agent)
         return f"{agent.handle} takes mail again"
 
-    @verb("reopen", callers=PEOPLE, positional=("handle",))
+    @verb("reopen", for_={"person", "program"}, positional=("handle",))
     async def reopen(
         self,
         caller: Caller,
@@ -142,7 +141,7 @@ class AgentVerbs:
 
     def _mine(self, caller: Caller, handle: str, what: str) -> Agent:
         agent = self._kernel.roster.find(handle)
-        if caller.kind == "agent" and caller.agent_id not in (agent.id, agent.by):
+        if caller.class_ == "agent" and caller.agent_id not in (agent.id, agent.by):
             raise Refused(f"{caller} may {what} itself and agents it spawned; {agent.handle} is neither. Ask a person.")
         return agent
 

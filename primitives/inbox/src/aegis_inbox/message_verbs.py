@@ -22,7 +22,6 @@ Target = Annotated[
 ]
 Recipient = Annotated[str, Completes("handle"), Field(description="handle of the agent that gets it")]
 Interrupt = Annotated[bool, Field(description="cut the agent's turn short, so that it reads this now")]
-PEOPLE = frozenset({"human", "telegram", "schedule", "workflow", "queue", "system"})
 _GLANCE = 200  # characters of a body in a list: a long one would drown the others
 _LOOKED_AT = 1000  # messages, when those of one agent are looked for
 
@@ -57,7 +56,7 @@ class MessageVerbs:
         letter = envelope_of(self._kernel, caller, recipient, context, interrupt=interrupt, reply=in_reply_to)
         return await self._kernel.post.deliver(letter)
 
-    @verb("send", callers=PEOPLE)
+    @verb("send", for_={"person", "program"})
     async def send(
         self,
         caller: Caller,
@@ -130,7 +129,7 @@ class MessageVerbs:
         rows = [self._message(e, r, _GLANCE) for e, r in found if who in ("", e.recipient, e.sender_id)]
         return rows[:count]
 
-    @verb("message inbox", callers=PEOPLE)
+    @verb("message inbox", for_={"person", "program"})
     async def inbox(
         self,
         caller: Caller,

@@ -50,7 +50,7 @@ def envelope_of(
         recipient,
         body,
         sender_id=caller.agent_id or str(caller),
-        hops=caller.hops + (caller.kind == "agent"),
+        hops=caller.hops + (caller.class_ == "agent"),
         urgency="interrupt" if interrupt else "next_turn",
         in_reply_to=reply,
         **more,

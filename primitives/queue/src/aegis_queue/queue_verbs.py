@@ -13,7 +13,7 @@ from aegis_queue.broker import Broker
 from aegis_queue.dispatcher import Dispatcher
 from aegis_queue.rows import QueueRow, QueueSheet, TaskRow, row_of
 from aegis_queue.task import Task
-from aegis_queue.task_verbs import PEOPLE, QueueName
+from aegis_queue.task_verbs import QueueName
 
 
 class QueueVerbs:
@@ -54,7 +54,7 @@ class QueueVerbs:
             _rows(self._broker.newest(queue, count)),
         )  # fmt: skip
 
-    @verb("queue pause", callers=PEOPLE)
+    @verb("queue pause", for_={"person", "program"})
     async def pause(self, caller: Caller, queue: QueueName) -> str:
         """Begin no further task of a queue until it is resumed; running tasks go on, new ones are accepted and wait.
 
@@ -63,14 +63,14 @@ class QueueVerbs:
         await self._set(queue, "paused")
         return f"{queue} is paused; {self._broker.counts(queue)['running']} of its tasks go on"
 
-    @verb("queue resume", callers=PEOPLE)
+    @verb("queue resume", for_={"person", "program"})
     async def resume(self, caller: Caller, queue: QueueName) -> str:
         """Let a queue that was paused or drained accept and begin tasks again."""
         await self._set(queue, "open")
         waiting = self._broker.counts(queue)["pending"]
         return f"{queue} is open; {waiting} {'task waits' if waiting == 1 else 'tasks wait'}"
 
-    @verb("queue drain", callers=PEOPLE)
+    @verb("queue drain", for_={"person", "program"})
     async def drain(self, caller: Caller, queue: QueueName) -> str:
         """Accept no new task in a queue and wait until its tasks have ended; it stays closed until it is resumed."""
         await self._set(queue, "draining")

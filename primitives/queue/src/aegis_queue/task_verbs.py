@@ -20,7 +20,6 @@ from aegis_queue.task import Report, Task
 
 QueueName = Annotated[str, Completes("queue"), Field(description="which queue")]
 TaskId = Annotated[str, Completes("task"), Field(description="a task's id; the end of it is enough")]
-PEOPLE = frozenset({"human", "telegram", "schedule", "workflow", "system"})
 LONGEST = 1_000_000  # characters
 
 
@@ -59,7 +58,7 @@ class TaskVerbs:
         settings = self._known(queue)
         if caller.agent_id:  # whom a queue works for gets no more through it than by hiring somebody itself
             self._kernel.roster.vet(caller.agent_id, settings.agent)
-        address = caller.agent_id or (str(caller) if caller.kind in ("human", "telegram") else "")
+        address = caller.agent_id or (str(caller) if caller.class_ == "person" else "")
         if same := self._broker.named(queue, key):
             return self._known_already(same, address)
         if not payload.strip() or len(payload) > LONGEST:
@@ -73,7 +72,7 @@ class TaskVerbs:
             callback=callback and bool(address), priority=priority, key=key, timeout=timeout, schema=result_schema,
             not_before=stamp(now + timedelta(seconds=delay)) if delay else "",
             after=tuple(dict.fromkeys(self._done_or_open(other).id for other in after)),
-            trace=caller.trace, hops=caller.hops + (caller.kind == "agent"),
+            trace=caller.trace, hops=caller.hops + (caller.class_ == "agent"),
         )  # fmt: skip
         self._check_deadlock(task)
         if refusal := await self._dispatcher.budget(queue, settings, check=True):
@@ -151,7 +150,7 @@ class TaskVerbs:
         active = sorted(self._broker.active(queue), key=lambda t: (t.state != "running", t.rank))
         return [row_of(t) for t in [*active, *self._broker.newest(queue, count)][:count]]
 
-    @verb("task wait", callers=PEOPLE)
+    @verb("task wait", for_={"person", "program"})
     async def wait(self, caller: Caller, task_id: TaskId) -> str:
         """Wait until a task has ended and return its result; fails with the reason when there is none."""
         task, said = self._find(task_id), ""
@@ -181,7 +180,7 @@ class TaskVerbs:
             raise Refused(f"task {task.id} is {task.state}; only one that failed or was cancelled is tried again")
         return await self._again(task)
 
-    @verb("queue requeue", callers=PEOPLE)
+    @verb("queue requeue", for_={"person", "program"})
     async def requeue(self, caller: Caller, queue: QueueName) -> str:
         """Retry every dead letter of a queue, the oldest first."""
         self._known(queue)
@@ -212,7 +211,7 @@ class TaskVerbs:
         text: str = await self._kernel.verbs.call(Caller("system", str(caller)), "transcript", args)
         return text
 
-    @verb("report", tool="aegis_report", callers=frozenset({"agent"}))
+    @verb("report", tool="aegis_report", for_={"agent"})
     async def report(
         self,
         caller: Caller,
@@ -254,7 +253,7 @@ class TaskVerbs:
         return f"it waits in {task.queue}, position {status.queued_position}{due}{why}"
 
     def _mine(self, caller: Caller, task: Task, what: str) -> Task:
-        if caller.kind == "agent" and task.address != caller.agent_id:
+        if caller.class_ == "agent" and task.address != caller.agent_id:
             raise Refused(
                 f"{caller} may {what} the tasks it handed over; {task.id} is {task.enqueued_by}'s. Ask a person."
             )

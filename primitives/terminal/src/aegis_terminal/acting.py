@@ -17,7 +17,6 @@ from aegis_terminal.settings import TerminalSettings
 
 Name = Annotated[str, Completes("terminal"), Field(description="which terminal")]
 LONGEST = 60_000  # bytes of a command: what goes through a pipe at once
-EVERYBODY = frozenset({"agent", "human", "schedule", "workflow", "queue", "telegram", "system"})
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,38}[a-z0-9])?\Z")
 
 
@@ -61,7 +60,7 @@ class Acting:
         known = sorted(self._desk.shelf.terminals.values(), key=lambda k: k.name)
         return [self._row(k) for k in known]
 
-    @verb("term spawn", tool="aegis_term_spawn", callers=EVERYBODY, positional=("name", "cwd"))
+    @verb("term spawn", tool="aegis_term_spawn", positional=("name", "cwd"))
     async def spawn(
         self,
         caller: Caller,
@@ -89,7 +88,7 @@ class Acting:
         await self._gate.open(caller, what, plain=not shell and not env)
         return self._row(await self._desk.open(name, shell or own, folder, env or {}, caller))
 
-    @verb("term run", tool="aegis_term_run", callers=EVERYBODY)
+    @verb("term run", tool="aegis_term_run")
     async def execute(
         self,
         caller: Caller,
@@ -108,7 +107,7 @@ class Acting:
         await self._gate.run(caller, name, cmd)
         return await self._desk.perform(name, cmd, caller, timeout or self._settings.timeout)
 
-    @verb("term keys", tool="aegis_term_keys", callers=EVERYBODY)
+    @verb("term keys", tool="aegis_term_keys")
     async def keys(
         self,
         caller: Caller,
@@ -125,7 +124,7 @@ class Acting:
         await terminal.type(sent.encode())
         return Done()
 
-    @verb("term close", tool="aegis_term_close", callers=EVERYBODY, destructive=True)
+    @verb("term close", tool="aegis_term_close", destructive=True)
     async def close(
         self,
         caller: Caller,

@@ -20,7 +20,6 @@ from aegis_terminal.progress import Progress
 from aegis_terminal.record import Interest, Run
 from aegis_terminal.text import plain
 
-PEOPLE, READERS = frozenset({"human"}), frozenset({"human", "agent"})
 _EXIT = re.compile(r"nonzero\Z|\d{1,3}\Z|\Z")
 _LONGEST = 500  # characters of a pattern
 
@@ -105,7 +104,7 @@ class Looking:
         look = await terminal.display.look()
         return Shown("\n".join(look.masked(terminal.secrets)), look.row + 1, look.column + 1, look.whole)
 
-    @verb("term subscribe", tool="aegis_term_subscribe", callers=READERS)
+    @verb("term subscribe", tool="aegis_term_subscribe", for_={"agent", "person"})
     async def subscribe(
         self,
         caller: Caller,
@@ -126,14 +125,14 @@ class Looking:
         await self._desk.shelf.store(self._desk.shelf.draft("subscribed", known.id, who=address(caller), **wish))
         return self._subscribers(name)
 
-    @verb("term unsubscribe", tool="aegis_term_unsubscribe", callers=READERS)
+    @verb("term unsubscribe", tool="aegis_term_unsubscribe", for_={"agent", "person"})
     async def unsubscribe(self, caller: Caller, name: Name) -> Done:
         """Be told no more."""
         known = self._desk.shelf.find(name)
         await self._desk.shelf.store(self._desk.shelf.draft("unsubscribed", known.id, who=address(caller)))
         return Done()
 
-    @verb("term attach", callers=PEOPLE, read_only=True)
+    @verb("term attach", for_={"person"}, read_only=True)
     async def attach(self, caller: Caller, name: Name) -> Command:
         """Sit down at a terminal yourself, from a shell of your own; Ctrl-] leaves it again, and it goes on."""
         await self._desk.terminal(name)

@@ -16,7 +16,6 @@ Verdict = Literal["allow", "deny", "ask"]
 _STRICTEST: tuple[Verdict, ...] = ("deny", "ask", "allow")
 _ANY, _ALONE = ".", r"[^;&|<>()$`\n\r]"  # an allow rule's star stands for nothing with which commands are chained
 _LONGEST = 4_096  # characters of a command that an allow rule can be about
-_PEOPLE = frozenset({"human", "telegram"})
 
 
 class Rule(Settings):
@@ -53,7 +52,7 @@ class Gate:
         rule = self._rule(command)
         if rule and rule.answer == "deny":
             raise Refused(f"the policy of this project refuses {rule.match!r} (plugins.terminal.policy in .aegis.yaml)")
-        if rule and rule.answer == "ask" and not caller.agent_id and caller.kind not in _PEOPLE:
+        if rule and rule.answer == "ask" and not caller.agent_id and caller.class_ != "person":
             raise Refused(
                 f"{rule.match!r} must be asked about, and {caller} has no seat from which to ask; ask a person"
             )

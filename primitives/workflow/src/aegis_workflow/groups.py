@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from aegis import NotFound, Refused
-from aegis.verbs import plain
+from aegis.verb_definition import plain
 
 if TYPE_CHECKING:
     from aegis_workflow.journal import Run

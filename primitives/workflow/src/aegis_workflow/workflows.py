@@ -19,7 +19,6 @@ from aegis_workflow.runner import Runner
 
 Name = Annotated[str, Completes("workflow"), Field(description="which workflow")]
 RunId = Annotated[str, Completes("run"), Field(description="a run's id; the end of it is enough")]
-PEOPLE = frozenset({"human", "telegram", "schedule", "system"})
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -88,7 +87,7 @@ class Workflows:
             rows.append(Workflow(name, ", ".join(map(str, parameters)), about))
         return rows
 
-    @verb("workflow arguments", read_only=True, callers=PEOPLE)
+    @verb("workflow arguments", read_only=True, for_={"person", "program"})
     async def arguments(self, caller: Caller, name: Name) -> dict[str, Any]:
         """Return what a workflow takes, as a JSON schema; in the shell each is an option of `workflow run NAME`."""
         return taken(self._runner.workflow(name)).model_json_schema()
@@ -112,11 +111,11 @@ class Workflows:
         """Begin a workflow; it is on disk when this returns, and goes on by itself after a crash."""
         function = self._runner.workflow(name)
         args = arguments(function, kwargs or {})
-        address = caller.agent_id or (str(caller) if caller.kind in ("human", "telegram") else "")
+        address = caller.agent_id or (str(caller) if caller.class_ == "person" else "")
         run = Run(
             id=new_id(), name=getattr(function, "workflow_name", function.__name__), by=str(caller), args=args,
             started=stamp(self._kernel.clock.now()), address=address, callback=callback and bool(address),
-            version=version_of(function), trace=caller.trace, hops=caller.hops + (caller.kind == "agent"),
+            version=version_of(function), trace=caller.trace, hops=caller.hops + (caller.class_ == "agent"),
         )  # fmt: skip
         await self._runner.begin(run)
         if wait or follow:
@@ -133,7 +132,7 @@ class Workflows:
         """List the runs that began last."""
         return [_row(run) for run in self._journal.newest(count)]
 
-    @verb("workflow wait", callers=PEOPLE)
+    @verb("workflow wait", for_={"person", "program"})
     async def wait(
         self, caller: Caller, workflow_id: RunId,
         follow: Annotated[bool, Field(description="show each step as it is taken; fail if the run fails")] = False,
@@ -148,7 +147,7 @@ class Workflows:
         records = self._journal.records(self._find(workflow_id).id)
         return "\n".join(f"{record.at} · {shown(record.kind, record.data)}" for record in records)
 
-    @verb("workflow record", read_only=True, callers=PEOPLE)
+    @verb("workflow record", read_only=True, for_={"person", "program"})
     async def record(self, caller: Caller, workflow_id: RunId) -> str:
         """Return a run's record as JSON lines, which `aegis_workflow.testing.replayed` plays in a test."""
         records = self._journal.records(self._find(workflow_id).id)
@@ -178,13 +177,13 @@ class Workflows:
         self._runner.go(self._journal.find(run.id))
         return Begun(run.id, run.id, run.name, caller.name, "running")
 
-    @verb("workflow answer", callers=PEOPLE, positional=("workflow_id", "text"))
+    @verb("workflow answer", for_={"person", "program"}, positional=("workflow_id", "text"))
     async def answer(self, caller: Caller, workflow_id: RunId, text: str, step: str = "") -> str:
         """Answer what a run asks; `step` says which question, when it asks several."""
         question = await self._questions.give(self._find(workflow_id), text, step)
         return f"answered {text!r} to: {question}"
 
-    @verb("workflow decide", callers=PEOPLE)
+    @verb("workflow decide", for_={"person", "program"})
     async def decide(self, caller: Caller, workflow_id: RunId, decision: Literal["rerun", "skip", "fail"]) -> Begun:
         """Say what becomes of the step that was under way when aegis stopped: do it again, leave it out, or fail."""
         run = self._find(workflow_id)
@@ -208,7 +207,7 @@ class Workflows:
             return found[0]
 
     def _mine(self, caller: Caller, run: Run) -> Run:
-        if caller.kind == "agent" and run.address != caller.agent_id:
+        if caller.class_ == "agent" and run.address != caller.agent_id:
             raise Refused(f"{caller} may do this with runs it began; {run.id} is {run.by}'s. Ask a person.")
         return run
 

@@ -1,0 +1,139 @@
+"""What a verb is: one typed async method, which is the tool, the shell command, the REPL command and its help."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from aegis.callers import CLASSES, Caller, Class
+from aegis.errors import AegisError, Refused, nearest
+
+_NAME = re.compile(r"[a-z][a-z0-9-]*( [a-z][a-z0-9-]*)?\Z")
+_AGENTS_PART = re.compile(r"^For agents:[ \n]", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Completes:
+    """Marks a parameter (`Annotated[str, Completes("handle")]`) whose values come from the completer of this name."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What `@verb` says of a method."""
+
+    name: str
+    tool: str
+    read_only: bool
+    destructive: bool
+    for_: frozenset[Class]
+    positional: tuple[str, ...]
+
+    def allow(self, caller: Caller) -> bool:
+        """Return whether the verb is for this caller; one for programs alone is a part of the verb that calls it."""
+        inside = caller.via and self.for_ == {"program"}
+        return caller.class_ in self.for_ and bool(inside or caller.may(self.name))
+
+
+def verb(
+    name: str,
+    *,
+    tool: str = "",
+    read_only: bool = False,
+    destructive: bool = False,
+    for_: Collection[Class] = CLASSES,
+    positional: tuple[str, ...] | None = None,
+) -> Callable[[Any], Any]:
+    """Offer an async method `(self, caller, …)` as a verb named by the words a person types.
+
+    `for_` says which classes of callers it is for. The first docstring line is the help; a part that begins with
+    `For agents:` is shown to them only. Annotations and defaults are the schema; `positional` are the parameters that
+    the shell takes without a flag (those without a default, unless said); `tool` overrides the MCP name.
+    """
+
+    def mark(method: Any) -> Any:
+        if not _NAME.match(name) or not inspect.iscoroutinefunction(method) or not inspect.getdoc(method):
+            raise AegisError(f"verb {name!r} must be one or two lower-case words, on an async method with a docstring")
+        parameters = list(inspect.signature(method).parameters.values())[2:]
+        bare = tuple(p.name for p in parameters if p.default is p.empty)
+        mcp = tool or "aegis_" + re.sub(r"[ -]", "_", name)
+        method.aegis_verb = Marks(
+            name, mcp, read_only, destructive, frozenset(for_), bare if positional is None else positional
+        )
+        return method
+
+    return mark
+
+
+class Verb:
+    """A verb of a running plugin."""
+
+    def __init__(self, plugin: str, method: Callable[..., Any]) -> None:
+        self.plugin, self.run = plugin, method
+        self.marks: Marks = method.aegis_verb  # type: ignore[attr-defined]
+        self.name = self.marks.name
+        people, *agents = _AGENTS_PART.split(inspect.getdoc(method) or "", maxsplit=1)
+        self.doc, self.advice = people.strip(), "".join(agents).strip()
+        self.help = self.doc.splitlines()[0]
+
+    @property
+    def told(self) -> str:
+        """What an agent is told of it: the help for everyone and the advice for agents."""
+        return "\n\n".join(filter(None, (self.doc, self.advice)))
+
+    @cached_property
+    def model(self) -> type[BaseModel]:
+        """The arguments as a pydantic model, made when first needed."""
+        parameters = list(inspect.signature(self.run, eval_str=True).parameters.values())[1:]
+        kinds: dict[str, Any] = {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in parameters}
+        return create_model(self.name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **kinds)
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the arguments."""
+        schema = self.model.model_json_schema()
+        for part in (schema, *schema.get("properties", {}).values()):
+            part.pop("title", None)
+        return schema
+
+    def validate(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments as their types; raises `Refused` with a sentence on each wrong one."""
+        known = list(self.model.model_fields)
+        try:
+            model = self.model.model_validate(dict(args))
+        except ValidationError as error:
+            wrong = "; ".join(_complaint(e, known) for e in error.errors())
+            raise Refused(f"{self.name}: {wrong}. It takes: {', '.join(known) or 'nothing'}.") from None
+        return {name: getattr(model, name) for name in known}
+
+    def describe(self) -> dict[str, Any]:
+        """Return everything a surface needs to offer the verb, as JSON."""
+        found = {n: m.what for n, f in self.model.model_fields.items() for m in f.metadata if isinstance(m, Completes)}
+        more = {"plugin": self.plugin, "help": self.help, "doc": self.doc, "advice": self.advice, "schema": self.schema}
+        marks = msgspec.to_builtins(self.marks)
+        classes = sorted(marks.pop("for_"))
+        return {**marks, "for": classes, **more, "completes": found}
+
+
+def _complaint(error: Any, known: list[str]) -> str:
+    name = ".".join(map(str, error["loc"])) or "arguments"
+    if error["type"] == "missing":
+        return f"{name} is missing"
+    if error["type"] == "extra_forbidden":
+        return f"there is no {name}.{nearest(name, known)}"
+    return f"{name} is wrong: {error['msg'].removeprefix('Value error, ')}"
+
+
+def plain(value: Any) -> Any:
+    """Return a verb's value as JSON: structs, dataclasses and models become objects."""
+    return msgspec.to_builtins(
+        value, enc_hook=lambda v: v.model_dump(mode="json") if isinstance(v, BaseModel) else str(v)
+    )
