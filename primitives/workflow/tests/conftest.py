@@ -1,4 +1,4 @@
-"""A house in which workflows run, whose agents echo."""
+"""A stage in which workflows run, whose agents echo."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from workflow_stage import House
+from workflow_stage import Stage
 
 import aegis_inbox.plugin
 import aegis_queue.plugin
@@ -36,5 +36,5 @@ def plugins(echo, project, config):
 
 
 @pytest.fixture
-async def house(kernel, echo):
-    return House(kernel, echo)
+async def stage(kernel, echo):
+    return Stage(kernel, echo)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 import trio
-from workflow_stage import House, settled
+from workflow_stage import Stage, quiet
 
 import aegis_group.plugin
 import aegis_reducers.plugin
@@ -110,55 +110,55 @@ async def green(engine):
                                 max_retries=2, to=coder)  # fmt: skip
 
 
-async def test_a_run_has_a_result_its_agents_are_gone_and_whoever_began_it_is_told(house: House):
-    run = await house.begin("hello", name="Ada", times=2)
-    row = await house.end(run)
+async def test_a_run_has_a_result_its_agents_are_gone_and_whoever_began_it_is_told(stage: Stage):
+    run = await stage.begin("hello", name="Ada", times=2)
+    row = await stage.end(run)
     assert row.status == "ok"
     assert [text.splitlines()[-1] for text in row.result] == ["say hello to Ada (0)", "say hello to Ada (1)"]
-    [letter] = house.mail()
+    [letter] = stage.mail()
     assert letter.startswith(f"> from workflow:hello · task#{run} · ok · ")
-    assert list(house.kernel.roster) == []
+    assert list(stage.kernel.roster) == []
 
 
-async def test_arguments_are_typed_by_the_signature(house: House):
+async def test_arguments_are_typed_by_the_signature(stage: Stage):
     with pytest.raises(Refused, match=r"name: Field required\. It takes: name, times"):
-        await house.begin("hello")
+        await stage.begin("hello")
     with pytest.raises(Refused, match="times: Input should be a valid integer"):
-        await house.begin("hello", name="Ada", times="many")
-    row = await house.end(await house.begin("lists", names="Ada"))
+        await stage.begin("hello", name="Ada", times="many")
+    row = await stage.end(await stage.begin("lists", names="Ada"))
     assert row.result == ["Ada"], "a word where a list is wanted"
-    schema = await house.call("workflow arguments", name="hello")
+    schema = await stage.call("workflow arguments", name="hello")
     assert (schema["required"], schema["properties"]["times"]["default"]) == (["name"], 1)
     with pytest.raises(NotFound, match=r"there is no workflow 'helo' .*Did you mean 'hello'\?"):
-        await house.begin("helo")
+        await stage.begin("helo")
     assert get_workflow("two_phases") is get_workflow("two-phases")
     with pytest.raises(ConfigError, match="must be an async function whose first parameter is `engine`"):
         workflow(lambda engine: None)
 
 
-async def test_a_failure_says_whether_it_was_foreseen(house: House):
-    row = await house.end(await house.begin("fails", how="foreseen"))
+async def test_a_failure_says_whether_it_was_foreseen(stage: Stage):
+    row = await stage.end(await stage.begin("fails", how="foreseen"))
     assert (row.status, row.error) == ("error", "the branch does not exist")
-    row = await house.end(await house.begin("fails", how="not"))
+    row = await stage.end(await stage.begin("fails", how="not"))
     assert row.error == "unexpected: KeyError: 'page'"
 
 
 async def test_after_a_crash_recorded_steps_are_played_and_no_turn_is_paid_for_twice(kernel_with, plugins, echo):
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
+        stage = Stage(kernel, echo)
         echo.driver.gated = True
-        run = await house.begin("two-phases")
-        await settled()
+        run = await stage.begin("two-phases")
+        await quiet()
         [session] = echo.driver.sessions.values()
         session.gate.set()
         while "second" not in "".join(session.heard):
             session.gate = trio.Event()
-            await settled()
+            await quiet()
         assert COUNT == {"between": 1}
     echo.driver.gated = False
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        row = await house.end(run)
+        stage = Stage(kernel, echo)
+        row = await stage.end(run)
         assert (row.status, row.result) == ("ok", ["first", "second"])
         assert COUNT == {"between": 2}, "the code between the steps ran again"
         heard = [r.data for r in kernel.ledger.book("mail").newest("accepted", 50)]
@@ -168,113 +168,113 @@ async def test_after_a_crash_recorded_steps_are_played_and_no_turn_is_paid_for_t
 
 async def test_a_question_waits_through_a_restart_and_takes_only_what_it_offers(kernel_with, plugins, echo):
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        run = await house.begin("asks")
-        await settled()
-        assert (await house.call("workflow show", workflow_id=run)).asks == {"1": "which colour?"}
+        stage = Stage(kernel, echo)
+        run = await stage.begin("asks")
+        await quiet()
+        assert (await stage.call("workflow show", workflow_id=run)).asks == {"1": "which colour?"}
         with pytest.raises(Refused, match="'green' is none of the answers: blue, red"):
-            await house.call("workflow answer", workflow_id=run, text="green")
+            await stage.call("workflow answer", workflow_id=run, text="green")
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        await settled()
-        await house.call("workflow answer", workflow_id=run, text="blue")
-        assert (await house.end(run)).result == "painted blue"
+        stage = Stage(kernel, echo)
+        await quiet()
+        await stage.call("workflow answer", workflow_id=run, text="blue")
+        assert (await stage.end(run)).result == "painted blue"
 
 
 async def test_the_shell_is_a_step_and_one_cut_off_needs_a_word(kernel_with, plugins, echo, project):
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        row = await house.end(await house.begin("shell", cmd="echo hi; exit 3"))
+        stage = Stage(kernel, echo)
+        row = await stage.end(await stage.begin("shell", cmd="echo hi; exit 3"))
         assert row.result == {"exit": 3, "out": "hi\n"}
         cmd = "echo x >> ran; [ $(wc -l < ran) -gt 1 ] || tail -f /dev/null"
-        parked, again = await house.begin("shell", cmd=cmd), ""
+        parked, again = await stage.begin("shell", cmd=cmd), ""
         while not (project / "ran").exists():
-            await settled()
+            await quiet()
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        row = await house.end(parked)
+        stage = Stage(kernel, echo)
+        row = await stage.end(parked)
         assert row.status == "needs attention"
         assert "was under way when aegis stopped" in row.error
-        again = await house.call("workflow decide", workflow_id=parked, decision="rerun")
-        assert (await house.end(again.workflow_id)).result["exit"] == 0
+        again = await stage.call("workflow decide", workflow_id=parked, decision="rerun")
+        assert (await stage.end(again.workflow_id)).result["exit"] == 0
         with pytest.raises(Refused, match="there is nothing to decide"):
-            await house.call("workflow decide", workflow_id=parked, decision="skip")
+            await stage.call("workflow decide", workflow_id=parked, decision="skip")
 
 
-async def test_parallel_steps_keep_their_places(house: House):
-    row = await house.end(await house.begin("side_by_side"))
+async def test_parallel_steps_keep_their_places(stage: Stage):
+    row = await stage.end(await stage.begin("side_by_side"))
     assert row.result == ["left", "right"]
-    log = await house.call("workflow logs", workflow_id=row.workflow_id)
+    log = await stage.call("workflow logs", workflow_id=row.workflow_id)
     assert "3.1.1 send" in log and "3.2.1 send" in log
 
 
-async def test_a_queue_does_a_step_once(house: House):
-    row = await house.end(await house.begin("delegates"))
+async def test_a_queue_does_a_step_once(stage: Stage):
+    row = await stage.end(await stage.begin("delegates"))
     assert row.result == "count the stars"
 
 
 async def test_another_step_than_the_recorded_one_is_an_error_that_names_both(kernel_with, plugins, echo):
     async with kernel_with(**plugins) as kernel:
-        run = await House(kernel, echo).begin("fickle")
-        await settled()
+        run = await Stage(kernel, echo).begin("fickle")
+        await quiet()
     async with kernel_with(**plugins) as kernel:
-        row = await House(kernel, echo).end(run)
+        row = await Stage(kernel, echo).end(run)
         assert row.status == "error"
         assert "step 1 was `sleep 0` and is now `bash true" in row.error
 
 
-async def test_a_later_attempt_has_the_checkpoints_of_the_earlier_one(house: House):
-    run = await house.begin("tries")
-    assert (await house.end(run)).status == "error"
-    await house.call("workflow retry", workflow_id=run)
-    row = await house.end(run)
+async def test_a_later_attempt_has_the_checkpoints_of_the_earlier_one(stage: Stage):
+    run = await stage.begin("tries")
+    assert (await stage.end(run)).status == "error"
+    await stage.call("workflow retry", workflow_id=run)
+    row = await stage.end(run)
     assert (row.status, row.result, row.attempt) == ("ok", {"stage": 1}, 2)
 
 
 async def test_a_timer_is_not_begun_anew_by_a_restart(kernel_with, plugins, echo, clock):
     async with kernel_with(**plugins) as kernel:
-        run = await House(kernel, echo).begin("naps")
-        await settled()
+        run = await Stage(kernel, echo).begin("naps")
+        await quiet()
         clock.jump(3000)
-        await settled()
+        await quiet()
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        await settled()
+        stage = Stage(kernel, echo)
+        await quiet()
         clock.jump(599)
-        await settled()
-        assert (await house.call("workflow show", workflow_id=run)).status == "running"
+        await quiet()
+        assert (await stage.call("workflow show", workflow_id=run)).status == "running"
         clock.jump(2)
-        assert (await house.end(run)).status == "ok"
+        assert (await stage.end(run)).status == "ok"
 
 
-async def test_a_predicate_gives_an_agent_the_chance_to_mend_it(house: House):
-    row = await house.end(await house.begin("green"))
+async def test_a_predicate_gives_an_agent_the_chance_to_mend_it(stage: Stage):
+    row = await stage.end(await stage.begin("green"))
     assert row.status == "error"
     assert "still exits with 3 after 3 attempts: red" in row.error
 
 
-async def test_a_run_that_is_cancelled_leaves_nothing(house: House):
-    house.echo.driver.gated = True
-    run = await house.begin("hello", name="Ada")
-    await settled()
-    row = await house.call("workflow cancel", workflow_id=run)
+async def test_a_run_that_is_cancelled_leaves_nothing(stage: Stage):
+    stage.echo.driver.gated = True
+    run = await stage.begin("hello", name="Ada")
+    await quiet()
+    row = await stage.call("workflow cancel", workflow_id=run)
     assert (row.status, row.error) == ("cancelled", "cancelled by human:anna")
-    assert list(house.kernel.roster) == []
-    assert f"task#{run} · error" in house.mail()[0]
+    assert list(stage.kernel.roster) == []
+    assert f"task#{run} · error" in stage.mail()[0]
 
 
-async def test_a_record_is_played_against_the_code_of_now_and_nothing_is_done(house: House):
-    run = await house.begin("hello", name="Ada", times=2)
-    await house.end(run)
-    heard = len(house.kernel.ledger.book("mail").newest("accepted", 100))
-    said = await house.call("workflow replay", workflow_id=run)
+async def test_a_record_is_played_against_the_code_of_now_and_nothing_is_done(stage: Stage):
+    run = await stage.begin("hello", name="Ada", times=2)
+    await stage.end(run)
+    heard = len(stage.kernel.ledger.book("mail").newest("accepted", 100))
+    said = await stage.call("workflow replay", workflow_id=run)
     assert said == f"run {run} of hello: 3 steps played, the same steps"
-    assert len(house.kernel.ledger.book("mail").newest("accepted", 100)) == heard
-    assert list(house.kernel.roster) == []
-    run = await house.begin("changes")
-    await house.end(run)
+    assert len(stage.kernel.ledger.book("mail").newest("accepted", 100)) == heard
+    assert list(stage.kernel.roster) == []
+    run = await stage.begin("changes")
+    await stage.end(run)
     with pytest.raises(WorkflowError, match=r"step 1 was `now ?` and is now `sleep 0`"):
-        await house.call("workflow replay", workflow_id=run)
+        await stage.call("workflow replay", workflow_id=run)
 
 
 @workflow
@@ -282,10 +282,10 @@ async def changes(engine):
     await (engine.now() if counted("changes") == 1 else engine.sleep(0))
 
 
-async def test_whoever_waits_sees_each_step(house: House):
+async def test_whoever_waits_sees_each_step(stage: Stage):
     said: list[str] = []
     with progress(said.append):
-        row = await house.call("workflow run", name="hello", kwargs={"name": "Ada"}, wait=True)
+        row = await stage.call("workflow run", name="hello", kwargs={"name": "Ada"}, wait=True)
     assert row.status == "ok"
     assert any("done · 2 send" in line for line in said)
 
@@ -303,30 +303,30 @@ async def careless(engine):
 
 async def test_a_run_that_is_parked_takes_no_step_whatever_its_code_catches(kernel_with, plugins, echo, project):
     async with kernel_with(**plugins) as kernel:
-        run = await House(kernel, echo).begin("careless")
+        run = await Stage(kernel, echo).begin("careless")
         while not (project / "ran").exists():
-            await settled()
+            await quiet()
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        row = await house.end(run)
+        stage = Stage(kernel, echo)
+        row = await stage.end(run)
         assert row.status == "needs attention"
-        assert "task#" + run in house.mail()[-1] and "workflow decide" in house.mail()[-1]
-        await house.call("workflow decide", workflow_id=run, decision="skip")
-        row = await house.end(run)
+        assert "task#" + run in stage.mail()[-1] and "workflow decide" in stage.mail()[-1]
+        await stage.call("workflow decide", workflow_id=run, decision="skip")
+        row = await stage.end(run)
         assert (row.status, row.result) == ("ok", "went on"), "left out, the command is taken to have succeeded"
 
 
 @pytest.mark.parametrize(("decision", "end"), [("fail", ("error", None)), ("skip", ("ok", {"exit": 0, "out": ""}))])
 async def test_a_person_may_decide_that_it_failed_or_is_left_out(kernel_with, plugins, echo, project, decision, end):
     async with kernel_with(**plugins) as kernel:
-        run = await House(kernel, echo).begin("shell", cmd="echo x >> ran; exec tail -f /dev/null")
+        run = await Stage(kernel, echo).begin("shell", cmd="echo x >> ran; exec tail -f /dev/null")
         while not (project / "ran").exists():
-            await settled()
+            await quiet()
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        await house.end(run)
-        await house.call("workflow decide", workflow_id=run, decision=decision)
-        row = await house.end(run)
+        stage = Stage(kernel, echo)
+        await stage.end(run)
+        await stage.call("workflow decide", workflow_id=run, decision=decision)
+        row = await stage.end(run)
         assert (row.status, row.result) == end
         assert ("a person decided that it failed" in row.error) == (decision == "fail")
 
@@ -365,10 +365,10 @@ async def ends_early(engine):
 )
 async def test_steps_that_are_others_than_the_recorded_ones_are_named(kernel_with, plugins, echo, name, said):
     async with kernel_with(**plugins) as kernel:
-        run = await House(kernel, echo).begin(name)
-        await settled()
+        run = await Stage(kernel, echo).begin(name)
+        await quiet()
     async with kernel_with(**plugins) as kernel:
-        row = await House(kernel, echo).end(run)
+        row = await Stage(kernel, echo).end(run)
         assert row.status == "error" and said in row.error
 
 
@@ -385,19 +385,19 @@ async def test_a_run_whose_workflow_is_gone_waits_until_it_is_back(kernel_with, 
         return await engine.ask_human("go on?")
 
     async with kernel_with(**plugins, passing=Passing(passing)) as kernel:
-        run = await House(kernel, echo).begin("passing")
-        await settled()
+        run = await Stage(kernel, echo).begin("passing")
+        await quiet()
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        row = await house.end(run)
+        stage = Stage(kernel, echo)
+        row = await stage.end(run)
         assert row.status == "needs attention" and "there is no workflow 'passing' here any more" in row.error
-        assert (await house.end(await house.begin("hello", name="Ada"))).status == "ok", "others go on"
+        assert (await stage.end(await stage.begin("hello", name="Ada"))).status == "ok", "others go on"
     async with kernel_with(**plugins, passing=Passing(passing)) as kernel:
-        house = House(kernel, echo)
-        await house.call("workflow decide", workflow_id=run, decision="rerun")
-        await settled()
-        await house.call("workflow answer", workflow_id=run, text="yes")
-        assert (await house.end(run)).result == "yes"
+        stage = Stage(kernel, echo)
+        await stage.call("workflow decide", workflow_id=run, decision="rerun")
+        await quiet()
+        await stage.call("workflow answer", workflow_id=run, text="yes")
+        assert (await stage.end(run)).result == "yes"
 
 
 async def test_code_that_changed_under_a_run_is_said(kernel_with, plugins, echo, tmp_path):
@@ -418,29 +418,29 @@ async def test_code_that_changed_under_a_run_is_said(kernel_with, plugins, echo,
         return Later()
 
     async with kernel_with(**plugins, later=offered("one")) as kernel:
-        run = await House(kernel, echo).begin("later")
-        await settled()
+        run = await Stage(kernel, echo).begin("later")
+        await quiet()
     async with kernel_with(**plugins, later=offered("another")) as kernel:
-        house = House(kernel, echo)
-        await settled()
-        await house.call("workflow answer", workflow_id=run, text="yes")
-        assert (await house.end(run)).result == "another"
-        assert "its code has changed since it began" in await house.call("workflow logs", workflow_id=run)
+        stage = Stage(kernel, echo)
+        await quiet()
+        await stage.call("workflow answer", workflow_id=run, text="yes")
+        assert (await stage.end(run)).result == "another"
+        assert "its code has changed since it began" in await stage.call("workflow logs", workflow_id=run)
 
 
-async def test_who_waits_for_a_run_that_fails_is_told_by_an_error(house: House):
+async def test_who_waits_for_a_run_that_fails_is_told_by_an_error(stage: Stage):
     with pytest.raises(WorkflowError, match=r"of fails failed: the branch does not exist; `aegis workflow logs"):
-        await house.call("workflow run", name="fails", kwargs={"how": "foreseen"}, wait=True)
-    run = await house.begin("fails", how="foreseen")
+        await stage.call("workflow run", name="fails", kwargs={"how": "foreseen"}, wait=True)
+    run = await stage.begin("fails", how="foreseen")
     with pytest.raises(WorkflowError, match="failed: the branch does not exist"):
-        await house.call("workflow wait", workflow_id=run, follow=True)
+        await stage.call("workflow wait", workflow_id=run, follow=True)
 
 
-async def test_a_record_is_played_in_a_test_of_another_project(house: House, kernel_with, plugins, echo, tmp_path):
-    run = await house.begin("hello", name="Ada")
-    await house.end(run)
+async def test_a_record_is_played_in_a_test_of_another_project(stage: Stage, kernel_with, plugins, echo, tmp_path):
+    run = await stage.begin("hello", name="Ada")
+    await stage.end(run)
     record = tmp_path / "hello.jsonl"
-    record.write_text(await house.call("workflow record", workflow_id=run))
+    record.write_text(await stage.call("workflow record", workflow_id=run))
     (tmp_path / "other").mkdir()
     async with open_kernel(tmp_path / "other", plugins=plugins, environment={}) as other:
         assert await replayed(other, record) == f"run {run} of hello: 2 steps played, the same steps"
@@ -449,19 +449,19 @@ async def test_a_record_is_played_in_a_test_of_another_project(house: House, ker
             await replayed(other, record)
 
 
-async def test_a_reply_is_what_an_agent_says_once_nothing_comes_to_it_any_more(house: House):
-    run = await house.begin("waits_for_more")
-    await settled()
-    [agent] = house.kernel.roster
-    post = house.kernel.post
+async def test_a_reply_is_what_an_agent_says_once_nothing_comes_to_it_any_more(stage: Stage):
+    run = await stage.begin("waits_for_more")
+    await quiet()
+    [agent] = stage.kernel.roster
+    post = stage.kernel.post
     agent.expect("task 7", "the end of a task")
     await post.deliver(post.envelope("human:anna", agent.id, "go"))
-    house.echo.driver.sessions[agent.id].gate.set()
-    await settled()
-    assert (await house.call("workflow show", workflow_id=run)).status == "running"
+    stage.echo.driver.sessions[agent.id].gate.set()
+    await quiet()
+    assert (await stage.call("workflow show", workflow_id=run)).status == "running"
     await post.deliver(post.envelope("queue:work", agent.id, "the task's result", task_id="7"))
     agent.expect("task 7", "")
-    assert (await house.end(run)).result == "the task's result"
+    assert (await stage.end(run)).result == "the task's result"
 
 
 @workflow
@@ -504,32 +504,32 @@ async def test_groups_are_steps_and_killed_at_any_write_nobody_is_asked_twice(ke
             assert [face.name for face in await kernel.verbs.call(PERSON, "group list")] == []
 
 
-async def test_what_happens_at_once_happens_once(house: House):
-    run = await house.begin("tries")
-    await house.end(run)
+async def test_what_happens_at_once_happens_once(stage: Stage):
+    run = await stage.begin("tries")
+    await stage.end(run)
 
     async def again() -> None:
         with suppress(Refused):
-            await house.call("workflow retry", workflow_id=run)
+            await stage.call("workflow retry", workflow_id=run)
 
     async with trio.open_nursery() as nursery:
         for _ in range(3):
             nursery.start_soon(again)
-    row = await house.end(run)
-    await settled()
+    row = await stage.end(run)
+    await quiet()
     assert (row.status, row.attempt, COUNT["tries"]) == ("ok", 2, 2)
 
 
 async def test_a_log_is_not_said_again_when_a_run_is_played_again(kernel_with, plugins, echo):
     async with kernel_with(**plugins) as kernel:
-        run = await House(kernel, echo).begin("talks")
-        await settled()
+        run = await Stage(kernel, echo).begin("talks")
+        await quiet()
     async with kernel_with(**plugins) as kernel:
-        house = House(kernel, echo)
-        await settled()
-        await house.call("workflow answer", workflow_id=run, text="yes")
-        await house.end(run)
-        assert (await house.call("workflow logs", workflow_id=run)).count("the beginning") == 1
+        stage = Stage(kernel, echo)
+        await quiet()
+        await stage.call("workflow answer", workflow_id=run, text="yes")
+        await stage.end(run)
+        assert (await stage.call("workflow logs", workflow_id=run)).count("the beginning") == 1
 
 
 @workflow

@@ -15,7 +15,7 @@ ANNA = Caller("human", "anna")
 
 
 @dataclass
-class House:
+class Stage:
     """A kernel and the echo driver of its agents."""
 
     kernel: Kernel
@@ -44,6 +44,6 @@ class House:
         return [prompt for session in self.echo.driver.sessions.values() for prompt in session.heard]
 
 
-async def settled() -> None:
+async def quiet() -> None:
     """Let everything run that can."""
     await trio.testing.wait_all_tasks_blocked(0.02)

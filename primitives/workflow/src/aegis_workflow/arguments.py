@@ -15,7 +15,7 @@ from aegis_workflow.catalogue import Function
 _SEVERAL = ("list_type", "tuple_type", "set_type")
 
 
-def taken(function: Function) -> type[BaseModel]:
+def argument_model(function: Function) -> type[BaseModel]:
     """Return the workflow's arguments as a pydantic model."""
     parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     kinds: dict[str, Any] = {
@@ -27,7 +27,7 @@ def taken(function: Function) -> type[BaseModel]:
 
 def arguments(function: Function, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments as the workflow's signature types them; raises `Refused` with what it takes."""
-    model, given = taken(function), dict(given)
+    model, given = argument_model(function), dict(given)
     try:
         try:
             value = model.model_validate(given)

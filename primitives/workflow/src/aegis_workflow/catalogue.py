@@ -40,7 +40,7 @@ def _register(name: str, function: Function) -> Function:
     reading = _reading.get()
     here = _decorated if reading is None else reading
     known = here.get(key_of(name))
-    if known and _origin(known) != _origin(function):  # one that is read anew takes its own place
+    if known and _origin(known) != _origin(function):  # one that is read again replaces itself
         raise ConfigError(f"two workflows are called {name!r}: {_where(known)} and {_where(function)}")
     function.workflow_name = name  # type: ignore[attr-defined]
     function.configure = lambda **defaults: _configure(function, defaults)  # type: ignore[attr-defined]

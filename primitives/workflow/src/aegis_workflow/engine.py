@@ -18,21 +18,26 @@ from aegis.ledger import Draft
 from aegis.processes import sweep
 from aegis_workflow.answer import answer
 from aegis_workflow.errors import BudgetExceeded, NeedsAttention, PredicateFailed, WorkflowError
-from aegis_workflow.groups import Groups
-from aegis_workflow.journal import Run
-from aegis_workflow.questions import Questions
-from aegis_workflow.sh import Done, sh
+from aegis_workflow.group_calls import GroupCalls
+from aegis_workflow.human_questions import HumanQuestions
+from aegis_workflow.shell import Done, sh
 from aegis_workflow.steps import Steps
+from aegis_workflow.store import Run
 
 BY = "workflow:"  # what the roster has as the origin of an agent that a run spawned, before the run's id
 _DRAIN = 30.0
 
 
-class WorkflowEngine(Groups):
+class WorkflowEngine(GroupCalls):
     """One run's means. What is missing here raises; nothing degrades to an empty answer."""
 
     def __init__(
-        self, kernel: Kernel, steps: Steps, questions: Questions, config: Mapping[str, Any], log: Callable[[str], None]
+        self,
+        kernel: Kernel,
+        steps: Steps,
+        questions: HumanQuestions,
+        config: Mapping[str, Any],
+        log: Callable[[str], None],
     ) -> None:
         self._kernel, self._steps, self._questions, self._say = kernel, steps, questions, log
         self.config = dict(config)
@@ -231,7 +236,8 @@ class WorkflowEngine(Groups):
     ) -> Done:  # fmt: skip
         """Return once the command succeeds; after each failure an agent is told and has a turn to mend it.
 
-        `to` is who (default: whom the run spoke to last, else its host). Raises `PredicateFailed` after `max_retries`.
+        `to` is the agent that is told (default: the one that the run spoke to last, else its host).
+        Raises `PredicateFailed` after `max_retries`.
         """
         for attempt in range(max_retries + 1):
             done = await self.bash(cmd, cwd=cwd, timeout=timeout, idempotent=True)
@@ -239,11 +245,11 @@ class WorkflowEngine(Groups):
                 return done
             if attempt == max_retries:
                 raise PredicateFailed(cmd, done.to_dict(), attempt + 1)
-            whom = to or self._last or self.host
-            if not whom:
+            told = to or self._last or self.host
+            if not told:
                 raise WorkflowError(f"`{cmd}` failed and there is nobody to tell: say `to=`")
             words = retry_with(done.to_dict()) if callable(retry_with) else retry_with.format_map(done.to_dict())
-            await self.send(whom, words)
+            await self.send(told, words)
         raise AssertionError
 
     async def ask_human(
@@ -262,7 +268,7 @@ class WorkflowEngine(Groups):
         return said
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; a restart does not begin the time anew."""
+        """Wait; a restart does not start the time again."""
         until = stamp(self._kernel.clock.now() + timedelta(seconds=seconds))
 
         async def wait(kept: Mapping[str, Any] | None = None) -> None:
@@ -291,7 +297,7 @@ class WorkflowEngine(Groups):
         return await self._steps.parallel(works)
 
     def log(self, message: str) -> None:
-        """Say something about the run to whoever follows it; what was said before a restart is not said again."""
+        """Say something to those who follow the run; what was said before a restart is not said again."""
         if not self._steps.replaying:
             self._say(message)
 

@@ -13,7 +13,7 @@ import trio
 from aegis import AegisError, Kernel
 from aegis.ledger import Draft, Record
 from aegis_workflow.errors import BudgetExceeded, NeedsAttention, NonDeterminism, Unfinished, WorkflowError
-from aegis_workflow.journal import Journal, Run, Step, steps_of
+from aegis_workflow.store import Run, RunStore, Step, steps_of
 
 _BREATH = 250  # steps
 Work = Callable[[], Awaitable[Any]]
@@ -25,11 +25,11 @@ class Steps:
     """The steps of one run: recorded ones are played, the first without a record is the first that is done."""
 
     def __init__(
-        self, kernel: Kernel, journal: Journal, run: Run, *, dry: bool = False, records: list[Record] | None = None
+        self, kernel: Kernel, store: RunStore, run: Run, *, dry: bool = False, records: list[Record] | None = None
     ) -> None:
         """Take the run's steps, or those of these records; `dry` only looks whether they are the recorded ones."""
-        self.kernel, self.journal, self.run, self._dry = kernel, journal, run, dry
-        self.known, self.decided, self.checkpoint = steps_of(journal.records(run.id) if records is None else records)
+        self.kernel, self.store, self.run, self._dry = kernel, store, run, dry
+        self.known, self.decided, self.checkpoint = steps_of(store.records(run.id) if records is None else records)
         self.played = 0
         self.stopped: AegisError | None = None  # why no further step is taken, whatever the workflow's code catches
         self._taken: set[str] = set()
@@ -120,7 +120,7 @@ class Steps:
             raise self.stopped
         if step is None:
             draft = self._draft("begun", at, kind, what, **data)
-            await (begin(draft) if begin else self.journal.store(draft))
+            await (begin(draft) if begin else self.store.append(draft))
         elif step:
             if stale:
                 await stale()
@@ -141,7 +141,7 @@ class Steps:
         if step := self.known.get(at):
             self.played += 1
             return _result(step)
-        await self.journal.store(self._draft("done", at, kind, what, value=value), *together())
+        await self.store.append(self._draft("done", at, kind, what, value=value), *together())
         return value
 
     async def _finish(self, at: str, kind: str, what: str, work: Work) -> Any:
@@ -152,13 +152,13 @@ class Steps:
             raise self.stopped from error
         except AegisError as error:
             failed = msgspec.json.encode([type(error).__name__, str(error)]).decode()
-            await self.journal.store(self._draft("done", at, kind, what, failed=failed))
+            await self.store.append(self._draft("done", at, kind, what, failed=failed))
             raise error if isinstance(error, WorkflowError) else WorkflowError(str(error), **error.data) from error
-        await self.journal.store(self._draft("done", at, kind, what, value=value))
+        await self.store.append(self._draft("done", at, kind, what, value=value))
         return value
 
     def _draft(self, record: str, at: str, kind: str, what: str, **data: Any) -> Draft:
-        return self.journal.draft(record, self.run.id, at_step=at, step=kind, what=what, **data)
+        return self.store.draft(record, self.run.id, at_step=at, step=kind, what=what, **data)
 
     # -- side by side -------------------------------------------------------------------------------------------
 
@@ -183,7 +183,7 @@ class Steps:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return what a group is about: that a person is needed, before a failure, before a cancellation."""
+    """Return what a group is about: an order to stop, else that a person is needed, else a failure."""
     ranks = (NeedsAttention, WorkflowError, Exception)
     leaves: list[BaseException] = [group]
     while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):

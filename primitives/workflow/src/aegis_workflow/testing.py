@@ -14,9 +14,9 @@ import trio
 
 from aegis import Caller, Kernel, open_kernel
 from aegis.ledger import Record
-from aegis_workflow.journal import Journal, run_of
-from aegis_workflow.questions import Questions
-from aegis_workflow.runner import Runner
+from aegis_workflow.human_questions import HumanQuestions
+from aegis_workflow.service import Runner
+from aegis_workflow.store import RunStore, run_of
 
 PERSON = Caller("human", "tester")
 
@@ -77,6 +77,6 @@ async def replayed(kernel: Kernel, record: Path) -> str:
     Nothing is done. Raises `WorkflowError` with the step that differs.
     """
     records = [msgspec.json.decode(line, type=Record) for line in record.read_text().splitlines() if line.strip()]
-    journal, config = Journal(kernel), kernel.config.section("workflows").config
+    store, config = RunStore(kernel), kernel.config.section("workflows").config
     run = run_of(records)
-    return await Runner(kernel, journal, Questions(kernel, journal), config).replay(run, records)
+    return await Runner(kernel, store, HumanQuestions(kernel, store), config).replay(run, records)

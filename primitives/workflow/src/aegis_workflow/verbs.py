@@ -10,15 +10,21 @@ from pydantic import Field
 
 from aegis import Caller, Completes, ConfigError, Kernel, NotFound, Refused, verb
 from aegis.clock import new_id, stamp
-from aegis_workflow.arguments import arguments, taken
+from aegis_workflow.arguments import argument_model, arguments
 from aegis_workflow.catalogue import list_workflows, version_of
 from aegis_workflow.errors import WorkflowError
-from aegis_workflow.journal import Journal, Run, shown
-from aegis_workflow.questions import Questions
-from aegis_workflow.runner import Runner
+from aegis_workflow.human_questions import HumanQuestions
+from aegis_workflow.service import Runner
+from aegis_workflow.store import Run, RunStore, shown
 
+<<<<<<< HEAD:primitives/workflow/src/aegis_workflow/workflows.py
 Name = Annotated[str, Completes("workflow"), Field(description="which workflow")]
 RunId = Annotated[str, Completes("run"), Field(description="a run's id; the end of it is enough")]
+=======
+Name = Annotated[str, Completes("workflow"), Field(description="name of the workflow")]
+RunId = Annotated[str, Completes("run"), Field(description="id of the run; the end of it is enough")]
+PEOPLE = frozenset({"human", "telegram", "schedule", "system"})
+>>>>>>> e29aa96 (aegis-workflow in the standard shape: settings, verbs, store, service; every parameter with a sentence):primitives/workflow/src/aegis_workflow/verbs.py
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -58,19 +64,19 @@ class Workflow(msgspec.Struct, frozen=True):
     about: str
 
 
-class Workflows:
-    """The verbs."""
+class WorkflowVerbs:
+    """Beginning runs, and everything people and agents do with them."""
 
     name = "workflows"
 
-    def __init__(self, kernel: Kernel, journal: Journal, questions: Questions, runner: Runner) -> None:
-        self._kernel, self._journal, self._questions, self._runner = kernel, journal, questions, runner
+    def __init__(self, kernel: Kernel, store: RunStore, questions: HumanQuestions, runner: Runner) -> None:
+        self._kernel, self._store, self._questions, self._runner = kernel, store, questions, runner
         kernel.verbs.complete_with("workflow", _names)
-        kernel.verbs.complete_with("run", lambda: [run.id for run in journal.newest(50)])
+        kernel.verbs.complete_with("run", lambda: [run.id for run in store.newest(50)])
 
     def restore(self) -> None:
         """Rebuild what is under way."""
-        self._journal.restore()
+        self._store.restore()
 
     async def run(self) -> None:
         """Go on with every run that was under way."""
@@ -89,8 +95,11 @@ class Workflows:
 
     @verb("workflow arguments", read_only=True, for_={"person", "program"})
     async def arguments(self, caller: Caller, name: Name) -> dict[str, Any]:
-        """Return what a workflow takes, as a JSON schema; in the shell each is an option of `workflow run NAME`."""
-        return taken(self._runner.workflow(name)).model_json_schema()
+        """Show the arguments of a workflow, as a JSON schema.
+
+        In the shell each of them is an option of `aegis workflow run NAME`.
+        """
+        return argument_model(self._runner.workflow(name)).model_json_schema()
 
     @verb("workflow run", tool="aegis_run_workflow", positional=("name",))
     async def begin(
@@ -100,15 +109,19 @@ class Workflows:
         kwargs: Annotated[
             dict[str, Any] | None,
             Field(
-                description="its arguments, as JSON",
+                description="arguments of the workflow, as JSON",
                 json_schema_extra={"x-described-by": {"verb": "workflow arguments", "for": "name"}},
             ),
         ] = None,
-        callback: Annotated[bool, Field(description="be told by mail how it ended")] = True,
-        wait: Annotated[bool, Field(description="return its result once it has ended, fail if it fails")] = False,
-        follow: Annotated[bool, Field(description="the same, and show each step as it is taken")] = False,
+        callback: Annotated[bool, Field(description="get a message when it has ended")] = True,
+        wait: Annotated[bool, Field(description="wait for its end and show its result; fail if it fails")] = False,
+        follow: Annotated[bool, Field(description="like --wait, and show each step")] = False,
     ) -> Begun | RunRow:
-        """Begin a workflow; it is on disk when this returns, and goes on by itself after a crash."""
+        """Start a workflow; it goes on by itself after a crash.
+
+        For agents:
+        The run is on disk when this returns; end your turn, its result comes as a message.
+        """
         function = self._runner.workflow(name)
         args = arguments(function, kwargs or {})
         address = caller.agent_id or (str(caller) if caller.class_ == "person" else "")
@@ -119,64 +132,70 @@ class Workflows:
         )  # fmt: skip
         await self._runner.begin(run)
         if wait or follow:
-            return _well(await self._runner.end_of(run.id))
+            return _if_ok(await self._runner.end_of(run.id))
         return Begun(run.id, run.id, run.name, caller.name, "running")
 
     @verb("workflow show", tool="aegis_workflow_status", read_only=True, positional=("workflow_id",))
     async def show(self, caller: Caller, workflow_id: RunId) -> RunRow:
-        """Show a run: its state, its result or what went wrong, what it asks."""
+        """Show a run: its state, its result or its error, and what it asks."""
         return _row(self._find(workflow_id))
 
     @verb("workflow runs", tool="aegis_workflow_runs", read_only=True)
-    async def runs(self, caller: Caller, count: Annotated[int, Field(ge=1, le=1000)] = 20) -> list[RunRow]:
-        """List the runs that began last."""
-        return [_row(run) for run in self._journal.newest(count)]
+    async def runs(
+        self, caller: Caller, count: Annotated[int, Field(ge=1, le=1000, description="how many at most")] = 20
+    ) -> list[RunRow]:
+        """List the newest runs."""
+        return [_row(run) for run in self._store.newest(count)]
 
     @verb("workflow wait", for_={"person", "program"})
     async def wait(
         self, caller: Caller, workflow_id: RunId,
-        follow: Annotated[bool, Field(description="show each step as it is taken; fail if the run fails")] = False,
+        follow: Annotated[bool, Field(description="show each step; fail if the run fails")] = False,
     ) -> RunRow:  # fmt: skip
         """Wait until a run has ended or needs attention, and show it."""
         run = await self._runner.end_of(self._find(workflow_id).id)
-        return _well(run) if follow else _row(run)
+        return _if_ok(run) if follow else _row(run)
 
     @verb("workflow logs", read_only=True)
     async def logs(self, caller: Caller, workflow_id: RunId) -> str:
-        """Return what a run did, step by step."""
-        records = self._journal.records(self._find(workflow_id).id)
+        """Show what a run did, step by step."""
+        records = self._store.records(self._find(workflow_id).id)
         return "\n".join(f"{record.at} · {shown(record.kind, record.data)}" for record in records)
 
     @verb("workflow record", read_only=True, for_={"person", "program"})
     async def record(self, caller: Caller, workflow_id: RunId) -> str:
-        """Return a run's record as JSON lines, which `aegis_workflow.testing.replayed` plays in a test."""
-        records = self._journal.records(self._find(workflow_id).id)
+        """Print a run's record as JSON lines.
+
+        In a test, `aegis_workflow.testing.replayed` plays it against the workflow as it is then.
+        """
+        records = self._store.records(self._find(workflow_id).id)
         return "\n".join(msgspec.json.encode(record).decode() for record in records)
 
     @verb("workflow replay", read_only=True)
     async def replay(self, caller: Caller, workflow_id: RunId) -> str:
-        """Play a run's record against the workflow as it is now, doing nothing; fails where it takes another step."""
+        """Check whether a workflow, as it is now, takes the steps of a recorded run; nothing is done."""
         return await self._runner.replay(self._find(workflow_id))
 
     @verb("workflow cancel", tool="aegis_workflow_cancel")
     async def cancel(self, caller: Caller, workflow_id: RunId) -> RunRow:
-        """End a run; what it spawned is closed."""
+        """Cancel a run; the agents that it started are closed."""
         run = self._mine(caller, self._find(workflow_id))
         return _row(await self._runner.cancel(run, f"cancelled by {caller}"))
 
     @verb("workflow retry", tool="aegis_workflow_retry")
     async def retry(self, caller: Caller, workflow_id: RunId) -> Begun:
-        """Begin a run that failed or was cancelled once more, from the top, with its checkpoints at hand."""
+        """Start a run again that failed or was cancelled; it can use its checkpoints."""
         run = self._mine(caller, self._find(workflow_id))
         if run.state not in ("error", "cancelled"):
             raise Refused(f"run {run.id} is {run.state}; only one that failed or was cancelled is tried again")
         function = self._runner.workflow(run.name)
         fresh = {"state": "running", "attempt": run.attempt + 1, "error": "", "ended": "", "step": "", "questions": {}}
         fresh["version"] = version_of(function)
-        await self._journal.store(self._journal.draft("retried", run.id, **fresh))
-        self._runner.go(self._journal.find(run.id))
+        await self._store.append(self._store.draft("retried", run.id, **fresh))
+        self._runner.go(self._store.find(run.id))
         return Begun(run.id, run.id, run.name, caller.name, "running")
 
+<<<<<<< HEAD:primitives/workflow/src/aegis_workflow/workflows.py
     @verb("workflow answer", for_={"person", "program"}, positional=("workflow_id", "text"))
     async def answer(self, caller: Caller, workflow_id: RunId, text: str, step: str = "") -> str:
         """Answer what a run asks; `step` says which question, when it asks several."""
@@ -186,6 +205,30 @@ class Workflows:
     @verb("workflow decide", for_={"person", "program"})
     async def decide(self, caller: Caller, workflow_id: RunId, decision: Literal["rerun", "skip", "fail"]) -> Begun:
         """Say what becomes of the step that was under way when aegis stopped: do it again, leave it out, or fail."""
+=======
+    @verb("workflow answer", callers=PEOPLE, positional=("workflow_id", "text"))
+    async def answer(
+        self,
+        caller: Caller,
+        workflow_id: RunId,
+        text: Annotated[str, Field(description="the answer")],
+        step: Annotated[str, Field(description="step that asks, when several do; `workflow show` lists them")] = "",
+    ) -> str:
+        """Answer a question that a run asks."""
+        question = await self._questions.give(self._find(workflow_id), text, step)
+        return f"answered {text!r} to: {question}"
+
+    @verb("workflow decide", callers=PEOPLE)
+    async def decide(
+        self,
+        caller: Caller,
+        workflow_id: RunId,
+        decision: Annotated[
+            Literal["rerun", "skip", "fail"], Field(description="do the step again, go on without it, or fail the run")
+        ],
+    ) -> Begun:
+        """Decide how a run goes on that was in the middle of a step when aegis stopped."""
+>>>>>>> e29aa96 (aegis-workflow in the standard shape: settings, verbs, store, service; every parameter with a sentence):primitives/workflow/src/aegis_workflow/verbs.py
         run = self._find(workflow_id)
         if run.state != "needs attention":
             raise Refused(f"run {run.id} is {run.state}; there is nothing to decide")
@@ -193,15 +236,15 @@ class Workflows:
             await self._runner.fail(run, f"{caller} decided that it failed: {run.error}")
             return Begun(run.id, run.id, run.name, caller.name, "error")
         data = {"at_step": run.step, "decision": decision, "state": "running", "step": "", "error": ""}
-        await self._journal.store(self._journal.draft("decided", run.id, **data))
-        self._runner.go(self._journal.find(run.id))
+        await self._store.append(self._store.draft("decided", run.id, **data))
+        self._runner.go(self._store.find(run.id))
         return Begun(run.id, run.id, run.name, caller.name, "running")
 
     def _find(self, run_id: str) -> Run:
         try:
-            return self._journal.find(run_id)
+            return self._store.find(run_id)
         except NotFound:
-            found = [run for run in self._journal.newest(200) if run_id and run.id.lower().endswith(run_id.lower())]
+            found = [run for run in self._store.newest(200) if run_id and run.id.lower().endswith(run_id.lower())]
             if len(found) != 1:
                 raise
             return found[0]
@@ -227,7 +270,7 @@ def _row(run: Run) -> RunRow:
     )
 
 
-def _well(run: Run) -> RunRow:
+def _if_ok(run: Run) -> RunRow:
     """Return the run that has ended well; raises `WorkflowError` with what to do about one that has not."""
     if run.state == "ok":
         return _row(run)

@@ -1,7 +1,7 @@
 """What a run did: every step in the ledger, so that a later attempt takes the results instead of the steps.
 
 Book `workflow` (key: run): `started` → (`begun` → `done`)* → `finished` | `errored` | `cancelled`, or `parked` until it
-is `decided`; `asked`, `answered`, `logged` in between, `resumed` after a restart, `retried` when it begins anew.
+is `decided`; `asked`, `answered`, `logged` in between, `resumed` after a restart, `retried` when it starts again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Step(msgspec.Struct):
     error: str = ""
 
 
-class Journal:
+class RunStore:
     """Every run; those that have ended stay on disk only."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -85,16 +85,16 @@ class Journal:
         """Return a record about a run, to be stored with others."""
         return self._book.draft(kind, run_id, **data)
 
-    async def store(self, *drafts: Draft) -> None:
-        """Store them all or none, and show them to whoever follows their runs."""
+    async def append(self, *drafts: Draft) -> None:
+        """Store them all or none, and show them to those who follow their runs."""
         await self._kernel.ledger.append(*drafts)
         for draft in drafts:
             for follower in self.followers.get(draft.key, ()):
                 follower.append(shown(draft.kind, draft.data))
-        self.told()
+        self.wake_followers()
 
-    def told(self) -> None:
-        """Wake whoever follows a run."""
+    def wake_followers(self) -> None:
+        """Wake those who follow a run."""
         self.news.set()
         self.news = trio.Event()
 

@@ -13,12 +13,13 @@ from aegis.clock import stamp
 from aegis.errors import listed, nearest
 from aegis.events import Notice
 from aegis.ledger import Record
+from aegis.supervise import root_cause
 from aegis_workflow.catalogue import Function, get_workflow, key_of, list_workflows, version_of
 from aegis_workflow.engine import BY, WorkflowEngine
 from aegis_workflow.errors import NeedsAttention, Unfinished, WorkflowError
-from aegis_workflow.journal import OVER, Journal, Run
-from aegis_workflow.questions import Questions
+from aegis_workflow.human_questions import HumanQuestions
 from aegis_workflow.steps import Steps
+from aegis_workflow.store import OVER, Run, RunStore
 
 _TOLD = 4_000  # characters of a result in the mail that tells of it
 
@@ -26,8 +27,8 @@ _TOLD = 4_000  # characters of a result in the mail that tells of it
 class Runner:
     """Every run that is under way."""
 
-    def __init__(self, kernel: Kernel, journal: Journal, questions: Questions, config: Mapping[str, Any]) -> None:
-        self._kernel, self._journal, self._questions = kernel, journal, questions
+    def __init__(self, kernel: Kernel, store: RunStore, questions: HumanQuestions, config: Mapping[str, Any]) -> None:
+        self._kernel, self._store, self._questions = kernel, store, questions
         self._config = {key_of(name): own for name, own in config.items()}
         self._nursery: trio.Nursery | None = None
         self._scopes: dict[str, trio.CancelScope] = {}  # of the runs that are played
@@ -41,10 +42,10 @@ class Runner:
         self._check_names()
         async with trio.open_nursery() as self._nursery:
             # From here on `go` begins what comes: what is under way now was so when aegis stopped, or waits for us.
-            for run in [run for run in self._journal.active.values() if run.state == "running"]:
-                await self._journal.store(self._journal.draft("resumed", run.id))
+            for run in [run for run in self._store.active.values() if run.state == "running"]:
+                await self._store.append(self._store.draft("resumed", run.id))
                 self.go(run)
-            await self._tidy()
+            await self._close_leftovers()
             await trio.sleep_forever()
 
     def _check_names(self) -> None:
@@ -58,10 +59,10 @@ class Runner:
         for text in wrong:
             self._kernel.bus.publish("", Notice(text, "warning", "workflow"))
 
-    async def _tidy(self) -> None:
+    async def _close_leftovers(self) -> None:
         """Close agents of runs that have ended: aegis died between the end and the closing."""
         for agent in list(self._kernel.roster):
-            if agent.by.startswith(BY) and agent.by.removeprefix(BY) not in self._journal.active:
+            if agent.by.startswith(BY) and agent.by.removeprefix(BY) not in self._store.active:
                 await self._kernel.roster.close(agent, "its workflow is over")
 
     def go(self, run: Run) -> None:
@@ -76,7 +77,7 @@ class Runner:
 
     async def begin(self, run: Run) -> None:
         """Have the run on disk, and go."""
-        await self._journal.store(self._journal.draft("started", run.id, **msgspec.to_builtins(run)))
+        await self._store.append(self._store.draft("started", run.id, **msgspec.to_builtins(run)))
         self.go(run)
 
     async def _play(self, run: Run, scope: trio.CancelScope) -> None:
@@ -94,10 +95,10 @@ class Runner:
             if self._scopes.get(run.id) is scope:
                 del self._scopes[run.id]
             self._stopped.pop(run.id, None)
-        self._journal.told()
+        self._store.wake_followers()
         if run.id in self._again:
             self._again.discard(run.id)
-            if (now := self._journal.find(run.id)).state == "running":
+            if (now := self._store.find(run.id)).state == "running":
                 self.go(now)
 
     async def _outcome(self, run: Run) -> dict[str, Any]:
@@ -108,7 +109,7 @@ class Runner:
         if function is None:
             why = f"{why}; when it is back, `rerun` goes on"
             return {"state": "needs attention", "step": "", "error": why}
-        steps = Steps(self._kernel, self._journal, run)
+        steps = Steps(self._kernel, self._store, run)
         if steps.known and run.version and version_of(function) != run.version:
             self._say(run, "its code has changed since it began; it goes on as long as its steps are the recorded ones")
         config = self._settings(function, run)
@@ -122,12 +123,12 @@ class Runner:
     async def _park(self, run: Run, outcome: Mapping[str, Any]) -> None:
         """Have the run wait for a person's word, and tell the one who began it."""
         words = f"it needs attention: {outcome['error']}\n`aegis workflow decide {run.id} rerun|skip|fail` decides."
-        parked, post = self._journal.draft("parked", run.id, **outcome), self._kernel.post
+        parked, post = self._store.draft("parked", run.id, **outcome), self._kernel.post
         told = []
         if run.address.startswith("human:"):
             told = [post.accept(post.envelope(BY + run.name, run.address, words, task_id=run.id, hops=run.hops))]
         self._kernel.bus.publish("", Notice(f"{run.name}: {words}", "warning", BY + run.name))
-        await self._journal.store(parked, *told)
+        await self._store.append(parked, *told)
 
     def _settings(self, function: Function, run: Run) -> dict[str, Any]:
         return {**getattr(function, "workflow_config", {}), **self._config.get(key_of(run.name), {})}
@@ -148,19 +149,19 @@ class Runner:
         except (Exception, BaseExceptionGroup) as error:  # a workflow is anybody's code: its crash is the run's end
             if isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[0]:
                 raise
-            error = single(error)
+            error = root_cause(error)
             return {"state": "error", "error": f"unexpected: {type(error).__name__}: {error}"}
 
     async def _end(self, run: Run, outcome: dict[str, Any]) -> None:
         """Record the end together with the mail that tells of it; then nothing that the run spawned is left."""
         outcome = {**outcome, "ended": stamp(self._kernel.clock.now())}
         kind = {"ok": "finished", "error": "errored"}.get(outcome["state"], "cancelled")
-        draft = self._journal.draft(kind, run.id, **outcome)
+        draft = self._store.draft(kind, run.id, **outcome)
         told = self._callback(run, outcome)
         try:
-            await (self._kernel.post.deliver(told, draft) if told else self._journal.store(draft))
-        except Refused:  # whoever began it takes no mail any more
-            await self._journal.store(draft)
+            await (self._kernel.post.deliver(told, draft) if told else self._store.append(draft))
+        except Refused:  # who began it takes no mail any more
+            await self._store.append(draft)
         if asker := self._kernel.roster.get(run.address):
             asker.expect(f"run {run.id}", "")
         for agent in [a for a in self._kernel.roster if a.by == BY + run.id]:
@@ -181,7 +182,7 @@ class Runner:
     def _say(self, run: Run, text: str) -> None:
         self._kernel.bus.publish(run.address if ":" not in run.address else "", Notice(text, "info", BY + run.name))
         if self._nursery:
-            self._nursery.start_soon(self._journal.store, self._journal.draft("logged", run.id, text=text))
+            self._nursery.start_soon(self._store.append, self._store.draft("logged", run.id, text=text))
 
     # -- what people and agents want --------------------------------------------------------------------------------
 
@@ -196,26 +197,26 @@ class Runner:
     async def end_of(self, run_id: str) -> Run:
         """Wait until the run has ended or needs attention, and return it; its steps are reported as they are taken."""
         lines: list[str] = []
-        followers = self._journal.followers.setdefault(run_id, [])
+        followers = self._store.followers.setdefault(run_id, [])
         followers.append(lines)
         try:
             while True:
-                run = self._journal.find(run_id)
+                run = self._store.find(run_id)
                 for line in lines:
                     report(line)
                 lines.clear()
                 if run.state != "running":
                     return run
-                await self._journal.news.wait()
+                await self._store.news.wait()
         finally:
             followers.remove(lines)
             if not followers:
-                self._journal.followers.pop(run_id, None)
+                self._store.followers.pop(run_id, None)
 
     async def replay(self, run: Run, records: list[Record] | None = None) -> str:
         """Return whether the workflow, as it is now, takes the recorded steps (those of `records`); nothing is done."""
         function = self.workflow(run.name)
-        steps = Steps(self._kernel, self._journal, run, dry=True, records=records)
+        steps = Steps(self._kernel, self._store, run, dry=True, records=records)
         engine = WorkflowEngine(self._kernel, steps, self._questions, self._settings(function, run), lambda text: None)
         with steps.branch():
             outcome = await self._called(function, engine, steps, run)
@@ -234,15 +235,8 @@ class Runner:
             return await self.end_of(run.id)
         if run.state not in OVER:
             await self._end(run, {"state": "cancelled", "error": why})
-        return self._journal.find(run.id)
+        return self._store.find(run.id)
 
     async def fail(self, run: Run, why: str) -> None:
         """End a run that is not played as failed."""
         await self._end(run, {"state": "error", "error": why})
-
-
-def single(error: BaseException) -> BaseException:
-    """Return what a group with one exception is about."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

@@ -10,11 +10,11 @@ from aegis import NotFound, Refused
 from aegis.verb_definition import plain
 
 if TYPE_CHECKING:
-    from aegis_workflow.journal import Run
     from aegis_workflow.steps import Steps
+    from aegis_workflow.store import Run
 
 
-class Groups:
+class GroupCalls:
     """The part of an engine that is about groups."""
 
     _steps: Steps
@@ -51,10 +51,10 @@ class Groups:
 
         async def gathered(_: Any) -> dict[str, str]:
             try:
-                face = await self._call("group status", group=group)
+                found = await self._call("group status", group=group)
             except NotFound:
                 return await gather()
-            return dict(face.members)
+            return dict(found.members)
 
         what = f"{group} {' '.join(profiles) or preset}"
         handles: dict[str, str] = await self._steps.take("group spawn-mixed", what, gather, recover=gathered)

@@ -13,29 +13,29 @@ from aegis.errors import listed
 from aegis.events import Notice
 from aegis.ledger import Draft
 from aegis_workflow.errors import WorkflowError
-from aegis_workflow.journal import Journal, Run
+from aegis_workflow.store import Run, RunStore
 
 
-class Questions:
+class HumanQuestions:
     """The open ones, by run and number."""
 
-    def __init__(self, kernel: Kernel, journal: Journal) -> None:
-        self._kernel, self._journal = kernel, journal
+    def __init__(self, kernel: Kernel, store: RunStore) -> None:
+        self._kernel, self._store = kernel, store
         self._answered: dict[tuple[str, str], trio.Event] = {}
 
     async def ask(
         self, run: Run, at: str, asked: dict[str, Any], seconds: float | None, kept: Mapping[str, Any] | None
     ) -> str:
         """Return the answer to the question of the step `at`; raises `WorkflowError` when nobody gave one in time."""
-        questions = self._journal.find(run.id).questions
+        questions = self._store.find(run.id).questions
         if at not in questions:
             fresh = {**questions, at: asked}
-            await self._journal.store(self._journal.draft("asked", run.id, questions=fresh), *self._told(run, asked))
-        if "answer" not in self._journal.find(run.id).questions[at]:
+            await self._store.append(self._store.draft("asked", run.id, questions=fresh), *self._told(run, asked))
+        if "answer" not in self._store.find(run.id).questions[at]:
             event = self._answered.setdefault((run.id, at), trio.Event())
             with trio.move_on_after(self._left(kept, seconds)):
                 await event.wait()
-        question = self._journal.find(run.id).questions[at]
+        question = self._store.find(run.id).questions[at]
         if "answer" in question:
             return str(question["answer"])
         if asked["default"] is None:
@@ -69,7 +69,7 @@ class Questions:
         if question["options"] and text not in question["options"]:
             raise Refused(f"{text!r} is none of the answers: {listed(question['options'])}")
         given = {**run.questions, place: {**question, "answer": text}}
-        await self._journal.store(self._journal.draft("answered", run.id, questions=given))
+        await self._store.append(self._store.draft("answered", run.id, questions=given))
         if (event := self._answered.pop((run.id, place), None)) is not None:
             event.set()
         return str(question["question"])

@@ -1,4 +1,4 @@
-"""The project's own workflow files, which `workflows.files` names: read when they are wanted, and anew when changed."""
+"""The project's own workflow files, named by `workflows.files`: read when needed, and again once changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aegis import ConfigError
 from aegis_workflow.catalogue import Function, reading
 
 
-class Files:
+class ProjectFiles:
     """Python files of a project; what they decorate with `@workflow` is offered."""
 
     def __init__(self, root: Path, patterns: Sequence[str]) -> None:
