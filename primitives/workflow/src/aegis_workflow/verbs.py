@@ -17,14 +17,8 @@ from aegis_workflow.human_questions import HumanQuestions
 from aegis_workflow.service import Runner
 from aegis_workflow.store import Run, RunStore, shown
 
-<<<<<<< HEAD:primitives/workflow/src/aegis_workflow/workflows.py
-Name = Annotated[str, Completes("workflow"), Field(description="which workflow")]
-RunId = Annotated[str, Completes("run"), Field(description="a run's id; the end of it is enough")]
-=======
 Name = Annotated[str, Completes("workflow"), Field(description="name of the workflow")]
 RunId = Annotated[str, Completes("run"), Field(description="id of the run; the end of it is enough")]
-PEOPLE = frozenset({"human", "telegram", "schedule", "system"})
->>>>>>> e29aa96 (aegis-workflow in the standard shape: settings, verbs, store, service; every parameter with a sentence):primitives/workflow/src/aegis_workflow/verbs.py
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -195,18 +189,7 @@ class WorkflowVerbs:
         self._runner.go(self._store.find(run.id))
         return Begun(run.id, run.id, run.name, caller.name, "running")
 
-<<<<<<< HEAD:primitives/workflow/src/aegis_workflow/workflows.py
     @verb("workflow answer", for_={"person", "program"}, positional=("workflow_id", "text"))
-    async def answer(self, caller: Caller, workflow_id: RunId, text: str, step: str = "") -> str:
-        """Answer what a run asks; `step` says which question, when it asks several."""
-        question = await self._questions.give(self._find(workflow_id), text, step)
-        return f"answered {text!r} to: {question}"
-
-    @verb("workflow decide", for_={"person", "program"})
-    async def decide(self, caller: Caller, workflow_id: RunId, decision: Literal["rerun", "skip", "fail"]) -> Begun:
-        """Say what becomes of the step that was under way when aegis stopped: do it again, leave it out, or fail."""
-=======
-    @verb("workflow answer", callers=PEOPLE, positional=("workflow_id", "text"))
     async def answer(
         self,
         caller: Caller,
@@ -218,7 +201,7 @@ class WorkflowVerbs:
         question = await self._questions.give(self._find(workflow_id), text, step)
         return f"answered {text!r} to: {question}"
 
-    @verb("workflow decide", callers=PEOPLE)
+    @verb("workflow decide", for_={"person", "program"})
     async def decide(
         self,
         caller: Caller,
@@ -228,7 +211,6 @@ class WorkflowVerbs:
         ],
     ) -> Begun:
         """Decide how a run goes on that was in the middle of a step when aegis stopped."""
->>>>>>> e29aa96 (aegis-workflow in the standard shape: settings, verbs, store, service; every parameter with a sentence):primitives/workflow/src/aegis_workflow/verbs.py
         run = self._find(workflow_id)
         if run.state != "needs attention":
             raise Refused(f"run {run.id} is {run.state}; there is nothing to decide")
