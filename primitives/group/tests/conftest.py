@@ -1,4 +1,4 @@
-"""A house with groups, whose members echo."""
+"""A stage with groups, whose members echo."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from group_stage import House
+from group_stage import Stage
 
 import aegis_group.plugin
 import aegis_inbox.plugin
@@ -40,5 +40,5 @@ def plugins(echo, project, config):
 
 
 @pytest.fixture
-async def house(kernel, echo):
-    return House(kernel, echo)
+async def stage(kernel, echo):
+    return Stage(kernel, echo)

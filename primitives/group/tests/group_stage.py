@@ -19,7 +19,7 @@ ANNA = Caller("human", "anna")
 
 
 @dataclass
-class House:
+class Stage:
     """A kernel and the echo driver of its members."""
 
     kernel: Kernel

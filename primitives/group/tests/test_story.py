@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import trio
-from group_stage import ANNA, House, MortalPlugin, settled
+from group_stage import ANNA, MortalPlugin, Stage, settled
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ import aegis_group.plugin
 import aegis_inbox.plugin
 import aegis_reducers.plugin
 from aegis import AegisError, open_kernel
-from aegis_group.shelf import Shelf
+from aegis_group.store import Store
 from aegis_group.values import Broadcast
 
 pick = st.integers(0, 7)
@@ -53,7 +53,7 @@ steps = st.lists(
 
 
 class Story:
-    """The house, however often it dies."""
+    """The stage, however often it dies."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.lives, self.asked, self.count = root, 0, [], 0
@@ -74,22 +74,22 @@ class Story:
         plugins = {"echo": self.echo, "group": aegis_group.plugin, "inbox": aegis_inbox.plugin}
         plugins["reducers"] = aegis_reducers.plugin
         async with open_kernel(self.project, plugins=plugins, environment={}) as kernel, trio.open_nursery() as waits:
-            self.house, self._waits = House(kernel, self.echo), waits
+            self.stage, self._waits = Stage(kernel, self.echo), waits
             if self.lives == 1 and not self.asked and not await self.groups():
-                await self.house.gather("sec", "api", group="one")
-                await self.house.gather("sec", "api", group="two")
-                shared = (await self.house.call("group status", group="one")).members["sec"]
-                await self.house.call("group add", group="two", handle=shared)
+                await self.stage.gather("sec", "api", group="one")
+                await self.stage.gather("sec", "api", group="two")
+                shared = (await self.stage.call("group status", group="one")).members["sec"]
+                await self.stage.call("group add", group="two", handle=shared)
             else:
-                await self.house.call("reopen")
+                await self.stage.call("reopen")
             yield
             waits.cancel_scope.cancel()
 
     async def groups(self) -> list[str]:
-        return [face.name for face in await self.house.call("group list")]
+        return [view.name for view in await self.stage.call("group list")]
 
     def _agent(self, number: int) -> Any:
-        agents = sorted(self.house.kernel.roster, key=lambda agent: agent.id)
+        agents = sorted(self.stage.kernel.roster, key=lambda agent: agent.id)
         return agents[number % len(agents)] if agents else None
 
     async def _group(self, number: int) -> str:
@@ -102,13 +102,13 @@ class Story:
         if name := await self._group(number):
             self.count += 1
             with suppress(AegisError):  # nobody in it takes mail
-                made = await self.house.ask(name, objective=f"question-{self.count}-", timeout=1000)
+                made = await self.stage.ask(name, objective=f"question-{self.count}-", timeout=1000)
                 self.asked.append(made)
                 for _ in range(2):  # both must come back with the same
                     self._waits.start_soon(self._collect, made)
 
     async def _collect(self, made: str) -> None:
-        result = await self.house.call("group wait-all", group="any", broadcast_id=made)
+        result = await self.stage.call("group wait-all", group="any", broadcast_id=made)
         self.results.setdefault(made, []).append(result)
 
     async def answer(self, number: int) -> None:
@@ -121,7 +121,7 @@ class Story:
 
     async def stray(self, number: int) -> None:
         if (agent := self._agent(number)) and not agent.mailbox.closed:
-            await self.house.call("send", handle=agent.handle, text="something else")
+            await self.stage.call("send", handle=agent.handle, text="something else")
 
     async def wait_any(self, number: int) -> None:
         await self._briefly("group wait-any", number, interrupt=bool(number % 2))
@@ -133,30 +133,30 @@ class Story:
         if self.asked:
             with suppress(AegisError), trio.move_on_after(0.02):
                 made = self.asked[number % len(self.asked)]
-                await self.house.call(verb, group="any", broadcast_id=made, **more)
+                await self.stage.call(verb, group="any", broadcast_id=made, **more)
 
     async def rename(self, number: int) -> None:
         if agent := self._agent(number):
             self.count += 1
-            await self.house.call("rename", old_handle=agent.handle, new_handle=f"agent-{self.count}")
+            await self.stage.call("rename", old_handle=agent.handle, new_handle=f"agent-{self.count}")
 
     async def rename_group(self, number: int) -> None:
         if name := await self._group(number):
             self.count += 1
-            await self.house.call("group rename", old=name, new=f"group-{self.count}")
+            await self.stage.call("group rename", old=name, new=f"group-{self.count}")
 
     async def move(self, number: int, other: int) -> None:
         here, there = await self._group(number), await self._group(other)
         if here and there:
-            members = sorted((await self.house.call("group status", group=here)).members.values())
+            members = sorted((await self.stage.call("group status", group=here)).members.values())
             with suppress(AegisError):  # it is there already
-                await self.house.call(
+                await self.stage.call(
                     "group move-member", handle=members[number % len(members)], from_group=here, to_group=there
                 )
 
     async def spawn(self, number: int) -> None:
-        if len(list(self.house.kernel.roster)) < 8:
-            await self.house.call("group spawn", group=await self._group(number) or "again", profile="sec")
+        if len(list(self.stage.kernel.roster)) < 8:
+            await self.stage.call("group spawn", group=await self._group(number) or "again", profile="sec")
 
     async def die(self, number: int) -> None:
         if (agent := self._agent(number)) and (session := self.echo.driver.sessions.get(agent.id)):
@@ -167,32 +167,32 @@ class Story:
             await agent.interrupt()
 
     async def close(self, number: int) -> None:
-        if len(list(self.house.kernel.roster)) > 2 and (agent := self._agent(number)):
-            await self.house.kernel.roster.close(agent, "closed by the story")
+        if len(list(self.stage.kernel.roster)) > 2 and (agent := self._agent(number)):
+            await self.stage.kernel.roster.close(agent, "closed by the story")
 
     async def dissolve(self, number: int) -> None:
         if len(await self.groups()) > 1 and (name := await self._group(number)):
-            await self.house.call("group dissolve", group=name, close_members=bool(number % 2))
+            await self.stage.call("group dissolve", group=name, close_members=bool(number % 2))
 
     # -- what must be true --------------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        alive = self.house.kernel.roster.live()
-        for face in await self.house.call("group list", ANNA):
-            assert face.members, f"{face.name} is empty, and still there"
-            assert face.members.keys() == face.states.keys(), f"somebody in {face.name} is gone"
-            assert set(face.members.values()) <= alive
+        alive = self.stage.kernel.roster.live()
+        for view in await self.stage.call("group list", ANNA):
+            assert view.members, f"{view.name} is empty, and still there"
+            assert view.members.keys() == view.states.keys(), f"somebody in {view.name} is gone"
+            assert set(view.members.values()) <= alive
 
     async def end(self) -> None:
         """Let everybody answer, and see what became of every question."""
         self.echo.driver.gated = False
         for session in self.echo.driver.sessions.values():
             session.gate.set()
-        shelf, book = Shelf(self.house.kernel), self.house.kernel.ledger.book("group")
+        store, book = Store(self.stage.kernel), self.stage.kernel.ledger.book("group")
         for made in self.asked:
             with trio.fail_after(20):
-                result = await self.house.call("group wait-all", group="any", broadcast_id=made)
-            self.check_end(shelf.broadcast(made))
+                result = await self.stage.call("group wait-all", group="any", broadcast_id=made)
+            self.check_end(store.broadcast(made))
             assert [r.kind for r in book.find(made)].count("broadcast_completed") == 1
             assert all(other.by_member == result.by_member for other in self.results.get(made, ()))
 

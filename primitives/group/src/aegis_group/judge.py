@@ -1,4 +1,4 @@
-"""A judge: an agent of another profile that reads all the answers and says which holds."""
+"""A judge: an agent of another profile that reads all answers and decides between them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import trio
 
 from aegis import AegisError, Answer, Caller, Kernel
 from aegis.clock import new_id
-from aegis_group.shelf import Shelf
+from aegis_group.store import Store
 from aegis_group.values import Broadcast
 
 _QUESTION = """\
@@ -24,14 +24,14 @@ What they said:
 
 
 async def judged(
-    kernel: Kernel, shelf: Shelf, caller: Caller, profile: str, broadcast: Broadcast, answers: Sequence[Answer]
+    kernel: Kernel, store: Store, caller: Caller, profile: str, broadcast: Broadcast, answers: Sequence[Answer]
 ) -> tuple[str, dict[str, Any]]:
-    """Return the judge's word, and who judged at what cost; raises `AegisError` when it gave none."""
+    """Return the judge's answer, its profile and its cost; raises `AegisError` when it gave no answer."""
     said = "\n\n".join(f"--- {a.handle}\n{a.text}" for a in answers if a.outcome == "completed" and a.text)
     if not said:
         return "", {"judge": profile, "judge_cost_usd": 0.0}
     handle = f"judge-{new_id()[-8:].lower()}"
-    await shelf.store(shelf.draft("judging", broadcast.id, profile=profile, closing=[handle]))  # whatever happens
+    await store.append(store.draft("judging", broadcast.id, profile=profile, closing=[handle]))  # whatever happens
     agent = None
     try:
         made = await kernel.verbs.call(caller, "spawn", {"agent": profile, "handle": handle})
@@ -48,7 +48,7 @@ async def judged(
             raise AegisError(f"the judge ({profile}) gave no answer: {ended.outcome} {ended.reason}".strip())
         return ended.reply, {"judge": profile, "judge_cost_usd": ended.cost_usd}
     finally:
-        shelf.closing.discard(handle)
+        store.closing.discard(handle)
         if agent:
             with trio.CancelScope(shield=True):
                 await kernel.roster.close(agent, "it has judged")

@@ -22,14 +22,18 @@ def aegis_settings() -> dict[str, Any]:
 @hookimpl
 def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primitive]:
     """Offer groups, and questions to them."""
-    from aegis_group.broadcasts import Broadcasts  # noqa: PLC0415 - the same
-    from aegis_group.members import Members  # noqa: PLC0415
-    from aegis_group.roll import Roll  # noqa: PLC0415
-    from aegis_group.rounds import Rounds  # noqa: PLC0415
-    from aegis_group.shelf import Shelf  # noqa: PLC0415
+    from aegis_group.broadcast_verbs import BroadcastVerbs  # noqa: PLC0415 - the same
+    from aegis_group.collector import Collector  # noqa: PLC0415
+    from aegis_group.group_verbs import GroupVerbs  # noqa: PLC0415
+    from aegis_group.membership import Membership  # noqa: PLC0415
+    from aegis_group.service import GroupService  # noqa: PLC0415
+    from aegis_group.store import Store  # noqa: PLC0415
 
-    shelf = Shelf(kernel)
-    roll = Roll(kernel, shelf)
-    kernel.interceptors.add(roll)
-    members = Members(kernel, shelf, roll, settings["groups"])
-    return [members, Broadcasts(kernel, shelf, Rounds(kernel, shelf), roll, settings["groups"])]
+    store = Store(kernel)
+    membership, collector = Membership(kernel, store), Collector(kernel, store)
+    kernel.interceptors.add(membership)
+    return [
+        GroupService(store, membership, collector),
+        GroupVerbs(kernel, store, membership, settings),
+        BroadcastVerbs(kernel, store, collector, membership, settings),
+    ]

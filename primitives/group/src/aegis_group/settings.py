@@ -1,4 +1,4 @@
-"""The section `groups`: what is taken when a call does not say, and groups that can be had by name."""
+"""The section `groups`: defaults of broadcasts, and presets of groups."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from aegis import Settings
 
 
 class Defaults(Settings):
-    """What is taken when a call does not say."""
+    """Values for calls and presets that give none."""
 
     broadcast_timeout: float = Field(600, gt=0, description="seconds until a broadcast ends by itself")
-    default_reducer: str = Field("concat", description="how answers become one")
+    default_reducer: str = Field("concat", description="reducer that makes one value of the answers")
 
 
 class Preset(Settings):
-    """A group that can be had by name."""
+    """A group that `group spawn-mixed --preset NAME` starts."""
 
-    profiles: tuple[str, ...] = Field(min_length=1, description="one member of each; the same one twice is two")
-    reducer: str = Field("", description="how its answers become one")
+    profiles: tuple[str, ...] = Field(min_length=1, description="profiles, one member of each; one may be named twice")
+    reducer: str = Field("", description="reducer of its broadcasts; empty: the default one")
     timeout: float | None = Field(None, gt=0, description="seconds until its broadcasts end by themselves")
 
 
@@ -33,7 +33,7 @@ class GroupSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _overlaid(cls, section: Any) -> Any:
-        """Take what a file `.aegis/groups/<name>.yaml` says as the preset of that name."""
+        """Read each file `.aegis/groups/<name>.yaml` as the preset of that name."""
         if not isinstance(section, dict):
             return section
         files = {k: v for k, v in section.items() if isinstance(v, dict) and "profiles" in v}

@@ -1,4 +1,4 @@
-"""A group, its members, what it was asked, and what each member made of it."""
+"""A group, its members, its broadcasts, and each member's reply."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Literal
 import msgspec
 
 Status = Literal["working", "done", "silent", "errored", "canceled", "timeout", "lost"]
-NEXT = -1  # the place of an answer that has just come
+NEXT = -1  # the order of an answer that has just come: it is numbered when it is stored
 FIELDS = ("objective", "output_format", "tool_guidance", "boundaries")
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One agent in a group; its label is its profile, with `#2` for the second of one kind."""
+    """One agent in a group; its label is its profile, with `#2` for the second of a profile."""
 
     label: str
     agent: str
@@ -38,7 +38,7 @@ class Group(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one member made of a broadcast; `order` is its place in the order of arrival."""
+    """One member's reply to a broadcast; `order` is its place in the order of arrival."""
 
     label: str
     agent: str
@@ -55,7 +55,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Broadcast(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One question to a group, and the answers so far; `over` says how it ended: all, any, quorum, veto, deadline…"""
+    """One question to a group and the replies so far; `over` says how it ended: all, any, quorum, veto, deadline…"""
 
     id: str
     group: str
@@ -91,18 +91,19 @@ class Broadcast(msgspec.Struct, frozen=True, omit_defaults=True):
         return [reply for reply in self.arrived if reply.status == "done"]
 
     def changed(self, data: Mapping[str, Any]) -> Broadcast:
-        """Return it as a record's data says that it is now."""
-        plain, data = msgspec.to_builtins(self), msgspec.to_builtins(dict(data))
-        if data.get("over"):  # an answer that came while the end was being stored is one
+        """Return the broadcast as it is after a record with this data."""
+        before, now = msgspec.to_builtins(self), msgspec.to_builtins(dict(data))
+        if now.get("over"):  # an answer that came while the end was being stored is one
             late = {reply.label for reply in self.open}
-            data["replies"] = {k: v for k, v in data.get("replies", {}).items() if k in late}
-        for reply in data.get("replies", {}).values():
-            if reply.get("order") == NEXT:  # its place is known only now: answers are stored side by side
+            now["replies"] = {k: v for k, v in now.get("replies", {}).items() if k in late}
+        for reply in now.get("replies", {}).values():
+            if reply.get("order") == NEXT:  # numbered only now: several answers may be stored at once
                 reply["order"] = 1 + sum(1 for other in self.replies.values() if other.order)
-        plain["replies"] = {**plain.get("replies", {}), **data.get("replies", {})}
-        return msgspec.convert({**plain, **{k: v for k, v in data.items() if k != "replies"}}, Broadcast)
+        return msgspec.convert(
+            {**before, **now, "replies": before.get("replies", {}) | now.get("replies", {})}, Broadcast
+        )
 
 
 def body(fields: Mapping[str, str]) -> str:
-    """Return what a member reads: four `key: value` lines."""
+    """Return the text that a member reads: four `key: value` lines."""
     return "\n".join(f"{name}: {fields.get(name, '')}" for name in FIELDS)

@@ -1,4 +1,4 @@
-"""Open broadcasts: each member's answer is noted as it comes, and each broadcast ends exactly once."""
+"""Collects the answers to open broadcasts: each is stored as it comes, and each broadcast ends exactly once."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from aegis.clock import stamp
 from aegis.events import AgentChanged, Gap, TurnEnded
 from aegis.ledger import Draft
 from aegis.mailbox import Letter
-from aegis_group.shelf import Shelf
+from aegis_group.store import Store
 from aegis_group.values import NEXT, Broadcast, Reply, Status
 
 _STATUS: dict[str, Status] = {"completed": "done", "truncated": "done", "cancelled": "canceled", "interrupted": "lost"}
 
 
-class Rounds:
+class Collector:
     """Sees every open broadcast to its end."""
 
-    def __init__(self, kernel: Kernel, shelf: Shelf) -> None:
-        self._kernel, self._shelf = kernel, shelf
+    def __init__(self, kernel: Kernel, store: Store) -> None:
+        self._kernel, self._store = kernel, store
         self._nursery: trio.Nursery | None = None
-        self._stirred, self._moved = trio.Event(), trio.Event()
-        self._own: dict[str, TurnEnded] = {}  # agent → its last turn that nobody's mail began, while it is asked
+        self._changed, self._moved = trio.Event(), trio.Event()
+        self._own: dict[str, TurnEnded] = {}  # agent that is asked → its last turn that no mail began
         self._ending: set[str] = set()
-        shelf.changed.append(lambda broadcast: self._move())
+        store.changed.append(lambda broadcast: self._move())
 
     async def run(self) -> None:
         """Go on with the broadcasts that are open, and begin each new one, until cancelled."""
@@ -38,7 +38,7 @@ class Rounds:
         with self._kernel.bus.subscribe() as news:
             async with trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._follow, news)
-                for broadcast in list(self._shelf.open.values()):
+                for broadcast in list(self._store.open.values()):
                     if broadcast.callback and (asker := self._kernel.roster.get(broadcast.by)):
                         asker.expect(f"broadcast {broadcast.id}", f"the answers of {broadcast.name}")
                     self.begin(broadcast)
@@ -47,7 +47,7 @@ class Rounds:
     def begin(self, broadcast: Broadcast) -> None:
         """See this broadcast to its end."""
         if self._nursery:
-            self._nursery.start_soon(self._round, broadcast)
+            self._nursery.start_soon(self._collect, broadcast)
 
     async def moved(self) -> None:
         """Wait until some broadcast has changed."""
@@ -59,29 +59,29 @@ class Rounds:
 
     async def _follow(self, news: Subscription) -> None:
         async for batches in news:
-            asked = {reply.agent for broadcast in self._shelf.open.values() for reply in broadcast.open}
+            asked = {reply.agent for broadcast in self._store.open.values() for reply in broadcast.open}
             self._own = {agent: ended for agent, ended in self._own.items() if agent in asked}
             for agent_id, events in batches:
                 if agent_id in asked and (ended := [e for e in events if isinstance(e, TurnEnded) and not e.turn]):
                     self._own[agent_id] = ended[-1]
             if any(isinstance(event, AgentChanged | Gap) for batch in batches for event in batch.events):
-                self._stirred.set()
-                self._stirred = trio.Event()
+                self._changed.set()
+                self._changed = trio.Event()
 
-    async def _round(self, broadcast: Broadcast) -> None:
+    async def _collect(self, broadcast: Broadcast) -> None:
         left = (datetime.fromisoformat(broadcast.deadline) - self._kernel.clock.now()).total_seconds()
         with trio.move_on_after(max(left, 0)):
             async with trio.open_nursery() as nursery:
                 for reply in broadcast.open:
                     nursery.start_soon(self._member, broadcast.id, reply)
-                while (now := self._shelf.broadcast(broadcast.id)).open and not now.over:
+                while (now := self._store.broadcast(broadcast.id)).open and not now.over:
                     await self.moved()
                 nursery.cancel_scope.cancel()
-        now = self._shelf.broadcast(broadcast.id)
+        now = self._store.broadcast(broadcast.id)
         await self.end(now, "deadline" if now.open else "all")
 
     async def _member(self, broadcast_id: str, reply: Reply) -> None:
-        """Note the member's answer: of the turn that carried the question, or of what came of that turn."""
+        """Store the member's answer: of the turn that had the question, or of the turns that followed from it."""
         post = self._kernel.post
         turns = [await post.wait_turn(reply.envelope)]
         trace, awaited = post.find(reply.envelope)[0].trace, set[str]()
@@ -91,7 +91,7 @@ class Rounds:
             if ours := [e.id for e in coming if e.trace == trace or e.task_id in awaited]:
                 turns.append(await post.wait_turn(ours[-1]))
             elif agent.expecting:
-                await self._stirred.wait()
+                await self._changed.wait()
             else:
                 break
         if "background" in awaited and (own := self._own.get(reply.agent)) and own.reply:
@@ -99,7 +99,7 @@ class Rounds:
         await self._note(broadcast_id, reply, turns)
 
     async def _note(self, broadcast_id: str, reply: Reply, turns: Sequence[TurnEnded]) -> None:
-        now, ended = self._shelf.broadcast(broadcast_id), turns[-1]
+        now, ended = self._store.broadcast(broadcast_id), turns[-1]
         if now.over or broadcast_id in self._ending:
             return
         agent = self._kernel.roster.get(reply.agent)
@@ -108,17 +108,17 @@ class Rounds:
         if status == "done" and not ended.reply.strip():
             status = "silent"
         answer = answered(reply, turns, "lost" if gone and status != "done" else status)
-        await self._shelf.store(self._shelf.draft("member_result", broadcast_id, replies={reply.label: answer}))
+        await self._store.append(self._store.draft("member_result", broadcast_id, replies={reply.label: answer}))
 
     async def end(self, broadcast: Broadcast, how: str, winner: str = "", *, losers: str = "") -> Broadcast:
         """Return the broadcast, ended in this way unless it had ended.
 
-        `losers` is what becomes of those who have not answered: left alone (empty), told to stop (`cancel`), or
-        stopped (`interrupt`).
+        `losers` says what happens to members without an answer: nothing (empty), they are told to stop (`cancel`), or
+        their turns are interrupted (`interrupt`).
         """
         while broadcast.id in self._ending:
             await self.moved()
-        now = self._shelf.broadcast(broadcast.id)
+        now = self._store.broadcast(broadcast.id)
         if now.over:
             return now
         self._ending.add(now.id)
@@ -127,25 +127,25 @@ class Rounds:
             late = {r.label: msgspec.structs.replace(r, status=status, reason=f"ended: {how}") for r in now.open}
             news = [self._cancel(now, r, winner) for r in now.open] if losers else []
             unread = [x for r in now.open for x in self._unread(r)] if losers else []
-            done = self._shelf.draft("broadcast_completed", now.id, replies=late, over=how, winner=winner)
+            done = self._store.draft("broadcast_completed", now.id, replies=late, over=how, winner=winner)
             told = [*filter(None, news), *self._callback(now.changed({"replies": late}), how)]
-            if unread:  # who has not begun need not: the question is taken back
+            if unread:  # a member that has not begun never sees the question
                 await self._kernel.post.dead_letter(unread, f"superseded by {winner or how}", done, *told)
             else:
-                await self._shelf.store(done, *told)
+                await self._store.append(done, *told)
             for reply in now.open if losers == "interrupt" else ():
                 agent = self._kernel.roster.get(reply.agent)
                 if agent and agent.turn and reply.envelope in agent.turn.envelopes:
                     await agent.interrupt(agent.turn)
             if asker := self._kernel.roster.get(now.by):
                 asker.expect(f"broadcast {now.id}", "")
-            return self._shelf.broadcast(now.id)
+            return self._store.broadcast(now.id)
         finally:
             self._ending.discard(broadcast.id)
             self._move()
 
     def _cancel(self, broadcast: Broadcast, reply: Reply, winner: str) -> Draft | None:
-        """Return the mail that tells a member to stop; none for one that has not begun, or is gone."""
+        """Return the mail that tells a member to stop; None for a member that has not begun, or has closed."""
         post = self._kernel.post
         if self._unread(reply):
             return None
@@ -178,7 +178,7 @@ class Rounds:
 
 
 def answered(reply: Reply, turns: Sequence[TurnEnded], status: Status) -> Reply:
-    """Return the reply with the words of the last of its turns, and what all of them took."""
+    """Return the reply with the text of the last of its turns, and the time, tokens and cost of all."""
     costs = [turn.cost_usd for turn in turns if turn.cost_usd is not None]
     used = [turn.usage for turn in turns if turn.usage]
     reason = turns[-1].reason or ("" if status in ("done", "silent") else f"its turn was {turns[-1].outcome}")
@@ -189,6 +189,6 @@ def answered(reply: Reply, turns: Sequence[TurnEnded], status: Status) -> Reply:
     )  # fmt: skip
 
 
-def due(kernel: Kernel, seconds: float) -> str:
-    """Return the stamp of the time so many seconds from now."""
+def deadline_in(kernel: Kernel, seconds: float) -> str:
+    """Return the time so many seconds from now."""
     return stamp(kernel.clock.now() + timedelta(seconds=seconds))

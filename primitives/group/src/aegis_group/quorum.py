@@ -1,4 +1,4 @@
-"""When a wait has enough: each rule says how a broadcast ends by the answers so far, and whose answer decides."""
+"""When a wait has enough answers: each rule says how the broadcast ends, and whose answer decided it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from aegis import Refused
 from aegis_group.values import Broadcast
 
-Ready = Callable[[Broadcast], tuple[str, str]]  # how it ends, empty while it does not; the label of who decides
+Ready = Callable[[Broadcast], tuple[str, str]]  # how it ends (empty: not yet), and the label of the deciding member
 
 
 def first(broadcast: Broadcast) -> tuple[str, str]:
@@ -18,14 +18,14 @@ def first(broadcast: Broadcast) -> tuple[str, str]:
 
 
 def quorum(count: int, veto: str = "", *, same: bool = False) -> Ready:
-    """Return the rule by which `count` answers (that say the `same`) are enough, or one that `veto` matches.
+    """Return the rule that `count` answers (with the `same` text) are enough, or one that `veto` matches.
 
-    Raises `Refused` when that is no regular expression.
+    Raises `Refused` when `veto` is not a regular expression.
     """
     try:
         against = re.compile(veto) if veto else None
     except re.error as error:
-        raise Refused(f"veto is no regular expression: {error}") from None
+        raise Refused(f"veto is not a regular expression: {error}") from None
 
     def enough(broadcast: Broadcast) -> tuple[str, str]:
         if against and (no := next((r for r in broadcast.done if against.search(r.text)), None)):

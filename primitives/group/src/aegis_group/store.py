@@ -1,4 +1,4 @@
-"""What is known of groups and broadcasts: a fold over the book `group`.
+"""The book `group`, and the groups and broadcasts as it describes them.
 
 Keyed by group: `created` → `member_added`* / `member_removed`* / `renamed`* → `dissolved`. Keyed by broadcast:
 `broadcast_started` → `member_result`* → `broadcast_completed`, the last in one write with the mail that tells of it.
@@ -18,20 +18,20 @@ from aegis.ledger import Draft, Record
 from aegis_group.values import Broadcast, Group, Member
 
 
-class Shelf:
-    """Groups that are, broadcasts that are open; what is over stays on disk only."""
+class Store:
+    """The groups and the open broadcasts; broadcasts that are over stay on disk only."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._book = kernel, kernel.ledger.book("group")
         self.groups: dict[str, Group] = {}
         self.open: dict[str, Broadcast] = {}
-        self.newest: dict[str, str] = {}  # group, or group and who asked → the newest broadcast
-        self.closing: set[str] = set()  # agents that are to be closed, and may not be yet
+        self.newest: dict[str, str] = {}  # group, or group and asker → its newest broadcast
+        self.closing: set[str] = set()  # agents that must be closed, and may be still alive
         self.changed: list[Callable[[Broadcast], None]] = []
         self._live = False
 
     def restore(self) -> None:
-        """Rebuild what is known."""
+        """Rebuild the groups and the open broadcasts."""
         self._book.fold(self._begin, self._apply, self._state)
         self._live = True
 
@@ -77,14 +77,14 @@ class Shelf:
         """Return a record of the book, to be stored with others."""
         return self._book.draft(kind, key, **msgspec.to_builtins(data))
 
-    async def store(self, *drafts: Draft) -> None:
+    async def append(self, *drafts: Draft) -> None:
         """Store them all or none."""
         await self._kernel.ledger.append(*drafts)
 
-    # -- questions ----------------------------------------------------------------------------------------------
+    # -- look-ups -----------------------------------------------------------------------------------------------
 
     def group(self, name: str) -> Group:
-        """Return the group of this name; raises `NotFound` with those that are."""
+        """Return the group of this name; raises `NotFound` with those there are."""
         for group in self.groups.values():
             if group.name == name:
                 return group
@@ -96,7 +96,7 @@ class Shelf:
         return [g for g in self.groups.values() if any(m.agent == agent_id for m in g.members.values())]
 
     def newest_of(self, group: Group, by: str) -> str:
-        """Return the id of the newest question to the group, of the newest by this address if there is one."""
+        """Return the id of the newest broadcast to the group by this address, else of its newest by anybody."""
         return self.newest.get(f"{group.id} {by}") or self.newest.get(group.id, "")
 
     def known(self, broadcast_id: str) -> bool:

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 import trio
 from pydantic import Field
 
-from aegis import AegisError, Answer, Caller, Completes, Kernel, NotFound, Refused, report, verb
+from aegis import AegisError, Answer, Caller, Completes, Envelope, Kernel, NotFound, Refused, report, verb
+from aegis.agent import Agent
 from aegis.clock import new_id, stamp
 from aegis.errors import listed, nearest
-from aegis_group.enough import Ready, first, quorum
-from aegis_group.expected import expected
+from aegis_group.collector import Collector, deadline_in
+from aegis_group.cost_estimate import expected_cost
+from aegis_group.group_verbs import GroupName
 from aegis_group.judge import judged
-from aegis_group.members import GroupName
-from aegis_group.roll import Roll
-from aegis_group.rounds import Rounds, due
+from aegis_group.membership import Membership, is_agents
+from aegis_group.quorum import Ready, first, quorum
 from aegis_group.settings import GroupSettings
-from aegis_group.shelf import Shelf
-from aegis_group.values import Broadcast, Reply, body
+from aegis_group.store import Store
+from aegis_group.values import Broadcast, Group, Reply, body
 
-BroadcastId = Annotated[str, Field(description="which broadcast; the group's newest when none is given")]
-Seconds = Annotated[float | None, Field(gt=0, description="seconds after which the broadcast ends as it is")]
-Interrupt = Annotated[bool, Field(description="stop the others' turns, instead of telling them to stop")]
-ReducerName = Annotated[str, Completes("reducer"), Field(description="how the answers become one; `judge:PROFILE` too")]
+BroadcastId = Annotated[str, Field(description="which broadcast; your newest one when not given")]
+Seconds = Annotated[float | None, Field(gt=0, description="seconds after which the broadcast ends for everybody")]
+Interrupt = Annotated[bool, Field(description="interrupt the turns of the others, instead of telling them by mail")]
+ReducerName = Annotated[
+    str, Completes("reducer"), Field(description="how the answers become one value: a reducer, or `judge:PROFILE`")
+]
 _OUTCOME = {"done": "completed", "silent": "completed", "errored": "failed", "canceled": "cancelled"}
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A broadcast that is on disk; the cost is what its members' turns cost on the average, as far as that is known."""
+    """A broadcast that is on disk; the expected cost is the average cost of its members' turns, as far as known."""
 
     broadcast_id: str
     group: str
@@ -44,7 +48,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What became of a broadcast; `reduced` (also as `combined`) is the answers as one value."""
+    """How a broadcast ended; `reduced` (also as `combined`) is the answers as one value."""
 
     broadcast_id: str
     ended: str
@@ -64,75 +68,86 @@ class Result(msgspec.Struct, frozen=True):
         return "\n".join([f"broadcast {self.broadcast_id} ended: {self.ended}", *lines, "", text])
 
 
-class Broadcasts:
-    """Questions to groups."""
+class BroadcastVerbs:
+    """Ask a group, wait for its answers."""
 
     name = "broadcasts"
 
-    def __init__(self, kernel: Kernel, shelf: Shelf, rounds: Rounds, roll: Roll, settings: GroupSettings) -> None:
-        self._kernel, self._shelf, self._rounds = kernel, shelf, rounds
-        self._roll, self._settings = roll, settings
+    def __init__(
+        self, kernel: Kernel, store: Store, collector: Collector, membership: Membership, settings: Mapping[str, Any]
+    ) -> None:
+        self._kernel, self._store, self._collector = kernel, store, collector
+        self._membership, self._settings = membership, settings
         kernel.verbs.complete_with("reducer", lambda: sorted(kernel.reducers))
 
-    async def run(self) -> None:
-        """See every open broadcast to its end."""
-        await self._roll.tidy()
-        await self._rounds.run()
+    @property
+    def _now(self) -> GroupSettings:
+        section: GroupSettings = self._settings["groups"]  # as it is now: people change it while aegis runs
+        return section
 
     @verb("group broadcast", tool="aegis_group_broadcast", positional=("group", "objective"))
     async def broadcast(
         self,
         caller: Caller,
         group: GroupName,
-        objective: Annotated[str, Field(description="what is wanted")],
-        output_format: Annotated[str, Field(description="what the answer looks like")] = "",
+        objective: Annotated[str, Field(description="the question, or what is to be done")],
+        output_format: Annotated[str, Field(description="what the answer should look like")] = "",
         tool_guidance: Annotated[str, Field(description="which tools to use, and how")] = "",
         boundaries: Annotated[str, Field(description="what not to do")] = "",
-        timeout: Annotated[float | None, Field(gt=0, description="seconds until it ends by itself")] = None,  # noqa: ASYNC109
-        callback: Annotated[bool, Field(description="be told by mail how it ended, instead of waiting")] = False,
-        key: Annotated[str, Field(description="the same key asks once, however often it is said")] = "",
+        timeout: Annotated[float | None, Field(gt=0, description="seconds until the broadcast ends by itself")] = None,  # noqa: ASYNC109
+        callback: Annotated[bool, Field(description="get the answers by mail, instead of waiting for them")] = False,
+        key: Annotated[str, Field(description="idempotency key: the same key asks only once")] = "",
     ) -> Asked:
-        """Ask every member of a group the same; it is on disk, and before each of them, when this returns.
+        """Ask every member of a group the same question.
 
-        Wait for the answers with one of the group waits, or with `callback` end your turn and be woken by them.
+        When this returns, the question is on disk and in every member's mailbox.
+
+        For agents:
+        Get the answers with group wait-all, wait-any or wait-quorum. For a long question pass `callback` and end your
+        turn: the answers wake you.
         """
         if not objective.strip():
-            raise Refused("the objective is empty; say what is wanted")
-        found = self._roll.own(caller, self._shelf.group(group))
+            raise Refused("the objective is empty; say what you want to know or have done")
+        found = self._membership.own(caller, self._store.group(group))
         fields = {
             "objective": objective, "output_format": output_format, "tool_guidance": tool_guidance,
             "boundaries": boundaries,
         }  # fmt: skip
-        if key and self._shelf.known(key):
-            there = self._shelf.broadcast(key)
+        if key and self._store.known(key):
+            there = self._store.broadcast(key)
             return Asked(key, there.name, tuple(there.replies), there.deadline, None)
-        preset = self._settings.presets.get(found.preset)
-        seconds = timeout or (preset.timeout if preset else None) or self._settings.defaults.broadcast_timeout
-        made, post = key or new_id(), self._kernel.post
-        trace = {"trace": caller.trace} if caller.trace else {}
-        letters, replies = [], {}
-        for label, member in sorted(found.members.items()):
-            if member.agent == caller.agent_id or not (agent := self._kernel.roster.get(member.agent)):
-                continue
-            sender, hops = f"group:{group}/broadcast:{made}", caller.hops + (caller.class_ == "agent")
-            letter = post.envelope(sender, agent.id, body(fields), hops=hops, **trace)
-            letters.append(letter)
-            replies[label] = Reply(label, agent.id, agent.handle, letter.id)
-        if not letters:
-            raise Refused(f"{group} has no member to ask" + (" but you" if found.members else ""))
+        preset = self._now.presets.get(found.preset)
+        seconds = timeout or (preset.timeout if preset else None) or self._now.defaults.broadcast_timeout
+        made = key or new_id()
+        letters = self._letters(caller, found, made, body(fields))
+        replies = {label: Reply(label, to.id, to.handle, letter.id) for label, (to, letter) in letters.items()}
         asked = Broadcast(
             made, found.id, group, caller.agent_id or str(caller), fields, stamp(self._kernel.clock.now()),
-            due(self._kernel, seconds), replies, callback=callback, trace=caller.trace, hops=caller.hops,
+            deadline_in(self._kernel, seconds), replies, callback=callback, trace=caller.trace, hops=caller.hops,
         )  # fmt: skip
-        cost = expected(self._kernel, [reply.agent for reply in replies.values()])
+        cost = expected_cost(self._kernel, [reply.agent for reply in replies.values()])
         report(f"asking {len(letters)} members" + ("" if cost is None else f", about ${cost:.2f}"))
-        await self._shelf.store(
-            self._shelf.draft("broadcast_started", made, **msgspec.to_builtins(asked)), *map(post.accept, letters)
+        await self._store.append(
+            self._store.draft("broadcast_started", made, **msgspec.to_builtins(asked)),
+            *(self._kernel.post.accept(letter) for _, letter in letters.values()),
         )
         if callback and (asker := self._kernel.roster.get(caller.agent_id)):
             asker.expect(f"broadcast {made}", f"the answers of {group}")
-        self._rounds.begin(asked)
+        self._collector.begin(asked)
         return Asked(made, group, tuple(replies), asked.deadline, cost)
+
+    def _letters(self, caller: Caller, group: Group, made: str, text: str) -> dict[str, tuple[Agent, Envelope]]:
+        """Return the letter to each member but the caller, by label; raises `Refused` when there is nobody to ask."""
+        trace = {"trace": caller.trace} if caller.trace else {}
+        sender, hops = f"group:{group.name}/broadcast:{made}", caller.hops + is_agents(caller)
+        letters = {
+            label: (agent, self._kernel.post.envelope(sender, agent.id, text, hops=hops, **trace))
+            for label, member in sorted(group.members.items())
+            if member.agent != caller.agent_id and (agent := self._kernel.roster.get(member.agent))
+        }
+        if not letters:
+            raise Refused(f"{group.name} has no member to ask" + (" but you" if group.members else ""))
+        return letters
 
     # -- waiting ------------------------------------------------------------------------------------------------
 
@@ -141,30 +156,34 @@ class Broadcasts:
         self, caller: Caller, group: GroupName, broadcast_id: BroadcastId = "", reducer: ReducerName = "",
         timeout: Seconds = None,  # noqa: ASYNC109
     ) -> Result:  # fmt: skip
-        """Return the answers of all members as one value, those that did not come in time marked."""
+        """Wait for the answers of all members and return them as one value; who did not answer in time is marked."""
         return await self._wait(caller, group, broadcast_id, reducer, timeout, lambda b: ("", ""))
 
     @verb("group wait-any", tool="aegis_group_wait_any")
     async def wait_any(
         self, caller: Caller, group: GroupName, broadcast_id: BroadcastId = "", reducer: ReducerName = "",
         timeout: Seconds = None,  # noqa: ASYNC109
-        cancel_losers: bool = True,
+        cancel_losers: Annotated[bool, Field(description="cancel the others; else they go on")] = True,
         interrupt: Interrupt = False,
     ) -> Result:  # fmt: skip
-        """Return the first answer; the others are told to stop, and need not begin if they had not."""
+        """Return the first answer and cancel the rest.
+
+        A member that had begun is told to stop; a member that had not begun never sees the question.
+        """
         losers = "interrupt" if interrupt else "cancel" if cancel_losers else ""
         return await self._wait(caller, group, broadcast_id, reducer, timeout, first, losers)
 
     @verb("group wait-quorum", tool="aegis_group_wait_quorum")
     async def wait_quorum(
-        self, caller: Caller, group: GroupName, count: Annotated[int, Field(ge=1, description="how many answers")],
-        same: Annotated[bool, Field(description="so many that say the same")] = False,
-        veto: Annotated[str, Field(description="regular expression; an answer that has it ends the wait")] = "",
+        self, caller: Caller, group: GroupName,
+        count: Annotated[int, Field(ge=1, description="how many answers are enough")],
+        same: Annotated[bool, Field(description="count only answers with the same text")] = False,
+        veto: Annotated[str, Field(description="regular expression; an answer that matches ends the wait")] = "",
         broadcast_id: BroadcastId = "", reducer: ReducerName = "",
         timeout: Seconds = None,  # noqa: ASYNC109
         interrupt: Interrupt = False,
     ) -> Result:  # fmt: skip
-        """Return the answers once `count` of them are there, or one of them is a veto; the others are told to stop."""
+        """Wait for enough answers, or for one that is a veto, and cancel the rest."""
         enough = quorum(count, veto, same=same)
         if count > (asked := len(self._which(caller, group, broadcast_id).replies)):
             raise Refused(f"{count} answers cannot come from {asked} members; say {asked} or fewer")
@@ -175,46 +194,46 @@ class Broadcasts:
         self, caller: Caller, group: str, broadcast_id: str, reducer: str, seconds: float | None, ready: Ready,
         losers: str = "",
     ) -> Result:  # fmt: skip
-        """Wait until the broadcast is over or `ready` says how it ends, and return it."""
+        """Wait until the broadcast is over or `ready` says how it ends, and return the result."""
         broadcast = self._which(caller, group, broadcast_id)
         fold = self._reducer(reducer, broadcast)
         with trio.move_on_after(seconds or float("inf")) as limit:
             said = -1
-            while not (broadcast := self._shelf.broadcast(broadcast.id)).over and not ready(broadcast)[0]:
+            while not (broadcast := self._store.broadcast(broadcast.id)).over and not ready(broadcast)[0]:
                 if len(broadcast.arrived) != said:
                     said = len(broadcast.arrived)
                     report(f"{said} of {len(broadcast.replies)} members answered")
-                await self._rounds.moved()
+                await self._collector.moved()
         how, winner = ready(broadcast)  # also of one that was over before anybody waited
         if limit.cancelled_caught or not broadcast.over:
-            broadcast = await self._rounds.end(broadcast, how or "deadline", winner, losers=losers)
+            broadcast = await self._collector.end(broadcast, how or "deadline", winner, losers=losers)
         return await self._result(caller, broadcast, fold, how or broadcast.over, winner or broadcast.winner)
 
     def _which(self, caller: Caller, group: str, broadcast_id: str) -> Broadcast:
         if broadcast_id:
-            return self._named(caller, group, self._shelf.broadcast(broadcast_id))
-        found = self._roll.own(caller, self._shelf.group(group))
-        newest = self._shelf.newest_of(found, caller.agent_id or str(caller))
+            return self._named(caller, group, self._store.broadcast(broadcast_id))
+        found = self._membership.own(caller, self._store.group(group))
+        newest = self._store.newest_of(found, caller.agent_id or str(caller))
         if not newest:
-            raise NotFound(f"{group} has not been asked anything yet; `group broadcast` does that")
-        return self._shelf.broadcast(newest)
+            raise NotFound(f"{group} has not been asked anything yet; ask with `group broadcast`")
+        return self._store.broadcast(newest)
 
     def _named(self, caller: Caller, group: str, broadcast: Broadcast) -> Broadcast:
-        """Return the broadcast that was named, which outlives its group, if the caller may have it."""
-        other = next((g for g in self._shelf.groups.values() if g.name == group and g.id != broadcast.group), None)
+        """Return the broadcast, which outlives its group, if the caller may see it; raises `Refused`."""
+        other = next((g for g in self._store.groups.values() if g.name == group and g.id != broadcast.group), None)
         if other and group != broadcast.name:
-            raise Refused(f"{broadcast.id} was asked of {broadcast.name}, not of {group}")
-        its, agents = self._shelf.groups.get(broadcast.group), {r.agent for r in broadcast.replies.values()}
+            raise Refused(f"{broadcast.id} asked the group {broadcast.name}, not {group}")
+        its, agents = self._store.groups.get(broadcast.group), {r.agent for r in broadcast.replies.values()}
         if its and caller.agent_id not in {broadcast.by, *agents}:
-            self._roll.own(caller, its)
-        elif caller.class_ == "agent" and caller.agent_id not in {broadcast.by, *agents}:
-            raise Refused(f"{broadcast.id} is another's question, and {caller} was not asked. Ask a person.")
+            self._membership.own(caller, its)
+        elif is_agents(caller) and caller.agent_id not in {broadcast.by, *agents}:
+            raise Refused(f"{caller} neither asked {broadcast.id} nor was asked. Ask a person.")
         return broadcast
 
     def _reducer(self, name: str, broadcast: Broadcast) -> str:
-        group = self._shelf.groups.get(broadcast.group)
-        preset = self._settings.presets.get(group.preset) if group else None
-        name = name or (preset.reducer if preset else "") or self._settings.defaults.default_reducer
+        group = self._store.groups.get(broadcast.group)
+        preset = self._now.presets.get(group.preset) if group else None
+        name = name or (preset.reducer if preset else "") or self._now.defaults.default_reducer
         if name.startswith("judge:"):
             self._kernel.config.profile(name.removeprefix("judge:"))
         elif name not in self._kernel.reducers:
@@ -226,7 +245,7 @@ class Broadcasts:
         answers = [_answer(reply) for reply in b.arrived if reply.order]
         metadata: dict[str, Any] = {"reducer": fold}
         if fold.startswith("judge:"):
-            value, more = await judged(self._kernel, self._shelf, caller, fold.removeprefix("judge:"), b, answers)
+            value, more = await judged(self._kernel, self._store, caller, fold.removeprefix("judge:"), b, answers)
         else:
             value, more = self._folded(fold, answers)
         metadata |= more
@@ -241,7 +260,7 @@ class Broadcasts:
         reducer: Any = self._kernel.reducers[fold]
         try:
             return reducer.fold(answers), dict(reducer.details(answers)) if hasattr(reducer, "details") else {}
-        except Exception as error:  # anybody's code; the answers are kept
+        except Exception as error:  # a plugin's code may raise anything; the answers are kept
             raise AegisError(f"the reducer {fold!r} failed: {error!r}; wait again with another one") from error
 
 

@@ -1,4 +1,4 @@
-"""What a question to several agents may cost, by what their turns cost so far."""
+"""What a question to several agents may cost, estimated by what their turns cost so far."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from aegis import Kernel
 
-_LOOK = 300  # of the newest turns, those of members' profiles tell what one of theirs costs
+_LOOK = 300  # newest turns that are searched for those of the members' profiles
 
 
-def expected(kernel: Kernel, agents: Sequence[str]) -> float | None:
-    """Return dollars for one turn of each agent, None when nothing is known of any.
+def expected_cost(kernel: Kernel, agents: Sequence[str]) -> float | None:
+    """Return the dollars of one turn of each agent, None when no cost is known.
 
-    An agent's own turns say it best, else those of its profile; one of which neither is known counts like the others.
+    The average of an agent's own turns is taken, else of its profile's; an agent without either counts like the rest.
     """
     known: list[float] = []
     fresh: list[str] = []
@@ -29,7 +29,7 @@ def expected(kernel: Kernel, agents: Sequence[str]) -> float | None:
 
 
 def _means(kernel: Kernel, profiles: set[str]) -> dict[str, float]:
-    """Return the mean cost of a turn of each of these profiles, of which a turn is on record."""
+    """Return the mean cost of a turn by profile, for those of these profiles that had one lately."""
     roster, profile_of, costs = kernel.ledger.book("roster"), dict[str, str](), defaultdict[str, list[float]](list)
     for turn in kernel.ledger.book("mail").newest("turn", _LOOK):
         agent = str(turn.data.get("agent", ""))

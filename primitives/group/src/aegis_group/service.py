@@ -1,0 +1,25 @@
+"""What runs as long as the kernel: groups are restored, and every open broadcast is seen to its end."""
+
+from __future__ import annotations
+
+from aegis_group.collector import Collector
+from aegis_group.membership import Membership
+from aegis_group.store import Store
+
+
+class GroupService:
+    """Restores the groups, then collects the answers to their broadcasts."""
+
+    name = "service"
+
+    def __init__(self, store: Store, membership: Membership, collector: Collector) -> None:
+        self._store, self._membership, self._collector = store, membership, collector
+
+    def restore(self) -> None:
+        """Rebuild the groups and the open broadcasts."""
+        self._store.restore()
+
+    async def run(self) -> None:
+        """See every open broadcast to its end."""
+        await self._membership.tidy()
+        await self._collector.run()
