@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from aegis.testing.processes import commands, with_variable
+
 AEGIS = str(Path(sys.executable).with_name("aegis"))
 PATIENCE = 30  # seconds after which a test says what it waited for
 
@@ -100,6 +102,10 @@ class House:
             if pipe and not pipe.closed:
                 pipe.close()
         return took
+
+    def left(self) -> list[str]:
+        """Return the command lines of the processes that still run with this home in their environment."""
+        return commands(with_variable("HOME", self.environment["HOME"]))
 
     @staticmethod
     def eventually(true, what: str) -> None:

@@ -15,23 +15,17 @@ from pathlib import Path
 import psutil
 import pytest
 
+from aegis.testing.processes import those, with_variable
+
 AEGIS = str(Path(sys.executable).with_name("aegis"))
 PATIENCE = 30
 SECRET = "ghp_" + "x9Y8z7W6" * 5
 
 
-def marked(house) -> list[psutil.Process]:
-    """Return the processes that live in this house's home, the kernel and whoever asks it left out."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            environment = process.environ()
-            ours = environment.get("HOME") == house.environment["HOME"] and "AEGIS_TERM" in environment
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+def marked(house, name: str = "") -> list[psutil.Process]:
+    """Return the processes that live in this house's home, all or of one name, without the kernel and its callers."""
+    ours = with_variable("HOME", house.environment["HOME"])
+    return those(lambda process: "AEGIS_TERM" in process.environ() and name in process.name(), ours)
 
 
 @contextmanager
@@ -74,10 +68,10 @@ def test_a_kernel_killed_in_a_run_leaves_no_shell_and_the_run_is_said_to_be_kill
         house.run("term", "spawn", "build")
         house.run("term", "run", "build", f"echo {SECRET}")
         with begun(house, f"nohup setsid sleep 600 & echo {SECRET}; touch mark; sleep 600") as caller:
-            house.eventually(lambda: [p.name() for p in marked(house)].count("sleep") == 2, "two programs in the shell")
+            house.eventually(lambda: len(marked(house, "sleep")) == 2, "two programs in the shell")
             server.kill()
             caller.wait(PATIENCE)
-    house.eventually(lambda: not any("bash" in p.name() for p in marked(house)), "the end of the shell")
+    house.eventually(lambda: not marked(house, "bash"), "the end of the shell")
     with house.serving():
         assert marked(house) == [], "what had cut itself loose is gone with the next start"
         first, killed = house.json("term", "read", "build")

@@ -4,8 +4,9 @@ import json
 import signal
 from pathlib import Path
 
-import psutil
 import pytest
+
+from aegis.testing.processes import runs
 
 CONFIG = r"""
 agents:
@@ -134,13 +135,6 @@ def flows_git(house) -> None:
     git("commit", "-qm", "a door")
 
 
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 def test_killed_in_the_middle_it_goes_on_and_what_is_unsure_is_decided(house):
     (house.root / ".aegis.yaml").write_text(CONFIG)
     (house.root / "flows").mkdir()
@@ -163,7 +157,7 @@ def test_killed_in_the_middle_it_goes_on_and_what_is_unsure_is_decided(house):
         assert (row["status"], (house.root / row["result"]).read_text()) == ("ok", "# A door\n")
         house.eventually(lambda: house.json("workflow", "show", unsure)["status"] == "needs attention", "its parking")
         assert "rerun|skip|fail" in house.says("message", "inbox")
-        assert gone(int((house.root / "pid").read_text())), "the command did not outlive the kernel's return"
+        assert not runs(int((house.root / "pid").read_text())), "the command did not outlive the kernel's return"
         house.run("workflow", "decide", unsure, "rerun")
         assert house.json("workflow", "wait", unsure)["result"] == "2"
         (house.root / "flows" / "release.py").write_text(FLOW.replace('"release-notes"', '"notes"'))

@@ -13,10 +13,13 @@ import trio
 from model_server import text, thinking, tool_use
 from stage import Stage, bash, ended, heard, of, turn, until_end
 
+from aegis.clock import new_id
 from aegis.driver import McpServer
 from aegis.errors import LaunchError
 from aegis.events import Notice, Plan, PlanEntry, SessionStarted, Text, Thought, ToolCall, ToolResult
 from aegis.testing.plane import serving
+from aegis.testing.processes import commands
+from aegis.testing.seats import child_of, gone
 from aegis_claude.driver import PROVEN
 
 CHATTY = {"when": "chat", "say": [thinking("hm"), text("one, "), text("two")]}
@@ -65,8 +68,9 @@ async def test_the_plane_is_called_with_the_agents_secret_which_no_one_else_can_
         async with stage.open(servers=[server.server("alice", "s3cret")], permission="auto") as session:
             events = await turn(session, "go")
             assert stage.process
-            for process in [psutil.Process(stage.process.pid), *psutil.Process(stage.process.pid).children(True)]:
-                assert "s3cret" not in " ".join(process.cmdline())
+            cli = psutil.Process(stage.process.pid)
+            lines = commands([cli, *cli.children(recursive=True)])
+            assert lines and "s3cret" not in "".join(lines)
     assert server.calls == [("alice", "whoami", {})]
     assert of(ToolResult, events)[0].text == "you are alice"
     assert stage.asked == []
@@ -112,31 +116,11 @@ async def test_an_interrupt_stops_the_tool(stage: Stage) -> None:
     async with stage.open(args=["--allowedTools", "Bash"]) as session:
         await session.send("go")
         await heard(session, ToolCall)
-        with trio.fail_after(10):
-            while not (tails := _tails(stage)):
-                await trio.lowlevel.checkpoint()
+        assert stage.process
+        tail = await child_of(stage.process.pid, "tail")
         await session.interrupt()
         assert ended(await until_end(session)).outcome == "cancelled"
-        await _gone(tails)
-
-
-def _tails(stage: Stage) -> list[psutil.Process]:
-    assert stage.process
-    family = psutil.Process(stage.process.pid).children(recursive=True)
-    return [process for process in family if _runs(process) and process.name() == "tail"]
-
-
-async def _gone(processes: list[psutil.Process]) -> None:
-    with trio.fail_after(10):
-        while any(_runs(process) for process in processes):
-            await trio.lowlevel.checkpoint()
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+        await gone(tail)
 
 
 @pytest.mark.ability("interrupt")
@@ -235,18 +219,16 @@ async def test_tasks_become_a_plan(stage: Stage) -> None:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_killed_cli_says_so_and_leaves_nothing(stage: Stage, how: signal.Signals) -> None:
     stage.model.follow({"when": "go", "say": [bash("tail -f /dev/null")]})
-    mark = {"AEGIS_AGENT": stage.folder.name}
+    mark = {"AEGIS_AGENT": new_id()}
     async with stage.open(env=mark, args=["--allowedTools", "Bash"]) as session:
         await session.send("go")
         await heard(session, ToolCall)
-        with trio.fail_after(10):
-            while not (tails := _tails(stage)):
-                await trio.lowlevel.checkpoint()
         assert stage.process
+        tail = await child_of(stage.process.pid, "tail")
         os.kill(stage.process.pid, how)
         with pytest.raises(LaunchError, match=rf"claude.*{how.name}|claude.*code {128 + how}"):
             await until_end(session)
-    await _gone(tails)
+    await gone(tail)
 
 
 @pytest.mark.ability("clean leave")

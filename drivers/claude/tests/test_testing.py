@@ -10,10 +10,11 @@ import psutil
 import pytest
 import trio
 
+from aegis.clock import new_id
 from aegis.errors import LaunchError
 from aegis.processes import MARK, Command, running
 from aegis.testing.plane import serving
-from aegis.testing.seats import child_of, marked
+from aegis.testing.seats import child_of, gone, marked
 
 STREAM = ["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"]
 STDIO = ["--permission-prompt-tool", "stdio"]
@@ -28,7 +29,7 @@ class Cli:
     """A running fake and what it has said so far and nobody has looked at."""
 
     def __init__(self, process):
-        self.process = process
+        self.process, self.mark = process, process.command.env[MARK]
         self._said = []
 
     async def send(self, **message):
@@ -71,7 +72,7 @@ def cli(fakecli, environment, project):
     @asynccontextmanager
     async def opened(*flags, rules=RULES):
         command = Command(
-            [*fakecli(rules, "aegis_claude.testing"), *STREAM, *flags], environment | {MARK: "fakecli-test"}, project
+            [*fakecli(rules, "aegis_claude.testing"), *STREAM, *flags], environment | {MARK: new_id()}, project
         )
         async with trio.open_nursery() as nursery:
             async with running(command, nursery) as process:
@@ -267,7 +268,7 @@ async def test_sigterm_is_143_and_takes_its_shells_along(cli):
         shell = await child_of(c.process.pid, "tail")
         psutil.Process(c.process.pid).send_signal(signal.SIGTERM)
         assert "exited with code 143" in await c.last_words()
-        assert not shell.is_running()
+        await gone(shell)
 
 
 async def test_a_killed_one_orphans_its_shells(cli):
@@ -276,8 +277,8 @@ async def test_a_killed_one_orphans_its_shells(cli):
         await c.turn("x")
         psutil.Process(c.process.pid).kill()
         await c.last_words()
-        assert [line for line in marked({"fakecli-test"}) if "sleep 60" in line]
-    assert marked({"fakecli-test"}) == []
+        assert [line for line in marked({c.mark}) if "sleep 60" in line]
+    assert marked({c.mark}) == []
 
 
 async def test_a_resumed_one_keeps_id_and_memory_and_ignores_a_new_system_prompt(cli):

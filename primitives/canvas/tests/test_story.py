@@ -20,6 +20,7 @@ import aegis_canvas.plugin
 from aegis import Caller, Refused, open_kernel
 from aegis.testing.echo import EchoPlugin
 
+KNOWN = (1, 2)  # of these it is known how much happens; another may hold less
 SEED = int(os.environ.get("AEGIS_SEED", random.SystemRandom().randrange(10**6)))
 STEPS = 60
 SECTIONS = ("Goals", "Data", "Über uns", "Risks")
@@ -133,8 +134,8 @@ class Story:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("seed", [1, 2, SEED])
-async def test_a_random_story_never_leaves_the_model(tmp_path: Path, seed: int, capsys) -> None:
+@pytest.mark.parametrize("seed", [*KNOWN, SEED], ids=["1", "2", "any"])
+async def test_a_random_story_never_leaves_the_model(tmp_path: Path, seed: int) -> None:
     story = Story(random.Random(seed))
     left, life, begun = STEPS, 0, False
     while left:
@@ -159,6 +160,6 @@ async def test_a_random_story_never_leaves_the_model(tmp_path: Path, seed: int, 
             life += 1
             shutil.copytree(root, tmp_path / str(life), ignore=shutil.ignore_patterns("*.sock"))  # as a kill leaves it
             story.done["killed"] += 1
-    with capsys.disabled():
-        print(f"\nseed {seed}: {story.version} versions, {dict(story.done)}")
-    assert story.done["write"] and story.done["by hand"] and story.done["killed"] > 1
+    print(f"seed {seed}: {story.version} versions, {dict(story.done)}")
+    if seed in KNOWN:
+        assert story.done["write"] and story.done["by hand"] and story.done["killed"] > 1

@@ -77,12 +77,12 @@ class Story:
 
     async def play(self, steps: int) -> None:
         """Do so many steps, in as many lives as it takes, and bring every task to its end."""
-        while steps > 0:
+        deck = self._deck(steps)
+        while deck:
             async with AsyncExitStack() as life:
                 await self._begin(life)
-                while steps > 0 and not self.copy:
-                    steps -= 1
-                    action = self.random.choice(self.actions)
+                while deck and not self.copy:
+                    action = deck.pop()
                     if action == self.restart:
                         self.seen["restart"] += 1
                         break
@@ -92,6 +92,13 @@ class Story:
             await self._begin(life)
             await self._finish()
         self._die()
+
+    def _deck(self, steps: int) -> list[Callable[[], Awaitable[Any]]]:
+        """Return the steps of this day: by chance, and each kind at least once, or one walk in a hundred lacks one."""
+        kinds = list(dict.fromkeys(self.actions))
+        deck = kinds + self.random.choices(self.actions, k=steps - len(kinds))
+        self.random.shuffle(deck)
+        return deck
 
     async def _begin(self, life: AsyncExitStack) -> None:
         self.players, self.queue = Players(), Queue()

@@ -24,7 +24,7 @@ HAPPENED = {
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("number", range(WALKS))
-def test_every_task_ends_once_and_is_told_of_once(tmp_path, capsys, number):
+def test_every_task_ends_once_and_is_told_of_once(tmp_path, number):
     clock = Wobbly()
     story = Story(tmp_path, FIRST + number, clock)
     try:
@@ -32,9 +32,8 @@ def test_every_task_ends_once_and_is_told_of_once(tmp_path, capsys, number):
     except BaseExceptionGroup as group:
         raise single(group) or group from None
     finally:
-        with capsys.disabled():
-            fates = story.books.fates.values()
-            steps, ends = sum(story.seen[x] for x in HAPPENED), sum(fate.ends for fate in fates)
-            print(f"\nseed {FIRST + number}: {steps} steps, {len(fates)} tasks, {ends} ends, {story.lives} lives")
+        fates = story.books.fates.values()
+        steps, ends = sum(story.seen[x] for x in HAPPENED), sum(fate.ends for fate in fates)
+        print(f"seed {FIRST + number}: {steps} steps, {len(fates)} tasks, {ends} ends, {story.lives} lives")
     assert story.seen.keys() >= HAPPENED, f"never happened: {HAPPENED - story.seen.keys()}"
     assert ends >= len(fates) > 20

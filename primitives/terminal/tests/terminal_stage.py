@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import pytest
 import trio
 
@@ -93,11 +92,3 @@ async def until(holds: Callable[[], object]) -> None:
     with trio.fail_after(15):
         while not holds():
             await trio.testing.wait_all_tasks_blocked(0.01)
-
-
-def alive(pid: int) -> bool:
-    """Return whether the process is there, and no zombie."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False

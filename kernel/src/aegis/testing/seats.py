@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from aegis.clock import new_id
 from aegis.driver import Decision, Driver, McpServer, PermissionRequest, Seat, Session
 from aegis.events import Event, TurnEnded
 from aegis.processes import MARK, Command, Process, running
+from aegis.testing.processes import commands, descendants, runs, with_variable
 
 PATIENCE = 30.0  # seconds that anything a CLI does may take in a test
 
@@ -94,14 +95,7 @@ class Seats:
 
 def marked(marks: set[str]) -> list[str]:
     """Return the command lines of the processes in whose environment one of the marks is."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) in marks and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(" ".join(process.cmdline()))
-        except (psutil.Error, OSError):
-            continue
-    return found
+    return commands(with_variable(MARK, *marks))
 
 
 async def heard(session: Session, *kinds: type[Event]) -> list[Event]:
@@ -122,9 +116,13 @@ async def turn(session: Session, prompt: str) -> list[Event]:
 async def child_of(pid: int, name: str) -> psutil.Process:
     """Wait until the process has a descendant of this name, and return it."""
     with trio.fail_after(PATIENCE):
-        while True:
-            for child in psutil.Process(pid).children(recursive=True):
-                with suppress(psutil.NoSuchProcess):  # its shells come and go
-                    if child.name() == name:
-                        return child
+        while not (found := descendants(pid, name)):  # noqa: ASYNC110 - nobody tells us of another process's children
+            await trio.sleep(0.01)
+    return found[0]
+
+
+async def gone(process: psutil.Process) -> None:
+    """Wait until the process does not run any more."""
+    with trio.fail_after(PATIENCE):
+        while runs(process):  # noqa: ASYNC110 - nobody tells us of the end of another process's child
             await trio.sleep(0.01)
