@@ -2,11 +2,14 @@
 
 import os
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import trio
 
 from aegis.testing import leaks
+from aegis.testing.processes import deafened
 
 pytest_plugins = ["pytester"]
 
@@ -121,3 +124,20 @@ def test_leaks_sees_what_it_should(tmp_path):
         child.kill()
         child.wait()
     assert leaks.left(before) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what a process ignores is seen in /proc")
+def test_what_tests_start_hears_every_signal_though_the_run_does_not(pytester):
+    """A run under `nohup`, or in the background of a script, has the same outcome as any other."""
+    pytester.makepyfile(
+        """
+        import subprocess
+
+        def test_it():
+            grep = ["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"]
+            said = subprocess.run(grep, capture_output=True, text=True).stdout
+            assert [line.split()[1] for line in said.splitlines()] == ["0" * 16] * 2
+        """
+    )
+    run = subprocess.run(deafened(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"), check=False)
+    assert run.returncode == 0

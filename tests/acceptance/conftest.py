@@ -22,6 +22,8 @@ PATIENCE = 30  # seconds after which a test says what it waited for
 class House:
     """One project, and the `aegis` of the environment under test."""
 
+    aegis = AEGIS
+
     def __init__(self, root: Path, home: Path, cache: Path) -> None:
         self.root = root
         self.environment = {

@@ -133,18 +133,3 @@ def test_attach_typed_in_a_terminal_attaches(house):
             os.close(master)
         assert house.says("term", "attach", "build").startswith("this needs a terminal of your own; there, type `")
         assert house.json("term", "attach", "build")["argv"][-1] == "build"
-
-
-def test_ctrl_c_reaches_a_shell_of_a_kernel_that_a_script_put_into_the_background(house):
-    ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", AEGIS, "serve"]
-    with subprocess.Popen(ignoring, cwd=house.root, env=house.environment, stdout=subprocess.PIPE, text=True) as server:
-        house.wait_for_line(server, "aegis runs in")
-        house.run("term", "spawn", "build")
-        with begun(house, "touch mark; sleep 600") as caller:
-            house.run("term", "keys", "build", "ctrl-c")
-            assert caller.wait(PATIENCE) == 0
-            assert "exit 130" in caller.stdout.read()
-        server.send_signal(signal.SIGINT)
-        assert house.says("term", "list"), "it goes on: who started it wanted that ignored"
-        house.run("stop")
-        assert server.wait(PATIENCE) == 0

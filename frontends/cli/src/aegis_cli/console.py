@@ -18,6 +18,7 @@ from aegis.yamlfile import YamlFile
 from aegis_cli.local import LocalClient
 from aegis_cli.running import kernel_here, local_user, plainly, say, stoppable
 from aegis_cli.shell import Shell
+from aegis_cli.signals import take_over
 from aegis_cli.socket_client import connected
 from aegis_cli.socket_path import socket_of
 
@@ -31,6 +32,7 @@ def run(shell: Shell, agent: str, *, clean: bool) -> int:
         raise ConfigError(
             "a console needs a terminal; `aegis serve` runs without one, and `aegis --help` lists commands"
         )
+    take_over()
     return trio.run(_attach, shell.project, agent, clean)
 
 

@@ -24,6 +24,7 @@ from aegis_cli.local import LocalClient
 from aegis_cli.render import printable
 from aegis_cli.running import kernel_here, local_user, say, stoppable
 from aegis_cli.shell import Shell, own_parser
+from aegis_cli.signals import take_over
 from aegis_cli.transcript import Transcript
 
 _DEADLINE = 60.0  # seconds the story may take, on the slowest machine
@@ -72,6 +73,7 @@ def run(shell: Shell, words: Sequence[str]) -> int:
     parser.add_argument("--keep", action="store_true", help="keep the folder")
     given = vars(parser.parse_args(words))
     plain = given.get("plain", False) or not (sys.stdin.isatty() and sys.stdout.isatty())
+    take_over()
     folder = Path(tempfile.mkdtemp(prefix="aegis-demo-")).resolve()
     try:
         shutil.copyfile(str(files("aegis_cli") / "story" / "aegis.yaml"), folder / FILE)

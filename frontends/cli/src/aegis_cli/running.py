@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,16 +50,18 @@ class Stop:
 async def stoppable(signals: Sequence[signal.Signals]) -> AsyncIterator[Stop]:
     """Enter a block that one of the signals ends; it is then left without an error."""
     stop = Stop()
-    with plainly(), trio.open_signal_receiver(*signals) as received:
+    received = trio.open_signal_receiver(*signals) if signals else nullcontext()  # our parent may ignore them all
+    with plainly(), received as numbers:
         async with trio.open_nursery() as nursery:
 
-            async def wait() -> None:
-                async for _ in received:
+            async def wait(numbers: AsyncIterator[int]) -> None:
+                async for _ in numbers:
                     if not stop.orderly or stop.requested.is_set():
                         nursery.cancel_scope.cancel()
                     stop.requested.set()
 
-            nursery.start_soon(wait)
+            if numbers:
+                nursery.start_soon(wait, numbers)
             yield stop
             nursery.cancel_scope.cancel()
 

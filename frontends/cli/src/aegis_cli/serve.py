@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from aegis_cli.shell import Shell, own_parser
+from aegis_cli.signals import take_over
 
-STOP = tuple(
-    s for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is not signal.SIG_IGN
-)  # a signal that our parent ignores (`nohup`, a script's `&`) stays ignored
+_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(shell: Shell, words: Sequence[str]) -> int:
@@ -19,11 +18,9 @@ def run(shell: Shell, words: Sequence[str]) -> int:
     parser = own_parser("serve")
     parser.add_argument("--clean", action="store_true", help="close the agents of the last time first")
     given = vars(parser.parse_args(words))
-    for number in STOP:
+    ignored = take_over()
+    stop = [number for number in _STOP if number not in ignored]
+    for number in stop:
         signal.signal(number, lambda *_: sys.exit(0))
-    if (
-        signal.SIGINT not in STOP
-    ):  # ignored by us only: what is ignored is inherited, and Ctrl-C must reach a shared shell
-        signal.signal(signal.SIGINT, lambda *_: None)
-    import_module("aegis_cli.serving").serve(shell.with_options(given), STOP, clean=given.get("clean", False))
+    import_module("aegis_cli.serving").serve(shell.with_options(given), stop, clean=given.get("clean", False))
     return 0

@@ -24,7 +24,12 @@ Opened = Callable[..., AbstractAsyncContextManager[Kernel]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the markers known, and Ctrl-C heard: a run in the background ignores it, and so would all it starts."""
+    """Make the markers known, and let what tests start hear every signal, also in a run under `nohup` or after `&`."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)  # a child inherits that a signal is ignored, but no handler
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "leaks(why): this test may leave a process or a descriptor behind")

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable, Iterable
 
 import psutil
+
+DEAF_TO = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD)
+_DEAFEN = f"""
+import os, signal, sys
+for number in {tuple(map(int, DEAF_TO))}:
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def runs(process: psutil.Process | int) -> bool:
@@ -46,6 +57,15 @@ def with_variable(name: str, *values: str) -> list[psutil.Process]:
 
 def commands(processes: Iterable[psutil.Process]) -> list[str]:
     """Return the command lines of these processes; of one that has ended since, nothing is said."""
-    lines: list[str] = []
-    those(lambda process: bool(lines.append(" ".join(process.cmdline()))), processes)
-    return lines
+    lines: dict[int, str] = {}
+
+    def read(process: psutil.Process) -> bool:
+        lines[process.pid] = " ".join(process.cmdline())
+        return True
+
+    return [lines[process.pid] for process in those(read, processes)]
+
+
+def deafened(*command: str) -> list[str]:
+    """Return a command that becomes this one with every signal blocked and some ignored, as a parent may leave them."""
+    return [sys.executable, "-c", _DEAFEN, *command]

@@ -1,0 +1,68 @@
+"""What `aegis` inherits of signals from whoever starts it, and what it passes on: nothing."""
+
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from aegis.testing.processes import DEAF_TO, deafened
+
+CONFIG = """\
+agents:
+  brief:
+    provider: scripted
+    script: [{do: [{exit: 3}]}]
+"""
+
+
+@pytest.fixture
+def deaf(house):
+    """A house whose kernel was started by somebody who hears nothing."""
+    (house.root / ".aegis.yaml").write_text(CONFIG)
+    server = subprocess.Popen(
+        deafened(house.aegis, "serve"), cwd=house.root, env=house.environment,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        house.wait_for_line(server, "aegis runs in")
+        yield server
+        if server.poll() is None:
+            house.run("stop")
+    finally:
+        house.end(server, signal.SIGKILL)
+
+
+def test_what_is_ignored_stays_ignored(house, deaf):
+    for number in DEAF_TO:
+        deaf.send_signal(number)
+        assert house.json("sessions") == [], f"it goes on after {number.name}: who started it wanted that ignored"
+    house.run("stop")
+    assert deaf.wait(30) == 0
+
+
+@pytest.mark.usefixtures("deaf")
+def test_a_shell_and_an_agent_hear_everything(house):
+    if not Path("/proc/self/status").exists():
+        pytest.skip("this system does not show what a process ignores")
+    house.run("term", "spawn", "build")
+    said = house.says("term", "run", "build", "grep -E 'Sig(Blk|Ign)' /proc/self/status")
+    assert re.findall(r"Sig(Blk|Ign):\s*(\w+)", said) == [("Blk", "0" * 16), ("Ign", "0" * 16)]
+
+
+@pytest.mark.usefixtures("deaf")
+def test_ctrl_c_reaches_a_shell(house):
+    house.run("term", "spawn", "build")
+    with house.start("term", "run", "build", "touch mark; sleep 600") as caller:
+        house.eventually((house.root / "mark").exists, "the command")
+        house.run("term", "keys", "build", "ctrl-c")
+        assert caller.wait(30) == 0
+        assert "exit 130" in caller.stdout.read()
+
+
+@pytest.mark.usefixtures("deaf")
+def test_the_exit_code_of_an_agent_is_told(house):
+    house.run("spawn", "brief", "--handle", "ada")
+    house.run("send", "ada", "hello")
+    house.eventually(lambda: "exited with code 3" in str(house.json("sessions")), "the end of the agent")
