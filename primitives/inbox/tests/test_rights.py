@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aegis import Refused
+from aegis.verbs import VerbCall
 
 MODES = """
 agents:
@@ -40,3 +41,31 @@ async def test_a_handoff_changes_nothing_of_what_the_recipient_may(stage, interr
     assert reader.seat.profile.permission == "read"
     with pytest.raises(Refused, match="agent:wry-hopper may not use 'close'; it may use: handoff, spawn"):
         await stage.call("close", reader, handle="calm-codd")
+
+
+class Audit:
+    """An interceptor that keeps every call."""
+
+    name = "audit"
+
+    def __init__(self) -> None:
+        self.calls: list[VerbCall] = []
+
+    async def before_verb(self, call: VerbCall) -> None:
+        self.calls.append(call)
+
+
+async def test_who_reads_a_peer_is_the_agent_itself_however_few_verbs_it_has(stage, project):
+    (project / ".aegis.yaml").write_text(MODES + "  peeker: {provider: echo, verbs: [read]}\n")
+    stage.kernel.config.reload()
+    audit = Audit()
+    stage.kernel.interceptors.add(audit)
+    peeker = await stage.kernel.roster.spawn("peeker", "calm-codd")
+    await stage.kernel.roster.spawn("root", "wry-hopper")
+    assert await stage.call("read", peeker, handle="wry-hopper") == "wry-hopper has not had a turn yet"
+    inner = audit.calls[-1]
+    assert (inner.verb, inner.caller.principal, inner.caller.agent_id) == (
+        "recent-turns", "agent:calm-codd", peeker.id,
+    )  # fmt: skip
+    with pytest.raises(Refused, match="may not use 'recent-turns'"):
+        await stage.call("recent-turns", peeker, handle="wry-hopper")

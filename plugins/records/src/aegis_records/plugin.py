@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING
 from aegis import hookimpl
 
 if TYPE_CHECKING:
-    from aegis import Interceptor, Kernel, Primitive, Service
-
-
-@hookimpl
-def aegis_interceptors(kernel: Kernel) -> list[Interceptor]:
-    """Tell an agent what it said before, when its CLI does not know."""
-    from aegis_records.recall import Recall  # noqa: PLC0415 - entry modules stay light
-
-    return [Recall(kernel)]
+    from aegis import Kernel, Primitive, Service
 
 
 @hookimpl
 def aegis_primitives(kernel: Kernel) -> list[Primitive]:
     """Mirror the ledger, from before the first primitive puts in order what the last kernel left."""
-    from aegis_records.jsonlines import Appender  # noqa: PLC0415 - the same
+    from aegis_records.jsonlines import Appender  # noqa: PLC0415 - entry modules stay light
     from aegis_records.ledger_verbs import LedgerVerbs  # noqa: PLC0415
     from aegis_records.mirror import Mirror  # noqa: PLC0415
 
@@ -30,9 +22,12 @@ def aegis_primitives(kernel: Kernel) -> list[Primitive]:
 
 @hookimpl
 def aegis_frontends(kernel: Kernel) -> list[Service]:
-    """Write down what happens, from before the first agent speaks until after the last."""
+    """Write down what happens, from before the first agent speaks until after the last, and tell those that forgot."""
     from aegis_records.jsonlines import Appender  # noqa: PLC0415 - the same
+    from aegis_records.recall import Recall  # noqa: PLC0415
     from aegis_records.service import Transcripts  # noqa: PLC0415
     from aegis_records.transcript_verbs import TranscriptVerbs  # noqa: PLC0415
 
-    return [TranscriptVerbs(kernel, Transcripts(kernel, Appender(kernel.project.state, kernel.bus.report)))]
+    transcripts = Transcripts(kernel, Appender(kernel.project.state, kernel.bus.report))
+    kernel.interceptors.add(Recall(kernel, transcripts))
+    return [TranscriptVerbs(transcripts)]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aegis import Caller, Kernel
+from aegis import Kernel
 from aegis.envelope import quoted
 from aegis.events import TurnEnded
+from aegis_records.service import Transcripts
 
 if TYPE_CHECKING:
     from aegis.turn import Turn
 
-_SELF = Caller("system", "records")
 _TURNS, _LONGEST = 20, 40_000  # turns and characters that are told, the newest
 _BEFORE = """\
 [aegis: your session was lost and this is a new one. What follows, up to the line that says so, is the record of what \
@@ -25,8 +25,8 @@ class Recall:
     name = "recall"
     order = -10  # before anyone who looks at the prompt as it will be sent
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+    def __init__(self, kernel: Kernel, transcripts: Transcripts) -> None:
+        self._kernel, self._transcripts = kernel, transcripts
         self._owed: dict[str, str] = {}
 
     async def agent_started(self, agent_id: str) -> None:
@@ -35,7 +35,7 @@ class Recall:
         self._owed.pop(agent_id, None)
         if agent is None or agent.began != "restarted":
             return
-        record = await self._kernel.verbs.call(_SELF, "transcript", {"handle": agent.handle, "turns": _TURNS})
+        record = await self._transcripts.recent(agent.id, _TURNS)
         self._owed[agent_id] = f"… {record[-_LONGEST:]}" if len(record) > _LONGEST else record
         agent.began = "restarted with transcript"
 

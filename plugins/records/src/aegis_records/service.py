@@ -8,11 +8,12 @@ from pathlib import Path
 import msgspec
 import trio
 
-from aegis import Kernel
+from aegis import Envelope, Kernel
 from aegis.bus import Batch
 from aegis.clock import stamp
 from aegis.events import AgentChanged, Delivered, Event, decode
 from aegis_records.jsonlines import Appender, read_lines
+from aegis_records.turns_text import last_words, recent_turns
 
 _encode_into = msgspec.json.Encoder().encode_into
 _NOT_SAID = (AgentChanged, Delivered)  # views change all the time; mail is recorded where it is read
@@ -58,7 +59,17 @@ class Transcripts:
         """Return where the agent's transcript is."""
         return self._appender.folder / "sessions" / f"{agent_id}.jsonl"
 
-    async def read(self, handle: str) -> tuple[str, list[Event]]:
+    async def recent(self, handle: str, turns: int) -> str:
+        """Return what an agent read, said and did in its last turns as text, oldest first."""
+        agent_id, events = await self._read(handle)
+        text = recent_turns(events, turns, self._envelope)
+        return text or f"{self._kernel.roster.label(agent_id)} has not had a turn yet"
+
+    async def last_words(self, handle: str) -> str:
+        """Return what an agent said last in its last turn, even if aegis died in the middle of that."""
+        return last_words((await self._read(handle))[1])
+
+    async def _read(self, handle: str) -> tuple[str, list[Event]]:
         """Return the id of an agent, named by that or by its handle, and everything it said."""
         is_id = handle.isalnum() and (self._kernel.roster.get(handle) or self.path(handle).exists())
         agent_id = handle if is_id else self._kernel.roster.find(handle).id
@@ -69,3 +80,6 @@ class Transcripts:
         for line in read_lines(self.path(agent_id)):
             if isinstance(line, dict) and "event" in line:
                 yield decode(line["event"])
+
+    def _envelope(self, envelope_id: str) -> Envelope:
+        return self._kernel.post.find(envelope_id)[0]

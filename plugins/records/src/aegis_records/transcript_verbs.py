@@ -7,11 +7,12 @@ from typing import Annotated
 import trio
 from pydantic import Field
 
-from aegis import Caller, Completes, Envelope, Kernel, verb
+from aegis import Caller, Completes, verb
 from aegis_records.service import Transcripts
-from aegis_records.turns_text import last_words, recent_turns
 
 Handle = Annotated[str, Completes("handle"), Field(description="handle of the agent; of one that is gone, its id")]
+
+Turns = Annotated[int, Field(ge=1, le=100, description="how many turns, counted from the last")]
 
 
 class TranscriptVerbs:
@@ -19,29 +20,24 @@ class TranscriptVerbs:
 
     name = "transcripts"
 
-    def __init__(self, kernel: Kernel, transcripts: Transcripts) -> None:
-        self._kernel, self._transcripts = kernel, transcripts
+    def __init__(self, transcripts: Transcripts) -> None:
+        self._transcripts = transcripts
 
     async def run(self, started: trio.Event) -> None:
         """Have the transcripts written for as long as the kernel lives."""
         await self._transcripts.run(started)
 
     @verb("transcript", read_only=True, for_={"person", "program"})
-    async def transcript(
-        self,
-        caller: Caller,
-        handle: Handle,
-        turns: Annotated[int, Field(ge=1, le=100, description="how many turns, counted from the last")] = 1,
-    ) -> str:
+    async def transcript(self, caller: Caller, handle: Handle, turns: Turns = 1) -> str:
         """Show what an agent read, said and did in its last turns, oldest first."""
-        agent_id, events = await self._transcripts.read(handle)
-        text = recent_turns(events, turns, self._envelope)
-        return text or f"{self._kernel.roster.label(agent_id)} has not had a turn yet"
+        return await self._transcripts.recent(handle, turns)
+
+    @verb("recent-turns", read_only=True, for_={"program"})
+    async def recent_turns(self, caller: Caller, handle: Handle, turns: Turns = 1) -> str:
+        """Return what an agent read, said and did in its last turns, for a verb of another plugin."""
+        return await self._transcripts.recent(handle, turns)
 
     @verb("last-words", read_only=True, for_={"program"})
     async def last_words(self, caller: Caller, handle: Handle) -> str:
         """Return what an agent said last in its last turn, even if aegis died in the middle of that."""
-        return last_words((await self._transcripts.read(handle))[1])
-
-    def _envelope(self, envelope_id: str) -> Envelope:
-        return self._kernel.post.find(envelope_id)[0]
+        return await self._transcripts.last_words(handle)

@@ -65,7 +65,9 @@ class AgentVerbs:
         """Start an agent of a profile and return its handle."""
         roster = self._kernel.roster
         handle = _not_the_person(handle) or fresh_handle(roster.live() | roster.known())
-        made = await roster.spawn(agent, handle, by=caller.agent_id or str(caller))
+        if caller.via and caller.agent_id:  # a program starts it, for an agent: that agent must be allowed to
+            roster.vet(caller.agent_id, agent)
+        made = await roster.spawn(agent, handle, by=str(caller) if caller.via else caller.agent_id or str(caller))
         receipt = None
         if prompt:
             receipt = await self._kernel.post.deliver(envelope_of(self._kernel, caller, made.id, prompt))
@@ -141,7 +143,7 @@ class AgentVerbs:
 
     def _mine(self, caller: Caller, handle: str, what: str) -> Agent:
         agent = self._kernel.roster.find(handle)
-        if caller.class_ == "agent" and caller.agent_id not in (agent.id, agent.by):
+        if caller.agent_id and caller.agent_id != agent.id and agent.by not in (caller.agent_id, str(caller)):
             raise Refused(f"{caller} may {what} itself and agents it spawned; {agent.handle} is neither. Ask a person.")
         return agent
 

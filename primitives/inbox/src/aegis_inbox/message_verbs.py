@@ -86,9 +86,8 @@ class MessageVerbs:
         turns: Annotated[int, Field(ge=1, le=100, description="how many turns, counted from the last")] = 1,
     ) -> str:
         """Return what an agent read and said in its last turns, oldest first."""
-        text: str = await self._kernel.verbs.call(
-            Caller("system", str(caller)), "transcript", {"handle": handle, "turns": turns}
-        )
+        args = {"handle": handle, "turns": turns}
+        text: str = await self._kernel.verbs.call(caller.through("inbox"), "recent-turns", args)
         return text
 
     @verb("message show", read_only=True)

@@ -70,7 +70,7 @@ class WorkflowEngine(GroupCalls):
 
     @property
     def _caller(self) -> Caller:
-        return Caller("workflow", self._run.id, "", self._run.trace, self._run.hops)
+        return self._run.acting
 
     async def _call(self, verb: str, **args: Any) -> Any:
         try:
@@ -94,8 +94,8 @@ class WorkflowEngine(GroupCalls):
             except NotFound:
                 there = None
             if there is None or there.by != BY + self._run.id:
-                if self._run.address and ":" not in self._run.address:
-                    self._kernel.roster.vet(self._run.address, profile)
+                if agent := self._caller.agent_id:
+                    self._kernel.roster.vet(agent, profile)
                 there = await self._kernel.roster.spawn(profile, wanted, by=BY + self._run.id)
             return there.handle
 
@@ -168,9 +168,17 @@ class WorkflowEngine(GroupCalls):
 
         async def close(_: Any = None) -> None:
             if agent := self._alive(handle):
+                self._check_mine(agent)
                 await self._kernel.roster.close(agent, f"closed by the workflow {self.name}")
 
         await self._steps.take("close", handle, close, recover=close)
+
+    def _check_mine(self, agent: Agent) -> None:
+        """Raise `Refused` when the run acts for an agent that may not close this one."""
+        caller = self._caller
+        if caller.agent_id and agent.id != caller.agent_id and agent.by not in (caller.agent_id, str(caller)):
+            whose = f"the run and {caller.principal} did not spawn {agent.handle}"
+            raise Refused(f"{whose}, so the workflow {self.name} may not close it")
 
     def list_sessions(self) -> list[dict[str, Any]]:
         """Return the agents that are alive."""

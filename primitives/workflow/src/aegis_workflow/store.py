@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 import trio
 
-from aegis import Kernel, NotFound
+from aegis import Caller, Kernel, NotFound
 from aegis.ledger import Draft, Record
 
 State = Literal["running", "needs attention", "ok", "error", "cancelled"]
@@ -19,13 +19,14 @@ OVER = ("ok", "error", "cancelled")
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One run of a workflow."""
+    """One run of a workflow; `caller` is the one it is for, as data."""
 
     id: str
     name: str
     by: str
     started: str
     args: dict[str, Any] = {}
+    caller: dict[str, Any] = {}
     address: str = ""
     callback: bool = True
     version: str = ""
@@ -43,6 +44,14 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     def over(self) -> bool:
         """True once it has ended."""
         return self.state in OVER
+
+    @property
+    def acting(self) -> Caller:
+        """The program that acts for the one who began the run, with no more rights than that one has."""
+        kind, _, name = self.by.partition(":")  # of a run that was begun before its caller was kept
+        kept = self.caller or {"kind": kind, "name": name, "trace": self.trace}
+        began = msgspec.convert(kept, Caller)
+        return msgspec.structs.replace(began.through("workflow", self.id), hops=self.hops)
 
 
 class Step(msgspec.Struct):

@@ -121,6 +121,7 @@ class WorkflowVerbs:
         address = caller.agent_id or (str(caller) if caller.class_ == "person" else "")
         run = Run(
             id=new_id(), name=getattr(function, "workflow_name", function.__name__), by=str(caller), args=args,
+            caller=msgspec.to_builtins(caller),
             started=stamp(self._kernel.clock.now()), address=address, callback=callback and bool(address),
             version=version_of(function), trace=caller.trace, hops=caller.hops + (caller.class_ == "agent"),
         )  # fmt: skip
@@ -232,7 +233,7 @@ class WorkflowVerbs:
             return found[0]
 
     def _mine(self, caller: Caller, run: Run) -> Run:
-        if caller.class_ == "agent" and run.address != caller.agent_id:
+        if caller.agent_id and run.address != caller.agent_id:
             raise Refused(f"{caller} may do this with runs it began; {run.id} is {run.by}'s. Ask a person.")
         return run
 
