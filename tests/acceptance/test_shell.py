@@ -130,7 +130,7 @@ def test_bash_completes_with_the_script(staffed):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["nonsense"], 2, "there is no command 'nonsense'."),
+        (["nonsense"], 2, "there is no command 'nonsense'. `aegis --help`"),
         (["sesions"], 2, "Did you mean 'sessions'?"),
         (["send"], 2, "required: HANDLE, TEXT"),
         (["approvals", "alow"], 2, "Did you mean 'approvals allow'?"),

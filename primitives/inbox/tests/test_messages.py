@@ -137,8 +137,8 @@ async def test_spawn_makes_up_a_handle_and_delivers_the_prompt(stage):
 
 
 async def test_a_profile_that_is_not_there_is_refused_with_those_that_are(stage):
-    with pytest.raises(NotFound, match=r"no profile 'eko' \(profiles: echo\). Did you mean 'echo'"):
-        await stage.call("spawn", agent="eko")
+    with pytest.raises(NotFound, match=r"no profile 'ecko' \(profiles: echo\). Did you mean 'echo'"):
+        await stage.call("spawn", agent="ecko")
     assert await stage.call("sessions") == []
 
 
