@@ -150,8 +150,12 @@ def test_exit_codes(running, words, code, said):
 
 def test_help_is_the_verbs_own(running):
     overview = running.says("--help")
-    assert "send HANDLE TEXT" in overview
-    assert "exit codes:" in overview
+    assert "send HANDLE TEXT" in overview and "exit codes:" in overview
+    assert "canvas claim" not in overview and "\n  canvas  " in overview
+    assert "canvas log NAME [SECTION]" in running.says("--help", "--all")
+    assert "canvas claim" in running.says("help", "canvas") and "term run" in running.says("terminal", "--help")
+    assert running.says("help", "send") == running.says("send", "--help")
+    assert "Stop the project's kernel." in running.says("help", "stop")
     assert "--wait" in running.says("send", "--help")
     assert "approvals allow" in running.says("approvals", "--help")
 

@@ -145,4 +145,4 @@ def test_help_comes_from_the_docstring():
     said = verb_parser(described("paint")).format_help()
     assert "Paint something 100 % in a colour." in said
     assert "--no-primer" in said
-    assert "agents call it aegis_paint" in said
+    assert "Agents call it aegis_paint" in said

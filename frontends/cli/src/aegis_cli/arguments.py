@@ -43,10 +43,9 @@ def verb_parser(verb: dict[str, Any]) -> Parser:
     properties: dict[str, Any] = schema.get("properties", {})
     required = set(schema.get("required", ()))
     agents = not verb["for"] or "agent" in verb["for"]
-    origin = f"A verb of the plugin {verb['plugin']!r}; " + (
-        f"agents call it {verb['tool']}." if agents else "not for agents."
-    )
-    parser = Parser(f"aegis {verb['name']}", description=verb["doc"], epilog=origin)
+    origin = f"From the plugin {verb['plugin']}."
+    told = f"{origin} Agents call it {verb['tool']}." if agents else f"{origin} Not for agents."
+    parser = Parser(f"aegis {verb['name']}", description=verb["doc"], epilog=told)
     for name in verb["positional"]:
         options = _options(_plain(properties[name], schema))
         several = options.pop("action", "") == "append" or (name == verb["positional"][-1] and _takes_words(verb, name))

@@ -34,6 +34,7 @@ def build() -> dict[str, Any]:
             "value": p.value,
             "distribution": p.dist.name if p.dist else "",
             "version": p.dist.version if p.dist else "",
+            "summary": (p.dist.metadata["Summary"] or "") if p.dist else "",
         }
         for p in sorted(points.values(), key=lambda p: p.name)
     ]

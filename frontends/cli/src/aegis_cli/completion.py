@@ -95,6 +95,12 @@ class Completion:
         if self._pending or (self._before and self._before[-1] in _FOLDER):
             yield from _folders(self.current)
             return
+        if self._before[:1] == ["help"]:
+            self._before = self._before[1:]
+            if not self._before:
+                yield "--all", "list every command"
+            yield from self._commands(known_verbs(self._project, _LIMIT))
+            return
         for length in (2, 1):
             if (name := " ".join(self._before[:length])) in COMMANDS and len(self._before) >= length:
                 yield from self._own(_OWN.get(name, {}), self._before[length:])

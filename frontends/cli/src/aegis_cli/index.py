@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 _SETTLED = 2 * 10**9  # ns a folder must have been at rest: on a coarse file system two installs may share an mtime
 
 
@@ -34,8 +34,8 @@ class Index:
         return self._folder / f"index-{name:08x}.json"
 
     def load(self) -> dict[str, Any]:
-        """Return `plugins` (name, value, distribution, version), `verbs` (as described to a person), the `names` of all
-        verbs, and `failed` (name → error)."""
+        """Return `plugins` (name, value, distribution, version, summary), `verbs` (as described to a person), the
+        `names` of all verbs, and `failed` (name → error)."""
         if self._loaded is None:
             self._loaded = self._stored() or self.rebuild()
         return self._loaded

@@ -9,10 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from aegis.errors import AegisError, ConfigError, nearest
+from aegis.errors import AegisError, ConfigError
 from aegis.project import Project
 from aegis_cli import render
-from aegis_cli.arguments import Parser, common, verb_arguments, verb_parser
+from aegis_cli.arguments import Parser, common, verb_arguments
 from aegis_cli.blocking_client import BlockingClient, NotRunning
 from aegis_cli.dynamic_options import with_dynamic_options
 from aegis_cli.index import Index
@@ -24,6 +24,7 @@ COMMANDS = {
     "serve": ("aegis_cli.serve", "Run the project's kernel without a screen."),
     "stop": ("aegis_cli.stop", "Stop the project's kernel."),
     "events": ("aegis_cli.events", "Show what agents read, did and said lately; with --follow, from now on."),
+    "help": ("aegis_cli.help", "Show the commands of a group, or how one command is used."),
     "doctor": ("aegis_cli.doctor", "Say what is installed, where things are, and what is broken."),
     "plugin list": ("aegis_cli.doctor:plugins", "List the installed plugins."),
     "demo": ("aegis_cli.demo", "Watch three scripted agents hand work to one another, and type to them."),
@@ -89,9 +90,8 @@ def _dispatch(words: Sequence[str]) -> int:
     rest: list[str] = given.get("words", [])
     if given.get("_version"):
         return import_module("aegis_cli.main").main(["--version"])  # type: ignore[no-any-return]
-    if given.get("_help") or rest == ["help"]:
-        print(overview(shell))
-        return 0
+    if given.get("_help") or given.get("_all"):
+        return int(import_module("aegis_cli.help").run(shell, [*(["--all"] if given.get("_all") else []), *rest]))
     if not rest:
         console = import_module("aegis_cli.console")  # start-up time
         return int(console.run(shell, given.get("_agent", ""), clean=given.get("_clean", False)))
@@ -106,6 +106,7 @@ def _parser() -> Parser:
     parser = Parser("aegis", add_help=False)
     common(parser)
     parser.add_argument("-h", "--help", dest="_help", action="store_true")
+    parser.add_argument("--all", dest="_all", action="store_true")
     parser.add_argument("--version", dest="_version", action="store_true")
     parser.add_argument("-a", "--agent", dest="_agent", metavar="PROFILE")
     parser.add_argument("--clean", dest="_clean", action="store_true")
@@ -153,7 +154,7 @@ def _verb(shell: Shell, words: Sequence[str]) -> int:
         with BlockingClient(project) as kernel:
             verb, rest = find_verb(verbs := kernel.ask("verbs"), words)
             if verb is None:
-                return _family(words, verbs)
+                return int(import_module("aegis_cli.help").group(words, verbs))
             args, options = verb_arguments(with_dynamic_options(verb, rest, lambda v, a: kernel.perform(v, a)[0]), rest)
             shell = shell.with_options(options)
             if shell.project == project:
@@ -162,7 +163,7 @@ def _verb(shell: Shell, words: Sequence[str]) -> int:
         missing = error
     verb, rest = find_verb(verbs := installed_index().load()["verbs"], words)
     if verb is None:
-        return _family(words, verbs)
+        return int(import_module("aegis_cli.help").group(words, verbs))
     args, options = verb_arguments(with_dynamic_options(verb, rest, None), rest)
     shell = shell.with_options(options)
     if missing and shell.project == project:
@@ -193,55 +194,4 @@ def _become(argv: Sequence[str]) -> NoReturn:
         raise AegisError(f"cannot start {argv[0]}: {error.strerror}") from None
 
 
-def _family(words: Sequence[str], verbs: Sequence[dict[str, Any]]) -> int:
-    first = words[0]
-    family = [v for v in verbs if v["name"].startswith(f"{first} ")]
-    own = [(name, text) for name, (_, text) in COMMANDS.items() if name.startswith(f"{first} ")]
-    names = [*(v["name"] for v in verbs), *(n for n in COMMANDS if not n.startswith("_"))]
-    if not family and not own:
-        raise ConfigError(
-            f"there is no command {first!r}.{nearest(' '.join(words[:2]), names)} `aegis --help` lists all"
-        )
-    if len(words) > 1 and words[1] not in ("--help", "-h"):
-        raise ConfigError(f"there is no command {' '.join(words[:2])!r}.{nearest(' '.join(words[:2]), names)}")
-    print(_list([*((_usage(v), v["help"]) for v in family), *own]))
-    return 0 if len(words) > 1 else ConfigError.exit_code
-
-
-def overview(shell: Shell) -> str:
-    """Return what `aegis --help` prints."""
-    by_plugin: dict[str, list[tuple[str, str]]] = {}
-    for verb in known_verbs(shell.project):
-        by_plugin.setdefault(verb["plugin"], []).append((_usage(verb), verb["help"]))
-    own = [(name, text) for name, (_, text) in COMMANDS.items() if text]
-    return "\n".join([
-        "usage: aegis [-a PROFILE] [--clean]            a REPL on this project, its kernel started if need be",
-        "       aegis [-C DIR] [--json] COMMAND …       one command; `aegis COMMAND --help` says more",
-        "", "commands", _list(own),
-        *(f"\n{plugin}\n{_list(rows)}" for plugin, rows in by_plugin.items()),
-        "", "options", _list([
-            ("-C, --project DIR", "the project's folder (default: the closest with an .aegis.yaml)"),
-            ("--json", 'print one object: {"v":1,"ok":true,"value":…} or {"v":1,"ok":false,"error":{…}}'),
-            ("-a, --agent PROFILE", "spawn an agent of this profile at the start"),
-            ("--clean", "close the agents of the last time first"),
-            ("--version", "print the version"),
-        ]),
-        "", "exit codes: 0 done, 1 failed, 2 usage or configuration, 3 refused, 4 no such thing, 130 interrupted",
-    ])  # fmt: skip
-
-
-def _usage(verb: dict[str, Any]) -> str:
-    return " ".join([verb["name"], *(p.upper() for p in verb["positional"])])
-
-
-def _list(rows: Sequence[tuple[str, str]]) -> str:
-    size, width = 26, render.width_of(sys.stdout)
-    lines = []
-    for name, text in rows:
-        room = max(20, width - size - 4)
-        cut = text if len(text) <= room else text[: room - 1] + "…"
-        lines.append(f"  {name:<{size}} {cut}" if len(name) <= size else f"  {name}\n  {'':<{size}} {cut}")
-    return "\n".join(lines)
-
-
-__all__ = ["Shell", "find_verb", "known_verbs", "overview", "own_parser", "run", "verb_parser"]
+__all__ = ["Shell", "find_verb", "known_verbs", "own_parser", "run"]
