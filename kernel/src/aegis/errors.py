@@ -53,9 +53,7 @@ class Busy(AegisError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for a known word that is close or begins so, else an empty string."""
-    words = list(known)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.65)
-    close = close or [w for w in words if len(word) > 2 and w.startswith(word)]
+    close = difflib.get_close_matches(word, all_ := list(known), 1, 0.65) or [w for w in all_ if w.startswith(word)]
     return f" Did you mean {close[0]!r}?" if len(close) == 1 else ""
 
 
