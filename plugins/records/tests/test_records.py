@@ -11,7 +11,7 @@ import aegis_records.plugin
 from aegis import Caller, NotFound
 from aegis.events import Fault
 from aegis.testing.echo import EchoPlugin
-from aegis_records.jsonlines import Appender, read_lines
+from aegis_records.jsonlines import Appender, last_lines, read_lines
 
 ANNA = Caller("human", "anna")
 
@@ -56,6 +56,33 @@ async def test_the_transcript_of_an_agent_that_is_gone_is_found_by_its_id(kernel
     for unknown in ("calm-codd", "../ledger", "nobody"):
         with pytest.raises(NotFound, match="no agent"):
             await kernel.verbs.call(ANNA, "transcript", {"handle": unknown})
+
+
+async def test_the_newest_events_of_one_agent_and_of_all_are_in_order_and_no_more_than_asked_for(kernel, project):
+    anna, bo = await kernel.roster.spawn("echo", "calm-codd"), await kernel.roster.spawn("echo", "wry-hopper")
+    for agent, text in ((anna, "one"), (bo, "two"), (anna, "three")):
+        await say(kernel, agent, text)
+    with (project / f".aegis/state/sessions/{bo.id}.jsonl").open("a") as file:
+        file.write('{"v":1}\n{"v":1,"event":{"t":"Te')
+    rows = await kernel.verbs.call(ANNA, "records events", {"handle": "calm-codd"})
+    assert {(row.agent_id, row.handle) for row in rows} == {(anna.id, "calm-codd")}
+    assert [row.event["t"] for row in rows].count("TurnEnded") == 2
+    everything = await kernel.verbs.call(ANNA, "records events")
+    assert {row.agent_id for row in everything} == {anna.id, bo.id}
+    assert [row.at for row in everything] == sorted(row.at for row in everything)
+    newest = await kernel.verbs.call(ANNA, "records events", {"handle": "calm-codd", "count": 2})
+    assert newest == rows[-2:]
+    await kernel.roster.close(anna)
+    gone = await kernel.verbs.call(ANNA, "records events", {"handle": anna.id})
+    assert [row.event["t"] for row in gone][: len(rows)] == [row.event["t"] for row in rows]
+
+
+def test_of_a_long_file_only_the_end_is_read(tmp_path):
+    file = tmp_path / "x.jsonl"
+    file.write_text("".join(f"{n}\n" for n in range(1000)))
+    assert last_lines(file, 5, 1000) == [995, 996, 997, 998, 999]
+    assert last_lines(file, 5, 9) == [998, 999], "what the cut went through is no line"
+    assert last_lines(tmp_path / "none.jsonl", 5, 10) == []
 
 
 async def test_the_mirror_is_split_as_the_reference_names_it_and_can_be_written_anew(kernel, project):

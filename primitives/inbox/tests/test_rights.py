@@ -65,7 +65,7 @@ async def test_who_reads_a_peer_is_the_agent_itself_however_few_verbs_it_has(sta
     assert await stage.call("read", peeker, handle="wry-hopper") == "wry-hopper has not had a turn yet"
     inner = audit.calls[-1]
     assert (inner.verb, inner.caller.principal, inner.caller.agent_id) == (
-        "recent-turns", "agent:calm-codd", peeker.id,
+        "records turns", "agent:calm-codd", peeker.id,
     )  # fmt: skip
-    with pytest.raises(Refused, match="may not use 'recent-turns'"):
-        await stage.call("recent-turns", peeker, handle="wry-hopper")
+    with pytest.raises(Refused, match="may not use 'records turns'"):
+        await stage.call("records turns", peeker, handle="wry-hopper")

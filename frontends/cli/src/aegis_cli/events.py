@@ -9,13 +9,10 @@ from typing import Any
 
 from aegis.errors import NotFound, Refused, listed, nearest
 from aegis.events import AgentChanged, decode
-from aegis.project import Project
 from aegis_cli.blocking_client import BlockingClient
 from aegis_cli.render import printable
 from aegis_cli.shell import Shell, own_parser
 from aegis_cli.transcript import Transcript
-
-_TAIL = 256 * 1024  # bytes of each transcript that are looked at
 
 
 class Follower:
@@ -71,10 +68,11 @@ def run(shell: Shell, words: Sequence[str]) -> int:
         agents = kernel.ask("snapshot")["agents"]
         follower = Follower(agents, given.get("handle") or "", as_json=shell.json)
         if not given.get("follow"):
-            for at, agent_id, raw in sorted(_written(project, follower.ids), key=lambda row: row[0]):
-                for envelope in _envelopes(kernel, raw):
-                    follower.say(agent_id, {"t": "Delivered", "envelope": envelope}, at)
-                follower.say(agent_id, raw, at)
+            written, _ = kernel.perform("records events", {"handle": given.get("handle") or ""})
+            for row in written:
+                for envelope in _envelopes(kernel, row["event"]):
+                    follower.say(row["agent_id"], {"t": "Delivered", "envelope": envelope}, row["at"])
+                follower.say(row["agent_id"], row["event"], row["at"])
         else:
             news = kernel.watch()
             print("following; Ctrl-C ends it", file=sys.stderr, flush=True)
@@ -95,21 +93,3 @@ def _envelopes(kernel: BlockingClient, raw: dict[str, Any]) -> Iterator[dict[str
         except Refused:
             continue  # nobody here keeps messages
         yield {name: message[name] for name in ("id", "sender", "recipient", "at", "body")}
-
-
-def _written(project: Project, ids: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield (time, agent id, event) from the ends of the agents' transcripts."""
-    for agent_id in ids:
-        try:
-            with (project.state / "sessions" / f"{agent_id}.jsonl").open("rb") as file:
-                size = file.seek(0, 2)
-                file.seek(max(0, size - _TAIL))
-                lines = file.read().split(b"\n")[1 if size > _TAIL else 0 :]
-        except FileNotFoundError:
-            continue
-        for line in lines:
-            try:
-                row = json.loads(line)
-                yield row["aegis_ts"], agent_id, row["event"]
-            except (ValueError, LookupError, TypeError):
-                continue  # torn by a kill

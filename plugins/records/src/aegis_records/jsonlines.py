@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +85,24 @@ def read_lines(path: Path) -> Iterator[Any]:
     except FileNotFoundError:
         return
     with file:
-        for line in file:
-            try:
-                yield msgspec.json.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
+        yield from _decoded(file)
+
+
+def last_lines(path: Path, count: int, most: int) -> list[Any]:
+    """Return the values of the last `count` lines, of those that lie within the last `most` bytes."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - most))
+            lines = file.read().splitlines()[1 if size > most else 0 :]
+    except FileNotFoundError:
+        return []
+    return list(_decoded(lines))[-count:]
+
+
+def _decoded(lines: Iterable[bytes]) -> Iterator[Any]:
+    for line in lines:
+        try:
+            yield msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue

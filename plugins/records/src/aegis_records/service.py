@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import trio
@@ -12,12 +14,27 @@ from aegis import Envelope, Kernel
 from aegis.bus import Batch
 from aegis.clock import stamp
 from aegis.events import AgentChanged, Delivered, Event, decode
-from aegis_records.jsonlines import Appender, read_lines
+from aegis_records.jsonlines import Appender, last_lines, read_lines
 from aegis_records.turns_text import last_words, recent_turns
 
 _encode_into = msgspec.json.Encoder().encode_into
 _NOT_SAID = (AgentChanged, Delivered)  # views change all the time; mail is recorded where it is read
 _BEHIND = 20_000  # events that may wait for the disk before a CLI is made to
+_TAIL = 2**20  # bytes of each transcript among which the newest events are looked for
+
+
+class RecordedEvent(msgspec.Struct, frozen=True):
+    """An event as a transcript has it: when it happened, to which agent, and the event as data."""
+
+    at: str
+    agent_id: str
+    handle: str
+    event: dict[str, Any]
+
+
+class _Line(msgspec.Struct):
+    aegis_ts: str
+    event: dict[str, Any]
 
 
 class Transcripts:
@@ -69,12 +86,31 @@ class Transcripts:
         """Return what an agent said last in its last turn, even if aegis died in the middle of that."""
         return last_words((await self._read(handle))[1])
 
+    async def newest(self, handle: str, count: int) -> list[RecordedEvent]:
+        """Return the newest events of an agent, or of all that are alive, oldest first."""
+        ids = [self._id(handle)] if handle else [agent.id for agent in self._kernel.roster]
+        handles = {agent_id: self._kernel.roster.label(agent_id) for agent_id in ids}
+        await self._appender.flush()
+        return await trio.to_thread.run_sync(self._ends, handles, count)
+
+    def _ends(self, handles: dict[str, str], count: int) -> list[RecordedEvent]:
+        found = []
+        for agent_id, handle in handles.items():
+            for line in last_lines(self.path(agent_id), count, _TAIL):
+                with suppress(msgspec.ValidationError):
+                    row = msgspec.convert(line, _Line)
+                    found.append(RecordedEvent(row.aegis_ts, agent_id, handle, row.event))
+        return sorted(found, key=lambda event: event.at)[-count:]
+
     async def _read(self, handle: str) -> tuple[str, list[Event]]:
         """Return the id of an agent, named by that or by its handle, and everything it said."""
-        is_id = handle.isalnum() and (self._kernel.roster.get(handle) or self.path(handle).exists())
-        agent_id = handle if is_id else self._kernel.roster.find(handle).id
+        agent_id = self._id(handle)
         await self._appender.flush()
         return agent_id, await trio.to_thread.run_sync(list, self._events(agent_id))  # it may be long
+
+    def _id(self, handle: str) -> str:
+        is_id = handle.isalnum() and (self._kernel.roster.get(handle) or self.path(handle).exists())
+        return handle if is_id else self._kernel.roster.find(handle).id
 
     def _events(self, agent_id: str) -> Iterator[Event]:
         for line in read_lines(self.path(agent_id)):

@@ -8,7 +8,7 @@ import trio
 from pydantic import Field
 
 from aegis import Caller, Completes, verb
-from aegis_records.service import Transcripts
+from aegis_records.service import RecordedEvent, Transcripts
 
 Handle = Annotated[str, Completes("handle"), Field(description="handle of the agent; of one that is gone, its id")]
 
@@ -32,10 +32,20 @@ class TranscriptVerbs:
         """Show what an agent read, said and did in its last turns, oldest first."""
         return await self._transcripts.recent(handle, turns)
 
-    @verb("recent-turns", read_only=True, for_={"program"})
+    @verb("records turns", read_only=True, for_={"program"})
     async def recent_turns(self, caller: Caller, handle: Handle, turns: Turns = 1) -> str:
         """Return what an agent read, said and did in its last turns, for a verb of another plugin."""
         return await self._transcripts.recent(handle, turns)
+
+    @verb("records events", read_only=True, for_={"person", "program"})
+    async def events(
+        self,
+        caller: Caller,
+        handle: Annotated[str, Completes("handle"), Field(description="only this agent's; all when not given")] = "",
+        count: Annotated[int, Field(ge=1, le=10_000, description="how many at most, counted from the newest")] = 1000,
+    ) -> list[RecordedEvent]:
+        """List the newest events of agents, oldest first: what they read, did and said."""
+        return await self._transcripts.newest(handle, count)
 
     @verb("last-words", read_only=True, for_={"program"})
     async def last_words(self, caller: Caller, handle: Handle) -> str:

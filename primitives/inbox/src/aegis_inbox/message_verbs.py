@@ -87,7 +87,7 @@ class MessageVerbs:
     ) -> str:
         """Return what an agent read and said in its last turns, oldest first."""
         args = {"handle": handle, "turns": turns}
-        text: str = await self._kernel.verbs.call(caller.through("inbox"), "recent-turns", args)
+        text: str = await self._kernel.verbs.call(caller.through("inbox"), "records turns", args)
         return text
 
     @verb("message show", read_only=True)
