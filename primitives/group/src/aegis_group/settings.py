@@ -27,8 +27,8 @@ class Preset(Settings):
 class GroupSettings(Settings):
     """`groups`."""
 
-    defaults: Defaults = Defaults()
-    presets: dict[str, Preset] = Field(default_factory=dict)
+    defaults: Defaults = Field(Defaults(), description="values for calls and presets that give none")
+    presets: dict[str, Preset] = Field(default_factory=dict, description="groups to start by name")
 
     @model_validator(mode="before")
     @classmethod

@@ -32,9 +32,9 @@ class BudgetEntry(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    usd: float | None = Field(None, gt=0)
-    output_tokens: int | None = Field(None, gt=0)
-    window: Annotated[str, AfterValidator(_a_window)]
+    usd: float | None = Field(None, gt=0, description="dollars that its tasks may cost in the window")
+    output_tokens: int | None = Field(None, gt=0, description="tokens that its workers may write in the window")
+    window: Annotated[str, AfterValidator(_a_window)] = Field(description="how long spending counts: `5h`, `7d`")
 
     @model_validator(mode="after")
     def _one(self) -> BudgetEntry:

@@ -1,0 +1,52 @@
+"""Everything a person can type or write has a sentence: each parameter of each verb, each setting."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import house
+import pytest
+from pydantic import TypeAdapter
+
+from aegis import open_kernel
+
+# Without a sentence so far. These lists only get shorter: what is in them and has a sentence now must be taken out.
+SILENT_PARAMETERS = {
+    "budget admit budgets", "budget admit check", "budget admit profile", "budget admit queue", "budget admit task",
+    "budget release task", "budget room profile", "budget room queue", "term spawn name",
+}  # fmt: skip
+SILENT_SETTINGS = {f"{name} provider" for name in ("acp", "claude-code", "gemini", "opencode", "scripted")}
+
+
+@pytest.fixture
+async def everything():
+    """Enter a kernel with every member."""
+    plugins = {m.folder.name: import_module(f"{m.package}.plugin") for m in house.plugins()}
+    with tempfile.TemporaryDirectory() as folder:
+        async with open_kernel(Path(folder), plugins=plugins, environment={}) as kernel:
+            yield kernel
+
+
+def silent(where: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each key of an object and of what it refers to that says nothing of itself."""
+    for part in (schema, *schema.get("$defs", {}).values()):
+        for name, prop in part.get("properties", {}).items():
+            if not prop.get("description"):
+                yield f"{where} {name}"
+
+
+async def test_every_parameter_of_every_verb_has_a_sentence(everything):
+    found = {place for verb in everything.verbs for place in silent(verb.name, verb.schema)}
+    assert found - SILENT_PARAMETERS == set(), 'write `Annotated[str, Field(description="…")]`'
+    assert SILENT_PARAMETERS - found == set(), "these have a sentence now: take them out of the list"
+
+
+async def test_every_setting_has_a_sentence(everything):
+    models = {name: everything.config.profile(name)[1].settings for name in everything.config.names()}
+    for _, sections in everything.plugins.ask("aegis_settings"):
+        models |= sections
+    found = {place for name, model in models.items() for place in silent(name, TypeAdapter(model).json_schema())}
+    assert found - SILENT_SETTINGS == set(), 'write `Field(…, description="…")`'
+    assert SILENT_SETTINGS - found == set(), "these have a sentence now: take them out of the list"
