@@ -30,6 +30,11 @@ SHOWN = {
     "TurnEnded": (e.TurnEnded("completed", seconds=7.12, cost_usd=0.031), ["── done in 7.1s · $0.031 ──"]),
     "Delivered": (e.Delivered(ENVELOPE), ["✉ from agent:wry-hopper · 10:00:00Z", "  look"]),
     "VerbsChanged": (e.VerbsChanged(("canvas write",), ("dice",)), ["· verbs: +canvas write, -dice"]),
+    "PluginsChanged": (e.PluginsChanged(("canvas",), ("dice",)), ["· plugins: +canvas, -dice"]),
+    "ConfigChanged": (
+        e.ConfigChanged(("agents", "queues"), "human:anna"),
+        ["· configuration changed: agents, queues (by human:anna)"],
+    ),
     "Fault": (e.Fault("canvas", "KeyError: 'x'", final=True), ["✗ canvas: KeyError: 'x'; it is not started again"]),
     "Gap": (e.Gap(1234), ["· 1,234 events went by unseen: this screen was too slow"]),
     "Unknown": (e.Unknown({"type": "new"}), ['· {"type": "new"}']),
@@ -66,6 +71,12 @@ def test_shown(kind):
     transcript = Transcript()
     said = plain(transcript.add([happened]))
     assert said + (plain([transcript.live]) if transcript.live else []) == lines
+
+
+def test_a_wrong_file_says_what_stays_in_force():
+    wrong = e.ConfigChanged(error=".aegis.yaml:2: queues: there is no profile 'x'")
+    said = ["✗ .aegis.yaml:2: queues: there is no profile 'x'", "  The configuration of before stays in force."]
+    assert plain(render.event(wrong)) == said
 
 
 @pytest.mark.parametrize("happened", [e.SessionStarted("s"), e.TurnStarted("t"), e.Usage(1), e.AgentChanged({})])

@@ -69,7 +69,7 @@ def group(words: Sequence[str], verbs: Sequence[Mapping[str, Any]], *, asked: bo
     names = [*(v["name"] for v in verbs), *(n for n, (_, text) in COMMANDS.items() if text)]
     if not rows:
         raise ConfigError(f"there is no command {first!r}.{nearest(two, names)} `aegis --help` lists the commands")
-    asked = asked or words[1:2] in ([flag] for flag in _FLAGS)
+    asked = asked or (len(words) > 1 and words[1] in _FLAGS)
     if len(words) > 1 and words[1] not in _FLAGS:
         raise ConfigError(f"there is no command {two!r}.{nearest(two, names)}")
     print(listed(rows))

@@ -189,7 +189,7 @@ def _become(argv: Sequence[str]) -> NoReturn:
     """Go on as the command in which a verb's work is done at the person's own terminal."""
     sys.stdout.flush()
     try:
-        os.execvp(argv[0], argv)
+        os.execvp(argv[0], list(argv))
     except OSError as error:
         raise AegisError(f"cannot start {argv[0]}: {error.strerror}") from None
 

@@ -10,6 +10,7 @@ from aegis.envelope import Envelope
 from aegis.events import (
     AgentChanged,
     Background,
+    ConfigChanged,
     Delivered,
     Event,
     Fault,
@@ -18,6 +19,7 @@ from aegis.events import (
     PermissionAnswered,
     PermissionAsked,
     Plan,
+    PluginsChanged,
     Text,
     ToolCall,
     ToolResult,
@@ -86,6 +88,8 @@ class Transcript:
                 return f"{who or event.source} ! {event.text}"
             case Fault():
                 return f"{event.source} ! {event.error}"
+            case PluginsChanged() | ConfigChanged():
+                return _changed(event)
             case Gap():
                 return f"… {event.missed} events were missed"
             case AgentChanged(agent={"state": state}) if state in ("failed", "closed"):
@@ -94,6 +98,14 @@ class Transcript:
                     reason = event.agent.get("reason")
                     return f"{who} is {state}" + (f": {reason}" if reason else "")
         return ""
+
+
+def _changed(event: PluginsChanged | ConfigChanged) -> str:
+    if isinstance(event, PluginsChanged):
+        return f"plugins: {', '.join([*(f'+{n}' for n in event.entered), *(f'-{n}' for n in event.left)])}"
+    if event.error:
+        return f"{event.error}; the configuration of before stays in force"
+    return f"configuration changed: {', '.join(event.sections)}" + (f" (by {event.who})" if event.who else "")
 
 
 def _mail(envelope: Envelope, who: str) -> str:

@@ -64,7 +64,7 @@ class Auth:
         self._arrived(agent_id)
         request = AgentRequest(agent_id)
         kept = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
-        within = scope | {"path": PATH, "raw_path": PATH.encode(), "headers": kept, REQUEST: request}
+        within = {**scope, "path": PATH, "raw_path": PATH.encode(), "headers": kept, REQUEST: request}
 
         async def watched() -> Message:
             message = await receive()

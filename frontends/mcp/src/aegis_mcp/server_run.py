@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import hypercorn.trio
 import trio
@@ -23,6 +23,8 @@ from aegis_mcp.tools import Tools
 from aegis_mcp.transport import Transport
 
 if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework
+
     from aegis_mcp.service import Plane
 
 _GRACE = 0.2  # seconds for connections to end by themselves once everything was answered
@@ -58,7 +60,8 @@ async def serve_until(stop: trio.Event, plane: Plane) -> None:
         async with trio.open_nursery() as working:
             run = ServerRun(plane, Calls(working, plane.fault))
             config = _config(plane.secrets.port)
-            serve = partial(hypercorn.trio.serve, run.auth, config, shutdown_trigger=stop.wait, mode="asgi")
+            application = cast("ASGIFramework", run.auth)  # hypercorn types each message, we pass them on
+            serve = partial(hypercorn.trio.serve, application, config, shutdown_trigger=stop.wait, mode="asgi")
             async with run.manager.run(), trio.open_nursery() as serving:
                 [bound] = await serving.start(serve)
                 plane.opened(run, int(bound.rpartition(":")[2]))

@@ -75,7 +75,7 @@ def text_of(value: Any, data: Any = None) -> str:
     """Return the value in its own words if it has any, else as JSON."""
     if value is None:
         return "done"
-    kind = type(value)
-    if kind is str or (kind.__str__ is not object.__str__ and kind.__module__ != "builtins"):
+    own: object = type(value).__str__
+    if isinstance(value, str) or (own is not object.__str__ and type(value).__module__ != "builtins"):
         return str(value)
     return msgspec.json.encode(plain(value) if data is None else data).decode()

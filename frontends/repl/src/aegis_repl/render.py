@@ -75,7 +75,11 @@ def event(happened: e.Event) -> list[Line]:
         case e.Delivered():
             return delivered(happened)
         case e.VerbsChanged():
-            return _verbs(happened)
+            return _came_and_went("verbs", happened.added, happened.removed)
+        case e.PluginsChanged():
+            return _came_and_went("plugins", happened.entered, happened.left)
+        case e.ConfigChanged():
+            return _config(happened)
         case e.Fault():
             end = "; it is not started again" if happened.final else ""
             return _block("class:error", "✗ ", clean(f"{happened.source}: {happened.error}{end}"))
@@ -288,6 +292,13 @@ def _plan(plan: e.Plan) -> list[Line]:
     return lines
 
 
-def _verbs(changed: e.VerbsChanged) -> list[Line]:
-    parts = [f"{sign}{name}" for sign, names in (("+", changed.added), ("-", changed.removed)) for name in names]
-    return [[("class:dim", f"· verbs: {first_line(', '.join(parts), 300)}")]]
+def _came_and_went(what: str, came: Iterable[str], went: Iterable[str]) -> list[Line]:
+    parts = [f"{sign}{name}" for sign, names in (("+", came), ("-", went)) for name in names]
+    return [[("class:dim", f"· {what}: {first_line(', '.join(parts), 300)}")]]
+
+
+def _config(changed: e.ConfigChanged) -> list[Line]:
+    if changed.error:
+        return _block("class:error", "✗ ", f"{clean(changed.error)}\nThe configuration of before stays in force.")
+    by = f" (by {clean(changed.who)})" if changed.who else ""
+    return [[("class:dim", f"· configuration changed: {first_line(', '.join(changed.sections), 300)}{by}")]]

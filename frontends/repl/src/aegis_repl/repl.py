@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import trio
 from prompt_toolkit.input import Input, create_input
@@ -42,7 +42,7 @@ class Repl:
     def __init__(self, client: Client, input: Input | None = None, output: FrameOutput | None = None) -> None:  # noqa: A002
         self._client = client
         self._input = input or create_input(sys.stdin)
-        self._output = output or FrameOutput.from_pty(sys.stdout, term=os.environ.get("TERM"))
+        self._output = output or cast("FrameOutput", FrameOutput.from_pty(sys.stdout, os.environ.get("TERM")))
         self._state = State(time.monotonic)
         self._verbs: dict[str, dict[str, Any]] = {}
         self._acts, self._inbox = trio.open_memory_channel[Action](inf)

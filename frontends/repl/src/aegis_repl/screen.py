@@ -11,11 +11,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import create_app_session, in_terminal
+from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.input import Input
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.renderer import print_formatted_text
@@ -190,7 +191,7 @@ class Screen:
     def _make_room(self, session: PromptSession[str]) -> None:
         """Leave rows for the menu only where there is one; when less is drawn than before, draw all of it again."""
         session.reserve_space_for_menu = MENU if session.default_buffer.text.startswith(("/", "@")) else 0
-        rows = session.reserve_space_for_menu + sum(text.count("\n") for _, text in self._above())
+        rows = session.reserve_space_for_menu + sum(part[1].count("\n") for part in self._above())
         if rows < self._rows:
             self._resized.set()
         self._rows = rows
@@ -245,7 +246,7 @@ class Screen:
             self._output.bell()
         if lines:
             width = self._output.get_size().columns
-            text = [fragment for line in lines for fragment in (*_kept_short(line, width), ("", "\n"))]
+            text = FormattedText(part for line in lines for part in (*_kept_short(line, width), ("", "\n")))
             print_formatted_text(self._output, text, self._style, color_depth=self._session.app.color_depth)
 
     def _exit(self) -> None:
@@ -265,12 +266,13 @@ class Screen:
         finally:
             self._asked.pop(number, None)
 
-    def _above(self) -> Line:
-        return bars.above_prompt(self.view, self._output.get_size().columns, time.monotonic())
+    def _above(self) -> FormattedText:
+        return FormattedText(bars.above_prompt(self.view, self._output.get_size().columns, time.monotonic()))
 
-    def _toolbar(self) -> Line:
+    def _toolbar(self) -> FormattedText:
         width = self._output.get_size().columns
-        return [*bars.tabs(self.view, width), ("", "\n"), *bars.status(self.view, width, time.monotonic())]
+        parts = (bars.tabs(self.view, width), [("", "\n")], bars.status(self.view, width, time.monotonic()))
+        return FormattedText(chain.from_iterable(parts))
 
 
 def _kept_short(line: Line, width: int) -> Line:

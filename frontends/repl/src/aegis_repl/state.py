@@ -262,17 +262,14 @@ class State:
         return View(tabs, tab.transcript.live if tab else [], question, confirm)
 
     def _tab_view(self, number: int, agent_id: str, tab: Tab) -> TabView:
-        agent, asks, total = (
-            tab.agent,
-            bool(tab.requests.waiting),
-            [a + b for a, b in zip(tab.used, tab.turn, strict=True)],
-        )
+        agent, asks = tab.agent, bool(tab.requests.waiting)
+        read, cached, said = (a + b for a, b in zip(tab.used, tab.turn, strict=True))
         coming = list(agent.get("expecting", {}).values())
         waits = [f"⧗ waits for {coming[0] if len(coming) == 1 else f'{len(coming)} things'}"] if coming else []
         notes = (*waits, *(f"{source}: {text}" for source, text in agent["notes"].items()))
         return TabView(
             number, tab.handle, agent["profile"], agent["model"], agent["permission"], agent["state"], agent["reason"],
-            agent_id == self.active, tab.unseen, asks, agent["queued"], *total, agent["cost_usd"],
+            agent_id == self.active, tab.unseen, asks, agent["queued"], read, cached, said, agent["cost_usd"],
             tab.since, notes,
         )  # fmt: skip
 
