@@ -14,6 +14,7 @@ from model_server import Block, Model, tool_use
 from aegis.driver import Decision, McpServer, PermissionRequest, Seat
 from aegis.events import Event, TurnEnded
 from aegis.processes import Command, Process, running
+from aegis.testing.seats import judging
 from aegis_claude.driver import ClaudeDriver, ClaudeSession
 from aegis_claude.profile import ClaudeProfile
 
@@ -78,8 +79,6 @@ class Stage:
         keys: dict[str, Any],
     ) -> Any:
         async def recorded(request: PermissionRequest) -> Decision:
-            if request.presumed:
-                return request.presumed
             self.asked.append(request)
             return await ask(request) if ask else Decision("denied", "nobody was to be asked")
 
@@ -88,7 +87,8 @@ class Stage:
         failure: Exception | None = None
         async with trio.open_nursery() as nursery:
             start = partial(self.start, nursery)
-            seat = Seat("01AGENT", "lucid-knuth", profile, self.project, self.seat, start, recorded, resume)
+            judged = judging(ClaudeDriver(), profile, self.project, recorded)
+            seat = Seat("01AGENT", "lucid-knuth", profile, self.project, self.seat, start, judged, resume)
             seat.env, seat.servers, seat.primer = environment, servers, primer
             try:
                 async with ClaudeDriver().open(seat) as session:

@@ -14,6 +14,7 @@ from model_server import Block, Model, tool_use
 
 from aegis.driver import Decision, Driver, PermissionRequest
 from aegis.events import Event, Text, ToolCall, ToolResult, TurnEnded
+from aegis.testing.plane import serving
 from aegis.testing.seats import Seats, turn
 from aegis_gemini.driver import GeminiDriver
 from aegis_opencode.driver import OpenCodeDriver
@@ -97,6 +98,27 @@ async def test_write_edits_inside_its_folder_unasked_and_asks_for_the_rest(
     assert [(asked.kind, asked.title) for asked in seats.asked] == [("execute", "rm a.txt")]
 
 
+@pytest.mark.ability("plane")
+async def test_only_the_planes_own_tools_are_not_asked_about(cli: Cli, model: Model, tmp_path: Path) -> None:
+    """Neither is the server `aegis_evil` ours, whose tools' names begin like those of the server `aegis`."""
+    ours = "mcp_aegis_" if isinstance(cli.driver, GeminiDriver) else "aegis_"
+    acts = [tool_use(f"{ours}whoami"), tool_use(f"{ours}evil_whoami")]
+    model.follow(
+        {"when": r"^go$", "say": [acts[0]], "times": 1},
+        {"on": "tool_result", "say": [acts[1]], "times": 1},
+        {"say": "done", "on": "tool_result"},
+    )
+    seats = cli.seats(tmp_path)
+    seats.decide = refuse
+    with serving() as plane:
+        servers = [plane.server("anna", "secret-a"), plane.server("evil", "secret-b", "aegis_evil")]
+        async with seats.open(cli.keys | {"permission": "auto"}, servers=servers) as session:
+            events = await turn(session, "go")
+    assert [(asked.tool, asked.kind) for asked in seats.asked] == [(f"{ours}evil_whoami", "other")]
+    assert [caller for caller, *_ in plane.calls] == ["anna"]
+    assert next(event.text for event in events if isinstance(event, ToolResult)) == "you are anna"
+
+
 @pytest.mark.ability("permission full")
 async def test_full_asks_nobody(cli: Cli, model: Model, tmp_path: Path) -> None:
     acts = [cli.edit(cli.work / "a.txt"), cli.run("mv a.txt b.txt")]
@@ -117,7 +139,7 @@ async def test_what_governs_it_is_asked_about_even_where_the_settings_allow_edit
     (cli.work / "link").symlink_to(cli.work / ".aegis")
     places = [".aegis.yaml", ".aegis/agents.yaml", "link/agents.yaml"]
     seats, _ = await acted(cli, model, tmp_path, permission, [cli.edit(cli.work / place) for place in places])
-    assert [asked.kind for asked in seats.asked] == ["edit"] * len(places)
+    assert [asked.kind for asked in seats.asked] == ["other" if permission == "write" else "edit"] * len(places)
     assert not (cli.work / ".aegis.yaml").exists() and list((cli.work / ".aegis").iterdir()) == []
 
 

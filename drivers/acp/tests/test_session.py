@@ -339,7 +339,8 @@ async def test_an_interrupt_answers_what_is_open_before_it_cancels(seats: Seats,
         ("read", "kind='execute'", "p0"),
         ("read", "kind='edit', locations=[{'path': 'a.txt'}]", "p0"),
         ("write", "kind='edit', locations=[{'path': 'a.txt'}]", "p1"),
-        ("auto", "title='aegis_whoami', kind='other'", "p1"),
+        ("auto", "title='aegis__whoami', kind='other'", "p1"),
+        ("read", "kind='fetch'", "p0"),
         ("read", "title='mcp__aegis__whoami', kind='other'", "p1"),
     ],
 )
@@ -356,14 +357,15 @@ async def test_what_a_permission_settles_nobody_is_asked(
     [
         ("auto", "title='aegis_whoami', kind='execute'"),  # a command of that name
         ("auto", "title='aegis_whoami; rm -r x', kind='other'"),
-        ("auto", "title='aegistwo_whoami', kind='other'"),
+        ("auto", "title='aegis_whoami', kind='other'"),  # of a server that is named `aegis_who`, perhaps
+        ("auto", "title='mcp__aegistwo__whoami', kind='other'"),
+        ("auto", "title='mcp__aegis__rm', kind='other'"),
         ("write", "kind='edit', locations=[{'path': '../a.txt'}]"),
         ("write", "kind='edit', locations=[{'path': 'a.txt'}, {'path': '/etc/passwd'}]"),
         ("write", "kind='edit', rawInput={'path': '/etc/passwd'}, locations=[{'path': 'a.txt'}]"),
         ("write", "kind='edit'"),
         ("write", "kind='delete', locations=[{'path': 'a.txt'}]"),
         ("write", "kind='edit', locations=[{'path': 'sub/.aegis.yaml'}]"),
-        ("read", "kind='fetch'"),
     ],
 )
 async def test_what_it_does_not_settle_is_asked(seats: Seats, agent: Agent, permission: str, call: str) -> None:

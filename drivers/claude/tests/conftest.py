@@ -12,6 +12,7 @@ import trio
 
 from aegis.driver import Decision, PermissionRequest, Seat
 from aegis.processes import running
+from aegis.testing.seats import judging
 from aegis_claude.driver import ClaudeDriver, ClaudeSession
 from aegis_claude.profile import ClaudeProfile
 
@@ -27,11 +28,10 @@ def seat(tmp_path: Path) -> Callable[..., Seat]:
     """Return a maker of seats; keywords are keys of the profile."""
 
     def made(ask: Callable[[PermissionRequest], Awaitable[Decision]] = nobody, **profile: Any) -> Seat:
-        async def asked(request: PermissionRequest) -> Decision:
-            return request.presumed or await ask(request)
-
         unused: Any = None
-        return Seat("01AGENT", "lucid-knuth", ClaudeProfile(**profile), tmp_path, tmp_path, unused, asked)
+        settings = ClaudeProfile(**profile)
+        judged = judging(ClaudeDriver(), settings, tmp_path, ask)
+        return Seat("01AGENT", "lucid-knuth", settings, tmp_path, tmp_path, unused, judged)
 
     return made
 

@@ -218,7 +218,8 @@ async def test_what_the_driver_decides_and_what_it_asks(
         ("write", "{cwd}/.git/hooks/pre-commit", "safetyCheck", "other"),
         ("write", "a.py", "", "other"),  # in which folder?
         ("write", "{cwd}/../a.py", "workingDir", "edit"),
-        ("write", "{cwd}/.aegis.yaml", "", "edit"),
+        ("write", "{cwd}/.aegis.yaml", "", "other"),
+        ("write", "{cwd}/.envrc", "", "other"),
         ("auto", "{cwd}/a.py", "", "edit"),
         ("auto", "{cwd}/.git/hooks/pre-commit", "safetyCheck", "edit"),
     ],

@@ -43,7 +43,10 @@ class McpServer:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRequest:
-    """What the agent wants leave for, on which files; what its mode has `presumed` holds unless the house denies it."""
+    """What the agent asks permission for, on which files.
+
+    What its mode has `presumed` holds unless somebody denies it. `verb` is the verb of aegis that asks, if one does.
+    """
 
     id: str
     tool: str
@@ -52,6 +55,7 @@ class PermissionRequest:
     input: Any = None
     paths: tuple[str, ...] = ()
     presumed: Decision | None = None
+    verb: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,7 @@ class DriverInfo:
     aliases: tuple[str, ...] = ()  # other names of the provider in profiles
     fallback: bool = False  # it is the default agent only where no other CLI is installed
     costs: bool = False  # the end of a turn says its dollars; budgets in dollars need this or a price list
+    plane: tuple[str, ...] = ("mcp__aegis__", "aegis__")  # how its CLI begins the name of a tool of ours
     meters: bool = False  # tokens are told after each request of a turn, so a budget can stop the turn
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from aegis.driver import Decision, PermissionRequest, Seat, Session
+from aegis.driver import Decision, PermissionRequest, Seat, Session, info_of
 from aegis.events import PermissionAnswered, PermissionAsked
+from aegis.permission import GOVERNED, ours, prejudged
 from aegis.processes import MARK, Command, Process, running
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ async def _start(agent: Agent, command: Command) -> AsyncIterator[Process]:
 
 async def _ask(agent: Agent, wish: PermissionRequest) -> Decision:
     assert agent.seat
+    tools = {verb.marks.tool for verb in agent.kernel.verbs}
+    if wish.kind == "other" and not wish.verb and ours(wish.tool, info_of(agent.driver).plane, tools):
+        return GOVERNED
+    wish = prejudged(wish, agent.profile.permission, agent.seat.cwd)
     if wish.presumed:  # nobody is asked
         return await agent.kernel.interceptors.permission(agent.seat, wish)
     asked = agent.asking[wish.id] = PermissionAsked(wish.id, wish.tool, wish.kind, wish.title, wish.input)

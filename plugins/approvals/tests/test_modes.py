@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from approvals_stage import asked, call, numbers, touch
 
-from aegis import Decision, PermissionRequest
+from aegis import Caller, Decision, PermissionRequest, hookimpl, verb
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from aegis import Decision, PermissionRequest
         ("read", "switch_mode", None, "denied"),
         ("read", "other", None, "denied"),
         ("write", "edit", "a.py", "allowed"),
-        ("write", "delete", "a.py", "allowed"),
+        ("write", "delete", "a.py", None),
         ("write", "edit", "sub/../../out.py", None),
         ("write", "edit", "link/x.py", None),
         ("write", "edit", "~/x.py", None),
@@ -66,13 +66,40 @@ async def test_what_the_driver_holds_an_agent_to_is_kept_and_nobody_is_asked(ker
     assert (row.rule, row.agent, row.title) == (f"mode {mode}", "calm-codd", "../out.py")
 
 
-@pytest.mark.parametrize("tool", ["mcp__aegis__aegis_handoff", "mcp_aegis_aegis_handoff", "aegis_handoff"])
-async def test_the_planes_own_tools_are_never_asked_about(kernel, asking, tool):
-    assert (await (await asking.seat(kernel, "read")).ask(PermissionRequest("1", tool, "other"))).allowed
+class Dice:
+    """A plugin whose verb is a tool of the plane."""
+
+    name = "dice"
+
+    @hookimpl
+    def aegis_primitives(self):
+        return [self]
+
+    @verb("dice roll")
+    async def roll(self, caller: Caller) -> str:
+        """Roll."""
+        return "4"
+
+
+@pytest.fixture
+def plugins(plugins):
+    return plugins | {"dice": Dice()}
+
+
+async def test_the_planes_own_tools_are_never_asked_about(kernel, asking):
+    seat = await asking.seat(kernel, "read")
+    assert (await seat.ask(PermissionRequest("1", "mcp__aegis__aegis_dice_roll", "other"))).allowed
+    assert await call(kernel, "list", all=True) == []
 
 
 @pytest.mark.parametrize(
-    ("tool", "kind"), [("aegis_x", "execute"), ("aegis_x; rm -rf .", "other"), ("aegis-x", "other")]
+    ("tool", "kind"),
+    [
+        ("mcp__aegis__aegis_dice_roll", "execute"),
+        ("mcp__aegis__aegis_dice_roll; rm -rf .", "other"),
+        ("mcp__aegis_evil__aegis_dice_roll", "other"),
+        ("mcp__aegis__aegis_dice_rm", "other"),
+    ],
 )
 async def test_what_only_looks_like_the_planes_own_is_not(kernel, asking, tool, kind):
     assert not (await (await asking.seat(kernel, "read")).ask(PermissionRequest("1", tool, kind))).allowed

@@ -1,16 +1,15 @@
-"""What an agent asks leave for: each request is answered once, with an option it offered or `cancelled`."""
+"""What an agent asks permission for: each request is answered once, with an option it offered or `cancelled`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import trio
 
 from aegis import Decision, PermissionRequest, Seat
 from aegis.events import Event, Notice
-from aegis_acp import leave, v1
+from aegis_acp import options, v1
 from aegis_acp.calls import Call
 from aegis_acp.translate import Translator
 
@@ -61,17 +60,12 @@ class Questions:
     async def _decide(self, number: str, call: Call) -> Decision:
         paths = {str((self._seat.cwd / path).resolve()): path for path in reversed(call.paths)}  # each file once
         named = tuple(reversed(paths.values()))
-        permission, kind = self._seat.profile.permission, call.kind
-        if permission == "write" and kind == "edit" and leave.delicate(self._seat.cwd, named):
-            kind = "other"
-        request = PermissionRequest(number, call.name or call.kind, kind, call.title, call.shown, named)
-        if leave.verb(request):
-            return leave.GOVERNED
-        presumed = leave.decided(permission, request, self._seat.cwd)
-        return await self._seat.ask(replace(request, presumed=presumed))
+        return await self._seat.ask(
+            PermissionRequest(number, call.name or call.kind, call.kind, call.title, call.shown, named)
+        )
 
     def _chosen(self, decision: Decision, call: Call, offered: Sequence[v1.PermissionOption]) -> dict[str, Any]:
-        chosen = leave.option(decision, offered, ever=self._seat.profile.permission == "full")
+        chosen = options.chosen(decision, offered, ever=self._seat.profile.permission == "full")
         why = decision.reason
         if decision.allowed and not chosen:
             why = "the agent offers no way to allow this once"

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import trio
 from aegis import Decision, DriverInfo, LaunchError, PermissionRequest, Probe, Process, Profile, Seat, SessionGone
 from aegis.driver import Permission
 from aegis.events import Event, ToolKind
-from aegis_claude import leave, tools, wire
+from aegis_claude import tools, wire
 from aegis_claude.profile import ClaudeProfile, command
 from aegis_claude.translate import Translator
 from aegis_claude.values import items, mapping, text
@@ -32,7 +31,7 @@ class ClaudeDriver:
     """The provider `claude-code`."""
 
     name = "claude-code"
-    info = DriverInfo(aliases=("claude",), costs=True)
+    info = DriverInfo(aliases=("claude",), costs=True, plane=("mcp__aegis__",))
     settings: type[Profile] = ClaudeProfile
     resumes = True
 
@@ -177,13 +176,10 @@ class ClaudeSession:
         call = text(request.get("tool_use_id")) or number
         kind = self._kind(tool, paths, text(request.get("decision_reason_type")))
         asked = PermissionRequest(call, tool, kind, tools.title(tool, given), given, paths)
-        if leave.verb(asked):
-            return leave.GOVERNED
-        presumed = leave.decided(self._permission, asked, self._seat.cwd)
-        return await self._seat.ask(replace(asked, presumed=presumed))
+        return await self._seat.ask(asked)
 
     def _kind(self, tool: str, paths: Sequence[str], reason: str) -> ToolKind:
-        """Return what the act is; to `write`, an edit of what runs or governs something else is no mere edit."""
+        """Return what the act is; to `write`, an edit that the CLI finds delicate is no mere edit for us either."""
         kind = tools.kind(tool)
         if kind != "edit" or self._permission != "write":
             return kind

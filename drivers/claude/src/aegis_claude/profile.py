@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from aegis import Command, McpServer, Profile, Seat
-from aegis_claude.leave import GOVERNING, PLANE
+from aegis.permission import GOVERNING
 
 _MODES = {"read": "plan", "write": "default", "full": "default", "auto": "default"}
 # A person's own settings may allow edits beforehand; of these we are to be asked even so.
@@ -40,7 +40,7 @@ def command(seat: Seat) -> Command:
         *profile.command, "-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose",
         "--permission-prompt-tool", "stdio", "--permission-mode", _MODES[profile.permission],
         "--disallowedTools", "AskUserQuestion",  # nobody sits at this CLI; a question belongs into the reply
-        "--allowedTools", f"mcp__{PLANE}",
+        "--allowedTools", "mcp__aegis",
         "--mcp-config", str(servers), "--strict-mcp-config",
     ]  # fmt: skip
     argv += ["--settings", json.dumps(_GUARD)] if profile.permission in ("write", "auto") else []

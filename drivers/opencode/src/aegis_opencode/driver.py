@@ -13,7 +13,8 @@ from aegis_acp.driver import AcpDriver
 from aegis_acp.profile import AcpProfile
 
 _CONFIG = "OPENCODE_CONFIG_CONTENT"
-_LOOK = dict.fromkeys(("read", "list", "glob", "grep", "lsp", "todowrite", "skill", "task", "aegis_*"), "allow")
+# Of the plane's verbs it asks, and the kernel answers: a pattern `aegis_*` would be other servers' tools, too.
+_LOOK = dict.fromkeys(("read", "list", "glob", "grep", "lsp", "todowrite", "skill", "task"), "allow")
 _ASK = {"*": "ask"} | _LOOK
 _PERMISSIONS = {"read": _ASK | {"edit": "deny", "bash": "deny"}, "write": _ASK, "full": {"*": "allow"}, "auto": _ASK}
 _AGENTS = ("build", "plan", "general", "explore")  # its own; each may have permissions of its own in the settings
@@ -31,7 +32,7 @@ class OpenCodeDriver(AcpDriver):
     """The provider `opencode`."""
 
     name = "opencode"
-    info = DriverInfo(costs=True)
+    info = DriverInfo(costs=True, plane=("aegis_",))
     settings = OpenCodeProfile
     proven = "1.18.33"
     install = "install OpenCode: npm install -g opencode-ai"

@@ -22,7 +22,6 @@ from aegis_scripted.profile import ScriptedProfile
 _START = 30.0  # seconds to say the first word
 _HERE = Path(__file__).parent
 _FOLDERS = os.pathsep.join({str(_HERE.parent), str(Path(aegis.__file__).parents[1])})
-_CHANGES = frozenset({"edit", "delete", "move", "execute"})
 
 
 class ScriptedDriver:
@@ -138,18 +137,10 @@ class ScriptedSession:
             given = said.get("input")
             title = " ".join([tool, *map(str, paths or (given.values() if isinstance(given, dict) else ()))])[:200]
             kind = said.get("kind", "other")
-            request = PermissionRequest(number, tool, kind, title, given, paths, self._presumed(kind))
+            request = PermissionRequest(number, tool, kind, title, given, paths)
             decision = await self._seat.ask(request)
         del self._asked[number]
         if not scope.cancelled_caught:
             why = "" if decision.allowed else decision.reason or f"the request ended {decision.outcome}"
             with suppress(LaunchError):  # it is gone; `receive` says so with its last words
                 await self._order("answer", id=number, refusal=why)
-
-    def _presumed(self, kind: str) -> Decision | None:
-        match self._seat.profile.permission:
-            case "full":
-                return Decision("allowed", "the profile's permission is full")
-            case "read" if kind in _CHANGES:
-                return Decision("denied", f"this agent's permission is read: it may not {kind}")
-        return None

@@ -11,7 +11,7 @@ from typing import Any
 
 from aegis.driver import McpServer
 
-TOOLS = [
+TOOLS: list[dict[str, Any]] = [
     {
         "name": "whoami",
         "description": "Say who calls.",

@@ -12,17 +12,32 @@ import psutil
 import trio
 
 from aegis.clock import new_id
-from aegis.driver import Decision, Driver, McpServer, PermissionRequest, Seat, Session
+from aegis.driver import Decision, Driver, McpServer, PermissionRequest, Profile, Seat, Session, info_of
 from aegis.events import Event, TurnEnded
+from aegis.permission import GOVERNED, ours, prejudged
 from aegis.processes import MARK, Command, Process, running
+from aegis.testing.plane import TOOLS
 from aegis.testing.processes import commands, descendants, runs, with_variable
 
+Ask = Callable[[PermissionRequest], Awaitable[Decision]]
 PATIENCE = 30.0  # seconds that anything a CLI does may take in a test
 
 
 async def allow(request: PermissionRequest) -> Decision:
     """Allow it."""
     return Decision("allowed")
+
+
+def judging(driver: Driver, profile: Profile, folder: Path, ask: Ask) -> Ask:
+    """Return a seat's `ask` that answers as a kernel's does, and asks only about what no mode answers."""
+
+    async def judged(request: PermissionRequest) -> Decision:
+        if request.kind == "other" and ours(request.tool, info_of(driver).plane, {tool["name"] for tool in TOOLS}):
+            return GOVERNED
+        request = prejudged(request, profile.permission, folder)
+        return request.presumed or await ask(request)
+
+    return judged
 
 
 class Seats:
@@ -35,7 +50,7 @@ class Seats:
         self.asked: list[PermissionRequest] = []
         self.marks: set[str] = set()
         self.rewrite: Callable[[Command], Command] = lambda command: command
-        self.decide: Callable[[PermissionRequest], Awaitable[Decision]] = allow
+        self.decide: Ask = allow
         self._numbers = itertools.count(1)
 
     @asynccontextmanager
@@ -70,16 +85,13 @@ class Seats:
                     yield process
 
             async def ask(request: PermissionRequest) -> Decision:
-                if request.presumed:
-                    return request.presumed
                 self.asked.append(request)
                 return await self.decide(request)
 
             env = self.environment | {MARK: mark, "AEGIS_HANDLE": handle}
             profile = self.driver.settings(**keys)
-            seat = Seat(
-                mark, handle, profile, cwd, folder, start, ask, resume, env, list(servers), [primer] if primer else []
-            )
+            judged, told = judging(self.driver, profile, cwd, ask), [primer] if primer else []
+            seat = Seat(mark, handle, profile, cwd, folder, start, judged, resume, env, list(servers), told)
             try:
                 async with self.driver.open(seat) as session:
                     yield session

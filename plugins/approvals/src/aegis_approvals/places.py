@@ -1,32 +1,16 @@
-"""Where the files are that a request names: resolved, so that neither `..` nor a link leads anywhere unseen."""
+"""Where the files are that a request names, as rules write them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-
-def place(folder: Path, path: str) -> Path | None:
-    """Return the file a path of an agent in this folder stands for, None for one that may stand for another."""
-    if path.startswith("~") or "://" in path:  # some CLIs expand it, some do not
-        return None
-    try:
-        return (folder.resolve() / path).resolve()
-    except (OSError, ValueError, RuntimeError):  # a path that is none
-        return None
-
-
-def inside(folder: Path, paths: Sequence[str]) -> bool:
-    """Return whether every path is in the folder."""
-    home = folder.resolve()
-    return all((found := place(folder, path)) and found.is_relative_to(home) for path in paths)
+from aegis.permission import GOVERNING, delicate, place
 
 
 def guarded(root: Path, folder: Path, paths: Sequence[str]) -> bool:
-    """Return whether one of the paths is of aegis's own settings or state: who writes there gives itself leave."""
-    own = (root.resolve() / ".aegis.yaml", root.resolve() / ".aegis")
-    places = (place(folder, path) for path in paths)
-    return any(found is None or any(found.is_relative_to(one) for one in own) for found in places)
+    """Return whether one of the paths is of aegis's own settings or state: who writes there gives itself permission."""
+    return delicate(folder, paths, GOVERNING) or delicate(root, [str(place(folder, path)) for path in paths], GOVERNING)
 
 
 def spelled(folder: Path, path: str) -> str:

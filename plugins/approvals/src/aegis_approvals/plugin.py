@@ -28,4 +28,4 @@ def aegis_interceptors(kernel: Kernel, settings: Mapping[str, Any]) -> list[Inte
     from aegis_approvals.verbs import ApprovalVerbs  # noqa: PLC0415
 
     rules, store = Rulebook(kernel), RequestStore(kernel)
-    return [Modes(kernel.project.root, rules, store), ApprovalVerbs(kernel, rules, store), Names(kernel, rules)]
+    return [Modes(rules, store), ApprovalVerbs(kernel, rules, store), Names(kernel, rules)]

@@ -98,6 +98,6 @@ class Gate:
         if agent is None or agent.seat is None:
             raise Refused(f"{caller} is closed")
         title, given = self._secrets.cut(title), {k: self._secrets.cut(v) for k, v in given.items()}  # it is recorded
-        decision = await agent.seat.ask(PermissionRequest(new_id(), tool, "execute", title, given))
+        decision = await agent.seat.ask(PermissionRequest(new_id(), tool, "execute", title, given, verb=tool))
         if not decision.allowed:
             raise Refused(f"{tool} was {decision.outcome}: {decision.reason or 'no reason given'}")

@@ -1,0 +1,144 @@
+"""The one table of what each mode answers by itself, with the neighbours of every name in it."""
+
+import pytest
+
+from aegis import Decision, DriverInfo, PermissionRequest
+from aegis.permission import decide, delicate, inside, ours, prejudged
+
+KINDS = ("read", "search", "think", "edit", "delete", "move", "execute", "fetch", "switch_mode", "other")
+LOOKS = ("read", "search", "think")
+
+
+def ask(kind, *paths, tool="Tool", **more):
+    return PermissionRequest("1", tool, kind, paths=paths, **more)
+
+
+def said(mode, request, folder):
+    decision = decide(mode, request, folder)
+    return decision.outcome if decision else None
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A folder with links: to its own `.git/hooks` and state, and out of itself."""
+    folder = tmp_path / "home"
+    for name in (".git/hooks", ".aegis/state", "sub"):
+        (folder / name).mkdir(parents=True)
+    (folder / "link").symlink_to(folder / ".git" / "hooks")
+    (folder / "state").symlink_to(folder / ".aegis" / "state")
+    (folder / "out").symlink_to(tmp_path)
+    return folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("mode", "inside_it", "outside_it", "nowhere"),
+    [
+        ("full", "all", "all", "all"),
+        ("write", (*LOOKS, "edit"), (), LOOKS),
+        ("auto", LOOKS, (), LOOKS),
+        ("read", LOOKS, (), LOOKS),
+    ],
+)
+def test_each_mode_for_each_kind(home, mode, kind, inside_it, outside_it, nowhere):
+    """With a file in the folder, with one elsewhere, and with none; `read` denies what it does not allow."""
+    for paths, allowed in ((["a.py"], inside_it), (["../a.py"], outside_it), ([], nowhere)):
+        if allowed == "all" or kind in allowed:
+            expected = "allowed"
+        else:
+            expected = "denied" if mode == "read" and kind not in LOOKS else None
+        assert said(mode, ask(kind, *paths), home) == expected, paths
+
+
+@pytest.mark.parametrize(
+    "path", ["a.py", "sub/../a.py", "{home}/a.py", ".github/ci.yaml", ".gitignore", ".gitattributes", ".aegis.yaml.md"]
+)
+def test_write_edits_plain_files_of_its_folder(home, path):
+    assert said("write", ask("edit", path.format(home=home)), home) == "allowed"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../a.py", "out/a.py", "/etc/passwd", "~/a.py", "~anna/a.py", "file:///etc/hosts", "a\0b",
+        ".aegis.yaml", ".AEGIS.yaml", "sub/.aegis.yaml", "x/../.aegis/agents/me.yaml", "state/ledger.db", ".aegis/x",
+        ".git/hooks/pre-commit", "link/pre-commit", "sub/.git", ".Git/config", ".g\u200cit/config", "．git/config",
+        ".gitmodules", ".claude/settings.json", ".claude.json", ".mcp.json", "sub/opencode.json", ".gemini/x",
+        ".codex/x", ".bashrc", ".zshenv", ".envrc", ".vscode/tasks.json", ".husky/pre-push",
+        ".config/fish/config.fish", ".ssh/rc",
+    ],
+)  # fmt: skip
+def test_write_asks_before_every_other_edit(home, path):
+    assert said("write", ask("edit", path), home) is None
+    assert said("write", ask("edit", "a.py", path), home) is None, "one such file among others is enough"
+
+
+def test_an_edit_of_a_delicate_file_is_no_mere_edit_to_write(home):
+    asked = prejudged(ask("edit", ".git/config"), "write", home)
+    assert (asked.kind, asked.presumed) == ("other", None)
+    assert prejudged(ask("edit", ".git/config"), "auto", home).kind == "edit", "a rule may be about it"
+    assert prejudged(ask("edit", "a.py"), "write", home).kind == "edit"
+
+
+def test_a_folder_may_itself_lie_in_a_delicate_one(home):
+    assert not delicate(home / ".git" / "hooks", ["a.txt"])
+    assert delicate(home / "sub", [f"{home}/.git/config"])
+
+
+def test_what_a_driver_knows_better_is_kept(home):
+    denied = Decision("denied", "so says its driver")
+    assert prejudged(ask("execute", presumed=denied), "full", home).presumed == denied
+
+
+def test_a_verb_of_aegis_that_asks_is_allowed_by_no_mode_and_denied_by_read(home):
+    asks = ask("execute", verb="term run")
+    assert prejudged(asks, "full", home).presumed is None
+    assert prejudged(asks, "read", home).presumed.outcome == "denied"
+
+
+def test_no_path_at_all_is_inside(home):
+    assert inside(home, []) and not inside(home, ["a", "../b"])
+
+
+CLAUDE, GEMINI, OPENCODE, OTHERS = ("mcp__aegis__",), ("mcp_aegis_",), ("aegis_",), DriverInfo().plane
+NAMES = {"aegis_handoff", "aegis_canvas_read", "dice_roll"}
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "tool"),
+    [
+        (CLAUDE, "mcp__aegis__aegis_handoff"),
+        (GEMINI, "mcp_aegis_aegis_handoff"),
+        (OPENCODE, "aegis_aegis_handoff"),
+        (OPENCODE, "aegis_dice_roll"),
+        (OTHERS, "mcp__aegis__dice_roll"),
+        (OTHERS, "aegis__aegis_handoff"),
+    ],
+)
+def test_ours_is_spelled_exactly(prefixes, tool):
+    assert ours(tool, prefixes, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "tool"),
+    [
+        (OPENCODE, "aegis_evil_server_run"),
+        (OPENCODE, "aegis_handoff"),  # the tool `handoff` of another server
+        (OPENCODE, "aegis_canvas_read"),  # the tool `read` of a server `aegis_canvas`
+        (GEMINI, "mcp_aegis_evil_rm"),
+        (GEMINI, "mcp_aegis_handoff"),
+        (CLAUDE, "mcp__aegis__rm"),
+        (CLAUDE, "mcp__aegis_evil__rm"),
+        (CLAUDE, "mcp__aegis__evil__rm"),
+        (CLAUDE, "mcp__aegistwo__aegis_handoff"),
+        (CLAUDE, "mcp__aegis__aegis_handoff; rm -r x"),
+        (CLAUDE, "mcp__aegis__"),
+        (CLAUDE, "Bash"),
+        (OTHERS, "mcp_aegis_aegis_handoff"),
+        (OTHERS, "aegis_handoff"),
+        (OTHERS, ""),
+        ((), "aegis_handoff"),
+    ],
+)
+def test_what_only_looks_like_ours_is_not(prefixes, tool):
+    assert not ours(tool, prefixes, NAMES)
