@@ -43,10 +43,7 @@ class McpServer:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRequest:
-    """What the agent asks permission for, on which files.
-
-    What its mode has `presumed` holds unless somebody denies it. `verb` is the verb of aegis that asks, if one does.
-    """
+    """What the agent asks permission for; what its mode has `presumed` holds unless denied. `verb`: of aegis, it asks."""
 
     id: str
     tool: str
@@ -73,10 +70,9 @@ class Decision:
 
 @dataclass(slots=True)
 class Seat:
-    """What the house gives an agent that is about to start; `before_open` interceptors add servers, primer and env.
+    """What an agent is given that is about to start; `before_open` interceptors add servers, primer and env.
 
-    `start` runs a command as the agent's process, after `before_launch`; leaving it leaves no process.
-    `ask` puts a permission request to the house and returns how it ended.
+    `start` runs a command, after `before_launch`, and leaves no process; `ask` returns how a permission request ended.
     """
 
     agent_id: str
@@ -146,10 +142,9 @@ class Informed(Protocol):
 
 @runtime_checkable
 class Checks(Protocol):
-    """A driver that knows of profiles which cannot be started; `aegis doctor` asks it."""
+    """A driver whose `check` raises `Refused` for a profile that it cannot start, or not hold to its permission."""
 
-    def check(self, profile: Profile) -> None:
-        """Raise `Refused` when no agent of this profile could be started, or held to its permission."""
+    def check(self, profile: Profile) -> None: ...
 
 
 def info_of(driver: Driver) -> DriverInfo:
