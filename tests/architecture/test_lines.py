@@ -9,8 +9,9 @@ from house import members
 
 # The kernel has three storeys, and a line is admitted by the question of its storey: for mechanism, "could two plugins
 # corrupt each other without it?"; for words, "is it a value or a protocol that plugins meet in?"; for the entrance, "is
-# it needed before the first plugin runs?". Beside them stands the little policy that all drivers and plugins must follow
-# alike: what a mode permits, which variables a CLI gets, what is secret. A budget is what the storey has today, rounded up a little, and only falls.
+# it needed before the first plugin runs?". Beside them stands the little policy that all drivers and plugins follow
+# alike: what a mode permits, which variables a CLI gets, what is secret. A budget is what the storey has today, rounded
+# up a little, and only falls.
 BUDGETS = {"mechanism": 1800, "words": 560, "entrance": 600, "policy": 170}
 STOREYS = {
     "mechanism": {

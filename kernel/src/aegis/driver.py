@@ -43,7 +43,7 @@ class McpServer:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRequest:
-    """What the agent asks permission for; what its mode has `presumed` holds unless denied. `verb`: of aegis, it asks."""
+    """What an agent asks permission for; `presumed` by its mode holds unless denied; `verb` is set if a verb asks."""
 
     id: str
     tool: str
