@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import hookpages
 import house
 import matrix
 import msgspec
@@ -18,7 +19,7 @@ import trio
 from house import ROOMS, ROOT, Member, members
 from pydantic import TypeAdapter
 
-from aegis import Kernel, errors, events, hookspecs, open_kernel
+from aegis import Kernel, errors, events, open_kernel
 from aegis.callers import CLASSES
 from aegis.testing.abilities import ABILITIES
 
@@ -77,12 +78,9 @@ def fields(schema: dict[str, Any], *, sections: dict[str, Any] | None = None) ->
 
 
 def hooks() -> str:
-    """Return the page of hooks, each with its exact arguments."""
-    parts = [paragraphs(hookspecs.__doc__)]
-    for name, spec in inspect.getmembers(hookspecs, lambda thing: hasattr(thing, "aegis_spec")):
-        signature = f"{name}{inspect.signature(spec)}".replace("'", "")
-        parts.append(f"## {name}\n\n```text\n{signature}\n```\n\n{paragraphs(spec.__doc__)}")
-    return page("Hooks", *parts)
+    """Return the page of hooks and interceptor points."""
+    plugins = ((m.folder.name, import_module(f"{m.package}.plugin")) for m in house.plugins())
+    return page("Hooks", *hookpages.parts(plugins))
 
 
 def happenings() -> str:
