@@ -125,7 +125,9 @@ def settings(kernel: Kernel, declared: dict[str, dict[str, Any]]) -> str:
     for plugin, sections in sorted(declared.items()):
         for section, model in sorted(sections.items()):
             schema = TypeAdapter(model).json_schema()
-            parts.append(f"## {section}\n\nOwned by `{plugin}`.\n\n{fields(schema)}")
+            about = re.sub(rf"^(The section )?`{section}`[.:;] ?", "", paragraphs(schema.get("description")))
+            about = about[:1].upper() + about[1:]
+            parts.append(f"## {section}\n\nOwned by `{plugin}`. {about}".rstrip() + f"\n\n{fields(schema)}")
     return page("Settings", *parts)
 
 
@@ -163,42 +165,50 @@ def proof(test: str) -> str:
     return f"[`{name.replace('::', '.')}`](../../{file})"
 
 
-def whom(callers: list[str]) -> str:
+def whom(classes: list[str]) -> str:
     """Return who may use a verb, in words."""
-    return "everyone" if set(callers) == CLASSES else ", ".join(callers)
+    plural = {"agent": "agents", "person": "people", "program": "programs"}
+    if classes == ["program"]:
+        return "programs: it is a part of other verbs"
+    return "everyone" if set(classes) == CLASSES else " and ".join(plural[name] for name in classes)
 
 
 def usage(verb: dict[str, Any]) -> str:
-    """Return a verb's shell command with its parameters."""
+    """Return a verb's shell command with its parameters, those in brackets that may be left out."""
     words = [f"aegis {verb['name']}"]
-    words += [name.upper() for name in verb["positional"]]
-    for name, prop in verb["schema"].get("properties", {}).items():
-        if name not in verb["positional"]:
-            flag = "--" + name.replace("_", "-")
-            option = flag if prop.get("type") == "boolean" else f"{flag} {name.upper()}"
-            words.append(option if name in verb["schema"].get("required", ()) else f"[{option}]")
+    options = [name for name in verb["schema"].get("properties", {}) if name not in verb["positional"]]
+    for name in [*verb["positional"], *options]:
+        flag = "--" + name.replace("_", "-") if name in options else ""
+        boolean = flag and verb["schema"]["properties"][name].get("type") == "boolean"
+        word = flag if boolean else f"{flag} {name.upper()}".strip()
+        words.append(word if name in verb["schema"].get("required", ()) else f"[{word}]")
     return " ".join(words)
 
 
 def verb_page(verbs: list[dict[str, Any]]) -> str:
     """Return the page of verbs, by the plugin that brings them."""
-    parts = ["One verb is a shell command, a REPL command (`/` and its name) and a tool for agents."]
+    parts = [
+        "One verb is a shell command, a REPL command (`/` and its name) and a tool for agents. What is quoted under "
+        "*For agents* is shown to them only, after the text before it."
+    ]
     for plugin in sorted({v["plugin"] for v in verbs}):
         parts.append(f"## {plugin}")
-        for verb in verbs:
-            if verb["plugin"] != plugin:
-                continue
-            marks = [word for word in ("read_only", "destructive") if verb[word]]
-            facts = [
-                f"Tool `{verb['tool']}`",
-                *(m.replace("_", "-") for m in marks),
-                "for " + whom(verb["for"]),
-            ]
-            body = fields(verb["schema"]) if verb["schema"].get("properties") else ""
-            parts.append(
-                f"### {verb['name']}\n\n    {usage(verb)}\n\n{paragraphs(verb['doc'])}\n\n{'; '.join(facts)}.\n\n{body}"
-            )
+        parts += [_verb(verb) for verb in verbs if verb["plugin"] == plugin]
     return page("Verbs", *parts)
+
+
+def _verb(verb: dict[str, Any]) -> str:
+    """Return one verb's part of the page."""
+    marks = [word.replace("_", "-") for word in ("read_only", "destructive") if verb[word]]
+    tool = [f"tool `{verb['tool']}`"] if "agent" in verb["for"] else []
+    facts = [f"For {whom(verb['for'])}", *tool, *marks]
+    advice = "\n".join(f"> {line}".rstrip() for line in paragraphs(verb["advice"]).splitlines())
+    body = fields(verb["schema"]) if verb["schema"].get("properties") else ""
+    parts = [
+        f"### {verb['name']}", f"    {usage(verb)}", paragraphs(verb["doc"]),
+        f"*For agents:*\n\n{advice}" if advice else "", f"{'; '.join(facts)}.", body,
+    ]  # fmt: skip
+    return "\n\n".join(filter(None, parts))
 
 
 def verb_table(verbs: list[dict[str, Any]], plugin: str) -> str:
