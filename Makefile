@@ -9,6 +9,8 @@ MEMBERS := kernel $(patsubst %/pyproject.toml,%,$(sort $(wildcard \
 READY := $(VENV)/.ready
 CLIS := .clis/.ready
 KINDS := driver primitive frontend plugin
+# One worker for each core; what stays in one order stays with one worker, and who is done takes over from the others.
+PARALLEL := -n logical --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check style types bench matrix docs clis new-plugin constraints format ready clean $(KINDS)
@@ -22,7 +24,7 @@ demo: $(READY) ## three scripted agents hand work to one another; type to them
 test: $(READY) $(CLIS) ## everything: style, types, all tests, and the drivers against the real CLIs
 	@$(MAKE) --no-print-directory --keep-going style types; static=$$?; \
 	if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); tests=$$?; \
-	else $(BIN)/python -m pytest --ignore=tests/live; tests=$$?; tests/live/run -q; live=$$?; fi; \
+	else $(BIN)/python -m pytest -q $(PARALLEL) --ignore=tests/live; tests=$$?; tests/live/run -q $(PARALLEL); live=$$?; fi; \
 	exit $$(( static || tests || live ))
 
 check: style types ## before a commit: style, types, imports, line budgets, generated pages
@@ -43,7 +45,7 @@ bench: $(READY) ## the figures, each beside its floor
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 matrix: $(READY) $(CLIS) ## what each real CLI can do: runs the live tests and writes docs/reference/providers
-	@tests/live/run -q --matrix
+	@tests/live/run -q $(PARALLEL) --matrix
 	@$(MAKE) --no-print-directory docs
 
 docs: $(READY) ## write docs/reference and the README's package table anew

@@ -143,7 +143,7 @@ def test_it_is_written_and_found_again_byte_by_byte(place):
     assert list(json.loads(before)["toy"]["abilities"]) == list(FOUND["toy"]["abilities"])
     place.edit('["b", "a"]', '["a", "b"]')
     assert place.run()[0] == 0
-    assert place.run("--matrix")[0] == 0
+    assert place.run("--matrix", "-n2")[0] == 0, "several workers put together what each found"
     assert place.file.read_bytes() == before
 
 

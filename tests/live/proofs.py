@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Proofs:
 
     def __init__(self, config: pytest.Config) -> None:
         self._write = bool(config.getoption("matrix", default=False))
+        self._output: dict[str, Any] | None = getattr(config, "workeroutput", None)  # of one of several workers
         self._whole, self._providers, self._nobody = False, set[str](), list[str]()
         self._clis: dict[str, dict[str, str]] = {}
         self._findings: list[Finding] = []
@@ -71,6 +73,10 @@ class Proofs:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write what was found, or fail when it is not what was written."""
+        if self._output is not None:
+            found = [astuple(finding) for finding in self._findings]
+            self._output["proofs"] = (self._whole, sorted(self._providers), self._nobody, self._clis, found)
+            return
         whole = self._whole and exitstatus == pytest.ExitCode.OK
         if whole and self._nobody:
             names = ", ".join(self._nobody)
@@ -79,6 +85,15 @@ class Proofs:
             self._settle(session)
         elif self._write:
             self._fail(session, "nothing was written: it is written of a whole run in which no test fails")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what one of several workers found; each has seen the whole list of tests."""
+        if proofs := getattr(node, "workeroutput", {}).get("proofs"):
+            self._whole, providers, self._nobody, clis, found = proofs
+            self._providers |= set(providers)
+            self._clis |= clis
+            self._findings += [Finding(*finding) for finding in found]
 
     def _settle(self, session: pytest.Session) -> None:
         before, now = matrix.load(), matrix.rows(self._clis, self._findings)
