@@ -91,10 +91,6 @@ class Beside:
             seat.servers = [replace(server, url=self.elsewhere) for server in seat.servers]
 
     @hookimpl
-    def aegis_primitives(self) -> list[Any]:
-        return [self]
-
-    @hookimpl
     def aegis_interceptors(self) -> list[Any]:
         return [self]
 
