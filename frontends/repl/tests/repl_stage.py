@@ -18,9 +18,9 @@ import trio.testing
 
 from aegis import Caller, Completes, PermissionRequest, Probe, Profile, hookimpl, open_kernel, verb
 from aegis import events as e
+from aegis.client import LocalClient
 from aegis.project import Project
 from aegis_approvals import plugin as approvals
-from aegis_cli.local import LocalClient
 from aegis_cli.service import ControlSocket
 from aegis_cli.socket_client import connected
 from aegis_cli.socket_path import socket_of

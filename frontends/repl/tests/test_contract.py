@@ -36,7 +36,7 @@ SHOWN = {
         ["· configuration changed: agents, queues (by human:anna)"],
     ),
     "Fault": (e.Fault("canvas", "KeyError: 'x'", final=True), ["✗ canvas: KeyError: 'x'; it is not started again"]),
-    "Gap": (e.Gap(1234), ["· 1,234 events went by unseen: this screen was too slow"]),
+    "Gap": (e.Gap(1234), ["· 1,234 events went by unseen: this screen was too slow, or away"]),
     "Unknown": (e.Unknown({"type": "new"}), ['· {"type": "new"}']),
 }
 IN_THE_BARS = {"SessionStarted", "TurnStarted", "Usage", "AgentChanged"}

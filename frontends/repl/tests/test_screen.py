@@ -11,7 +11,7 @@ from prompt_toolkit.input import create_pipe_input
 from repl_stage import ME, staged
 
 from aegis import AegisError, Caller
-from aegis_cli.local import LocalClient
+from aegis.client import LocalClient
 from aegis_repl.repl import GONE, Repl
 from aegis_repl.screen import FrameOutput
 

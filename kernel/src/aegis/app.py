@@ -16,6 +16,8 @@ import trio
 
 from aegis.agent import INTERRUPTED
 from aegis.bus import Bus
+from aegis.callers import Caller
+from aegis.client import LocalClient
 from aegis.clock import Clock, stamp
 from aegis.config import Config
 from aegis.driver import by_every_name
@@ -68,11 +70,15 @@ class Kernel:
         """The last faults; `bus.report` adds one."""
         return self.bus.faults
 
+    def client(self, caller: Caller) -> LocalClient:
+        """Return a client in this process: what a frontend is built on."""
+        return LocalClient(self, caller)
+
     def snapshot(self) -> dict[str, Any]:
-        """Return the public view: what a screen needs to start drawing."""
-        faults = [{"final": False, **msgspec.to_builtins(f)} for f in self.faults]
-        face = {"root": str(self.project.root), "pid": os.getpid(), "default_agent": self.config.default_agent}
-        return face | {"agents": self.roster.snapshot(), "faults": faults}
+        """Return the public view: what a screen needs to start drawing; every event up to `number` is in it."""
+        view = {"number": self.bus.number, "root": str(self.project.root), "pid": os.getpid()}
+        view |= {"default_agent": self.config.default_agent, "agents": self.roster.snapshot()}
+        return view | {"faults": [{"final": False, **msgspec.to_builtins(f)} for f in self.faults]}
 
 
 @asynccontextmanager
@@ -100,6 +106,7 @@ async def open_kernel(
     disk = trio.CancelScope(shield=True)  # an owner that is cancelled must not stop the ledger before the agents
     try:
         with project.locked():
+            bus.begin(project.first_number(int(clock.now().timestamp() * 1_000_000)))
             async with trio.open_nursery() as base:  # outlives the agents: the ledger takes what they say as they end
                 try:
                     async with trio.open_nursery() as work:

@@ -189,7 +189,7 @@ class Fault(Event, frozen=True):
 
 
 class Gap(Event, frozen=True):
-    """This subscriber was too slow and missed so many events."""
+    """So many events (0: nobody knows) are missing here: the watcher was too slow, or they are not kept any more."""
 
     missed: int
 

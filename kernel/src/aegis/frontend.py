@@ -29,10 +29,16 @@ class Client(Protocol):
         """Return the values a completer knows now (`handle`, `profile`, …)."""
 
     async def snapshot(self) -> dict[str, Any]:
-        """Return what a screen needs to start drawing: project, agents, open permission requests, faults."""
+        """Return what a screen needs to start drawing: project, agents, open permission requests, faults.
 
-    def watch(self) -> AbstractAsyncContextManager[AsyncIterator[list[Batch]]]:
-        """Enter to see everything that happens from then on; a slow watcher gets a `Gap`, never slows an agent."""
+        Its `number` is that of the last event that is in it: `watch(since=number)` gives the changes that follow.
+        """
+
+    def watch(self, since: int | None = None) -> AbstractAsyncContextManager[AsyncIterator[list[Batch]]]:
+        """Enter to see everything that happens from then on, or after the event of a number, each event once.
+
+        What is not kept of it, and what a slow watcher misses, is told as a `Gap` in its place.
+        """
 
 
 class Service(Protocol):

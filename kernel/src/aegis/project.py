@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from aegis.errors import AegisError, Busy
 
 FILE = ".aegis.yaml"
+_SPARE = 10**9  # numbers that a kernel may use before a clock set back by hours lets the next one use some again
 
 
 class Project(NamedTuple):  # no dataclass: every one-shot command would pay for that import
@@ -32,6 +33,16 @@ class Project(NamedTuple):  # no dataclass: every one-shot command would pay for
             (self.state / ".gitignore").write_text("*\n")
         except OSError as error:
             raise AegisError(f"cannot keep state in {self.state}: {error}") from None
+
+    def first_number(self, clock: int) -> int:
+        """Return where this kernel's numbers of events begin: at the clock, and above those of every earlier kernel."""
+        file, last = self.state / "numbers", 0
+        with suppress(OSError, ValueError):
+            last = int(file.read_text()) + _SPARE
+        number = max(clock, last)
+        with suppress(OSError):
+            file.write_text(str(number))
+        return number
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ from aegis.interceptors import Interceptors
 from aegis.registry import Registry, acting
 from aegis.verb_definition import Verb, plain
 
-_progress: ContextVar[Callable[[str], None]] = ContextVar("aegis_progress", default=lambda text: None)
+_progress: ContextVar[Callable[[str], object]] = ContextVar("aegis_progress", default=lambda text: None)
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ def report(text: str) -> None:
 
 
 @contextmanager
-def progress(tell: Callable[[str], None]) -> Iterator[None]:
+def progress(tell: Callable[[str], object]) -> Iterator[None]:
     """Have `tell` called with what verbs `report` inside."""
     token = _progress.set(tell)
     try:

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-from aegis import errors
-from aegis.errors import AegisError
+from aegis.errors import AegisError, rebuilt
 from aegis.project import Project
 from aegis_cli.socket_path import socket_of
 
@@ -70,11 +69,11 @@ class BlockingClient:
         return answer["value"], answer.get("text")
 
     def watch(self) -> Iterator[list[Any]]:
-        """Yield lists of `[agent id, [event, …]]` from now on until the kernel ends."""
+        """Yield lists of `[agent id, [event, …], number of the last]` from now on until the kernel ends."""
         self.ask("watch")
         for message in self._messages(None):
             if message.get("method") == "events":
-                yield message["params"]
+                yield message["params"]["batches"]
 
     def _request(self, method: str, params: dict[str, Any], limit: float | None, report: Callable[[str], None]) -> Any:
         self._number += 1
@@ -88,7 +87,7 @@ class BlockingClient:
                 report(str(message["params"]["text"]))
             elif message.get("id") == self._number:
                 if error := message.get("error"):
-                    raise _error(error)
+                    raise rebuilt(error.get("message", "it failed"), error.get("data"))
                 return message["result"]
         raise AegisError(f"the aegis in {self._project.root} ended, or sent this user away, before it answered")
 
@@ -107,13 +106,3 @@ class BlockingClient:
                 return
             *lines, self._rest = (self._rest + chunk).split(b"\n")
             self._lines.extend(lines)
-
-
-def _error(error: dict[str, Any]) -> AegisError:
-    told = error.get("data") if isinstance(error.get("data"), dict) else {}
-    kind = getattr(errors, str(told.get("type")), AegisError)
-    if not (isinstance(kind, type) and issubclass(kind, AegisError)):
-        kind = AegisError
-    raised = kind(error.get("message", "it failed"), **(told.get("data") or {}))
-    raised.exit_code = int(told.get("exit_code", kind.exit_code))
-    return raised

@@ -15,7 +15,6 @@ from aegis.plugins import Plugins
 from aegis.project import FILE, Project
 from aegis.supervise import first_of
 from aegis.yamlfile import YamlFile
-from aegis_cli.local import LocalClient
 from aegis_cli.running import kernel_here, local_user, plainly, say, stoppable
 from aegis_cli.shell import Shell
 from aegis_cli.signals import take_over
@@ -44,7 +43,7 @@ async def _attach(project: Project, agent: str, clean: bool) -> int:
             try:
                 async with kernel_here(project.root, clean=clean) as kernel:
                     stop.orderly = True
-                    client = LocalClient(kernel, local_user())
+                    client = kernel.client(local_user())
                     return await served(
                         first(kernel.plugins), client, agent, kernel.quit, stop.requested, begin=_reopen
                     )

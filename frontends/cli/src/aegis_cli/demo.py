@@ -20,7 +20,6 @@ from aegis import Client
 from aegis.events import AgentChanged, Delivered, Event
 from aegis.project import FILE
 from aegis_cli.console import first, served
-from aegis_cli.local import LocalClient
 from aegis_cli.render import printable
 from aegis_cli.running import kernel_here, local_user, say, stoppable
 from aegis_cli.shell import Shell, own_parser
@@ -94,7 +93,7 @@ async def _play(folder: Path, plain: bool) -> int:
         kernel_here(folder, environment=environment) as kernel,
     ):
         stop.orderly = not plain
-        client = LocalClient(kernel, local_user())
+        client = kernel.client(local_user())
         if plain:
             return await _told(story, client, folder)
         console = first(kernel.plugins)

@@ -77,7 +77,7 @@ def run(shell: Shell, words: Sequence[str]) -> int:
             news = kernel.watch()
             print("following; Ctrl-C ends it", file=sys.stderr, flush=True)
             for rows in news:
-                for agent_id, events in rows:
+                for agent_id, events, _ in rows:
                     for raw in events:
                         follower.say(agent_id, raw)
             print(f"the aegis in {project.root} has ended", file=sys.stderr, flush=True)

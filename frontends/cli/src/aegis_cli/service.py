@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import socket
-import struct
 from collections import deque
 from contextlib import suppress
 from functools import partial
@@ -15,28 +14,21 @@ import msgspec
 import trio
 
 from aegis.callers import Caller
-from aegis.errors import AegisError
-from aegis.processes import Command
+from aegis.client import sentence
+from aegis.errors import AegisError, told
+from aegis.processes import Command, peer_uid
 from aegis.verb_definition import plain
 from aegis.verbs import progress
 from aegis_cli.lines import line_reader, line_writer
-from aegis_cli.local import LocalClient, sentence
 from aegis_cli.socket_path import socket_of
 from aegis_jsonrpc.connection import INVALID, NO_METHOD, Connection, RpcError
 
 if TYPE_CHECKING:
     from aegis.app import Kernel
 
-PROTOCOL = 1
-
-
-def peer_uid(connection: socket.socket) -> int:
-    """Return the user id of the process at the other end of a unix socket."""
-    if hasattr(socket, "SO_PEERCRED"):
-        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", data)[1])
-    data = connection.getsockopt(0, 1, 76)  # macOS: SOL_LOCAL, LOCAL_PEERCRED, struct xucred
-    return int(struct.unpack_from("=II", data)[1])
+PROTOCOL = 2
+_AT_ONCE = 200  # batches in one message
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 def user_name(uid: int) -> str:
@@ -101,8 +93,8 @@ class _Connection:
 
     def __init__(self, kernel: Kernel, caller: Caller, nursery: trio.Nursery) -> None:
         self._kernel, self._caller, self._nursery = kernel, caller, nursery
-        self._client = LocalClient(kernel, caller)
-        self._watching = False
+        self._client = kernel.client(caller)
+        self._watches: dict[Any, trio.CancelScope] = {}
         self._progress: deque[dict[str, Any]] = deque()
         self._speaking = trio.Lock()
 
@@ -113,8 +105,7 @@ class _Connection:
         except RpcError:
             raise
         except AegisError as error:
-            data = {"type": type(error).__name__, "exit_code": error.exit_code, "data": plain(error.data)}
-            raise RpcError(INVALID, str(error), data) from error
+            raise RpcError(INVALID, str(error), plain(told(error))) from error
 
     async def _answer(self, method: str, arguments: dict[str, Any]) -> Any:
         match method:
@@ -135,14 +126,23 @@ class _Connection:
             case "plugins":
                 return plain(self._kernel.plugins.report())
             case "watch":
-                if not self._watching:
-                    self._watching = True
-                    await self._nursery.start(self._watch)
-                return True
+                return await self._nursery.start(self._watch, *self._watch_of(arguments))
+            case "unwatch":
+                if scope := self._watches.get(arguments.get("watch")):
+                    scope.cancel()
+                return scope is not None
             case "quit":
                 self._kernel.quit.set()
                 return True
         raise RpcError(NO_METHOD, f"there is no method {method!r}")
+
+    def _watch_of(self, arguments: dict[str, Any]) -> tuple[str | int | None, int | None]:
+        name, since = arguments.get("watch"), arguments.get("since")
+        if not isinstance(name, str | int | None) or not isinstance(since, int | None):
+            raise RpcError(INVALID, "a watch is named by a string or a number, and begins after a number")
+        if name in self._watches:
+            raise RpcError(INVALID, f"there is a watch {name!r} on this connection already")
+        return name, since
 
     def _report(self, call: Any, text: str) -> None:
         self._progress.append({"call": call, "text": text})
@@ -157,12 +157,18 @@ class _Connection:
         with suppress(RpcError):  # it hung up: its connection is ending, the others' are not
             await self.connection.notify(method, params)
 
-    async def _watch(self, task_status: trio.TaskStatus[None]) -> None:
-        with self._kernel.bus.subscribe() as news:
-            task_status.started()
-            async for batches in news:
-                rows = [[b.agent_id, [msgspec.Raw(msgspec.json.encode(e)) for e in b.events]] for b in batches]
-                await self._tell("events", rows)
+    async def _watch(self, name: str | int | None, since: int | None, task_status: trio.TaskStatus[bool]) -> None:
+        try:
+            with trio.CancelScope() as self._watches[name]:
+                async with self._client.watch(since) as news:
+                    task_status.started(True)
+                    async for batches in news:
+                        for at in range(0, len(batches), _AT_ONCE):
+                            part = batches[at : at + _AT_ONCE]
+                            rows = [[b.agent_id, msgspec.Raw(_encode(b.events)), b.number] for b in part]
+                            await self._tell("events", {"watch": name, "batches": rows})
+        finally:
+            del self._watches[name]
 
 
 def performed(value: Any) -> dict[str, Any]:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any
 
 import trio
 
-from aegis.bus import Batch, Bus
-from aegis.errors import AegisError, Busy, ConfigError, LaunchError, LedgerError, NotFound, Refused
+from aegis.bus import Batch, Bus, Subscription
+from aegis.errors import AegisError, rebuilt
 from aegis.events import decode
+from aegis.frontend import Report
 from aegis_cli.lines import line_reader, line_writer
 from aegis_jsonrpc.connection import Connection, RpcError
 
-_ERRORS: dict[str, type[AegisError]] = {
-    cls.__name__: cls for cls in (AegisError, ConfigError, Refused, NotFound, LaunchError, LedgerError, Busy)
-}
+_BEHIND = 50_000  # events that a watcher may be behind
 
 
-def error_of(told: Any, message: str) -> AegisError:
-    """Return the kernel's error again, from what was told of it."""
-    told = told if isinstance(told, dict) else {}
-    return _ERRORS.get(str(told.get("type")), AegisError)(message, **(told.get("data") or {}))
+class _Watch(Subscription):
+    """What one watch of the client is told; iterating ends when the kernel has hung up and everything is told."""
+
+    over = False
+
+    def end(self) -> None:
+        self.over = True
+        self._wake.set()
+
+    async def __anext__(self) -> list[Batch]:
+        if self.over and not self.size:
+            raise StopAsyncIteration
+        return await super().__anext__()
 
 
 class SocketClient:
@@ -33,7 +41,8 @@ class SocketClient:
         self._connection = Connection(line_reader(stream), line_writer(stream), self._heard)
         self._bus = Bus()
         self.ended = trio.Event()
-        self._reports: dict[int, Callable[[str], object]] = {}
+        self._reports: dict[int, Report] = {}
+        self._watches: dict[int, _Watch] = {}
         self._calls = count()
 
     async def run(self) -> None:
@@ -42,11 +51,14 @@ class SocketClient:
             await self._connection.run()
         finally:
             self.ended.set()
+            for news in self._watches.values():
+                news.end()
 
     async def _heard(self, method: str, params: Any) -> None:
         if method == "events":
-            for agent_id, events in params:
-                self._bus.publish(agent_id, *map(decode, events))
+            if news := self._watches.get(params["watch"]):
+                for agent_id, events, number in params["batches"]:
+                    news.push(Batch(agent_id, tuple(map(decode, events)), number))
         elif method == "progress":
             self._reports.get(params.get("call"), _nobody)(params["text"])
 
@@ -54,7 +66,7 @@ class SocketClient:
         try:
             return await self._connection.request(method, params)
         except RpcError as error:
-            raise error_of(error.data, str(error)) from None
+            raise rebuilt(str(error), error.data) from None
 
     async def hello(self) -> dict[str, Any]:
         """Return the kernel's protocol version, pid and project."""
@@ -63,16 +75,16 @@ class SocketClient:
 
     async def call(self, verb: str, args: Mapping[str, Any] | None = None) -> Any:
         """Return what the verb returns, as JSON; raises `AegisError`."""
-        return (await self.perform(verb, args))[0]
+        return (await self.perform(verb, args or {}))[0]
 
     async def perform(
-        self, verb: str, args: Mapping[str, Any] | None = None, report: Callable[[str], object] = lambda _: None
+        self, verb: str, args: Mapping[str, Any], report: Report = lambda text: None
     ) -> tuple[Any, str | None]:
         """Return what the verb returns, as JSON, and what it says of itself; `report` hears progress."""
         call = next(self._calls)
         self._reports[call] = report
         try:
-            answer = await self._request("perform", verb=verb, args=dict(args or {}), call=call)
+            answer = await self._request("perform", verb=verb, args=dict(args), call=call)
         finally:
             del self._reports[call]
         return answer["value"], answer["text"]
@@ -97,11 +109,17 @@ class SocketClient:
         await self._request("quit")
 
     @asynccontextmanager
-    async def watch(self) -> AsyncIterator[AsyncIterator[list[Batch]]]:
-        """Enter to see everything that happens from then on."""
-        with self._bus.subscribe() as news:
-            await self._request("watch")
+    async def watch(self, since: int | None = None) -> AsyncIterator[AsyncIterator[list[Batch]]]:
+        """Enter to see everything that happens from then on, or after a number, until the kernel hangs up."""
+        name = next(self._calls)
+        news = self._watches[name] = _Watch(self._bus, _BEHIND)
+        try:
+            await self._request("watch", watch=name, since=since)
             yield news
+        finally:
+            del self._watches[name]
+            with trio.move_on_after(1, shield=True), suppress(RpcError):
+                await self._connection.notify("unwatch", {"watch": name})
 
 
 def _nobody(_: str) -> None:

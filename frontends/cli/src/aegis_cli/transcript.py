@@ -91,7 +91,7 @@ class Transcript:
             case PluginsChanged() | ConfigChanged():
                 return _changed(event)
             case Gap():
-                return f"… {event.missed} events were missed"
+                return f"… {event.missed or 'some'} events were missed"
             case AgentChanged(agent={"state": state}) if state in ("failed", "closed"):
                 if self._states.get(agent_id) != state:
                     self._states[agent_id] = state

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from aegis.bus import Batch, Bus, Subscription
+from aegis.bus import Batch
 from aegis.events import Fault, VerbsChanged
 from aegis_mcp.auth import PATH
 from aegis_mcp.presence import Presence
@@ -55,7 +55,7 @@ class Plane:
         """Serve until cancelled, then answer what still runs; a second later nothing is left."""
         serve_until = (await trio.to_thread.run_sync(_load, abandon_on_cancel=True)).serve_until
         stop = trio.Event()
-        with News(self.kernel.bus, self.tickets.owed, self._verbs_changed) as news:
+        with self.kernel.bus.subscribe(1_000, only=self._concerns) as news:
             async with trio.open_nursery() as self.nursery:
                 self.nursery.start_soon(serve_until, stop, self)
                 try:
@@ -76,9 +76,16 @@ class Plane:
         self.server_run = run
         self._up.set()
 
-    def _verbs_changed(self) -> None:
-        if self.server_run:
+    def _concerns(self, batch: Batch) -> bool:
+        """Say whether the plane must hear it; that verbs changed is known before the call that changed them goes on."""
+        if batch.agent_id:
+            owed = batch.agent_id in self.tickets.owed
+            self.tickets.owed.discard(batch.agent_id)
+            return owed
+        changed = any(type(event) is VerbsChanged for event in batch.events)
+        if changed and self.server_run:
             self.server_run.tools.changed()
+        return changed
 
     async def _hear(self, batches: list[Batch]) -> None:
         if self.server_run:
@@ -104,25 +111,6 @@ class Plane:
     def fault(self, source: str, error: BaseException) -> None:
         """Report an error that is no caller's."""
         self.kernel.bus.report(Fault(source, f"{type(error).__name__}: {error}"))
-
-
-class News(Subscription):
-    """What the plane must hear: that verbs changed, and agents that have lost calls to be told of."""
-
-    def __init__(self, bus: Bus, owed: set[str], changed: Callable[[], None]) -> None:
-        super().__init__(bus, capacity=1_000, lossless=False)
-        self._owed, self._changed = owed, changed
-
-    def push(self, batch: Batch) -> None:
-        """Take the batch, or pass it over; that verbs changed is known before the call that changed them goes on."""
-        if not batch.agent_id:
-            if not any(type(event) is VerbsChanged for event in batch.events):
-                return
-            self._changed()
-        elif batch.agent_id not in self._owed:
-            return
-        self._owed.discard(batch.agent_id)
-        super().push(batch)
 
 
 def _load() -> ModuleType:

@@ -84,7 +84,8 @@ def event(happened: e.Event) -> list[Line]:
             end = "; it is not started again" if happened.final else ""
             return _block("class:error", "✗ ", clean(f"{happened.source}: {happened.error}{end}"))
         case e.Gap():
-            return [[("class:warning", f"· {happened.missed:,} events went by unseen: this screen was too slow")]]
+            count = f"{happened.missed:,} events" if happened.missed else "events"
+            return [[("class:warning", f"· {count} went by unseen: this screen was too slow, or away")]]
         case e.Unknown():
             return [[("class:dim", f"· {first_line(json.dumps(happened.raw, default=str, ensure_ascii=False))}")]]
     return []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from aegis import AegisError
+from aegis.processes import peer_uid
 from aegis_terminal.frames import HEAD, KEYS, RESIZE, WINDOW
 from aegis_terminal.terminal import Terminal
 
@@ -22,15 +23,6 @@ if TYPE_CHECKING:
 _WAITING = 1024  # pieces of output that a slow watcher may lag behind; then it sees the screen anew
 _LONGEST = 65_536
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
-
-
-def peer_uid(connection: socket.socket) -> int:
-    """Return the user id of the process at the other end of a unix socket."""
-    if hasattr(socket, "SO_PEERCRED"):
-        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", data)[1])
-    data = connection.getsockopt(0, 1, 76)  # macOS: SOL_LOCAL, LOCAL_PEERCRED, struct xucred
-    return int(struct.unpack_from("=II", data)[1])
 
 
 class Door:

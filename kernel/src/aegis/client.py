@@ -1,9 +1,9 @@
-"""The client in the kernel's own process; one across the control socket is in `remote`."""
+"""The client in the kernel's own process; others cross its control socket, or another surface, by the same protocol."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import msgspec
 
 from aegis.bus import Batch
 from aegis.callers import Caller
+from aegis.frontend import Report
 from aegis.verb_definition import plain
 from aegis.verbs import progress
 
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
 
 
 class LocalClient:
-    """A caller in the kernel's process."""
+    """A caller in the kernel's process; see `frontend.Client`."""
 
     def __init__(self, kernel: Kernel, caller: Caller) -> None:
         self._kernel, self.caller = kernel, caller
 
     async def call(self, verb: str, args: Mapping[str, Any] | None = None) -> Any:
         """Return what the verb returns, as JSON; raises `AegisError`."""
-        return (await self.perform(verb, args))[0]
+        return (await self.perform(verb, args or {}))[0]
 
     async def perform(
-        self, verb: str, args: Mapping[str, Any] | None = None, report: Callable[[str], object] = lambda _: None
+        self, verb: str, args: Mapping[str, Any], report: Report = lambda text: None
     ) -> tuple[Any, str | None]:
         """Return what the verb returns, as JSON, and what it says of itself; `report` hears progress."""
         with progress(report):
@@ -49,9 +50,12 @@ class LocalClient:
         return self._kernel.snapshot() | {"caller": str(self.caller)}
 
     @asynccontextmanager
-    async def watch(self) -> AsyncIterator[AsyncIterator[list[Batch]]]:
-        """Enter to see everything that happens from then on."""
-        with self._kernel.bus.subscribe() as news:
+    async def watch(self, since: int | None = None) -> AsyncIterator[AsyncIterator[list[Batch]]]:
+        """Enter to see everything that happens from then on, or after the event of a number, each event once."""
+        bus = self._kernel.bus
+        with bus.subscribe(since=since) as news:
+            if since is not None and news.earlier:
+                news.earlier = await bus.recall(since, news.earlier[0].number)
             yield news
 
 
