@@ -179,6 +179,6 @@ class Bus:
         """Return a subscription to enter (`with bus.subscribe() as news: async for batches in news`).
 
         `only` are kinds of events (a batch with one of them comes whole), or a function that is asked about each batch
-        as it is published. With `since` it begins with what is kept of the events after that number, and a `Gap` before.
+        as it is published. With `since` it begins with what is kept of the events after that number, and a `Gap`.
         """
         return Subscription(self, capacity, lossless, only, since)
