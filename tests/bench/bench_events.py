@@ -194,7 +194,7 @@ async def watch(kernel: Kernel, seen: list[int]) -> None:
     count = 0
     with kernel.bus.subscribe() as news:
         async for batches in news:
-            for _, events in batches:
+            for _, events, _ in batches:
                 count += sum(type(event) is Text for event in events)
             seen[0] = count
 

@@ -123,7 +123,7 @@ async def _told(story: Story, client: Client, folder: Path) -> int:
             await _spawn_cast(story, client)
             await _open(story, client)
             async for batches in news:
-                for agent_id, events in batches:
+                for agent_id, events, _ in batches:
                     for event in events:
                         story.take(agent_id, event)
                         for entry in transcript.take(agent_id, event):

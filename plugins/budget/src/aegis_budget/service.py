@@ -50,7 +50,7 @@ class Meter:
                 batches = None
                 with trio.move_on_after(self._notes.wait):
                     batches = await anext(news)
-                for agent_id, events in batches or ():
+                for agent_id, events, _ in batches or ():
                     for event in events:
                         await self._hear(agent_id, event)
                 if batches is None:

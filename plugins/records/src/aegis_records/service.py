@@ -62,7 +62,7 @@ class Transcripts:
 
     def _take(self, batches: Iterable[Batch]) -> None:
         prefix = b'{"v":1,"aegis_ts":"%s","event":' % stamp(self._kernel.clock.now()).encode()
-        for agent_id, events in batches:
+        for agent_id, events, _ in batches:
             if not agent_id or ":" in agent_id:  # the kernel's own, or a person's mail
                 continue
             buffer = self._appender.buffer(f"sessions/{agent_id}.jsonl")

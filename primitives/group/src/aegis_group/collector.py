@@ -61,7 +61,7 @@ class Collector:
         async for batches in news:
             asked = {reply.agent for broadcast in self._store.open.values() for reply in broadcast.open}
             self._own = {agent: ended for agent, ended in self._own.items() if agent in asked}
-            for agent_id, events in batches:
+            for agent_id, events, _ in batches:
                 if agent_id in asked and (ended := [e for e in events if isinstance(e, TurnEnded) and not e.turn]):
                     self._own[agent_id] = ended[-1]
             if any(isinstance(event, AgentChanged | Gap) for batch in batches for event in batch.events):

@@ -39,7 +39,7 @@ async def reopened(kernel: Kernel, agents: Iterable[Agent]) -> list[Reopened]:
 async def _watch(news: Subscription, sleeping: dict[str, Agent], done: dict[str, Reopened]) -> None:
     begun: set[str] = set()  # before that, one that is stopped is only shown again
     while len(done) < len(sleeping):
-        for agent_id, events in await anext(news):
+        for agent_id, events, _ in await anext(news):
             for view in (e.agent for e in events if isinstance(e, AgentChanged)):
                 if agent_id not in sleeping or agent_id in done:
                     break

@@ -143,7 +143,7 @@ class Dispatcher:
     async def _follow(self, news: Subscription) -> None:
         async for batches in news:
             workers = {job.task.worker: job for job in self._jobs}
-            for agent_id, events in batches:
+            for agent_id, events, _ in batches:
                 for event in events:
                     if isinstance(event, Gap):
                         for job in workers.values():
