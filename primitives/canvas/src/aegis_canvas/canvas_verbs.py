@@ -14,7 +14,7 @@ from pydantic import Field
 from aegis import Caller, Completes, Kernel, Refused, verb
 from aegis.clock import new_id
 from aegis_canvas.document import Document, clean, plain, render
-from aegis_canvas.notifier import address
+from aegis_canvas.notifier import address, is_agents
 from aegis_canvas.safe_file import Unreadable
 from aegis_canvas.seen import Seen
 from aegis_canvas.store import Canvas, Store
@@ -125,7 +125,7 @@ class CanvasVerbs:
             raise Refused(f"{name!r} cannot be a canvas's name: up to 60 letters, digits, '.', '_' and '-'")
         path = self._relative(file)
         real = self._real(path)
-        if caller.class_ == "agent":
+        if is_agents(caller):
             self._check(caller, path, real)
         for other in self._store.canvases.values():
             if self._real(other.file) == real:

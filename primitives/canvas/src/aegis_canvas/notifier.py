@@ -24,7 +24,7 @@ class Notifier:
     def check(self, canvas: Canvas, caller: Caller) -> None:
         """Raise `Refused` when agents have answered one another through canvases too many times."""
         told = canvas.subscribers.keys() - {address(caller)}
-        if told and caller.class_ == "agent" and caller.hops + 1 > MAX_HOPS:
+        if told and is_agents(caller) and caller.hops + 1 > MAX_HOPS:
             raise Refused(
                 f"this would be the {caller.hops + 1}th message since a person last spoke; stopping here: ask a person"
             )
@@ -68,7 +68,7 @@ class Notifier:
         if ":" not in who and self._kernel.roster.get(who) is None:
             return []
         trace = {"trace": caller.trace} if caller and caller.trace else {}
-        hops = caller.hops + 1 if caller and caller.class_ == "agent" else 0
+        hops = caller.hops + 1 if caller and is_agents(caller) else 0
         envelope = self._kernel.post.envelope(f"canvas:{canvas.name}", who, body, hops=hops, **trace)
         try:
             return [(who, self._kernel.post.accept(envelope))]
@@ -79,3 +79,8 @@ class Notifier:
 def address(caller: Caller) -> str:
     """Return where mail for the caller goes."""
     return caller.agent_id or str(caller)
+
+
+def is_agents(caller: Caller) -> bool:
+    """Return whether an agent is behind the call, also through a workflow or another program."""
+    return caller.class_ == "agent" or bool(caller.agent_id)

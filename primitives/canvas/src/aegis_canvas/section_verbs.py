@@ -15,7 +15,7 @@ from aegis.clock import stamp
 from aegis_canvas.canvas_verbs import Name
 from aegis_canvas.document import LONGEST_NAME, Document, Part, appended, clean, parse, written
 from aegis_canvas.notices import diff
-from aegis_canvas.notifier import address
+from aegis_canvas.notifier import address, is_agents
 from aegis_canvas.seen import Seen
 from aegis_canvas.store import Canvas, Ref, Revision, Store
 from aegis_canvas.writer import Writer
@@ -172,7 +172,7 @@ class SectionVerbs:
             return self._result(canvas, caller, "", "undo", made)
         await self._writer.refresh(canvas)  # an edit made outside a moment ago is the newest version
         target = self._revision(canvas, version or canvas.revision)
-        if caller.class_ == "agent" and target.by_id != caller.agent_id:
+        if is_agents(caller) and target.by_id != caller.agent_id:
             by = target.by or "the file as it was opened"
             raise Refused(f"{caller} can undo its own versions only; version {target.n} is by {by}. Ask a person")
         if target.n == 1:
@@ -216,7 +216,7 @@ class SectionVerbs:
         claim = self._store.claim(canvas, section, self._writer.now())
         if claim is None:
             raise Refused(f'nobody has claimed section "{section}" of {name}')
-        if caller.class_ == "agent" and claim.holder != caller.agent_id:
+        if is_agents(caller) and claim.holder != caller.agent_id:
             holder = self._kernel.roster.label(claim.holder)
             raise Refused(f'section "{section}" of {name} is claimed by {holder}; only they or a person can release it')
         await self._store.append(self._store.draft("released", canvas, section=section))
