@@ -125,11 +125,11 @@ def test_attach_typed_in_a_terminal_attaches(house):
             os.write(master, b"echo $((40 + 2))\r")
             sees("42")
             os.write(master, b"\x1d")
-            sees("left build; it goes on")
+            sees("detached from build; its shell goes on")
             assert person.wait(PATIENCE) == 0
         finally:
             person.kill()
             person.wait()
             os.close(master)
-        assert house.says("term", "attach", "build").startswith("this needs a terminal of your own; there, type `")
+        assert house.says("term", "attach", "build").startswith("this needs a terminal of your own; type there: `")
         assert house.json("term", "attach", "build")["argv"][-1] == "build"

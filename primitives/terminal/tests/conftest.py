@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from terminal_stage import House
+from terminal_stage import Stage
 
 import aegis_terminal.plugin
 from aegis.testing.echo import EchoPlugin
@@ -42,5 +42,5 @@ def project(project, config, plugins):
 
 
 @pytest.fixture
-async def house(kernel, echo):
-    return House(kernel, echo)
+async def stage(kernel, echo):
+    return Stage(kernel, echo)

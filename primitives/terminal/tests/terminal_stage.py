@@ -1,4 +1,4 @@
-"""A house with terminals, whose agents echo."""
+"""A stage with terminals, whose agents echo."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ needs = {
 
 
 @dataclass
-class House:
+class Stage:
     """A kernel and the echo driver of its agents."""
 
     kernel: Kernel

@@ -18,7 +18,7 @@ from functools import partial
 
 import pytest
 import trio
-from terminal_stage import House, needs
+from terminal_stage import Stage, needs
 
 from aegis import Caller, NotFound, Refused
 
@@ -77,17 +77,17 @@ async def off(function, *args, **kwargs):
 
 
 @pytest.fixture
-async def build(house: House) -> House:
-    await house.spawn()
-    await house.run("PS1='here> '; clear")
-    return house
+async def build(stage: Stage) -> Stage:
+    await stage.spawn()
+    await stage.run("PS1='here> '; clear")
+    return stage
 
 
-def at(house: House, name: str = "build") -> list[str]:
-    return ["-C", str(house.kernel.project.root), name]
+def at(stage: Stage, name: str = "build") -> list[str]:
+    return ["-C", str(stage.kernel.project.root), name]
 
 
-async def test_keys_go_in_and_output_comes_out(build: House):
+async def test_keys_go_in_and_output_comes_out(build: Stage):
     await build.run("echo before")
     with sitting(*at(build)) as anna:
         await off(anna.sees, "before")
@@ -97,12 +97,12 @@ async def test_keys_go_in_and_output_comes_out(build: House):
         await off(anna.sees, "from elsewhere\r\n")
         assert run.stdout == "from elsewhere\n"
         anna.types("\x1d")
-        await off(anna.sees, re.escape("[left build; it goes on]"))
+        await off(anna.sees, re.escape("[detached from build; its shell goes on]"))
         assert await off(anna.ends) == 0
     assert await build.said("echo on") == (0, "on\n")
 
 
-async def test_the_size_follows_the_person_and_goes_back(build: House):
+async def test_the_size_follows_the_person_and_goes_back(build: Stage):
     with sitting(*at(build), rows=31, columns=101) as anna:
         await off(anna.sees, "here>")
         anna.types("stty size\r")
@@ -129,7 +129,7 @@ async def test_the_size_follows_the_person_and_goes_back(build: House):
             pass
 
 
-async def test_ctrl_c_is_for_the_program_there(build: House):
+async def test_ctrl_c_is_for_the_program_there(build: Stage):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(build.run, "echo begun; sleep 600")
         await build.shows("begun")
@@ -143,7 +143,7 @@ async def test_ctrl_c_is_for_the_program_there(build: House):
 
 
 @needs["vim"]
-async def test_a_full_screen_program_is_worked_in(build: House):
+async def test_a_full_screen_program_is_worked_in(build: Stage):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(build.run, "vim -u NONE -i NONE -n new.txt")
         with sitting(*at(build)) as anna:
@@ -155,7 +155,7 @@ async def test_a_full_screen_program_is_worked_in(build: House):
     assert (build.kernel.project.root / "new.txt").read_text() == "hello from anna\n"
 
 
-async def test_the_end_of_the_shell_is_said(build: House):
+async def test_the_end_of_the_shell_is_said(build: Stage):
     with sitting(*at(build)) as anna:
         await off(anna.sees, "here>")
         anna.types("exit\r")
@@ -163,12 +163,12 @@ async def test_the_end_of_the_shell_is_said(build: House):
         assert await off(anna.ends) == 0
 
 
-async def test_what_cannot_be_attached_is_said(build: House):
+async def test_what_cannot_be_attached_is_said(build: Stage):
     with sitting(*at(build, "buidl")) as anna:
         await off(anna.sees, r"aegis-term: there is no terminal 'buidl' \(terminals: build\)")
         assert await off(anna.ends) == 1
     with sitting("-C", "/", "build") as anna:
-        await off(anna.sees, "no terminals are reached at .*; does aegis run there?")
+        await off(anna.sees, "cannot connect to .*; is aegis running there")
         assert await off(anna.ends) == 1
     pipes = [sys.executable, "-m", "aegis_terminal.attach", *at(build)]
     done = await off(subprocess.run, pipes, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -177,9 +177,9 @@ async def test_what_cannot_be_attached_is_said(build: House):
     )  # fmt: skip
 
 
-async def test_the_verb_gives_the_command(build: House):
+async def test_the_verb_gives_the_command(build: Stage):
     command = await build.call("attach", name="build")
-    assert "type `" in str(command)
+    assert "type there: `" in str(command)
     with sitting(*command.argv[3:]) as anna:
         await off(anna.sees, "here>")
         anna.types("echo $((40 + 2))\r")
@@ -192,11 +192,11 @@ async def test_the_verb_gives_the_command(build: House):
         await build.call("attach", Caller("agent", "eve"), name="build")
 
 
-async def test_a_watcher_who_does_not_read_slows_nobody(build: House):
+async def test_a_watcher_who_does_not_read_slows_nobody(build: Stage):
     with sitting(*at(build)) as anna:
         await off(anna.sees, "here>")
         run = await build.run("yes 0123456789 | head -c 20000000; echo END")  # nobody reads anna's screen
         assert run.exit == 0
         assert run.stdout.endswith("END\n")
         anna.types("\x1d")
-        await off(anna.sees, "left build")
+        await off(anna.sees, "detached from build")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import trio
-from terminal_stage import ANNA, House
+from terminal_stage import ANNA, Stage
 
 import aegis_approvals.plugin
 import aegis_terminal.plugin
 from aegis import Refused
-from aegis_terminal.policy import Rule
+from aegis_terminal.policy import covers
+from aegis_terminal.settings import Rule
 
 RULES = [
     {"match": "git status*", "answer": "allow"},
@@ -29,45 +30,45 @@ def plugins(echo):
 
 
 @pytest.fixture
-async def build(house: House) -> House:
-    await house.spawn()
-    return house
+async def build(stage: Stage) -> Stage:
+    await stage.spawn()
+    return stage
 
 
-async def asked(house: House):
+async def asked(stage: Stage):
     """Return the one request that is open, once it is."""
     with trio.fail_after(10):
-        while not (rows := await house.kernel.verbs.call(ANNA, "approvals list")):
+        while not (rows := await stage.kernel.verbs.call(ANNA, "approvals list")):
             await trio.testing.wait_all_tasks_blocked(0.01)
     [row] = rows
     return row
 
 
-async def answered(house: House, cmd: str, agent, answer: str):
+async def answered(stage: Stage, cmd: str, agent, answer: str):
     """Return the run, or the sentence of the refusal, and what the person read."""
     ended: list[object] = []
 
     async def run() -> None:
         try:
-            ended.append(await house.run(cmd, agent))
+            ended.append(await stage.run(cmd, agent))
         except Refused as refusal:
             ended.append(str(refusal))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
-        row = await asked(house)
-        await house.kernel.verbs.call(ANNA, f"approvals {answer}", {"request": row.id})
+        row = await asked(stage)
+        await stage.kernel.verbs.call(ANNA, f"approvals {answer}", {"request": row.id})
     return ended[0], row
 
 
-async def test_what_is_denied_is_refused_to_everybody(build: House):
+async def test_what_is_denied_is_refused_to_everybody(build: Stage):
     for who in (ANNA, await build.agent("eve", "full")):
         with pytest.raises(Refused, match=r"policy of this project refuses '\*rm -rf\*'"):
             await build.run("cd / && rm -rf x", who)
     assert await build.call("read", name="build") == []
 
 
-async def test_an_agent_that_must_ask_asks_a_person(build: House):
+async def test_an_agent_that_must_ask_asks_a_person(build: Stage):
     eve = await build.agent("eve", "auto")
     run, row = await answered(build, "echo hello", eve, "allow")
     assert (run.stdout, run.writer) == ("hello\n", "agent:eve")
@@ -77,20 +78,20 @@ async def test_an_agent_that_must_ask_asks_a_person(build: House):
     assert len(await build.call("read", name="build")) == 1
 
 
-async def test_what_a_person_is_asked_holds_no_secret(build: House):
+async def test_what_a_person_is_asked_holds_no_secret(build: Stage):
     token = "ghp_" + "a1B2c3D4" * 5
     _, row = await answered(build, f"echo {token}", await build.agent("eve", "auto"), "deny")
     assert "echo [redacted]" in str(row)
     assert token not in str(row)
 
 
-async def test_what_is_to_be_asked_about_is_asked_of_one_that_may_do_everything(build: House):
+async def test_what_is_to_be_asked_about_is_asked_of_one_that_may_do_everything(build: Stage):
     run, _ = await answered(build, "echo git push", await build.agent("eve", "full"), "allow")
     assert run.exit == 0
     assert (await build.run("echo git push")).exit == 0, "a person is not asked about what they do themselves"
 
 
-async def test_what_is_allowed_is_not_asked_about(build: House):
+async def test_what_is_allowed_is_not_asked_about(build: Stage):
     eve = await build.agent("eve", "auto")
     assert (await build.run("git status --short || true", await build.agent("bob", "full"))).exit == 0
     assert (await build.run("git status", eve)).exit is not None
@@ -99,7 +100,7 @@ async def test_what_is_allowed_is_not_asked_about(build: House):
         assert "denied" in refusal, more
 
 
-async def test_a_reader_may_look_and_not_act(build: House):
+async def test_a_reader_may_look_and_not_act(build: Stage):
     eve = await build.agent("eve", "read")
     await build.run("echo seen")
     assert (await build.call("read", eve, name="build"))[0].stdout == "seen\n"
@@ -111,7 +112,7 @@ async def test_a_reader_may_look_and_not_act(build: House):
             await build.call(verb, eve, **{"name": "build", **args})
 
 
-async def test_keys_are_asked_about_like_commands(build: House):
+async def test_keys_are_asked_about_like_commands(build: Stage):
     eve = await build.agent("eve", "full")  # but there are rules, and keys would go around them
     async with trio.open_nursery() as nursery:
 
@@ -125,7 +126,7 @@ async def test_keys_are_asked_about_like_commands(build: House):
     await build.call("keys", eve, name="build", keys="ctrl-c")
 
 
-async def test_a_writer_opens_terminals_and_asks_for_other_shells(build: House):
+async def test_a_writer_opens_terminals_and_asks_for_other_shells(build: Stage):
     bob = await build.agent("bob", "write")
     await build.call("spawn", bob, name="mine")
     async with trio.open_nursery() as nursery:
@@ -142,6 +143,6 @@ async def test_a_writer_opens_terminals_and_asks_for_other_shells(build: House):
 
 
 def test_globs_are_quick_whatever_they_are():
-    assert not Rule(match="*a" * 30 + "b", answer="deny").covers("a" * 50_000)
-    assert Rule(match="*rm*", answer="deny").covers("echo\nrm x")
-    assert not Rule(match="ls *", answer="allow").covers("ls -l > x")
+    assert not covers(Rule(match="*a" * 30 + "b", answer="deny"), "a" * 50_000)
+    assert covers(Rule(match="*rm*", answer="deny"), "echo\nrm x")
+    assert not covers(Rule(match="ls *", answer="allow"), "ls -l > x")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from terminal_stage import House, needs
+from terminal_stage import Stage, needs
 
 from aegis_terminal.emulator import Emulator
-from aegis_terminal.stream import Mark, Marks
-from aegis_terminal.text import plain
+from aegis_terminal.marks import Mark, Marks
+from aegis_terminal.plain_text import plain
 
 KEY, OTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 ESCAPES = st.sampled_from([
@@ -21,51 +21,51 @@ WILD = st.lists(st.binary(max_size=30) | ESCAPES, max_size=30).map(b"".join)
 
 
 @needs["vim"]
-async def test_vim_on_the_screen(house: House):
-    (house.kernel.project.root / "story.txt").write_text("once upon a time\nthe end\n")
-    await house.spawn()
+async def test_vim_on_the_screen(stage: Stage):
+    (stage.kernel.project.root / "story.txt").write_text("once upon a time\nthe end\n")
+    await stage.spawn()
     async with trio.open_nursery() as nursery:
         ended = []
 
         async def edit() -> None:
-            ended.append(await house.run("vim -u NONE -i NONE -n story.txt; echo left"))
+            ended.append(await stage.run("vim -u NONE -i NONE -n story.txt; echo left"))
 
         nursery.start_soon(edit)
-        screen = await house.shows("once upon a time")
+        screen = await stage.shows("once upon a time")
         assert (screen.lines[0], screen.lines[1], screen.lines[2]) == ("once upon a time", "the end", "~")
         assert (screen.full_screen, len(screen.lines)) == (True, 24)
-        await house.call("keys", name="build", keys="ctrl-d")
-        await house.call("keys", name="build", keys="Goand more")
-        screen = await house.shows("and more")
+        await stage.call("keys", name="build", keys="ctrl-d")
+        await stage.call("keys", name="build", keys="Goand more")
+        screen = await stage.shows("and more")
         assert (screen.lines[2], screen.cursor_row, screen.cursor_column) == ("and more", 3, 9)
-        await house.call("keys", name="build", keys="esc")
-        await house.call("keys", name="build", keys=":wq\r")
+        await stage.call("keys", name="build", keys="esc")
+        await stage.call("keys", name="build", keys=":wq\r")
     assert ended[0].exit == 0
     assert ended[0].stdout.splitlines()[-1] == "left"
     assert "once upon" not in ended[0].stdout, "what was drawn is not what was said"
-    assert not (await house.call("screen", name="build")).full_screen
-    assert (house.kernel.project.root / "story.txt").read_text().endswith("and more\n")
+    assert not (await stage.call("screen", name="build")).full_screen
+    assert (stage.kernel.project.root / "story.txt").read_text().endswith("and more\n")
 
 
 @needs["less"]
-async def test_less_on_the_screen(house: House):
-    (house.kernel.project.root / "long.txt").write_text("".join(f"line {n}\n" for n in range(1, 200)))
-    await house.spawn()
+async def test_less_on_the_screen(stage: Stage):
+    (stage.kernel.project.root / "long.txt").write_text("".join(f"line {n}\n" for n in range(1, 200)))
+    await stage.spawn()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(house.run, "less long.txt")
-        screen = await house.shows("line 23")
+        nursery.start_soon(stage.run, "less long.txt")
+        screen = await stage.shows("line 23")
         assert screen.lines[:2] == ["line 1", "line 2"]
-        await house.call("keys", name="build", keys="space")
-        assert "line 24" in (await house.shows("line 46")).lines
-        await house.call("keys", name="build", keys="q")
-    assert await house.said("echo back") == (0, "back\n")
+        await stage.call("keys", name="build", keys="space")
+        assert "line 24" in (await stage.shows("line 46")).lines
+        await stage.call("keys", name="build", keys="q")
+    assert await stage.said("echo back") == (0, "back\n")
 
 
-async def test_lines_that_are_rewritten_are_said_as_they_ended(house: House):
-    await house.spawn()
-    assert (await house.said("printf '10%%\\r50%%\\r100%%\\ndone\\n'"))[1] == "100%\ndone\n"
-    assert (await house.said("printf 'abc\\b\\bX\\n\\033[31mred\\033[0m\\033]0;title\\a\\n'"))[1] == "aXc\nred\n"
-    assert (await house.said(f"printf '{'w' * 200}\\n'"))[1] == "w" * 200 + "\n", "a long line is not broken"
+async def test_lines_that_are_rewritten_are_said_as_they_ended(stage: Stage):
+    await stage.spawn()
+    assert (await stage.said("printf '10%%\\r50%%\\r100%%\\ndone\\n'"))[1] == "100%\ndone\n"
+    assert (await stage.said("printf 'abc\\b\\bX\\n\\033[31mred\\033[0m\\033]0;title\\a\\n'"))[1] == "aXc\nred\n"
+    assert (await stage.said(f"printf '{'w' * 200}\\n'"))[1] == "w" * 200 + "\n", "a long line is not broken"
 
 
 def fed(pieces: list[bytes]) -> tuple[list[Mark], list[bytes], bytes]:

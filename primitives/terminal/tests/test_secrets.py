@@ -8,21 +8,21 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from terminal_stage import ANNA, House, until
+from terminal_stage import ANNA, Stage, until
 
 import aegis_approvals.plugin
 import aegis_records.plugin
 import aegis_terminal.plugin
 from aegis.verbs import progress
 from aegis_terminal.capture import Capture
-from aegis_terminal.lines import Lines
-from aegis_terminal.rawlog import RawLog
+from aegis_terminal.line_buffer import LineBuffer
+from aegis_terminal.raw_log import RawLog
 from aegis_terminal.secrets import CUT, Secrets
 
 TOKEN = "ghp_" + "a1B2c3D4" * 5
 VALUE = "correct-horse-battery"
 OWN = "INTERNAL-4711-xyz"
-SECRETS = Secrets((r"INTERNAL-\d+-\w+",), {"SITE_PASSWORD": VALUE, "EDITOR": "not-a-secret-at-all"})
+SECRETS = Secrets(lambda: (r"INTERNAL-\d+-\w+",), {"SITE_PASSWORD": VALUE, "EDITOR": "not-a-secret-at-all"})
 
 
 @pytest.fixture
@@ -45,41 +45,41 @@ def on_disk(folder: Path) -> bytes:
     return b"".join(f.read_bytes() for f in folder.rglob("*") if f.is_file())
 
 
-async def test_nothing_on_disk_nor_in_an_agents_ear_holds_one(house: House):
+async def test_nothing_on_disk_nor_in_an_agents_ear_holds_one(stage: Stage):
     told: list[str] = []
-    eve = await house.agent("eve")
-    await house.spawn(env={"DEPLOY_TOKEN": "given-at-the-beginning"})
-    await house.call("subscribe", eve, name="build")
+    eve = await stage.agent("eve")
+    await stage.spawn(env={"DEPLOY_TOKEN": "given-at-the-beginning"})
+    await stage.call("subscribe", eve, name="build")
     with progress(told.append):
-        run = await house.run(
+        run = await stage.run(
             f"echo {TOKEN}; echo $SITE_PASSWORD; echo $DEPLOY_TOKEN; echo {OWN}; sleep 0.4; echo {TOKEN}\n"
             f"T={TOKEN}; printf 'ghp_\\033[01;31m%s\\033[m\\n' ${{T#ghp_}}; "
             'K=PRIVATE; printf -- "-----BEGIN RSA $K KEY-----\\nMII%s\\n-----END RSA $K KEY-----\\n" base64'
         )
     assert run.stdout.count(CUT) >= 6
     assert run.stdout.splitlines()[:4] == [CUT] * 4
-    await until(lambda: house.heard(eve))
-    screen = str(await house.call("screen", name="build"))
-    tail = await house.call("tail", name="build", lines=50)
-    await house.call("close", name="build")
-    await house.kernel.verbs.call(ANNA, "ledger export")
-    assert (house.kernel.project.state / "terminals/build/ledger.jsonl").exists()
-    disk = on_disk(house.kernel.project.state)
-    said = "".join([run.stdout, run.cmd, tail, screen.replace("\n", ""), *told, *house.heard(eve)])
+    await until(lambda: stage.heard(eve))
+    screen = str(await stage.call("screen", name="build"))
+    tail = await stage.call("tail", name="build", lines=50)
+    await stage.call("close", name="build")
+    await stage.kernel.verbs.call(ANNA, "ledger export")
+    assert (stage.kernel.project.state / "terminals/build/ledger.jsonl").exists()
+    disk = on_disk(stage.kernel.project.state)
+    said = "".join([run.stdout, run.cmd, tail, screen.replace("\n", ""), *told, *stage.heard(eve)])
     for secret in (TOKEN, VALUE, OWN, "given-at-the-beginning", "MIIbase64", TOKEN[6:]):
         assert secret.encode() not in disk, secret
         assert secret not in said, secret
     assert b"sleep 0.4" in disk
 
 
-async def test_one_that_is_broken_by_the_edge_of_the_screen_is_not_shown(house: House):
-    await house.spawn()
+async def test_one_that_is_broken_by_the_edge_of_the_screen_is_not_shown(stage: Stage):
+    await stage.spawn()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(house.run, f"clear; printf '%60s%s' 'x ' {TOKEN}; read line")
-        screen = await house.shows("***")
+        nursery.start_soon(stage.run, f"clear; printf '%60s%s' 'x ' {TOKEN}; read line")
+        screen = await stage.shows("***")
         assert TOKEN[:14] not in str(screen)
         assert TOKEN[25:] not in str(screen)
-        await house.call("keys", name="build", keys="enter")
+        await stage.call("keys", name="build", keys="enter")
 
 
 @pytest.mark.parametrize("secret", [TOKEN, VALUE, OWN])
@@ -104,7 +104,7 @@ def test_a_log_has_none_however_it_comes(tmp_path_factory, secret: str, data: st
 
 @given(st.binary(max_size=400), st.integers(1, 50))
 def test_a_log_loses_nothing_that_is_no_secret(data: bytes, size: int):
-    lines = Lines(SECRETS)
+    lines = LineBuffer(SECRETS)
     taken = b""
     for start in range(0, len(data), size):
         lines.feed(data[start : start + size])
@@ -154,7 +154,7 @@ def test_a_log_that_cannot_be_kept_is_said_once_and_stops_nobody(tmp_path: Path)
         log.write(b"line\r\n")
     log.close()
     assert len(told) == 1
-    assert told[0].startswith("what it says is not kept in")
+    assert told[0].startswith("its output cannot be written to")
 
 
 def test_one_at_the_edge_of_what_is_kept_of_a_long_output_is_not_there_in_part():

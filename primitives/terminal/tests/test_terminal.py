@@ -6,7 +6,7 @@ import re
 
 import pytest
 import trio
-from terminal_stage import BO, House, until
+from terminal_stage import BO, Stage, until
 
 from aegis import Caller, NotFound, Refused
 from aegis.verbs import progress
@@ -14,16 +14,16 @@ from aegis_terminal.keys import pressed
 
 
 @pytest.fixture
-async def build(house: House) -> House:
-    """A house with the terminal `build`."""
-    await house.spawn()
-    return house
+async def build(stage: Stage) -> Stage:
+    """A stage with the terminal `build`."""
+    await stage.spawn()
+    return stage
 
 
 # -- records ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_record_says_who_ran_what_and_how_it_ended(build: House):
+async def test_a_record_says_who_ran_what_and_how_it_ended(build: Stage):
     eve = await build.agent("eve")
     await build.run("echo one")
     await build.run("echo two; false", eve)
@@ -37,7 +37,7 @@ async def test_a_record_says_who_ran_what_and_how_it_ended(build: House):
     assert (row.last_exit, row.runs, row.state, row.last_cmd_at) == (1, 2, "idle", second.started_at)
 
 
-async def test_reading_takes_the_last_or_what_is_new(build: House):
+async def test_reading_takes_the_last_or_what_is_new(build: Stage):
     for n in range(4):
         await build.run(f"echo {n}")
     assert [run.seq for run in await build.call("read", name="build", last_n=2)] == [2, 3]
@@ -46,7 +46,7 @@ async def test_reading_takes_the_last_or_what_is_new(build: House):
     assert await build.call("read", name="build", since_seq=3) == []
 
 
-async def test_many_long_runs_are_read_within_what_an_agent_can_take(build: House):
+async def test_many_long_runs_are_read_within_what_an_agent_can_take(build: Stage):
     for _ in range(3):
         await build.run("seq 1 8000; echo END")
     runs = await build.call("read", name="build")
@@ -59,7 +59,7 @@ async def test_many_long_runs_are_read_within_what_an_agent_can_take(build: Hous
     assert len(alone.stdout) > 30_000
 
 
-async def test_a_closed_terminal_is_read_and_its_name_goes_on_counting(build: House):
+async def test_a_closed_terminal_is_read_and_its_name_goes_on_counting(build: Stage):
     await build.run("echo one")
     await build.call("close", name="build")
     assert [run.stdout for run in await build.call("read", name="build")] == ["one\n"]
@@ -76,7 +76,7 @@ async def test_a_closed_terminal_is_read_and_its_name_goes_on_counting(build: Ho
 # -- one after the other ----------------------------------------------------------------------------------------------
 
 
-async def test_commands_wait_for_their_turn_in_order(build: House):
+async def test_commands_wait_for_their_turn_in_order(build: Stage):
     done: list[str] = []
     async with trio.open_nursery() as nursery:
 
@@ -90,10 +90,10 @@ async def test_commands_wait_for_their_turn_in_order(build: House):
     assert [run.seq for run in await build.call("read", name="build")] == [0, 1, 2, 3, 4]
 
 
-async def test_after_a_time_out_it_is_busy_until_its_own_end(build: House):
+async def test_after_a_time_out_it_is_busy_until_its_own_end(build: Stage):
     run = await build.run("echo begun; read line; echo got $line", timeout=0.3)
     assert (run.timed_out, run.exit, run.stdout) == (True, None, "begun\n")
-    with pytest.raises(Refused, match=r"build is busy: 'echo begun; read line.*' of human ran past its time"):
+    with pytest.raises(Refused, match=r"build is busy: 'echo begun; read line.*' of human has passed its time limit"):
         await build.run("echo next")
     assert (await build.call("list"))[0].state == "busy"
     await build.call("keys", name="build", keys="hello\r")
@@ -102,7 +102,7 @@ async def test_after_a_time_out_it_is_busy_until_its_own_end(build: House):
     assert (next_.seq, next_.exit, next_.stdout) == (1, 0, "next\n"), "nothing of what was said before"
 
 
-async def test_those_who_waited_behind_a_time_out_are_told(build: House):
+async def test_those_who_waited_behind_a_time_out_are_told(build: Stage):
     async with trio.open_nursery() as nursery:
 
         async def first() -> None:
@@ -116,7 +116,7 @@ async def test_those_who_waited_behind_a_time_out_are_told(build: House):
     assert await build.said("test -e never || echo free") == (0, "free\n")
 
 
-async def test_a_caller_who_leaves_before_its_turn_takes_the_command_back(build: House):
+async def test_a_caller_who_leaves_before_its_turn_takes_the_command_back(build: Stage):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(build.run, "echo begun; read line")
         await build.shows("begun")
@@ -127,7 +127,7 @@ async def test_a_caller_who_leaves_before_its_turn_takes_the_command_back(build:
     assert not (build.kernel.project.root / "never").exists()
 
 
-async def test_a_caller_who_leaves_does_not_stop_what_has_begun(build: House):
+async def test_a_caller_who_leaves_does_not_stop_what_has_begun(build: Stage):
     with trio.move_on_after(0.3):
         await build.run("echo begun; sleep 0.6; echo done > mark")
     await build.state("idle")
@@ -136,39 +136,39 @@ async def test_a_caller_who_leaves_does_not_stop_what_has_begun(build: House):
     assert (run.exit, run.stdout) == (0, "begun\n")
 
 
-async def test_what_somebody_left_at_the_prompt_is_no_part_of_a_command(build: House):
+async def test_what_somebody_left_at_the_prompt_is_no_part_of_a_command(build: Stage):
     await build.call("keys", name="build", keys="rm -rf nothing-that-")
     await build.shows("rm -rf nothing-that-")
     assert await build.said("echo clean") == (0, "clean\n")
 
 
-async def test_a_command_waits_for_what_a_person_typed(build: House):
+async def test_a_command_waits_for_what_a_person_typed(build: Stage):
     await build.call("keys", name="build", keys="sleep 0.5; echo typed > typed\r")
     await build.state("busy")
     run = await build.run("cat typed")
     assert run.stdout == "typed\n"
 
 
-async def test_two_who_open_one_name_get_one_terminal(house: House):
+async def test_two_who_open_one_name_get_one_terminal(stage: Stage):
     told: list[str] = []
 
     async def spawn() -> None:
         try:
-            await house.spawn()
+            await stage.spawn()
         except Refused as refusal:
             told.append(str(refusal))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(spawn)
         nursery.start_soon(spawn)
-    assert told == ["the terminal 'build' is there already; run commands in it, or close it first"]
-    assert len(await house.call("list")) == 1
+    assert told == ["the terminal 'build' is open already; run commands in it, or close it first"]
+    assert len(await stage.call("list")) == 1
 
 
 # -- looking on -------------------------------------------------------------------------------------------------------
 
 
-async def test_progress_is_told_while_a_command_runs(build: House):
+async def test_progress_is_told_while_a_command_runs(build: Stage):
     told: list[str] = []
     go = trio.Event()
 
@@ -190,7 +190,7 @@ async def test_progress_is_told_while_a_command_runs(build: House):
     assert told[-1].endswith("last")
 
 
-async def test_tail_follows_until_the_end(build: House):
+async def test_tail_follows_until_the_end(build: Stage):
     told: list[str] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(build.run, "echo one; read line; echo two")
@@ -211,7 +211,7 @@ async def test_tail_follows_until_the_end(build: House):
 # -- mail -------------------------------------------------------------------------------------------------------------
 
 
-async def test_subscribers_are_woken_with_exit_code_and_tail(build: House):
+async def test_subscribers_are_woken_with_exit_code_and_tail(build: Stage):
     eve, bob = await build.agent("eve"), await build.agent("bob")
     assert (await build.call("subscribe", eve, name="build")).subscribers == ["eve"]
     await build.call("subscribe", bob, name="build")
@@ -229,14 +229,14 @@ async def test_subscribers_are_woken_with_exit_code_and_tail(build: House):
     await until(lambda: len(build.heard(eve)) == 2 and len(build.heard(bob)) == 2)
 
 
-async def test_a_person_who_subscribes_is_told_of_others_runs_only(build: House):
+async def test_a_person_who_subscribes_is_told_of_others_runs_only(build: Stage):
     await build.call("subscribe", name="build")
     await build.run("echo mine")
     await build.run("echo theirs", BO)
     assert [body.splitlines()[-1] for body in build.bodies()] == ["theirs"]
 
 
-async def test_a_subscription_on_a_pattern_or_an_exit_code(build: House):
+async def test_a_subscription_on_a_pattern_or_an_exit_code(build: Stage):
     for who, wish in {
         "fails": {"exit": "nonzero"}, "two": {"exit": "2"}, "says": {"pattern": "FAILED*test_x"},
         "both": {"pattern": "FAILED", "exit": "1"},
@@ -253,7 +253,7 @@ async def test_a_subscription_on_a_pattern_or_an_exit_code(build: House):
         await build.call("subscribe", name="build", exit="bad")
 
 
-async def test_a_pattern_is_told_while_the_run_goes_on_and_once(build: House):
+async def test_a_pattern_is_told_while_the_run_goes_on_and_once(build: Stage):
     eve = await build.agent("eve")
     await build.call("subscribe", eve, name="build", pattern="listening on *8080")
     await build.call("subscribe", BO, name="build", pattern="listening", exit="0")
@@ -270,7 +270,7 @@ async def test_a_pattern_is_told_while_the_run_goes_on_and_once(build: House):
     assert len(build.heard(eve)) == 1
 
 
-async def test_a_pattern_is_told_past_the_runs_time(build: House):
+async def test_a_pattern_is_told_past_the_runs_time(build: Stage):
     await build.call("subscribe", BO, name="build", pattern="ready")
     run = await build.run("echo begun; read line; echo ready; read line", timeout=0.2)
     assert run.timed_out
@@ -281,7 +281,7 @@ async def test_a_pattern_is_told_past_the_runs_time(build: House):
     assert len(build.bodies("human:bo")) == 1
 
 
-async def test_who_unsubscribed_or_is_gone_hears_nothing(build: House):
+async def test_who_unsubscribed_or_is_gone_hears_nothing(build: Stage):
     eve, bob = await build.agent("eve"), await build.agent("bob")
     for agent in (eve, bob):
         await build.call("subscribe", agent, name="build")
@@ -293,7 +293,7 @@ async def test_who_unsubscribed_or_is_gone_hears_nothing(build: House):
     assert (await build.call("subscribe", name="build")).subscribers == ["human:anna"]
 
 
-async def test_a_subscription_outlasts_a_close_and_a_rename(build: House):
+async def test_a_subscription_outlasts_a_close_and_a_rename(build: Stage):
     eve = await build.agent("eve")
     await build.call("subscribe", eve, name="build")
     await build.kernel.roster.rename(eve, "wry-hopper")
@@ -309,24 +309,24 @@ async def test_a_subscription_outlasts_a_close_and_a_rename(build: House):
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        ({"name": "No Good"}, "is no name for a terminal"),
-        ({"name": "../x"}, "is no name for a terminal"),
+        ({"name": "No Good"}, "cannot be a terminal's name"),
+        ({"name": "../x"}, "cannot be a terminal's name"),
         ({"cwd": "nowhere"}, "there is no folder"),
         ({"cwd": "a\0b"}, "there is no folder"),
         ({"shell": "nonsuch"}, "there is no shell 'nonsuch' on PATH"),
-        ({"shell": "python3"}, "python3 cannot be driven"),
-        ({"env": {"A=B": "c"}}, "'A=B' cannot be a variable"),
-        ({"env": {"A": "c\0d"}}, "'A' cannot be a variable"),
-        ({"env": {"A": "\ud800"}}, "'A' cannot be a variable"),
+        ({"shell": "python3"}, "python3 is not supported"),
+        ({"env": {"A=B": "c"}}, "'A=B' cannot be an environment variable"),
+        ({"env": {"A": "c\0d"}}, "'A' cannot be an environment variable"),
+        ({"env": {"A": "\ud800"}}, "'A' cannot be an environment variable"),
     ],
 )
-async def test_a_terminal_that_cannot_be(house: House, args: dict, sentence: str):
+async def test_a_terminal_that_cannot_be(stage: Stage, args: dict, sentence: str):
     with pytest.raises(Refused, match=re.escape(sentence)):
-        await house.spawn(**args)
-    assert await house.call("list") == []
+        await stage.spawn(**args)
+    assert await stage.call("list") == []
 
 
-async def test_commands_and_keys_that_cannot_be(build: House):
+async def test_commands_and_keys_that_cannot_be(build: Stage):
     for cmd in ("", "  \n", "a\0b", "x" * 60_001, "\ud800"):
         with pytest.raises(Refused, match="a command has 1 to 60,000 bytes"):
             await build.run(cmd)
@@ -338,7 +338,7 @@ async def test_commands_and_keys_that_cannot_be(build: House):
     assert await build.said("echo fine") == (0, "fine\n")
 
 
-async def test_the_longest_command_runs(build: House):
+async def test_the_longest_command_runs(build: Stage):
     text = "x" * 59_000
     exit_, said = await build.said(f"echo {text} | wc -c")
     assert (exit_, said.strip()) == (0, "59001")
@@ -355,7 +355,7 @@ def test_what_keys_send(keys: str, sent: str):
     assert pressed(keys) == sent
 
 
-async def test_a_question_is_answered(build: House):
+async def test_a_question_is_answered(build: Stage):
     async with trio.open_nursery() as nursery:
 
         async def ask() -> None:
@@ -366,11 +366,11 @@ async def test_a_question_is_answered(build: House):
         await build.call("keys", name="build", keys="y enter")
 
 
-async def test_a_program_that_reads_nothing_takes_no_endless_keys(build: House):
+async def test_a_program_that_reads_nothing_takes_no_endless_keys(build: Stage):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(build.run, "stty -icanon; echo begun; sleep 60")
         await build.shows("begun")
-        with pytest.raises(Refused, match=r"the program in build reads nothing: \d+ of 100000 bytes were taken"):
+        with pytest.raises(Refused, match=r"the program in build does not read: it took \d+ of 100000 bytes"):
             await build.call("keys", name="build", keys="x" * 100_000)
         await build.call("close", name="build")
     assert (await build.call("read", name="build"))[0].stderr == "pty closed"

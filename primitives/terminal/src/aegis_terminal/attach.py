@@ -1,4 +1,4 @@
-"""`aegis-term NAME`: a shared terminal on a person's own; Ctrl-] leaves it, and it goes on."""
+"""`aegis-term NAME`: attach this terminal to a shared one; Ctrl-] detaches it, and the shell goes on."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ import tty
 from collections.abc import Sequence
 from pathlib import Path
 
-from aegis_terminal.frames import HEAD, KEYS, RESIZE, WINDOW
-from aegis_terminal.place import SOCKET, place_of
+from aegis_terminal.attach_protocol import HEAD, KEYS, RESIZE, WINDOW
+from aegis_terminal.socket_path import SOCKET, socket_folder
 
 DETACH = b"\x1d"  # Ctrl-]
 _FILES = (".aegis.yaml", ".aegis/state")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve the person until they leave or the shell ends, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="aegis-term", description="Sit down at a shared terminal. Ctrl-] leaves it.")
-    parser.add_argument("name", help="which terminal (`aegis term list`)")
+    """Stay attached until the person detaches or the shell ends, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="aegis-term", description="Attach to a shared terminal. Ctrl-] detaches.")
+    parser.add_argument("name", help="name of the terminal (`aegis term list`)")
     parser.add_argument("-C", "--project", default=".", help="the project's folder")
-    parser.add_argument("--socket", type=Path, help="where it is reached, as `aegis term attach` says")
+    parser.add_argument("--socket", type=Path, help="the socket, as `aegis term attach` prints it")
     asked = parser.parse_args(argv)
-    path = asked.socket or place_of(_root(Path(asked.project).resolve())) / SOCKET
+    path = asked.socket or socket_folder(_root(Path(asked.project).resolve())) / SOCKET
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return _sorry("this needs a terminal; `aegis term tail` and `aegis term screen` do not")
+        return _failed("this needs a terminal; `aegis term tail` and `aegis term screen` do not")
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with line:
         try:
             line.connect(str(path))
         except OSError as error:
-            return _sorry(f"no terminals are reached at {path} ({error.strerror}); does aegis run there?")
+            return _failed(f"cannot connect to {path} ({error.strerror}); is aegis running there?")
         line.sendall(json.dumps({"terminal": asked.name}).encode() + b"\n")
-        answer = json.loads(_line(line) or b'{"error": "aegis hung up"}')
+        answer = json.loads(_line(line) or b'{"error": "aegis closed the connection"}')
         if "error" in answer:
-            return _sorry(answer["error"])
+            return _failed(answer["error"])
         return _raw(line, asked.name)
 
 
@@ -48,7 +48,7 @@ def _root(here: Path) -> Path:
     return next((f for f in (here, *here.parents) if any((f / name).exists() for name in _FILES)), here)
 
 
-def _sorry(text: str) -> int:
+def _failed(text: str) -> int:
     sys.stderr.write(f"aegis-term: {text}\n")
     return 1
 
@@ -69,9 +69,9 @@ def _raw(line: socket.socket, name: str) -> int:
     os.set_blocking(wake, False)
     signal.signal(signal.SIGWINCH, lambda *_: None)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    last = f"left {name}; it goes on"
+    last = f"detached from {name}; its shell goes on"
     try:
-        tty.setraw(keyboard, termios.TCSADRAIN)  # what was typed already is for the terminal, too
+        tty.setraw(keyboard, termios.TCSADRAIN)  # keys that were typed already go to the shared terminal, too
         _size(line)
         if not _carry(line, keyboard, screen, woken):
             last = f"{name} has ended"
@@ -87,7 +87,7 @@ def _raw(line: socket.socket, name: str) -> int:
 
 
 def _carry(line: socket.socket, keyboard: int, screen: int, woken: int) -> bool:
-    """Carry keys and output until the person leaves (True) or the terminal does."""
+    """Carry keys and output until the person detaches (True) or the shared terminal ends (False)."""
     with selectors.DefaultSelector() as selector:
         for source in (line.fileno(), keyboard, woken):
             selector.register(source, selectors.EVENT_READ)

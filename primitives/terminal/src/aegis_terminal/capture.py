@@ -1,15 +1,15 @@
-"""What one command said: its beginning and its end, as many bytes as are kept of it."""
+"""The output of one command: its beginning and its end, up to a limit."""
 
 from __future__ import annotations
 
 import re
 from collections import deque
 
-from aegis_terminal.record import HALF
+from aegis_terminal.plain_text import plain
 from aegis_terminal.secrets import Secrets
-from aegis_terminal.text import plain
+from aegis_terminal.values import HALF
 
-_RAW = 65_536  # bytes of each that are looked at: colours are no text
+_RAW = 65_536  # bytes of each: more than characters are kept, since colours are not text
 _SHORT = 4_096  # bytes
 _TRACE = re.compile(rb"[^\r\n]*__aegis_\w+\r?\n\Z")  # `set -x` names the function that says that the command has ended
 _FILLED = re.compile(rb"(?:(?:\x1b\[[0-9;]*m)*[%#](?:\x1b\[[0-9;]*m)*)? {20,}\r ?\r?\Z")  # zsh's mark of a cut line
@@ -22,13 +22,13 @@ class Capture:
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Forget all output."""
         self._head = bytearray()
         self._tail: deque[bytes] = deque()
         self._size = self._dropped = 0
 
     def feed(self, data: bytes) -> None:
-        """Take what was said."""
+        """Take new output."""
         if (room := _RAW - len(self._head)) > 0:
             self._head += data[:room]
             data = data[room:]
@@ -42,15 +42,15 @@ class Capture:
 
     @property
     def short(self) -> bool:
-        """True when it is made text in less time than a thread takes to begin."""
+        """True when making it text takes less time than starting a thread."""
         return not self._size and len(self._head) <= _SHORT
 
     def text(self, secrets: Secrets) -> str:
-        """Return it as plain text without secrets; of a long one the beginning and the end. It may take a second."""
+        """Return it as plain text without secrets, a long one without its middle; this may take a second."""
         tail = b"".join(self._tail)
         if not self._dropped:
             return _shortened(secrets.cut(plain(_trimmed(bytes(self._head) + tail))))
-        begin = tail.find(b"\n") + 1  # what is left of a line, an escape sequence or a secret is not shown
+        begin = tail.find(b"\n") + 1  # half a line, escape sequence or secret is not shown
         begin = begin if 0 < begin <= len(tail) // 2 else 0
         whole = self._head.rfind(b"\n") + 1 or len(self._head)
         head = secrets.cut(plain(bytes(self._head[:whole])))
@@ -60,7 +60,7 @@ class Capture:
 
 
 def _trimmed(data: bytes) -> bytes:
-    """Return the output without what the shell itself said at its end."""
+    """Return the output without what the shell itself printed at its end."""
     return data[:-4096] + _FILLED.sub(b"", _TRACE.sub(b"", data[-4096:]))
 
 

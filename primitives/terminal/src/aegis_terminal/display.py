@@ -1,4 +1,4 @@
-"""What has come out of a terminal, for all who look: the log, the latest bytes, the screen, whoever watches."""
+"""The output of a terminal, for all that use it: the log, the latest bytes, the screen, and viewers."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from aegis_terminal.rawlog import RawLog
+from aegis_terminal.raw_log import RawLog
 
 if TYPE_CHECKING:
     from aegis_terminal.emulator import Emulator, Look
 
-SIZE = (24, 80)  # rows and columns while nobody sits there
+SIZE = (24, 80)  # rows and columns while nobody is attached
 _RECENT = 65_536  # bytes of the latest output, for those who come later
 
 
 class Display:
-    """The output of one terminal; `resized` is told the size that those who sit there want."""
+    """The output of one terminal; `resized` is called with the size that it should have."""
 
     def __init__(self, log: RawLog, resized: Callable[[int, int], None]) -> None:
         self._log, self._resized = log, resized
         self.viewers: set[Callable[[bytes], None]] = set()
-        self._seats: dict[object, tuple[int, int]] = {}
+        self._sizes: dict[object, tuple[int, int]] = {}
         self._recent = deque[bytes]()
         self._kept, self._cut = 0, False
         self._screen: Emulator | None = None
@@ -31,11 +31,11 @@ class Display:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Rows and columns: what the last who sat down has."""
-        return next(reversed(self._seats.values()), SIZE)
+        """Rows and columns of the terminal that was attached last."""
+        return next(reversed(self._sizes.values()), SIZE)
 
     def show(self, data: bytes) -> None:
-        """Take what was said."""
+        """Take new output."""
         self._log.write(data)
         if self._screen:
             self._screen.feed(data)
@@ -53,19 +53,19 @@ class Display:
         data = b"".join(self._recent)
         return data[data.find(b"\n") + 1 :] if self._cut else data
 
-    def sit(self, who: object, rows: int, columns: int) -> None:
-        """Give the terminal the size that somebody sees it in."""
-        self._seats.pop(who, None)
-        self._seats[who] = max(1, rows), max(1, columns)
+    def resize_for(self, who: object, rows: int, columns: int) -> None:
+        """Give the shared terminal the size of this attached one."""
+        self._sizes.pop(who, None)
+        self._sizes[who] = max(1, rows), max(1, columns)
         self._resized(*self.size)
 
-    def leave(self, who: object) -> None:
-        """Give it the size of those who stay."""
-        if self._seats.pop(who, None):
+    def forget(self, who: object) -> None:
+        """Forget an attached terminal, and go back to the size of the one before."""
+        if self._sizes.pop(who, None):
             self._resized(*self.size)
 
     async def look(self) -> Look:
-        """Return what a person would see."""
+        """Return the screen as a person would see it."""
         async with self._looking:
             if self._screen is None:
                 from aegis_terminal.emulator import Emulator  # noqa: PLC0415 - few terminals are ever looked at
@@ -76,7 +76,7 @@ class Display:
             return await trio.to_thread.run_sync(self._screen.look, self._screen.pending())
 
     def close(self) -> None:
-        """Tell all who watch that nothing more comes."""
+        """Tell all viewers that the output has ended."""
         self._log.close()
         for tell in tuple(self.viewers):
             tell(b"")

@@ -1,4 +1,4 @@
-"""A screen as a person would see it, drawn only when somebody looks."""
+"""A screen as a person would see it, drawn only when it is read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyte.screens import wcwidth
 
 from aegis_terminal.secrets import Secrets
 
-_MOST = 131_072  # bytes that wait for somebody to look; of more, the newest half
+_MOST = 131_072  # bytes that wait until the screen is read; of more, the newest half is kept
 _SEQUENCES = re.compile(r"(\x1b\[[^@-~\x1b]*[@-~])")
 _WIDE, _TALL = 4_096, 24
 _SWITCH = re.compile(rb"\x1b\[\?(?:1049|1047|47)([hl])")
@@ -22,7 +22,7 @@ _BEGUN = re.compile(rb"\x1b(?:\[\??[0-9;]{0,20})?\Z")
 
 
 class Look(NamedTuple):
-    """The lines of a screen, where the cursor is (from 0), and whether a program has the whole screen."""
+    """The lines of a screen, the place of the cursor (from 0), and whether a program uses the whole screen."""
 
     lines: list[str]
     row: int
@@ -31,7 +31,7 @@ class Look(NamedTuple):
     width: int
 
     def masked(self, secrets: Secrets) -> list[str]:
-        """Return the lines with stars for secrets, also for one that goes on in the next line."""
+        """Return the lines with stars in place of secrets, also of one that goes on in the next line."""
         text = "".join(line if len(line) >= self.width else f"{line}\n" for line in self.lines)
         masked, at, lines = secrets.masked(text), 0, []
         for line in self.lines:
@@ -48,7 +48,7 @@ def line_of(row: Mapping[int, Any]) -> str:
 
 
 def fed(stream: pyte.Stream, text: str) -> None:
-    """Draw the text; a sequence the emulator has a fault with is passed over, and nothing is drawn twice."""
+    """Draw the text; a sequence that makes the emulator fail is skipped, and nothing is drawn twice."""
     for sequence in _SEQUENCES.split(text):
         try:
             stream.feed(sequence)
@@ -56,37 +56,37 @@ def fed(stream: pyte.Stream, text: str) -> None:
             continue
 
 
-class Glass(pyte.Screen):
-    """pyte's screen, which forgets what comes after a character that takes no place: those are left out."""
+class Screen(pyte.Screen):
+    """pyte's screen; characters without a width are left out, since pyte drops all that follows one."""
 
     def draw(self, data: str) -> None:
-        """Draw what can be seen."""
+        """Draw the visible characters."""
         if not data.isascii():
             data = "".join(c for c in data if wcwidth(c) > 0 or unicodedata.combining(c))
         super().draw(data)
 
 
-class Paper(Glass):
-    """A screen so wide that no line is broken; its lines go to `past` when they leave it."""
+class WideScreen(Screen):
+    """A screen so wide that no line is broken; lines that scroll off it are kept in `scrolled`."""
 
     def __init__(self) -> None:
-        self.past: deque[str] = deque()
+        self.scrolled: deque[str] = deque()
         super().__init__(_WIDE, _TALL)
 
     def index(self) -> None:
         """Go to the next line."""
         if self.cursor.y == self.lines - 1 and not self.margins:
-            self.past.append(line_of(self.buffer[0]))
+            self.scrolled.append(line_of(self.buffer[0]))
         super().index()
 
     def text(self) -> str:
         """Return everything that is written on it."""
         last = max(self.cursor.y, max((y for y, row in self.buffer.items() if line_of(row)), default=0))
-        return "\n".join([*self.past, *(line_of(self.buffer[y]) for y in range(last + 1))])
+        return "\n".join([*self.scrolled, *(line_of(self.buffer[y]) for y in range(last + 1))])
 
 
 class Emulator:
-    """One terminal's screen. `feed` and `resize` cost nothing; `look` draws what has come since: that takes a while."""
+    """The screen of one terminal. `feed` and `resize` take no time; `look` draws what is new, which takes a while."""
 
     def __init__(self, rows: int, columns: int) -> None:
         self._size = rows, columns
@@ -95,13 +95,13 @@ class Emulator:
         self._waiting = bytearray()
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
-    def _fresh(self) -> tuple[Glass, pyte.Stream]:
+    def _fresh(self) -> tuple[Screen, pyte.Stream]:
         rows, columns = self._size
-        screen = Glass(columns, rows)
+        screen = Screen(columns, rows)
         return screen, pyte.Stream(screen)
 
     def feed(self, data: bytes) -> None:
-        """Take the bytes, to be drawn when somebody looks."""
+        """Take the bytes, to be drawn when the screen is read."""
         self._waiting += data
         if len(self._waiting) > _MOST:
             cut = self._waiting.find(b"\n", len(self._waiting) - _MOST // 2) + 1 or len(self._waiting) - _MOST // 2
@@ -113,14 +113,14 @@ class Emulator:
         self._size = rows, columns
 
     def pending(self) -> bytes:
-        """Return what is to be drawn, and forget it."""
+        """Return the bytes that are to be drawn, and forget them."""
         data, self._waiting = bytes(self._waiting), bytearray()
         if begun := _BEGUN.search(data, max(0, len(data) - 24)):
             data, self._waiting = data[: begun.start()], bytearray(data[begun.start() :])
         return data
 
     def look(self, pending: bytes) -> Look:
-        """Draw what is pending and return what a person would see now."""
+        """Draw the pending bytes and return the screen."""
         for screen, _ in (self._main, self._other):
             if (screen.lines, screen.columns) != self._size:
                 screen.resize(*self._size)

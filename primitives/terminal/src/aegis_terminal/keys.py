@@ -13,7 +13,7 @@ _CONTROL = re.compile(r"ctrl-([a-z\[\]\\^_@])\Z")
 
 
 def pressed(keys: str) -> str:
-    """Return what a keyboard sends for these names; text, in which any word is no name, is sent as it is.
+    """Return what a keyboard sends for these names of keys; if any word is not a name, all of it is text.
 
     `enter` at the end of a text is the key.
     """
@@ -31,5 +31,5 @@ def _one(word: str) -> str:
 
 
 def sendable(text: str, *, nul: bool = False) -> bool:
-    """Return whether the text is one that a program can be sent, as a key (`nul`) or as a word."""
+    """Return whether the text can be sent to a program, as keys (`nul`) or as an argument."""
     return (nul or "\0" not in text) and not any("\ud800" <= c <= "\udfff" for c in text)

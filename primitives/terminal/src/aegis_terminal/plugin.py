@@ -21,12 +21,12 @@ def aegis_settings() -> dict[str, Any]:
 
 @hookimpl
 def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primitive]:
-    """Offer terminals: acting in them, and looking on."""
-    from aegis_terminal.acting import Acting  # noqa: PLC0415 - the same
-    from aegis_terminal.desk import Desk  # noqa: PLC0415
-    from aegis_terminal.looking import Looking  # noqa: PLC0415
-    from aegis_terminal.policy import Gate  # noqa: PLC0415
+    """Offer terminals: open and use them, see what happens in them."""
+    from aegis_terminal.control_verbs import ControlVerbs  # noqa: PLC0415 - the same
+    from aegis_terminal.policy import Policy  # noqa: PLC0415
+    from aegis_terminal.service import TerminalService  # noqa: PLC0415
+    from aegis_terminal.view_verbs import ViewVerbs  # noqa: PLC0415
 
-    wanted = settings["plugins.terminal"]
-    desk = Desk(kernel, wanted)
-    return [desk, Acting(kernel, desk, Gate(kernel, wanted.policy, desk.secrets), wanted), Looking(kernel, desk)]
+    service = TerminalService(kernel, settings)
+    policy = Policy(kernel, settings, service.secrets)
+    return [service, ControlVerbs(kernel, service, policy, settings), ViewVerbs(kernel, service)]

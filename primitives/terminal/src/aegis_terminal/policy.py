@@ -1,39 +1,32 @@
-"""What may be run in a shared shell: rules of the project, then the permission of the agent that asks."""
+"""What may be run in a terminal: the rules of the project, then the permission of the agent that asks."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal
+from typing import Any
 
-from pydantic import Field
-
-from aegis import Caller, Kernel, PermissionRequest, Refused, Settings
+from aegis import Caller, Kernel, PermissionRequest, Refused
 from aegis.clock import new_id
 from aegis_terminal.secrets import Secrets
+from aegis_terminal.settings import Rule, TerminalSettings, Verdict
 
-Verdict = Literal["allow", "deny", "ask"]
 _STRICTEST: tuple[Verdict, ...] = ("deny", "ask", "allow")
-_ANY, _ALONE = ".", r"[^;&|<>()$`\n\r]"  # an allow rule's star stands for nothing with which commands are chained
-_LONGEST = 4_096  # characters of a command that an allow rule can be about
+_ANY, _ALONE = ".", r"[^;&|<>()$`\n\r]"  # the star of an allow rule matches nothing that chains commands
+_LONGEST = 4_096  # characters; no allow rule covers a longer command
 
 
-class Rule(Settings):
-    """One entry of `plugins.terminal.policy`."""
-
-    match: str = Field(min_length=1, description="the command; `*` stands for anything")
-    answer: Verdict = Field(description="allow, deny or ask; deny wins over ask, and ask over allow")
-
-    def covers(self, command: str) -> bool:
-        """Return whether the rule is about this command."""
-        if self.answer == "allow":
-            return len(command) <= _LONGEST and bool(_glob(self.match, _ALONE).fullmatch(command.strip()))
-        return bool(_glob(self.match, _ANY).fullmatch(command.strip()))
+def covers(rule: Rule, command: str) -> bool:
+    """Return whether the rule is about this command."""
+    if rule.answer == "allow":
+        return len(command) <= _LONGEST and bool(_glob(rule.match, _ALONE).fullmatch(command.strip()))
+    return bool(_glob(rule.match, _ANY).fullmatch(command.strip()))
 
 
 @lru_cache(256)
 def _glob(glob: str, one: str) -> re.Pattern[str]:
-    """Return the glob as a pattern that takes linear time: each part is looked for once, from the left."""
+    """Return the glob as a pattern that takes linear time: each part is searched once, from the left."""
     first, *parts = map(re.escape, glob.split("*"))
     if not parts:
         return re.compile(first)
@@ -41,20 +34,25 @@ def _glob(glob: str, one: str) -> re.Pattern[str]:
     return re.compile(f"{first}{middle}{one}*{parts[-1]}", re.DOTALL)
 
 
-class Gate:
-    """Lets a caller through, asks a person, or refuses."""
+class Policy:
+    """Allows what a caller wants to do, asks a person, or refuses it."""
 
-    def __init__(self, kernel: Kernel, rules: tuple[Rule, ...], secrets: Secrets) -> None:
-        self._kernel, self._rules, self._secrets = kernel, rules, secrets
+    def __init__(self, kernel: Kernel, settings: Mapping[str, Any], secrets: Secrets) -> None:
+        self._kernel, self._settings, self._secrets = kernel, settings, secrets
+
+    @property
+    def _rules(self) -> tuple[Rule, ...]:
+        section: TerminalSettings = self._settings["plugins.terminal"]  # as it is now
+        return section.policy
 
     async def run(self, caller: Caller, terminal: str, command: str) -> None:
-        """Return when the caller may run the command there; raises `Refused`."""
+        """Return once the caller may run the command in this terminal; raises `Refused`."""
         rule = self._rule(command)
         if rule and rule.answer == "deny":
             raise Refused(f"the policy of this project refuses {rule.match!r} (plugins.terminal.policy in .aegis.yaml)")
         if rule and rule.answer == "ask" and not caller.agent_id and caller.class_ != "person":
             raise Refused(
-                f"{rule.match!r} must be asked about, and {caller} has no seat from which to ask; ask a person"
+                f"a person must be asked before {rule.match!r} is run, and {caller} cannot ask; have a person run it"
             )
         mode = self._mode(caller)
         if mode == "full" and not (rule and rule.answer == "ask"):
@@ -63,35 +61,38 @@ class Gate:
             await self._ask(caller, mode, "aegis_term_run", f"{command} (in {terminal})", {"command": command})
 
     async def open(self, caller: Caller, what: str, *, plain: bool) -> None:
-        """Return when the caller may open or close a terminal; `plain`: with the project's own shell and variables."""
+        """Return once the caller may open or close a terminal; `plain`: with the project's own shell and variables.
+
+        Raises `Refused`.
+        """
         mode = self._mode(caller)
         if mode != "full" and not (mode == "write" and plain):
             await self._ask(caller, mode, "aegis_term_spawn", what, {"terminal": what})
 
     async def type(self, caller: Caller, terminal: str, keys: str) -> None:
-        """Return when the caller may press these keys; whoever may do that can run anything. Raises `Refused`."""
+        """Return once the caller may press these keys: with keys anything can be run. Raises `Refused`."""
         mode = self._mode(caller)
         stops = keys == "\x03" and mode != "read"
         if not stops and not (mode == "full" and (not self._rules or not caller.agent_id)):
             await self._ask(caller, mode, "aegis_term_keys", f"type {keys!r} into {terminal}", {"keys": keys})
 
     def _rule(self, command: str) -> Rule | None:
-        covering = [rule for rule in self._rules if rule.covers(command)]
+        covering = [rule for rule in self._rules if covers(rule, command)]
         return min(covering, key=lambda rule: _STRICTEST.index(rule.answer), default=None)
 
     def _mode(self, caller: Caller) -> str:
-        """Return the permission of the agent that calls; who is none may do everything."""
+        """Return the permission of the agent behind the call; anybody else may do everything."""
         if not caller.agent_id:
             return "full"
         agent = self._kernel.roster.get(caller.agent_id)
         return agent.profile.permission if agent else "read"
 
     async def _ask(self, caller: Caller, mode: str, tool: str, title: str, given: dict[str, str]) -> None:
-        if not caller.agent_id:  # a person who is asked about what they do themselves
+        if not caller.agent_id:  # people are not asked about what they do themselves
             return
         if mode == "read":
             raise Refused(
-                f"{caller} has the permission read: it may list, read and follow terminals, not act in them; "
+                f"{caller} has the permission read: it may list, read and follow terminals, but not use them; "
                 "ask a person or another agent"
             )
         agent = self._kernel.roster.get(caller.agent_id)

@@ -1,4 +1,4 @@
-"""What a terminal says, told line by line while somebody waits."""
+"""Reports the output of a terminal line by line to a caller that waits."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from contextvars import copy_context
 from types import TracebackType
 
 from aegis import report
-from aegis_terminal.lines import Lines
+from aegis_terminal.line_buffer import LineBuffer
+from aegis_terminal.plain_text import plain
 from aegis_terminal.terminal import Terminal
-from aegis_terminal.text import plain
 
 _EVERY = 0.3  # seconds between two reports
 _MOST = 8_192  # bytes of one report: of more, the newest
 
 
 class Progress:
-    """Inside, whole lines that are said `while_` are reported to who calls, soon; outside, what was left."""
+    """Inside, new lines are reported to the caller as long as `while_` holds; at the exit, the rest."""
 
     def __init__(self, terminal: Terminal, now: Callable[[], float], while_: Callable[[], bool] = lambda: True) -> None:
         self._terminal, self._now, self._while = terminal, now, while_
-        self._lines, self._last = Lines(terminal.secrets), now()
-        self._caller = copy_context()  # the terminal is read by a task in which nobody listens to reports
+        self._lines, self._last = LineBuffer(terminal.secrets), now()
+        self._caller = copy_context()  # the task that reads the terminal has no listener for reports
 
     def __enter__(self) -> None:
         self._terminal.display.viewers.add(self._see)

@@ -1,4 +1,4 @@
-"""A shell on a pseudo-terminal of its own, read on the trio loop; nothing of it is left behind."""
+"""A shell on its own pseudo-terminal, read on the trio loop; no process of it is left behind."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ import trio
 from aegis import LaunchError
 from aegis.processes import MARK, sweep
 
-# Opened by the leader of a new session, the terminal becomes its controlling one; no code of ours runs after a fork.
+# A terminal that the leader of a new session opens becomes its controlling terminal; no code of ours runs after a fork.
 _LAUNCH = 'exec "$@" <"$0" >"$0" 2>&1'
 _CHUNK, _BATCH = 65_536, 65_536  # bytes: a read gives 4 KiB on Linux, so several are handed on together
-_LEAVE = 0.25  # seconds a shell has to obey a hang-up
+_HANG_UP = 0.25  # seconds that a shell has to end after a hang-up
 
 
 class Pty:
@@ -90,7 +90,7 @@ class Pty:
         with suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGHUP)
             self.process.send_signal(signal.SIGCONT)
-        with trio.move_on_after(_LEAVE):
+        with trio.move_on_after(_HANG_UP):
             await self.process.wait()
         family |= set(_session(self.pid))
         if self.process.returncode is None:
@@ -111,7 +111,7 @@ def _session(leader: int) -> Iterator[psutil.Process]:
 
 @asynccontextmanager
 async def running(argv: Sequence[str], env: Mapping[str, str], cwd: Path, size: tuple[int, int]) -> AsyncIterator[Pty]:
-    """Run the shell; leaving, by any exit, leaves no process and no descriptor. Raises `LaunchError`."""
+    """Run the shell; after any exit no process and no descriptor is left. Raises `LaunchError`."""
     try:
         master, slave = pty.openpty()
     except OSError as error:

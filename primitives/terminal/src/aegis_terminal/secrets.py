@@ -1,4 +1,4 @@
-"""What must reach neither a disk nor an agent, and is cut out of everything that is said."""
+"""Secrets that must reach neither a disk nor an agent: they are cut out of all output."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 
 CUT = "[redacted]"
-_SHORTEST = 8  # characters of a variable's value that is a secret and no word
+_SHORTEST = 8  # characters; a shorter value of a variable is taken for a word
 _NAMED = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 _BREAKS = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]| \r|\x1b[()][A-Z0-9]")  # colours; what line editors say at the margin
-# How each begins, in small letters, and what it is: a pattern is tried only where its beginning stands, so that output
-# without any of them, which is most, costs next to nothing. A token begins where a word does.
+# The beginning of each, in small letters, and its pattern: a pattern is tried only where its beginning is found, so
+# that output without any of them, which is most, takes next to no time. A token begins where a word begins.
 _TOKENS = {
     ("ghp_", "gho_", "ghr_", "ghs_", "ghu_"): r"gh[oprsu]_[A-Za-z0-9]{20,}",
     ("github_pat_",): r"github_pat_[A-Za-z0-9_]{20,}",
@@ -41,14 +41,14 @@ _SMALL = {c: c + 32 for c in range(ord("A"), ord("Z") + 1)}
 
 
 class Secrets:
-    """The patterns of this project, and the values of variables whose names say that they are secret."""
+    """The patterns of this project, as they are now, and the values of variables with names of secrets."""
 
-    def __init__(self, patterns: Iterable[str], environment: Mapping[str, str]) -> None:
-        self._own = [re.compile(p) for p in patterns]
+    def __init__(self, patterns: Callable[[], Iterable[str]], environment: Mapping[str, str]) -> None:
+        self._patterns = patterns
         self._values = _values(environment)
 
     def beside(self, environment: Mapping[str, str]) -> Secrets:
-        """Return these and what more such an environment holds."""
+        """Return these, with the secrets of this environment in addition."""
         more = copy(self)
         more._values = sorted({*self._values, *_values(environment)}, key=len, reverse=True)  # noqa: SLF001 - our own
         return more
@@ -62,9 +62,9 @@ class Secrets:
         return self._put(text, lambda a, b: "*" * (b - a))
 
     def cut_bytes(self, data: bytes) -> bytes:
-        """Return the bytes without them; what is no secret stays as it was, whatever its encoding.
+        """Return the bytes without secrets; everything else stays as it was, whatever its encoding.
 
-        One that is coloured, or broken by a line editor, is cut out as well; its neighbours then lose their colours.
+        A secret with colours in it, or broken by a line editor, is cut out, too; text beside it then loses its colours.
         """
         lines = self.cut(data.decode("latin-1"))
         if b"\x1b" in data:
@@ -74,7 +74,7 @@ class Secrets:
         return lines.encode("latin-1")
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return where they are, in order."""
+        """Return the beginnings and ends of all secrets in the text, in order."""
         found: list[tuple[int, int]] = []
         for value in self._values:
             at = text.find(value)
@@ -82,7 +82,7 @@ class Secrets:
                 found.append((at, at + len(value)))
                 at = text.find(value, at + len(value))
         low = text.lower()
-        if len(low) != len(text):  # there are letters that become two
+        if len(low) != len(text):  # some letters become two when they are made small
             low = text.translate(_SMALL)
         for beginning, pattern in _DEFAULTS:
             at = low.find(beginning)
@@ -90,7 +90,7 @@ class Secrets:
                 if match := pattern.match(text, at):
                     found.append(match.span(match.lastindex or 0))
                 at = low.find(beginning, max(at + 1, match.end() if match else 0))
-        for pattern in self._own:
+        for pattern in map(re.compile, self._patterns()):  # `re` keeps what it has compiled
             found += [match.span(match.lastindex or 0) for match in pattern.finditer(text)]
         return _merged(found) if found else found
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from aegis import Settings
-from aegis_terminal.policy import Rule
+
+Verdict = Literal["allow", "deny", "ask"]
+
+
+class Rule(Settings):
+    """One entry of `plugins.terminal.policy`."""
+
+    match: str = Field(min_length=1, description="the command; `*` matches anything")
+    answer: Verdict = Field(description="allow, deny or ask; deny goes before ask, and ask before allow")
 
 
 class TerminalSettings(Settings):
-    """What shared shells are and may do."""
+    """Settings of shared terminals."""
 
     shell: str = Field("", description="the shell of terminals that name none (default: $SHELL, else /bin/bash)")
-    timeout: float = Field(120, gt=0, le=86_400, description="seconds a command has unless it says otherwise")
-    redact: tuple[str, ...] = Field((), description="patterns of secrets, beside those of common tokens")
+    timeout: float = Field(120, gt=0, le=86_400, description="seconds that a command has, unless it sets its own limit")
+    redact: tuple[str, ...] = Field((), description="regular expressions of secrets, in addition to common tokens")
     policy: tuple[Rule, ...] = Field((), description="commands that are allowed, refused or asked about")
 
     @field_validator("redact")
@@ -25,5 +34,5 @@ class TerminalSettings(Settings):
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
         return patterns

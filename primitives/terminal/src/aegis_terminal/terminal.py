@@ -1,4 +1,4 @@
-"""A live terminal: one shell, the commands that wait for it, and all who look on."""
+"""A live terminal: one shell, the commands that wait for it, and its viewers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import trio
 
 from aegis import AegisError, Refused
 from aegis.cancellation import finish_despite_cancel
-from aegis_terminal.dialect import PIPE, Dialect
 from aegis_terminal.display import Display
 from aegis_terminal.job import Job
+from aegis_terminal.marks import Mark, Marks
 from aegis_terminal.pty import Pty, running
-from aegis_terminal.rawlog import RawLog
-from aegis_terminal.record import CLOSED, NOT_TAKEN
+from aegis_terminal.raw_log import RawLog
 from aegis_terminal.secrets import Secrets
-from aegis_terminal.stream import Mark, Marks
+from aegis_terminal.shell import PIPE, Shell
+from aegis_terminal.values import CLOSED, NOT_TAKEN
 
 _PIPE = 65_536  # bytes: what a pipe takes at once, everywhere
 _DRAIN = 4 * 2**20  # bytes that are still read when the shell has ended
@@ -34,18 +34,18 @@ Kept = Callable[[Job], Awaitable[None]]
 
 
 class Terminal:
-    """A shell that runs one command after the other. `begin` and `keep` put a run on disk, before it and after it."""
+    """A shell that runs one command after the other; `begin` and `keep` store a run before and after it."""
 
     def __init__(
-        self, name: str, place: Path, dialect: Dialect, secrets: Secrets, log: RawLog, *, begin: Kept, keep: Kept
+        self, name: str, folder: Path, shell: Shell, secrets: Secrets, log: RawLog, *, begin: Kept, keep: Kept
     ) -> None:
-        self.name, self._dialect, self._place, self.secrets = name, dialect, place, secrets
+        self.name, self._shell, self._folder, self.secrets = name, shell, folder, secrets
         self._begin, self._keep = begin, keep
         self.display = Display(log, self._resized)
         self.jobs: deque[Job] = deque()
-        self.current: Job | None = None  # the command the shell is at, also after its time was up
+        self.current: Job | None = None  # the running command, also after its time limit
         self.prompted = trio.Event()
-        self.ended, self.gone_for_good = trio.Event(), trio.Event()
+        self.ended, self.removed = trio.Event(), trio.Event()
         self.code: int | None = None
         self._closed = False
         self.pid = 0
@@ -53,8 +53,8 @@ class Terminal:
         self._pipe = -1
         self._key = token_hex(16)
         self._marks = Marks()
-        self._ready = False  # at a prompt at which nobody has typed
-        self._typed = self._entered = False  # since the last prompt: something, and with the Enter key
+        self._ready = False  # at a prompt, and nobody has typed there
+        self._typed = self._entered = False  # since the last prompt: any key, the Enter key
         self._held: list[bytes] = []
         self._change = trio.Event()
         self._reading = trio.CancelScope()
@@ -62,12 +62,12 @@ class Terminal:
     # -- life -------------------------------------------------------------------------------------------------------
 
     async def live(self, env: dict[str, str], cwd: Path, task_status: trio.TaskStatus[None]) -> None:
-        """Run the shell until it ends or this is cancelled; nothing is left of it then."""
-        os.mkfifo(self._place / PIPE, 0o600)
-        self._pipe = os.open(self._place / PIPE, os.O_RDWR | os.O_NONBLOCK)
-        os.write(self._pipe, self._dialect.packet(self._key))
+        """Run the shell until it ends or is cancelled; no process of it is left then."""
+        os.mkfifo(self._folder / PIPE, 0o600)
+        self._pipe = os.open(self._folder / PIPE, os.O_RDWR | os.O_NONBLOCK)
+        os.write(self._pipe, self._shell.packet(self._key))
         try:
-            async with running(self._dialect.argv, env, cwd, self.display.size) as self._pty:
+            async with running(self._shell.argv, env, cwd, self.display.size) as self._pty:
                 self.pid = self._pty.pid
                 task_status.started()
                 async with trio.open_nursery() as nursery:
@@ -76,10 +76,10 @@ class Terminal:
                     self.code = await self._pty.process.wait()
                     self._reading.cancel()
                     self._drain()
-                    await self._farewell()
+                    await self._keep_last()
                     nursery.cancel_scope.cancel()
         finally:
-            self._over()
+            self._finish()
 
     def _drain(self) -> None:
         left = 0
@@ -88,22 +88,22 @@ class Terminal:
             self._take(data)
             left += len(data)
 
-    async def _farewell(self) -> None:
-        """Have the command that ended with its shell kept."""
+    async def _keep_last(self) -> None:
+        """Store the end of a command that ended with its shell."""
         self.ended.set()
         if (job := self.current) is not None:
             job.end(trouble=CLOSED)
             await job.done.wait()
 
     async def close(self, mark: str) -> None:
-        """End the shell and everything in it; what it was at is kept."""
+        """End the shell and everything in it; the record of its command is kept."""
         if self._pty and not self.ended.is_set():
             self._closed = True
-            if self.current:  # before the hang-up looks like an end of its own
+            if self.current:  # before the hang-up, which would look like its own end
                 self.current.end(trouble=CLOSED)
             await self._pty.stop(mark)
 
-    def _over(self) -> None:
+    def _finish(self) -> None:
         self.ended.set()
         for job in [self.current, *self.jobs]:
             if job and not job.done.is_set():
@@ -120,10 +120,10 @@ class Terminal:
         return "it was closed" if self._closed or self.code is None else f"its shell ended with {self.code}"
 
     def gone(self) -> Refused:
-        """Return what is said to those who come too late."""
+        """Return the refusal for a caller of a closed terminal."""
         return Refused(f"the terminal {self.name!r} is closed: {self.reason}; `term spawn {self.name}` opens it again")
 
-    # -- what it says -----------------------------------------------------------------------------------------------
+    # -- output -----------------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
         assert self._pty
@@ -132,7 +132,7 @@ class Terminal:
                 if data := await self._pty.read():
                     self._take(data)
                 else:
-                    await trio.sleep(_AGAIN)  # readable and empty: should not be, and must not take the processor
+                    await trio.sleep(_AGAIN)  # readable and empty: never happens, and must not spin
 
     def _take(self, data: bytes) -> None:
         job = self.current
@@ -140,7 +140,7 @@ class Terminal:
             if isinstance(part, Mark):
                 self._mark(part)
             elif self.current and self.current.typed and not self.current.begun and not self.current.over.is_set():
-                self._held.append(part)  # the echo of our own line is nobody's business
+                self._held.append(part)  # the echo of our own line is not shown
             else:
                 if self.current:
                     self.current.capture.feed(part)
@@ -160,7 +160,7 @@ class Terminal:
             self.current = None
         elif mark.kind == "A":
             if job and job.typed and not job.begun:
-                job.doubted.set()  # our own line has gone astray; or this is the prompt before it, which came late
+                job.doubted.set()  # our line was lost, or this is the prompt before it, which came late
             self._prompt()
         self._changed()
 
@@ -185,7 +185,7 @@ class Terminal:
         self._change.set()
         self._change = trio.Event()
 
-    # -- what it is told --------------------------------------------------------------------------------------------
+    # -- input ------------------------------------------------------------------------------------------------------
 
     async def type(self, keys: bytes) -> None:
         """Press keys; raises `Refused` when the program there does not read them."""
@@ -195,14 +195,14 @@ class Terminal:
         self._entered |= b"\r" in keys or b"\n" in keys
         taken = await self._pty.write(keys, _TYPE)
         if taken < len(keys):
-            raise Refused(f"the program in {self.name} reads nothing: {taken} of {len(keys)} bytes were taken")
+            raise Refused(f"the program in {self.name} does not read: it took {taken} of {len(keys)} bytes")
 
     def _resized(self, rows: int, columns: int) -> None:
         if self._pty and not self.ended.is_set():
             self._pty.resize(rows, columns)
 
     async def put(self, job: Job) -> None:
-        """Have the job run when those before it are done; raises `Refused` when one of them does not end."""
+        """Run the job after those before it; raises `Refused` when one of them does not end."""
         if (stuck := self.current) and stuck.done.is_set():
             with trio.move_on_after(_PROMPT):  # somebody may just have interrupted it
                 await stuck.over.wait()
@@ -216,7 +216,7 @@ class Terminal:
     def _stuck(self, job: Job) -> Refused:
         what = job.command.splitlines()[0][:80]
         return Refused(
-            f"{self.name} is busy: {what!r} of {job.writer} ran past its time and has not ended; "
+            f"{self.name} is busy: {what!r} of {job.writer} has passed its time limit and goes on; "
             f"`term keys {self.name} ctrl-c` interrupts it, `term close {self.name}` ends the shell"
         )
 
@@ -240,12 +240,12 @@ class Terminal:
         if not self.prompted.is_set():
             return Refused(f"the shell of {self.name} has not shown a prompt yet; `term screen {self.name}` shows why")
         return Refused(
-            f"{self.name} is busy with what was typed there; `term screen {self.name}` shows it, "
+            f"{self.name} is busy with something that was typed there; `term screen {self.name}` shows it, "
             f"`term keys {self.name} ctrl-c` interrupts it"
         )
 
     async def _quiet(self) -> None:
-        """Wait for a prompt at which nobody has typed; a line that somebody left there is thrown away."""
+        """Wait for a prompt without typed text; an unfinished line that somebody left there is discarded."""
         looks, waited, asked = 0, False, False
         while not self._ready:
             change, idle = self._change, self._waits_for_a_line()
@@ -253,7 +253,7 @@ class Terminal:
                 asked = True
                 await self._pty.write(_INTERRUPT, _TYPE)
             elif idle and waited:
-                return  # somebody took the mark out of the prompt; the next command puts it back
+                return  # the mark was removed from the prompt; the next command puts it back
             looks += 1
             with trio.move_on_after(_PROMPT if looks <= _LOOKS else float("inf")) as pause:
                 await change.wait()
@@ -265,7 +265,7 @@ class Terminal:
         return self._pty.edits_a_line or (self._pty.at_its_own and not self._entered)
 
     async def _perform(self, job: Job) -> None:
-        self.current = job  # also while the disk works: a shell that ends meanwhile ends this run, too
+        self.current = job  # set before it is stored: if the shell ends during that, this run ends, too
         try:
             await self._begin(job)
         except BaseException:
@@ -283,25 +283,25 @@ class Terminal:
 
     async def _have_run(self, job: Job) -> None:
         assert self._pty
-        self._fill(self._dialect.packet(job.key, job.command))
+        self._fill(self._shell.packet(job.key, job.command))
         self._ready, job.typed = False, True
         with trio.move_on_after(job.limit):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._doubt, job)
-                await self._pty.write(self._dialect.line, _TYPE)
+                await self._pty.write(self._shell.line, _TYPE)
                 await job.over.wait()
                 nursery.cancel_scope.cancel()
         self._retract(job)
 
     async def _doubt(self, job: Job) -> None:
-        """End a job that the shell does not take: its prompt came instead."""
+        """End a job that the shell does not take: a prompt came instead."""
         await job.doubted.wait()
         await trio.sleep(_PROMPT)
         if self._retract(job):
             job.end(trouble=NOT_TAKEN)
 
     def _retract(self, job: Job) -> bool:
-        """Take the command back if the shell has not read it, and say whether that was so."""
+        """Take the command back if the shell has not read it; return whether that was so."""
         if job.begun or self.current is not job or not self._emptied():
             return False
         job.trouble = NOT_TAKEN
@@ -316,5 +316,5 @@ class Terminal:
         return found
 
     def _fill(self, packet: bytes) -> None:
-        self._emptied()  # what a shell has left there is not for the next command
+        self._emptied()  # data that a shell left there is not for the next command
         os.write(self._pipe, packet)

@@ -1,32 +1,32 @@
-"""Whole lines out of a stream, so that no secret is cut in two where it is looked for."""
+"""Whole lines out of a stream, so that no secret is split when it is searched."""
 
 from __future__ import annotations
 
 from aegis_terminal.secrets import Secrets
 
-_HELD = 16_384  # bytes of a line that are waited for
-_LONGEST = 4_096  # bytes of the end of a longer one in which a secret may still be coming
+_HELD = 16_384  # bytes of an unfinished line that are held back
+_LONGEST = 4_096  # bytes that are held back of a longer one: a secret may have begun in them
 _BEGIN, _END = b"-----BEGIN ", b"-----END "
 
 
-class Lines:
-    """What came and was not taken; a private key is one piece, however many lines it has."""
+class LineBuffer:
+    """Output that was not taken yet; a private key is taken as one piece, however many lines it has."""
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets, self._held = secrets, bytearray()
 
     def feed(self, data: bytes) -> None:
-        """Take what was said."""
+        """Add new output."""
         self._held += data
 
     def drop(self, most: int) -> None:
-        """Keep no more than the newest lines of so many bytes."""
+        """Keep no more than the newest lines, up to so many bytes."""
         if len(self._held) > most:
             cut = self._held.find(b"\n", len(self._held) - most) + 1
             del self._held[: cut or len(self._held)]
 
     def take(self) -> bytes:
-        """Return what can be looked at, and forget it."""
+        """Return the whole lines, and forget them."""
         held = self._held
         end = held.rfind(b"\n") + 1
         begun = held.rfind(_BEGIN, 0, end)
@@ -40,7 +40,7 @@ class Lines:
         return self._taken(end)
 
     def rest(self) -> bytes:
-        """Return all of it, and forget it."""
+        """Return everything, and forget it."""
         return self._taken(len(self._held))
 
     def _taken(self, end: int) -> bytes:

@@ -1,7 +1,7 @@
-"""What is known of terminals: a fold over the book `terminal`.
+"""The book `terminal`, and the terminals as it describes them.
 
 Keyed by terminal: `spawned` → (`subscribed` | `unsubscribed`)* → `closed` → `spawned` … → `purged`. Keyed by terminal
-and number: `began` → `ran`. A run that began and did not end is of a former life.
+and number: `began` → `ran`. A run that began and has no end was cut off when a former kernel was killed.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ import msgspec
 from aegis import Kernel, NotFound
 from aegis.errors import listed, nearest
 from aegis.ledger import Draft, Record
-from aegis_terminal.record import HALF, Interest, Known, Run, run_of
+from aegis_terminal.values import HALF, Interest, Run, TerminalRecord, run_of
 
-_SNAPSHOT = 200  # runs, whose output a start would read again
+_SNAPSHOT = 200  # runs after which a snapshot is stored, so that a start need not read their output again
 
 
-class Shelf:
-    """Every terminal that was not purged, those closed as well."""
+class Store:
+    """Every terminal that was not purged, closed ones, too."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._book = kernel, kernel.ledger.book("terminal")
         self._live, self._since = False, 0
-        self.terminals: dict[str, Known] = {}
+        self.terminals: dict[str, TerminalRecord] = {}
 
     def restore(self) -> None:
-        """Rebuild what is known."""
+        """Rebuild the records of terminals."""
         self._book.fold(self._begin, self._apply, self._state)
         self._live = True
 
     def _begin(self, snapshot: Any) -> None:
-        self.terminals = {known["id"]: msgspec.convert(known, Known) for known in snapshot}
+        self.terminals = {known["id"]: msgspec.convert(known, TerminalRecord) for known in snapshot}
 
-    def _state(self) -> list[Known]:
+    def _state(self) -> list[TerminalRecord]:
         return [msgspec.to_builtins(known) for known in self.terminals.values()]
 
     def _apply(self, record: Record) -> None:
         data, key = record.data, record.key.partition("#")[0]
         known = self.terminals.get(key)
         if record.kind == "spawned":
-            fresh = msgspec.convert({**data, "id": key}, Known)
+            fresh = msgspec.convert({**data, "id": key}, TerminalRecord)
             if known:
                 fresh.runs, fresh.open, fresh.subscribers = known.runs, known.open, known.subscribers
                 fresh.last_cmd_at, fresh.last_exit = known.last_cmd_at, known.last_exit
@@ -54,7 +54,7 @@ class Shelf:
                 self._since = 0
                 self._book.snapshot(self._state(), record.seq)
 
-    def _change(self, known: Known, kind: str, data: dict[str, Any]) -> None:
+    def _change(self, known: TerminalRecord, kind: str, data: dict[str, Any]) -> None:
         match kind:
             case "began":
                 run = run_of(data)
@@ -84,15 +84,15 @@ class Shelf:
     def _name(self, terminal_id: str, data: dict[str, Any]) -> str:
         return self.terminals[terminal_id].name if terminal_id in self.terminals else str(data.get("name"))
 
-    async def store(self, *drafts: Draft) -> None:
+    async def append(self, *drafts: Draft) -> None:
         """Store them all or none."""
         await self._kernel.ledger.append(*drafts)
 
-    def get(self, name: str) -> Known | None:
-        """Return the terminal of this name, None when there is none."""
+    def get(self, name: str) -> TerminalRecord | None:
+        """Return the terminal of this name, None when it does not exist."""
         return next((known for known in self.terminals.values() if known.name == name), None)
 
-    def find(self, name: str) -> Known:
+    def find(self, name: str) -> TerminalRecord:
         """Return the terminal of this name; raises `NotFound` with those there are."""
         if (known := self.get(name)) is not None:
             return known
@@ -100,8 +100,8 @@ class Shelf:
         how = f"`term spawn {name}` opens it"
         raise NotFound(f"there is no terminal {name!r} (terminals: {listed(names)}); {how}.{nearest(name, names)}")
 
-    def runs(self, known: Known, first: int, most: int) -> list[Run]:
-        """Return so many runs from this number on: the last whole, of others only the end of a long one."""
+    def runs(self, known: TerminalRecord, first: int, most: int) -> list[Run]:
+        """Return up to `most` runs from this number on: the last whole, of longer ones before it only the end."""
         first = max(0, first)
         found = (self._book.find(f"{known.id}#{seq}") for seq in range(first, min(known.runs, first + most)))
         runs = [run_of(records[-1].data) for records in found if records]

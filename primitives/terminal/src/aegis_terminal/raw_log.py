@@ -1,4 +1,4 @@
-"""Everything a terminal said, byte by byte but for secrets, in a file that does not grow for ever."""
+"""All output of a terminal, byte for byte but without secrets, in a file of limited size."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 
-from aegis_terminal.lines import Lines
+from aegis_terminal.line_buffer import LineBuffer
 from aegis_terminal.secrets import Secrets
 
 MOST = 10 * 2**20  # bytes; as many again are kept as `raw.log.1`
 
 
 class RawLog:
-    """The log of one terminal; a full disk costs lines, which `report` is told once, and stops nobody."""
+    """The log of one terminal; on a full disk lines are lost, `report` is called once, and nothing stops."""
 
     def __init__(self, path: Path, secrets: Secrets, report: Callable[[str], None], most: int = MOST) -> None:
         self._path, self._secrets, self._report, self._most = path, secrets, report, most
-        self._lines = Lines(secrets)
+        self._lines = LineBuffer(secrets)
         self._file: FileIO | None = None
         self._failing = False
 
     def write(self, data: bytes) -> None:
-        """Keep the bytes, as whole lines."""
+        """Write the bytes, as whole lines."""
         self._lines.feed(data)
         self._put(self._lines.take())
 
     def close(self) -> None:
-        """Keep what is left, and be done."""
+        """Write the rest and close the file."""
         self._put(self._lines.rest())
         if self._file:
             self._file.close()
@@ -44,7 +44,7 @@ class RawLog:
             self._failing = False
         except OSError as error:
             if not self._failing:
-                self._report(f"what it says is not kept in {self._path}: {error.strerror}")
+                self._report(f"its output cannot be written to {self._path}: {error.strerror}")
             self._failing = True
 
     def _room(self, size: int) -> FileIO:

@@ -1,4 +1,4 @@
-"""What comes out of a terminal, in order: bytes, and the marks of our own shell between them."""
+"""The marks (OSC 133) that our shells put into the output of a terminal."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 _MARK = re.compile(rb"\x1b\]133;([ABCD])(?:;([^;\x07\x1b]{0,20}))?;aegis=([0-9a-f]{32})(?:\x07|\x1b\\)")
-_BEGUN = re.compile(rb"\x1b(?:\](?:1(?:3(?:3(?:;[^\x07\x1b]{0,80}\x1b?)?)?)?)?)?\Z")  # may be the beginning of one
+_BEGUN = re.compile(rb"\x1b(?:\](?:1(?:3(?:3(?:;[^\x07\x1b]{0,80}\x1b?)?)?)?)?)?\Z")  # may be the beginning of a mark
 _LONGEST = 96
 
 
 class Mark(NamedTuple):
-    """`A` prompt, `B` the command is taken, `C` its output begins, `D` it has ended; `key` says who speaks."""
+    """`A` prompt, `B` the command is taken, `C` its output begins, `D` it has ended; `key` proves who made the mark."""
 
     kind: str
     key: str
@@ -26,7 +26,7 @@ class Marks:
         self._rest = b""
 
     def feed(self, data: bytes, keys: Collection[str]) -> list[bytes | Mark]:
-        """Return what is complete; the beginning of a mark waits for its end."""
+        """Return output and marks in order; an unfinished mark is held back until its end comes."""
         data, self._rest = self._rest + data, b""
         if b"\x1b" not in data:
             return [data] if data else []

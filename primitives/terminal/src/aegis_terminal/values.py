@@ -1,4 +1,4 @@
-"""What is kept of a command, and what is known of a terminal."""
+"""The records of a run and of a terminal."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-HALF = 32_768  # characters of the beginning and of the end that a record has
+HALF = 32_768  # characters of the beginning, and of the end, that a record keeps
 CLOSED, NOT_TAKEN = "pty closed", "the shell did not take the command"
-TOLD = 8  # lines of what it said that subscribers read
+TOLD = 8  # lines of output in a letter to subscribers
 _WIDEST, _ERRORS, _COMMAND = 200, 4, 500
 
 
 class Run(msgspec.Struct, frozen=True):
-    """A command: who ran it, how it ended (`exit` is None when the shell did not say), what it said."""
+    """A command that was run: by whom, how it ended (`exit` is None when the shell gave no code), its output."""
 
     seq: int
     cmd: str
@@ -33,7 +33,7 @@ class Run(msgspec.Struct, frozen=True):
         return f"{body}[{self.seq}] {self.ending}" + (f"\n{self.stderr}" if self.stderr else "")
 
     def shortened(self, most: int) -> Run:
-        """Return it with no more than the last so many characters of its output."""
+        """Return it with at most so many characters of its output, the last ones."""
         if (more := len(self.stdout) - most) <= 0:
             return self
         said = f"… ({more:,} characters left out; read it alone: since_seq={self.seq - 1}, last_n=1) …\n"
@@ -53,7 +53,7 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def notice(self) -> str:
-        """What subscribers read."""
+        """The letter to subscribers."""
         first, *more = self.cmd.splitlines() or [""]
         cmd = _cut(first, _COMMAND) + (f" … ({len(more)} more lines)" if more else "")
         said = [_cut(line, _WIDEST) for line in self.stdout.splitlines()[-TOLD:]]
@@ -63,7 +63,10 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Interest(msgspec.Struct, frozen=True):
-    """What a subscriber wants to hear of: every run, or those that said so or ended so; `*` is anything in a line."""
+    """Which runs a subscriber wants mail about: all, or those with this in a line or with this exit code.
+
+    A `*` in the pattern matches anything within a line.
+    """
 
     pattern: str = ""
     exit: str = ""
@@ -81,13 +84,13 @@ class Interest(msgspec.Struct, frozen=True):
 
     @property
     def at_once(self) -> bool:
-        """True when it is for what a run says, however it will end: nobody has to wait for that."""
+        """True for a pattern without an exit code: the mail need not wait for the end of the run."""
         return bool(self.pattern) and not self.exit
 
     def is_in(self, line: str) -> bool:
-        """Return whether a line says it."""
+        """Return whether a line matches."""
         at = 0
-        for part in self.pattern.split("*"):  # each as early as can be: linear, whatever an agent asks for
+        for part in self.pattern.split("*"):  # each as early as possible: linear time for any pattern of an agent
             found = line.find(part, at)
             if found < 0:
                 return False
@@ -95,8 +98,8 @@ class Interest(msgspec.Struct, frozen=True):
         return True
 
 
-class Known(msgspec.Struct):
-    """A terminal as the book has it: `runs` is the next number, `open` those that have begun and not ended."""
+class TerminalRecord(msgspec.Struct):
+    """A terminal as the book has it: `runs` is the next number, `open` the runs that have begun and not ended."""
 
     id: str
     name: str
@@ -122,5 +125,5 @@ def moment(when: datetime) -> str:
 
 
 def run_of(data: dict[str, Any]) -> Run:
-    """Return the run that a record's data is about."""
+    """Return the run of a record's data."""
     return msgspec.convert({k: v for k, v in data.items() if k != "terminal"}, Run)

@@ -1,4 +1,4 @@
-"""The socket at which a person's own terminal comes in: one line that names a terminal, then keys and sizes."""
+"""The socket to which a person's own terminal connects: one line that names a terminal, then keys and sizes."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ import trio
 
 from aegis import AegisError
 from aegis.processes import peer_uid
-from aegis_terminal.frames import HEAD, KEYS, RESIZE, WINDOW
+from aegis_terminal.attach_protocol import HEAD, KEYS, RESIZE, WINDOW
 from aegis_terminal.terminal import Terminal
 
 if TYPE_CHECKING:
-    from aegis_terminal.desk import Desk
+    from aegis_terminal.service import TerminalService
 
-_WAITING = 1024  # pieces of output that a slow watcher may lag behind; then it sees the screen anew
+_WAITING = 1024  # pieces of output that may wait for a slow viewer; then it gets the whole screen again
 _LONGEST = 65_536
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
-class Door:
-    """Lets this user's terminals in."""
+class AttachServer:
+    """Accepts connections of this user's terminals."""
 
-    def __init__(self, desk: Desk, path: Path) -> None:
-        self._desk, self._path = desk, path
+    def __init__(self, service: TerminalService, path: Path) -> None:
+        self._service, self._path = service, path
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
-        """Listen until cancelled; the folder is private, and each who comes is asked for the user."""
+        """Listen until cancelled; the folder is private, and the user of each connection is checked."""
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         made.bind(str(self._path))
         made.listen(16)
-        with trio.socket.from_stdlib_socket(made) as door:
+        with trio.socket.from_stdlib_socket(made) as listening:
             task_status.started()
-            await trio.serve_listeners(self._serve, [trio.SocketListener(door)])
+            await trio.serve_listeners(self._serve, [trio.SocketListener(listening)])
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         async with stream:
@@ -48,16 +48,16 @@ class Door:
                 reader = Reader(stream)
                 wanted = json.loads(await reader.line())
                 try:
-                    terminal = await self._desk.terminal(str(wanted["terminal"]))
+                    terminal = await self._service.terminal(str(wanted["terminal"]))
                 except AegisError as error:
                     await stream.send_all(json.dumps({"error": str(error)}).encode() + b"\n")
                     return
                 await stream.send_all(b"{}\n")
-                await Visit(terminal, stream, reader).run()
+                await Attachment(terminal, stream, reader).run()
 
 
 class Reader:
-    """Whole lines and pieces out of a stream."""
+    """Whole lines and messages out of a stream."""
 
     def __init__(self, stream: trio.abc.ReceiveStream) -> None:
         self._stream, self._rest = stream, b""
@@ -70,7 +70,7 @@ class Reader:
         return line
 
     async def piece(self) -> tuple[bytes, bytes]:
-        """Return the next kind and what belongs to it; raises `ValueError` at the end."""
+        """Return the next message, its kind and its data; raises `ValueError` at the end."""
         kind, size = HEAD.unpack(await self._exactly(HEAD.size))
         if size > _LONGEST:
             raise ValueError(f"{size} bytes at once")
@@ -85,12 +85,12 @@ class Reader:
     async def _more(self) -> None:
         chunk = await self._stream.receive_some(_LONGEST)
         if not chunk or len(self._rest) > 2 * _LONGEST:
-            raise ValueError("it hung up")
+            raise ValueError("the connection ended")
         self._rest += chunk
 
 
-class Visit:
-    """A person at a terminal."""
+class Attachment:
+    """A person's terminal that is attached to a shared one."""
 
     def __init__(self, terminal: Terminal, stream: trio.SocketStream, reader: Reader) -> None:
         self._terminal, self._stream, self._reader = terminal, stream, reader
@@ -98,7 +98,7 @@ class Visit:
         self._missed = False
 
     async def run(self) -> None:
-        """Show the screen and what comes, take keys, until either side leaves."""
+        """Send the screen and new output, take keys, until either side ends it."""
         self._terminal.display.viewers.add(self._see)
         try:
             async with trio.open_nursery() as nursery:
@@ -111,7 +111,7 @@ class Visit:
                 nursery.cancel_scope.cancel()
         finally:
             self._terminal.display.viewers.discard(self._see)
-            self._terminal.display.leave(self)
+            self._terminal.display.forget(self)
 
     def _see(self, data: bytes) -> None:
         try:
@@ -130,8 +130,8 @@ class Visit:
             while True:
                 kind, data = await self._reader.piece()
                 if kind == RESIZE:
-                    self._terminal.display.sit(self, *WINDOW.unpack(data))
+                    self._terminal.display.resize_for(self, *WINDOW.unpack(data))
                 elif kind == KEYS:
-                    with suppress(AegisError):  # the program there reads nothing
+                    with suppress(AegisError):  # the program there does not read
                         await self._terminal.type(data)
         nursery.cancel_scope.cancel()

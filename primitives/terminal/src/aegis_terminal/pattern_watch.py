@@ -1,4 +1,4 @@
-"""Those who wait for a pattern hear of it as soon as a run says it: a server that comes up does not end."""
+"""Subscribers to a pattern are told as soon as a line of a run matches: a server that comes up does not end."""
 
 from __future__ import annotations
 
@@ -6,29 +6,32 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from aegis_terminal.job import Job
-from aegis_terminal.lines import Lines
-from aegis_terminal.record import TOLD, Interest
+from aegis_terminal.line_buffer import LineBuffer
+from aegis_terminal.plain_text import plain
 from aegis_terminal.terminal import Terminal
-from aegis_terminal.text import plain
+from aegis_terminal.values import TOLD, Interest
 
 
-class Lookout:
-    """Watches one run, also past its time; `tell` is called once for each who waits, with the lines up to theirs."""
+class PatternWatch:
+    """Watches the output of one run, also past its time limit; `tell` is called once for each subscriber.
+
+    It is called with the subscriber's address and the last lines up to the match.
+    """
 
     def __init__(
         self,
         terminal: Terminal,
         job: Job,
-        wishes: Callable[[], Mapping[str, Interest]],
+        interests: Callable[[], Mapping[str, Interest]],
         tell: Callable[[str, str], None],
     ) -> None:
-        self._terminal, self._job, self._wishes, self._tell = terminal, job, wishes, tell
-        self._lines, self._last = Lines(terminal.secrets), deque[str](maxlen=TOLD)
+        self._terminal, self._job, self._interests, self._tell = terminal, job, interests, tell
+        self._lines, self._last = LineBuffer(terminal.secrets), deque[str](maxlen=TOLD)
         self._found: set[str] = set()
         terminal.display.viewers.add(self)
 
     def __call__(self, data: bytes) -> None:
-        """Look at what is said while it is the run that says it."""
+        """Look at new output as long as it is the run's."""
         if self._job.over.is_set() or not data:
             self._terminal.display.viewers.discard(self)
         elif self._job.begun:
@@ -37,7 +40,7 @@ class Lookout:
                 self._look(said)
 
     def _look(self, said: bytes) -> None:
-        waiting = {w: i for w, i in self._wishes().items() if i.at_once and w not in self._found | self._job.told}
+        waiting = {w: i for w, i in self._interests().items() if i.at_once and w not in self._found | self._job.told}
         if not waiting:
             return
         for line in self._terminal.secrets.cut(plain(said)).splitlines():

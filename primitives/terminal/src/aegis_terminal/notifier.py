@@ -1,4 +1,4 @@
-"""Mail about runs, as records to be stored together with what it tells of."""
+"""Mail about runs, as records that are stored together with the runs they report."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ from collections.abc import Iterable, Sequence
 from aegis import Caller, Kernel, Refused
 from aegis.ledger import Draft
 from aegis.mail import MAX_HOPS
-from aegis_terminal.record import Known, Run
-from aegis_terminal.shelf import Shelf
+from aegis_terminal.store import Store
+from aegis_terminal.values import Run, TerminalRecord
 
 
-class Mailing:
-    """Who is told of a run."""
+class Notifier:
+    """Writes the mail about a run, to everybody who should read it."""
 
-    def __init__(self, kernel: Kernel, shelf: Shelf) -> None:
-        self._kernel, self._shelf = kernel, shelf
+    def __init__(self, kernel: Kernel, store: Store) -> None:
+        self._kernel, self._store = kernel, store
 
-    def check(self, known: Known, caller: Caller) -> None:
-        """Raise `Refused` when agents have answered one another through terminals for too long."""
+    def check(self, known: TerminalRecord, caller: Caller) -> None:
+        """Raise `Refused` when agents have answered one another through terminals too many times."""
         told = known.subscribers.keys() - {address(caller)}
         if told and caller.agent_id and caller.hops + 1 > MAX_HOPS:
             raise Refused(
                 f"this would be the {caller.hops + 1}th message since a person last spoke; stopping here: ask a person"
             )
 
-    async def store(
+    async def append(
         self,
-        known: Known,
+        known: TerminalRecord,
         runs: Sequence[Run],
         *more: Draft,
         caller: Caller | None = None,
         told: set[str] | None = None,
     ) -> None:
-        """Store how the runs ended and every letter on them, all or none; whose run it is gets none.
+        """Store how the runs ended with every letter about them, all or none; the caller of a run gets no letter.
 
-        Who is in `told` has heard of it; whoever is told now is added.
+        Addresses in `told` know already; those that get a letter now are added.
         """
-        drafts = [*(self._shelf.run("ran", known.id, run) for run in runs), *more]
+        drafts = [*(self._store.run("ran", known.id, run) for run in runs), *more]
         told = set() if told is None else told
         mine = {address(caller)} if caller else set()
         now: set[str] = set()
         for who, interest in known.subscribers.items():
-            if "human:" not in who and self._kernel.roster.get(who) is None:
-                drafts.append(self._shelf.draft("unsubscribed", known.id, who=who))
+            if ":" not in who and self._kernel.roster.get(who) is None:
+                drafts.append(self._store.draft("unsubscribed", known.id, who=who))
             elif who not in mine | told:
                 for run in filter(interest.wants, runs):
                     drafts += self._letter(known, who, run, caller)
                     now.add(who)
         told |= now
-        await self._shelf.store(*drafts)
+        await self._store.append(*drafts)
         await self._dead_letter(now)
 
-    async def tell(self, known: Known, who: str, run: Run, caller: Caller) -> None:
-        """Tell one of a run that goes on."""
+    async def tell(self, known: TerminalRecord, who: str, run: Run, caller: Caller) -> None:
+        """Tell one subscriber of a run that goes on."""
         if who != address(caller):
-            await self._shelf.store(*self._letter(known, who, run, caller))
+            await self._store.append(*self._letter(known, who, run, caller))
             await self._dead_letter([who])
 
     async def _dead_letter(self, told: Iterable[str]) -> None:
@@ -63,7 +63,7 @@ class Mailing:
             if ":" not in who and self._kernel.roster.get(who) is None:  # it closed while the disk worked
                 await self._kernel.post.dead_letter(self._kernel.post.letters(who), "it was closed")
 
-    def _letter(self, known: Known, who: str, run: Run, caller: Caller | None) -> list[Draft]:
+    def _letter(self, known: TerminalRecord, who: str, run: Run, caller: Caller | None) -> list[Draft]:
         trace = {"trace": caller.trace} if caller and caller.trace else {}
         hops = caller.hops + 1 if caller and caller.agent_id else 0
         envelope = self._kernel.post.envelope(f"term:{known.name}", who, run.notice, hops=hops, **trace)
@@ -79,5 +79,5 @@ def address(caller: Caller) -> str:
 
 
 def writer(caller: Caller) -> str:
-    """Return how a record names who ran it."""
+    """Return the name of the caller in records."""
     return "human" if caller.kind == "human" else str(caller)

@@ -1,19 +1,19 @@
-"""What a screen would show of bytes, as plain text: no colours, lines rewritten in place, and none of them broken."""
+"""Output as plain text, as a screen would show it: no colours, rewritten lines as they ended, no line broken."""
 
 from __future__ import annotations
 
 import re
 
-_STRING = re.compile(r"\x1b[\]PX^_][^\x07\x1b]{0,65536}(?:\x07|\x1b\\|\x1b|\Z)")  # OSC, DCS and their like
+_STRING = re.compile(r"\x1b[\]PX^_][^\x07\x1b]{0,65536}(?:\x07|\x1b\\|\x1b|\Z)")  # OSC, DCS and the like
 _ALTERNATE = re.compile(r"\x1b\[\?(?:1049|1047|47)h.*?(?:\x1b\[\?(?:1049|1047|47)l|\Z)", re.DOTALL)
 _INERT = re.compile(r"\x1b(?:\[[0-9;:<=>?]*[mhlq]|[()*+][A-Za-z0-9]|[=>])|[\x00\x05\x07\x7f]")  # moves no cursor
-_ACTIVE = re.compile(r"[\x08\x0b-\x1f\x80-\x9f]")  # what is left of these asks for an emulator
+_ACTIVE = re.compile(r"[\x08\x0b-\x1f\x80-\x9f]")  # text with any of these needs an emulator
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SAID = "[a full-screen program; `term screen` shows it while it runs]"
 
 
 def plain(data: bytes) -> str:
-    """Return the text; what a full-screen program drew on the alternate screen is not part of it."""
+    """Return the text, without what a full-screen program drew on the alternate screen."""
     text = _STRING.sub("", data.decode(errors="replace"))
     if "\x1b[?" in text:
         text = _ALTERNATE.sub(lambda match: "" if match[0].endswith("l") else _SAID, text)
@@ -26,8 +26,8 @@ def plain(data: bytes) -> str:
 def _drawn(text: str) -> str:
     import pyte  # noqa: PLC0415 - start-up time: most output needs no emulator
 
-    from aegis_terminal.emulator import Paper, fed  # noqa: PLC0415 - it imports pyte
+    from aegis_terminal.emulator import WideScreen, fed  # noqa: PLC0415 - it imports pyte
 
-    paper = Paper()
+    paper = WideScreen()
     fed(pyte.Stream(paper), text)
     return paper.text()

@@ -1,4 +1,4 @@
-"""What a person's terminal says over the socket: keys, and its size."""
+"""The messages of an attached terminal over the socket: keys, and its size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where shells are met while they run: a private folder outside the project, which no backup or search walks into."""
+"""The private folder of running shells: outside the project, so that no backup or search enters it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from aegis import AegisError
 SOCKET = "attach.sock"
 
 
-def place_of(root: Path) -> Path:
-    """Return the folder for the project with this root; the path is short enough for a socket's."""
+def socket_folder(root: Path) -> Path:
+    """Return the folder of the project with this root; the path is short enough for a socket."""
     name = sha256(os.fsencode(root.resolve())).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"aegis-{os.getuid()}" / f"term-{name}"
 
 
-def made(folder: Path) -> Path:
-    """Make a folder that only this user may enter; raises `AegisError` when it is another's."""
+def private_folder(folder: Path) -> Path:
+    """Create the folder so that only this user may enter it; raises `AegisError` when it is another user's."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for private in (folder.parent, folder):
