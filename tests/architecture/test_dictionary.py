@@ -19,7 +19,7 @@ STANDARD = {
 # Members that have not yet got the inside that all have. This list only shrinks.
 NOT_YET = {
     "kernel", "drivers/acp", "drivers/claude", "drivers/gemini", "drivers/opencode",
-    "primitives/group", "primitives/queue", "primitives/terminal",
+    "primitives/group", "primitives/queue",
     "frontends/cli", "frontends/mcp", "frontends/repl", "plugins/budget",
 }  # fmt: skip
 MODELS = {"BaseModel", "Profile", "Settings"}

@@ -15,7 +15,7 @@ from aegis import open_kernel
 # Without a sentence so far. These lists only get shorter: what is in them and has a sentence now must be taken out.
 SILENT_PARAMETERS = {
     "budget admit budgets", "budget admit check", "budget admit profile", "budget admit queue", "budget admit task",
-    "budget release task", "budget room profile", "budget room queue", "term spawn name",
+    "budget release task", "budget room profile", "budget room queue",
 }  # fmt: skip
 SILENT_SETTINGS = {f"{name} provider" for name in ("acp", "claude-code", "gemini", "opencode", "scripted")}
 
