@@ -80,7 +80,6 @@ def test_any_line_is_understood_or_refused(line):
         ("wry look --reply-to 01X", {"target": "wry", "context": "look", "reply_to": "01X"}),
         ("--reply-to=01X wry look", {"target": "wry", "context": "look", "reply_to": "01X"}),
         ("wry -- --interrupt it", {"target": "wry", "context": "--interrupt it"}),
-        ("wry", {"target": "wry"}),
     ],
 )
 def test_words_become_arguments(typed, args):
@@ -89,8 +88,8 @@ def test_words_become_arguments(typed, args):
 
 def test_types_of_arguments():
     count = {"anyOf": [{"type": "null"}, {"type": "integer"}], "default": None}
-    kinds = {"name": {"type": "string"}, "tags": {"type": "array"}, "more": {"type": "object"}, "count": count}
-    made = verb("make", ("name", "tags"), **kinds)
+    kinds = {"name": {"type": "string"}, "tags": {"type": "array"}, "more": {"type": "object", "default": {}}}
+    made = verb("make", ("name", "tags"), **kinds, count=count)
     assert bind(made, 'x a "b c" --more {"k":1} --count 3') == {
         "name": "x", "tags": ["a", "b c"], "more": {"k": 1}, "count": "3",
     }  # fmt: skip
@@ -102,8 +101,17 @@ def test_types_of_arguments():
 def test_a_name_takes_one_word():
     close = verb("close", ("handle",), ("handle",), handle={"type": "string"})
     assert bind(close, "wry") == {"handle": "wry"}
-    with pytest.raises(Refused, match=r"/close does not take 'knuth'; /close HANDLE"):
+    with pytest.raises(Refused, match=r"/close does not take 'knuth'; usage: /close HANDLE"):
         bind(close, "wry knuth")
+
+
+def test_what_is_missing_is_said_with_the_usage():
+    with pytest.raises(Refused) as refusal:
+        bind(verb(), "wry")
+    usage = "/handoff TARGET CONTEXT [--interrupt] [--reply-to REPLY_TO]"
+    assert str(refusal.value) == f"CONTEXT is missing; usage: {usage}"
+    with pytest.raises(Refused, match="TARGET and CONTEXT are missing; usage: /handoff"):
+        bind(verb(), "")
 
 
 def test_an_option_needs_its_value():

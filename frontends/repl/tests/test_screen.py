@@ -202,7 +202,7 @@ async def test_a_refusal_is_a_sentence_in_the_transcript(tmp_path):
         visit.type("@nobody hello\r")
         await visit.wait(r"✗ no agent 'nobody' is alive")
         visit.type("/send\r")
-        await visit.wait(r"✗ send: handle is missing; text is missing")
+        await visit.wait(r"✗ HANDLE and TEXT are missing; usage: /send HANDLE TEXT")
 
 
 @pytest.mark.parametrize("keys", ["\x11", "\x04", "/quit\r", "\x03\x03"])

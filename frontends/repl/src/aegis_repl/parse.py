@@ -12,7 +12,7 @@ from aegis.errors import Refused, nearest
 
 LOCAL = {
     "tab": "[N|HANDLE]  switch to a tab, or list them",
-    "help": "[VERB]  what can be typed, or what one verb takes",
+    "help": "[COMMAND|GROUP|all]  what can be typed, or how one command is used",
     "quit": "quit (agents that another process runs go on)",
 }
 _TO = re.compile(r"@([a-z][a-z0-9-]*)(?:\s+(.*))?\Z", re.DOTALL)
@@ -91,7 +91,7 @@ def words(text: str) -> list[tuple[str, int, int]]:
 
 
 def bind(verb: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """Return the verb's arguments from what was typed after its name; raises `Refused` for an option without its value.
+    """Return the verb's arguments from what was typed after its name; raises `Refused` with the usage.
 
     Options are `--name value`, `--name=value`, `--flag` and `--no-flag`; those that are not the verb's own become part
     of the object parameter that another verb describes, if it has one. The rest fills the positional parameters in
@@ -137,7 +137,10 @@ def bind(verb: Mapping[str, Any], text: str) -> dict[str, Any]:
         else:
             _put(args, name, bare.pop(0)[0], properties[name])
     if bare:
-        raise Refused(f"/{verb['name']} does not take {bare[0][0]!r}; {usage(verb)}")
+        raise Refused(f"/{verb['name']} does not take {bare[0][0]!r}; usage: {usage(verb)}")
+    if missing := [name.upper() for name in verb["schema"].get("required", ()) if name not in args]:
+        is_ = "is" if len(missing) == 1 else "are"
+        raise Refused(f"{' and '.join(missing)} {is_} missing; usage: {usage(verb)}")
     return args
 
 
@@ -189,12 +192,12 @@ def _kind(schema: Mapping[str, Any]) -> str:
     return "string"
 
 
-def usage(verb: Mapping[str, Any]) -> str:
+def usage(verb: Mapping[str, Any], *, options: bool = True) -> str:
     """Return how the verb is typed: `/handoff TARGET CONTEXT [--wait]`."""
     properties: Mapping[str, Any] = verb["schema"].get("properties", {})
     required = set(verb["schema"].get("required", ()))
     parts = [name.upper() if name in required else f"[{name.upper()}]" for name in verb["positional"]]
-    for name, schema in properties.items():
+    for name, schema in properties.items() if options else ():
         if name not in verb["positional"]:
             flag = f"--{name.replace('_', '-')}" + ("" if _kind(schema) == "boolean" else f" {name.upper()}")
             parts.append(flag if name in required else f"[{flag}]")

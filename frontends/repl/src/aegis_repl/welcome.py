@@ -43,13 +43,21 @@ def welcome(snapshot: Mapping[str, Any], view: View, profiles: Sequence[str]) ->
 
 
 def help_on(word: str, verbs: Sequence[Mapping[str, Any]], width: int = sys.maxsize) -> list[Line]:
-    """Return the help on one verb, or on everything; raises `Refused` for a verb that is not there."""
+    """Return the help on one verb, on a group (a plugin, or the first word of verbs), or on what can be typed.
+
+    Raises `Refused` for what is neither.
+    """
     word = word.removeprefix("/").strip()
     if not word:
-        return _everything(verbs, width)
+        return _short(verbs, width)
+    if word == "all":
+        return _listed("Commands", [(usage(verb, options=False), verb["help"]) for verb in verbs], width)
     if word in LOCAL:
         return [[("class:title", f"/{word} {LOCAL[word]}")]]
     found = next((verb for verb in verbs if verb["name"] == word), None)
+    group = [v for v in verbs if word == v["plugin"] or v["name"].startswith(f"{word} ")]
+    if found is None and group:
+        return _listed(word, [(usage(verb, options=False), verb["help"]) for verb in group], width)
     if found is None:
         raise Refused(f"there is no command /{word}.{nearest(word, [v['name'] for v in verbs])}")
     doc = render.clean(found["doc"]).splitlines()
@@ -60,20 +68,36 @@ def help_on(word: str, verbs: Sequence[Mapping[str, Any]], width: int = sys.maxs
     ]
 
 
-def _everything(verbs: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
+def _short(verbs: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
+    """Return what can be typed, the keys, and the names of the commands by plugin."""
     rows = [
-        ("text", "to the agent of this tab"),
+        ("text", "to this tab's agent"),
         ("@HANDLE text", "to another agent"),
-        ("//text", "a line that begins with a slash"),
+        ("//text", "text that begins with a slash"),
     ]
-    commands = [(f"/{name}", doc) for name, doc in LOCAL.items()] + [(f"/{v['name']}", v["help"]) for v in verbs]
-    lines: list[Line] = []
-    for title, part in (("Type", rows), ("Commands", commands), ("Keys", HELP)):
-        size = max(len(left) for left, _ in part)
-        lines.append([("class:title", title)])
-        for left, right in part:
-            line: Line = [("", f"  {left.ljust(size)}"), ("class:dim", f"  {render.first_line(right, 300)}")]
-            lines.append(render.clipped(line, width))
+    for name, said in LOCAL.items():
+        takes, _, what = said.rpartition("  ")
+        rows.append((f"/{name} {takes}".rstrip(), what))
+    plugins = sorted({verb["plugin"] for verb in verbs})
+    named = [(plugin, _names([v["name"] for v in verbs if v["plugin"] == plugin])) for plugin in plugins]
+    title = "Commands (/help COMMAND says how one is used, /help GROUP and /help all what each does)"
+    return [*_listed("Type", rows, width), *_listed("Keys", HELP, width), *_listed(title, named, width)]
+
+
+def _names(commands: Sequence[str]) -> str:
+    """Return the names of commands, those of one family after its first word: `/enqueue · /task cancel, list`."""
+    families: dict[str, list[str]] = {}
+    for first, _, second in (name.partition(" ") for name in commands):
+        families.setdefault(first, []).extend([second] if second else [])
+    return " · ".join(f"/{first} {', '.join(seconds)}".rstrip() for first, seconds in families.items())
+
+
+def _listed(title: str, rows: Sequence[tuple[str, str]], width: int) -> list[Line]:
+    size = min(max(len(left) for left, _ in rows), 30) if rows else 0
+    lines: list[Line] = [[("class:title", title)]]
+    for left, right in rows:
+        line: Line = [("", f"  {left.ljust(size)}"), ("class:dim", f"  {render.first_line(right, 300)}")]
+        lines.append(render.clipped(line, width))
     return lines
 
 
