@@ -54,7 +54,7 @@ class Queue:
     @hookimpl
     def aegis_primitives(self, kernel: Any) -> Any:
         queues, tasks = aegis_queue.plugin.aegis_primitives(kernel)
-        self.broker = queues._broker  # noqa: SLF001 - a snapshot is made of its state
+        self.broker = queues._dispatcher._brokers._offered["ledger"]  # noqa: SLF001 - a snapshot is made of its state
         return [queues, tasks]
 
 
@@ -162,11 +162,11 @@ class Story:
             said = {s: getattr(row, s) for s in ("pending", "running", "completed", "failed", "cancelled")}
             assert said == {s: counts[s] for s in said}, f"{row.name} says {said}, the book {counts}"
             assert row.running <= row.max_parallel
-        self._look_at_the_order()
+        await self._look_at_the_order()
 
-    def _look_at_the_order(self) -> None:
+    async def _look_at_the_order(self) -> None:
         """Nothing that may begin waits while there is a place; and the first in line was the first to begin."""
-        fates, active = self.books.fates, {t.id: t for t in self.queue.broker.active()}
+        fates, active = self.books.fates, {t.id: t for t in await self.queue.broker.active()}
         assert active.keys() == {x for x, fate in fates.items() if fate.state in ("pending", "running")}
         now = stamp(self.clock.now() - timedelta(seconds=1))  # what became due this very moment may still wait
         for queue, cap in CAPS.items():
@@ -336,9 +336,9 @@ class Story:
                     done(player, "")
             self.clock.jump(61)
             await self._look()
-            if not any(self.queue.broker.active()):
+            if not await self.queue.broker.active():
                 break
-        left = list(self.queue.broker.active())
+        left = await self.queue.broker.active()
         assert not left, f"these never end: {left}"
         assert self.queues.workers() == []
         for fate in self.books.fates.values():

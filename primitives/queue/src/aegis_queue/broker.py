@@ -1,78 +1,102 @@
-"""Where tasks are kept and how they change: the one seam between the queue and whatever engine holds it."""
+"""Where tasks are kept and how they change: the seam between the queue and the engine that holds its tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
+
+import msgspec
 
 from aegis import Envelope
 from aegis_queue.task import Report, Task
 
 
-class Broker(Protocol):
-    """Every method that changes something is durable when it returns; what belongs together is stored together.
+class Outgoing(msgspec.Struct, frozen=True):
+    """A message that a step of a task causes, recorded with that step and not yet known to be delivered."""
 
-    A caller never sees SQL, files or leases. `changed` is called after each change, with the task as it is then.
+    task_id: str
+    envelope: Envelope
+
+
+class Broker(Protocol):
+    """An engine that keeps tasks; `name` is what `plugins.queue.broker` chooses it by.
+
+    A change is durable when its method returns. A caller never sees SQL, files or leases.
+
+    `begin` and `end` change a task and cause a message, both or neither, wherever aegis dies. A broker whose tasks are
+    in the kernel's ledger appends both at once. Any other records the message with the step, in its outbox: the queue
+    then delivers what is `unsent` and reports it as `sent`. Mail has each envelope once by its id, so that a message
+    that is delivered a second time after a crash changes nothing.
+
+    A task that was taken is in nobody else's hands until it is begun, ended, requeued or put back; taking ends with the
+    process that took it.
     """
 
-    changed: list[Callable[[Task], None]]
+    name: str
 
-    def restore(self) -> None:
-        """Rebuild what waits and what runs, before anything else is asked."""
+    async def open(self, changed: Callable[[Task], None]) -> None:
+        """Be ready for use; from now on `changed` is called with a task after each change of it.
+
+        It is also called when a task may begin because another one has ended, or because it was put back. Opening
+        again changes nothing but whom to call.
+        """
 
     async def put(self, task: Task) -> tuple[Task, int]:
-        """Accept the task and return it with its position; one of a known idempotency key is the task it names."""
+        """Accept the task and return it with its position; for a known idempotency key, the task that has it and 0."""
 
     async def begin(self, task: Task, payload: Envelope, **changes: Any) -> Task:
-        """Give the payload to the worker and record that the task runs, both or neither."""
+        """Record that the task runs, and the payload for its worker, both or neither."""
 
     async def end(self, task: Task, callback: Envelope | None, **changes: Any) -> Task:
-        """Record how the task ended and give the callback to the post, both or neither; an end is for ever."""
+        """Record how the task ended, and the callback, both or neither; a task that has ended stays as it is."""
 
-    async def again(self, task: Task, **changes: Any) -> Task:
-        """Put the task back into its queue; raises `Refused` when that is being done already."""
+    async def unsent(self, task_id: str = "") -> list[Outgoing]:
+        """Return the outbox, of one task or whole, oldest first; always empty where messages are stored with steps."""
 
-    async def reported(self, task: Task, report: Report) -> None:
-        """Record what the worker of the task handed in; of a worker that has the task no more it counts for nothing."""
+    async def sent(self, outgoing: Outgoing, refused: str = "") -> None:
+        """Take a message out of the outbox: it was delivered, or refused for good and why."""
 
-    async def control(self, queue: str, mode: str) -> None:
+    async def requeue(self, task: Task, **changes: Any) -> Task:
+        """Put the task back into its queue; raises `Refused` when another call does that at this moment."""
+
+    async def report(self, task: Task, report: Report) -> None:
+        """Record the result that the worker of this attempt handed in; it counts only while that attempt runs."""
+
+    async def set_mode(self, queue: str, mode: str) -> None:
         """Record whether the queue is `open`, `paused` or `draining`."""
 
-    def find(self, task_id: str) -> Task:
+    async def find(self, task_id: str) -> Task:
         """Return the task, however long ago it ended; raises `NotFound`."""
 
-    def named(self, queue: str, key: str) -> Task | None:
+    async def with_key(self, queue: str, key: str) -> Task | None:
         """Return the task of this idempotency key in the queue, None when there is none."""
 
-    def take(self, task: Task) -> bool:
-        """Take a pending task, so that nobody else begins or ends it; False when another has it."""
+    async def take(self, task: Task) -> bool:
+        """Take a pending task, so that nobody else begins or ends it; False when it is taken or not pending."""
 
-    def put_back(self, task: Task) -> None:
-        """Give a task that was taken its place again; nothing happens when it was begun or ended after all."""
+    async def put_back(self, task: Task) -> None:
+        """Give back a task that was taken; nothing happens when it was begun or ended meanwhile."""
 
-    def first(self, queue: str, now: str) -> Task | None:
-        """Return the pending task that may begin now, if any."""
+    async def first(self, queue: str, now: str) -> Task | None:
+        """Return the task that may begin now, by priority and then by arrival; None when there is none."""
 
-    def due(self, queue: str) -> str:
-        """Return when the next delayed task of the queue may begin, empty when none is."""
+    async def due(self, queue: str) -> str:
+        """Return when the next delayed task of the queue may begin, empty when there is none."""
 
-    def active(self, queue: str = "") -> Iterable[Task]:
-        """Return the tasks that have not ended, of one queue or of all."""
+    async def active(self, queue: str = "") -> list[Task]:
+        """Return the tasks that have not ended, of one queue or of all, in the order of arrival."""
 
-    def at_hand(self) -> list[str]:
-        """Return the ids of the tasks that have not ended and of those that ended last."""
-
-    def newest(self, queue: str, count: int) -> list[Task]:
+    async def newest(self, queue: str, count: int) -> list[Task]:
         """Return the tasks of the queue (or of all) that ended last, the newest first."""
 
-    def dead(self, queue: str) -> list[Task]:
+    async def dead(self, queue: str) -> list[Task]:
         """Return the tasks of the queue (or of all) that failed and were not put back, the newest first."""
 
-    def broken(self) -> list[tuple[Task, str]]:
-        """Return the pending tasks that wait for one that failed, and for which."""
+    async def blocked(self) -> list[tuple[Task, str]]:
+        """Return the pending tasks that can never begin, each with the task it waits for that has no result."""
 
-    def mode(self, queue: str) -> str:
+    async def mode(self, queue: str) -> str:
         """Return `open`, `paused` or `draining`."""
 
-    def counts(self, queue: str) -> dict[str, int]:
-        """Return how many tasks of the queue are in each state."""
+    async def counts(self, queue: str) -> dict[str, int]:
+        """Return how many tasks of the queue are in each state, states without a task included."""

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 
 import trio
 
 from aegis import AegisError, Caller, ConfigError, Kernel, NotFound, Refused
 from aegis.bus import Subscription
+from aegis.cancellation import finish_despite_cancel
 from aegis.clock import stamp
 from aegis.events import AgentChanged, Gap
 from aegis.project import FILE
 from aegis_queue.broker import Broker
+from aegis_queue.brokers import Brokers
 from aegis_queue.ending import End, finish
 from aegis_queue.job import BY, Job, give_back
+from aegis_queue.outbox import send
 from aegis_queue.settings import QueueSettings
 from aegis_queue.task import Task
+from aegis_queue.watching import Watching
 
 _ANY_TURN = "9999"  # held until what is reserved is spent or given back: no time is known
 _STOPPING = 3.0  # seconds within which a stopping aegis is gone
+_GIVING_BACK = 2.0  # seconds for giving a task back though everything stops
+_ENDED_BEFORE = 200  # ended tasks whose ids are known from the start
 _LEAST, _LOOK_AGAIN = 0.05, 60.0  # seconds between two looks at what is due by itself
 
 
 class Dispatcher:
     """Every queue of the project: which jobs run, and why a queue holds its tasks back."""
 
-    def __init__(self, kernel: Kernel, broker: Broker) -> None:
-        self._kernel, self._broker = kernel, broker
+    def __init__(self, kernel: Kernel, brokers: Brokers) -> None:
+        self._kernel, self.broker = kernel, brokers.in_use
+        self._brokers = brokers
         self._jobs: set[Job] = set()
         self.held: dict[str, tuple[str, str]] = {}  # queue → why, until when
-        self._changes: dict[str, trio.Event] = {}
+        self.watching = Watching()
         self._resting = -float("inf")  # begin nothing before this
         self._woken = trio.Event()
-        broker.changed.append(self._changed)
 
     def queues(self) -> dict[str, QueueSettings]:
         """Return the queues as configured now."""
@@ -64,63 +69,73 @@ class Dispatcher:
 
     def _changed(self, task: Task) -> None:
         self._woken.set()
-        if (change := self._changes.pop(task.id, None)) is not None:
-            change.set()
-
-    async def change_of(self, task_id: str) -> None:
-        """Wait until the task is not as it was."""
-        await self._changes.setdefault(task_id, trio.Event()).wait()
+        self.watching.see(task)
 
     async def end_of(self, task_id: str) -> Task:
         """Wait until the task has ended and return it."""
-        while not (task := self._broker.find(task_id)).over:
-            await self.change_of(task_id)
+        broker = await self.broker()
+        with self.watching.watch(task_id) as watch:
+            while not (task := await broker.find(task_id)).over:
+                await watch.changed()
         return task
 
     async def cancel(self, task: Task, why: str) -> Task:
         """End the task as cancelled, wherever it is, and return it."""
-        while not (task := self._broker.find(task.id)).over:
-            job = next((job for job in self._jobs if job.task.id == task.id and not job.finished), None)
-            if self._broker.take(task):
-                await self._finish(task, End("cancelled", error=why))
-            elif job:
-                job.stop(why)
-                await job.over.wait()
-                if job.task.over:
-                    return job.task  # what happened to it since is not ours; else it had just gone back to its queue
-            else:
-                return await self.end_of(task.id)  # another call ends it at this moment
+        broker = await self.broker()
+        with self.watching.watch(task.id) as watch:
+            while not (task := await broker.find(task.id)).over:
+                job = next((job for job in self._jobs if job.task.id == task.id and not job.finished), None)
+                if await broker.take(task):
+                    await self._finish(broker, task, End("cancelled", error=why))
+                elif job:
+                    job.stop(why)
+                    await job.over.wait()
+                    if job.task.over:
+                        return (
+                            job.task
+                        )  # what happened to it since is not ours; else it had just gone back to its queue
+                else:
+                    await watch.changed()  # another call ends it at this moment, or a job begins it
         return task
 
-    async def _finish(self, task: Task, end: End) -> None:
+    async def _finish(self, broker: Broker, task: Task, end: End) -> None:
         """End a task that was taken; it has its place again when that cannot be stored."""
         try:
-            await finish(self._kernel, self._broker, task, end)
+            await finish(self._kernel, broker, task, end)
         finally:
-            self._broker.put_back(task)
+            await _give_back(broker, task)
 
-    # -- at work ------------------------------------------------------------------------------------------------
+    # -- running ------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Go on with the tasks that ran when aegis stopped, and begin tasks that may begin, until cancelled."""
+        broker = await self._brokers.open(self._changed)
         with self._kernel.bus.subscribe() as news:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._follow, news)
-                for task in self._broker.active():
-                    if task.state == "running":
-                        settings = self.queues().get(task.queue) or QueueSettings(agent="")
-                        self._start(nursery, task, settings)
-                    if task.callback and (asker := self._kernel.roster.get(task.address)):
-                        asker.expect(f"task {task.id}", f"the end of task {task.id} in {task.queue}")
-                await self._tidy()
+                await self._take_up(broker, nursery)
                 while True:
                     self._woken = trio.Event()
-                    await self._round(nursery)
-                    with trio.move_on_after(self._pause()):
+                    await self._round(broker, nursery)
+                    with trio.move_on_after(await self._pause(broker)):
                         await self._woken.wait()
 
-    def _start(self, nursery: trio.Nursery, task: Task, settings: QueueSettings) -> None:
-        self._jobs.add(job := Job(self._kernel, self._broker, task, settings))
+    async def _take_up(self, broker: Broker, nursery: trio.Nursery) -> None:
+        """Do what the last aegis left undone: send what it recorded, watch its workers, close those without a task."""
+        await send(self._kernel, broker)
+        active = await broker.active()
+        for task in [*reversed(await broker.newest("", _ENDED_BEFORE)), *active]:
+            self.watching.see(task)
+        for task in active:
+            if task.state == "running":
+                settings = self.queues().get(task.queue) or QueueSettings(agent="")
+                self._start(broker, nursery, task, settings)
+            if task.callback and (asker := self._kernel.roster.get(task.address)):
+                asker.expect(f"task {task.id}", f"the end of task {task.id} in {task.queue}")
+        await self._tidy({task.worker for task in active})
+
+    def _start(self, broker: Broker, nursery: trio.Nursery, task: Task, settings: QueueSettings) -> None:
+        self._jobs.add(job := Job(self._kernel, broker, task, settings))
         nursery.start_soon(self._work, job)
 
     async def _work(self, job: Job) -> None:
@@ -132,9 +147,8 @@ class Dispatcher:
             self._jobs.discard(job)
             self._woken.set()
 
-    async def _tidy(self) -> None:
+    async def _tidy(self, working: set[str]) -> None:
         """Close workers without a task: aegis died before one got its task, or before it was closed."""
-        working = {task.worker for task in self._broker.active()}
         async with trio.open_nursery() as nursery:
             for agent in self._kernel.roster:
                 if agent.by.startswith(BY) and agent.id not in working:
@@ -151,33 +165,41 @@ class Dispatcher:
                     elif isinstance(event, AgentChanged) and agent_id in workers:
                         workers[agent_id].recheck()
 
-    async def _round(self, nursery: trio.Nursery) -> None:
+    async def _round(self, broker: Broker, nursery: trio.Nursery) -> None:
         if trio.current_time() < self._resting:
             return
-        for task, other in self._broken():
-            why = f"task {other}, which it waits for, has no result: {self._broker.find(other).outcome}"
-            await self._finish(task, End("dependency", error=why))
+        for blocked, other in await broker.blocked():
+            if await broker.take(blocked):
+                why = f"task {other}, which it waits for, has no result: {(await broker.find(other)).outcome}"
+                await self._finish(broker, blocked, End("dependency", error=why))
         for name, settings in self.queues().items():
-            while self.room(name) and (task := self._next(name)):
+            while self.room(name) and (task := await self._next(broker, name)):
                 if not await self._admitted(task, settings):
                     if self.held[name][1] == _ANY_TURN:
                         nursery.start_soon(self._until_room, name, self.held[name], settings.agent)
                     break
-                if self._broker.mode(name) != "paused" and self.room(name) and self._broker.take(task):
-                    self._start(nursery, self._broker.find(task.id), settings)
-                else:  # it was cancelled meanwhile, or the queue paused
+                if not await self._begin(broker, nursery, task, settings):
                     await give_back(self._kernel, task)
 
-    def _broken(self) -> Iterator[tuple[Task, str]]:
-        for task, other in self._broker.broken():
-            if self._broker.take(task):
-                yield task, other
+    async def _begin(self, broker: Broker, nursery: trio.Nursery, task: Task, settings: QueueSettings) -> bool:
+        """Start the task's job and return True; False when it was cancelled meanwhile, or its queue paused."""
+        if not (self.room(task.queue) and await broker.take(task)):
+            return False
+        started = False
+        try:
+            if await broker.mode(task.queue) != "paused":
+                self._start(broker, nursery, await broker.find(task.id), settings)
+                started = True
+        finally:
+            if not started:
+                await _give_back(broker, task)
+        return started
 
-    def _next(self, queue: str) -> Task | None:
+    async def _next(self, broker: Broker, queue: str) -> Task | None:
         now = stamp(self._kernel.clock.now())
-        if self._broker.mode(queue) == "paused" or self.held.get(queue, ("", ""))[1] > now:
+        if await broker.mode(queue) == "paused" or self.held.get(queue, ("", ""))[1] > now:
             return None
-        task = self._broker.first(queue, now)
+        task = await broker.first(queue, now)
         if task is None:
             self.held.pop(queue, None)
         return task
@@ -216,13 +238,19 @@ class Dispatcher:
             return refusal
         return None
 
-    def _pause(self) -> float:
+    async def _pause(self, broker: Broker) -> float:
         """Return the seconds until something becomes due by itself, a minute at most: a clock can be set."""
         if (rest := self._resting - trio.current_time()) > 0:
             return rest
-        now = self._kernel.clock.now()
-        open_ones = [name for name in self.queues() if self.room(name) and self._broker.mode(name) != "paused"]
-        dues = [self.held[name][1] if name in self.held else self._broker.due(name) for name in open_ones]
-        times = [datetime.fromisoformat(due) for due in dues if due and due != _ANY_TURN]
+        now, dues = self._kernel.clock.now(), set[str]()
+        for name in self.queues():
+            if self.room(name) and await broker.mode(name) != "paused":
+                dues.add(self.held[name][1] if name in self.held else await broker.due(name))
+        times = [datetime.fromisoformat(due) for due in dues - {"", _ANY_TURN}]
         left = min(((t - now).total_seconds() for t in times), default=float("inf"))
         return left if left == float("inf") else min(max(left, _LEAST), _LOOK_AGAIN)
+
+
+async def _give_back(broker: Broker, task: Task) -> None:
+    async with finish_despite_cancel(_GIVING_BACK):
+        await broker.put_back(task)

@@ -10,6 +10,7 @@ import msgspec
 from aegis import Envelope, Kernel
 from aegis.clock import stamp
 from aegis_queue.broker import Broker
+from aegis_queue.outbox import send
 from aegis_queue.task import Outcome, State, Task
 
 _STATE: dict[Outcome, State] = {
@@ -42,6 +43,7 @@ async def finish(kernel: Kernel, broker: Broker, task: Task, end: End, attempt: 
         "completed_at": stamp(kernel.clock.now()), "cost_usd": task.cost_usd + (agent.cost_usd if agent else 0.0),
     }  # fmt: skip
     ended = await broker.end(task, _callback(kernel, task.changed(msgspec.to_builtins(changes))), **changes)
+    await send(kernel, broker, task.id)
     if asker := kernel.roster.get(task.address):
         asker.expect(f"task {task.id}", "")
     return ended

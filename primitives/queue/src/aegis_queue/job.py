@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 import msgspec
 import trio
 
-from aegis import AegisError, Caller, Kernel, LaunchError, Refused
+from aegis import AegisError, Caller, Kernel, LaunchError, NotFound, Refused
 from aegis.agent import INTERRUPTED
+from aegis.cancellation import finish_despite_cancel
 from aegis.clock import stamp
 from aegis.events import TurnEnded
 from aegis_queue.broker import Broker
 from aegis_queue.ending import End, finish, plain
+from aegis_queue.outbox import send
 from aegis_queue.schema import fitted
 from aegis_queue.settings import QueueSettings
 from aegis_queue.task import Outcome, Task
@@ -21,6 +23,7 @@ from aegis_queue.task import Outcome, Task
 BY = "queue:"  # what the roster has as the origin of a worker, before the queue's name
 _OVERLOADED = re.compile(r"\b(429|503|529)\b|overloaded|rate.?limit|too many requests|quota", re.IGNORECASE)
 _PAUSE, _PAUSES, _LONGEST = 30.0, 6, 3600.0  # seconds before going on, how often, and the longest wait
+_GIVING_BACK = 2.0  # seconds for giving a task back though everything stops
 _SELF = Caller("system", "queue")
 _LOOK = 500  # turns of the project among which the newest one of a worker is looked for
 _FAILED: dict[str, Outcome] = {"refused": "refused", "interrupted": "interrupted"}
@@ -62,15 +65,16 @@ class Job:
                 with trio.move_on_after(self._left()) as limit:
                     end = await self._attempt()
                 if limit.cancelled_caught:
-                    done = self._broker.find(self.task.id).report is not None
+                    done = (await self._broker.find(self.task.id)).report is not None
                     why = f"it took longer than {self._limit:g} s"
-                    end = End("ok" if done else "timed_out", self._words(), why)
+                    end = End("ok" if done else "timed_out", await self._words(), why)
             if self._scope.cancelled_caught:
-                end = End("cancelled", self._words(), self._stopped)
+                end = End("cancelled", await self._words(), self._stopped)
             await self._finish(end)
         finally:
             if not self.finished:
-                self._broker.put_back(self.task)
+                async with finish_despite_cancel(_GIVING_BACK):
+                    await self._broker.put_back(self.task)
             self.over.set()
 
     # -- one attempt --------------------------------------------------------------------------------------------
@@ -93,7 +97,11 @@ class Job:
 
     async def _resume(self) -> TurnEnded:
         """Return how the worker's last turn ended, which may be another than the one we gave it."""
-        post, ended = self._kernel.post, await self._kernel.post.wait_turn(self.task.envelope)
+        post = self._kernel.post
+        try:
+            ended = await post.wait_turn(self.task.envelope)
+        except NotFound:  # it was refused when the outbox was sent: the worker had gone
+            return TurnEnded("failed", reason="its worker was gone before it got the task")
         for letter in post.letters(self.task.worker):
             if letter.state == "injected":
                 ended = await post.wait_turn(letter.envelope.id)
@@ -111,6 +119,8 @@ class Job:
                 task, letter, worker=agent.id, worker_handle=agent.handle, envelope=letter.id, started_at=now,
                 attempt=task.attempt + 1,
             )  # fmt: skip
+            if why := await send(self._kernel, self._broker, task.id):
+                raise Refused(why)
         except AegisError as error:
             await self._kernel.roster.close(agent, f"it did not get task {task.id}: {error}")
             raise
@@ -123,7 +133,7 @@ class Job:
 
     async def _judged(self, ended: TurnEnded) -> End | TurnEnded:
         """Return the end of the attempt, or the end of the worker's next turn when there is more to come."""
-        self.task, post = self._broker.find(self.task.id), self._kernel.post
+        self.task, post = await self._broker.find(self.task.id), self._kernel.post
         agent = self._kernel.roster.get(self.task.worker)
         if self.task.report is not None:
             return End("ok", ended.reply)
@@ -225,12 +235,12 @@ class Job:
         spent = (self._kernel.clock.now() - began).total_seconds()
         return min(max(self._limit - spent, 0), self._limit)
 
-    def _words(self) -> str:
-        agent = self._kernel.roster.get(self._broker.find(self.task.id).worker)
+    async def _words(self) -> str:
+        agent = self._kernel.roster.get((await self._broker.find(self.task.id)).worker)
         return str(agent.turn.reply) if agent and agent.turn else ""
 
     async def _finish(self, end: End) -> None:
-        task = self._broker.find(self.task.id)
+        task = await self._broker.find(self.task.id)
         agent = self._kernel.roster.get(task.worker)
         attempt = task.attempt if task.state == "running" else task.attempt + 1
         if end.outcome in self._settings.retry_on and attempt <= self._settings.retries:
@@ -238,7 +248,7 @@ class Job:
             due = stamp(self._kernel.clock.now() + timedelta(seconds=wait))
             spent = task.cost_usd + (agent.cost_usd if agent else 0.0)
             error = f"attempt {attempt} {end.outcome}: {end.error}"
-            self.task = await self._broker.again(task, not_before=due, attempt=attempt, error=error, cost_usd=spent)
+            self.task = await self._broker.requeue(task, not_before=due, attempt=attempt, error=error, cost_usd=spent)
         else:
             self.task = await finish(self._kernel, self._broker, task, end, attempt)
         self.finished = True

@@ -29,12 +29,13 @@ def aegis_interceptors(kernel: Kernel) -> list[Interceptor]:
 @hookimpl
 def aegis_primitives(kernel: Kernel) -> list[Primitive]:
     """Offer queues and their tasks, kept in the kernel's own ledger; raises `ConfigError` for one without a profile."""
-    from aegis_queue.dispatcher import Dispatcher  # noqa: PLC0415 - the same
+    from aegis_queue.brokers import Brokers  # noqa: PLC0415 - the same
+    from aegis_queue.dispatcher import Dispatcher  # noqa: PLC0415
     from aegis_queue.queue_verbs import QueueVerbs  # noqa: PLC0415
     from aegis_queue.store import LedgerBroker  # noqa: PLC0415
     from aegis_queue.task_verbs import TaskVerbs  # noqa: PLC0415
 
     broker = LedgerBroker(kernel)
-    dispatcher = Dispatcher(kernel, broker)
+    dispatcher = Dispatcher(kernel, Brokers({broker.name: broker}, "ledger"))
     dispatcher.check()
-    return [QueueVerbs(kernel, broker, dispatcher), TaskVerbs(kernel, broker, dispatcher)]
+    return [QueueVerbs(kernel, dispatcher), TaskVerbs(kernel, dispatcher)]

@@ -21,13 +21,9 @@ class QueueVerbs:
 
     name = "queues"
 
-    def __init__(self, kernel: Kernel, broker: Broker, dispatcher: Dispatcher) -> None:
-        self._kernel, self._broker, self._dispatcher = kernel, broker, dispatcher
+    def __init__(self, kernel: Kernel, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
         kernel.verbs.complete_with("queue", lambda: sorted(dispatcher.queues()))
-
-    def restore(self) -> None:
-        """Rebuild what waits and runs."""
-        self._broker.restore()
 
     async def run(self) -> None:
         """Do the queues' work until cancelled."""
@@ -36,7 +32,8 @@ class QueueVerbs:
     @verb("queue list", tool="aegis_list_queues", read_only=True)
     async def rows(self, caller: Caller) -> list[QueueRow]:
         """List the queues with their profile, limit, and number of tasks in each state."""
-        return [self._row(name) for name in sorted(self._dispatcher.queues())]
+        broker = await self._dispatcher.broker()
+        return [await self._row(broker, name) for name in sorted(self._dispatcher.queues())]
 
     @verb("queue show", read_only=True)
     async def show(
@@ -47,11 +44,12 @@ class QueueVerbs:
     ) -> QueueSheet:
         """Show one queue: its running tasks, the next ones, and those that ended last."""
         self._known(queue)
-        active = list(self._broker.active(queue))
+        broker = await self._dispatcher.broker()
+        active = await broker.active(queue)
         waiting = sorted((t for t in active if t.state == "pending"), key=lambda t: t.rank)
         return QueueSheet(
-            self._row(queue), _rows(t for t in active if t.state == "running"), _rows(waiting[:count]),
-            _rows(self._broker.newest(queue, count)),
+            await self._row(broker, queue), _rows(t for t in active if t.state == "running"), _rows(waiting[:count]),
+            _rows(await broker.newest(queue, count)),
         )  # fmt: skip
 
     @verb("queue pause", for_={"person", "program"})
@@ -60,42 +58,44 @@ class QueueVerbs:
 
         A pause outlasts a restart.
         """
-        await self._set(queue, "paused")
-        return f"{queue} is paused; {self._broker.counts(queue)['running']} of its tasks go on"
+        broker = await self._set(queue, "paused")
+        return f"{queue} is paused; {(await broker.counts(queue))['running']} of its tasks go on"
 
     @verb("queue resume", for_={"person", "program"})
     async def resume(self, caller: Caller, queue: QueueName) -> str:
         """Let a queue that was paused or drained accept and begin tasks again."""
-        await self._set(queue, "open")
-        waiting = self._broker.counts(queue)["pending"]
+        broker = await self._set(queue, "open")
+        waiting = (await broker.counts(queue))["pending"]
         return f"{queue} is open; {waiting} {'task waits' if waiting == 1 else 'tasks wait'}"
 
     @verb("queue drain", for_={"person", "program"})
     async def drain(self, caller: Caller, queue: QueueName) -> str:
         """Accept no new task in a queue and wait until its tasks have ended; it stays closed until it is resumed."""
-        await self._set(queue, "draining")
-        while left := list(self._broker.active(queue)):
-            if (mode := self._broker.mode(queue)) != "draining":
+        broker = await self._set(queue, "draining")
+        while left := await broker.active(queue):
+            if (mode := await broker.mode(queue)) != "draining":
                 raise Refused(f"{queue} is {mode} again, with {len(left)} tasks left; `aegis queue list` shows it")
             report(f"{len(left)} {'task' if len(left) == 1 else 'tasks'} left in {queue}")
             await self._dispatcher.end_of(min(left, key=_nearest).id)
         return f"{queue} is empty and takes no task; `aegis queue resume {queue}` opens it again"
 
-    async def _set(self, queue: str, mode: str) -> None:
+    async def _set(self, queue: str, mode: str) -> Broker:
         self._known(queue)
-        await self._broker.control(queue, mode)
+        broker = await self._dispatcher.broker()
+        await broker.set_mode(queue, mode)
         self._dispatcher.wake()
+        return broker
 
     def _known(self, queue: str) -> None:
         queues = self._dispatcher.queues()
         if queue not in queues:
             raise NotFound(f"there is no queue {queue!r} (queues: {listed(queues)}).{nearest(queue, queues)}")
 
-    def _row(self, name: str) -> QueueRow:
-        settings, counts = self._dispatcher.queues()[name], self._broker.counts(name)
+    async def _row(self, broker: Broker, name: str) -> QueueRow:
+        settings, counts = self._dispatcher.queues()[name], await broker.counts(name)
         held = self._dispatcher.held.get(name, ("", ""))[0]
         return QueueRow(
-            name, settings.agent, self._broker.mode(name), counts["running"], settings.max_parallel, counts["pending"],
+            name, settings.agent, await broker.mode(name), counts["running"], settings.max_parallel, counts["pending"],
             counts["completed"], counts["failed"], counts["cancelled"], held,
         )  # fmt: skip
 

@@ -19,6 +19,7 @@ import trio
 
 from aegis import Envelope, Kernel, NotFound, Refused
 from aegis.ledger import Draft, Record
+from aegis_queue.broker import Outgoing
 from aegis_queue.pending import Pending
 from aegis_queue.task import STATES, Report, Task
 
@@ -28,16 +29,18 @@ _BESIDE = ("known", "callback_attempted", "callback_dropped")  # records that ch
 
 
 class LedgerBroker:
-    """See `broker.Broker`."""
+    """See `broker.Broker`. A message is appended together with the step that causes it, so there is no outbox."""
+
+    name = "ledger"
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._book = kernel, kernel.ledger.book("queue")
-        self.changed: list[Callable[[Task], None]] = []
+        self._changed: Callable[[Task], None] = lambda task: None
         self._active: dict[str, Task] = {}
         self._waiting: dict[str, Pending] = {}
         self._needs: dict[str, set[str]] = {}  # task → unfinished tasks it waits for
         self._needed: dict[str, list[str]] = {}  # task → tasks that wait, or waited, for it
-        self._broken: dict[str, str] = {}
+        self._blocked: dict[str, str] = {}
         self._counts: dict[str, Counter[str]] = {}
         self._recent: dict[str, deque[str]] = {}
         self._dead: dict[str, dict[str, None]] = {}
@@ -46,11 +49,13 @@ class LedgerBroker:
         self._coming: dict[str, trio.Event] = {}  # idempotency keys and revived tasks that the disk works at
         self._live = False
 
-    def restore(self) -> None:
-        """Rebuild what waits and what runs."""
-        self._book.fold(self._begin, self._apply, self._state)
-        for task in self._active.values():
-            self._place(task)
+    async def open(self, changed: Callable[[Task], None]) -> None:
+        """Fold the book, once."""
+        self._changed = changed
+        if not self._live:
+            self._book.fold(self._begin, self._apply, self._state)
+            for task in self._active.values():
+                self._place(task)
         self._live = True
 
     # -- the fold -----------------------------------------------------------------------------------------------
@@ -94,14 +99,14 @@ class LedgerBroker:
             self._over(task)
         elif self._live:
             self._place(task)
-        for tell in self.changed if self._live else ():
-            tell(task)
+        if self._live:
+            self._changed(task)
 
     def _over(self, task: Task) -> None:
         del self._active[task.id]
         self._pending(task.queue).drop(task.id)
         self._needs.pop(task.id, None)
-        self._broken.pop(task.id, None)
+        self._blocked.pop(task.id, None)
         self._taken.discard(task.id)
         self._recent.setdefault(task.queue, deque(maxlen=_RECENT)).append(task.id)
         if task.state == "failed":
@@ -121,26 +126,25 @@ class LedgerBroker:
             return
         waits = {other for other in task.after if other in self._active}
         for other in set(task.after) - waits:
-            if self.find(other).state != "completed":
-                self._broken[task.id] = other
+            if self._find(other).state != "completed":
+                self._blocked[task.id] = other
         if waits:
             self._needs[task.id] = waits
             for other in waits:
                 self._needed.setdefault(other, []).append(task.id)
-        elif task.id not in self._broken:
+        elif task.id not in self._blocked:
             self._pending(task.queue).put(task)
 
     def _met(self, waiting: str, other: Task) -> None:
         """Take in the end of a task that another one waits for."""
         self._needs[waiting].discard(other.id)
         if other.state != "completed":
-            self._broken[waiting] = other.id
+            self._blocked[waiting] = other.id
         if not self._needs[waiting]:
             del self._needs[waiting]
-            if waiting not in self._broken and waiting not in self._taken:
+            if waiting not in self._blocked and waiting not in self._taken:
                 self._pending(self._active[waiting].queue).put(self._active[waiting])
-                for tell in self.changed:
-                    tell(self._active[waiting])
+                self._changed(self._active[waiting])
 
     def _pending(self, queue: str) -> Pending:
         return self._waiting.setdefault(queue, Pending())
@@ -154,7 +158,7 @@ class LedgerBroker:
         known = _key(task.queue, task.key)
         while (storing := self._coming.get(known)) is not None:  # the second must see the first
             await storing.wait()
-        if found := self.named(task.queue, task.key):
+        if found := await self.with_key(task.queue, task.key):
             return found, 0
         self._coming[known] = trio.Event()
         try:
@@ -165,17 +169,17 @@ class LedgerBroker:
     async def _put(self, task: Task, *together: Draft) -> tuple[Task, int]:
         data = {**msgspec.to_builtins(task), "callback": task.callback}
         await self._kernel.ledger.append(self._book.draft("enqueued", task.id, **data), *together)
-        now = self.find(task.id)
+        now = self._find(task.id)
         return now, self._pending(task.queue).position(now) if now.state == "pending" else 0
 
     async def begin(self, task: Task, payload: Envelope, **changes: Any) -> Task:
         """Deliver the payload and record that the task runs."""
         await self._kernel.post.deliver(payload, self._draft("dispatched", task, state="running", **changes))
-        return self.find(task.id)
+        return self._find(task.id)
 
     async def end(self, task: Task, callback: Envelope | None, **changes: Any) -> Task:
         """Record the end, together with the callback."""
-        if (now := self.find(task.id)).over:
+        if (now := self._find(task.id)).over:
             return now
         cost = {"usd": f"{changes['cost_usd']:.6f}"}
         end = [self._draft(changes["state"], task, **changes, cost=cost)]
@@ -184,13 +188,20 @@ class LedgerBroker:
             told = self._draft("callback_attempted", task, outcome="accepted", message=callback.id, **to)
             try:
                 await self._kernel.post.deliver(callback, *end, told)
-                return self.find(task.id)
+                return self._find(task.id)
             except Refused as refusal:  # nobody is there to be called back any more
                 end.append(self._draft("callback_dropped", task, reason=str(refusal), **to))
         await self._kernel.ledger.append(*end)
-        return self.find(task.id)
+        return self._find(task.id)
 
-    async def again(self, task: Task, **changes: Any) -> Task:
+    async def unsent(self, task_id: str = "") -> list[Outgoing]:
+        """Return nothing: messages are stored with the steps that cause them."""
+        return []
+
+    async def sent(self, outgoing: Outgoing, refused: str = "") -> None:
+        """Never called: nothing is unsent."""
+
+    async def requeue(self, task: Task, **changes: Any) -> Task:
         """Record that it waits again, with the fields of its last attempt cleared."""
         if task.id in self._coming:
             raise Refused(f"task {task.id} is being put back into its queue already")
@@ -202,13 +213,13 @@ class LedgerBroker:
             await self._kernel.ledger.append(draft)
         finally:
             self._coming.pop(task.id).set()
-        return self.find(task.id)
+        return self._find(task.id)
 
-    async def reported(self, task: Task, report: Report) -> None:
+    async def report(self, task: Task, report: Report) -> None:
         """Record the result."""
         await self._kernel.ledger.append(self._draft("reported", task, worker=task.worker, report=report))
 
-    async def control(self, queue: str, mode: str) -> None:
+    async def set_mode(self, queue: str, mode: str) -> None:
         """Record the mode."""
         await self._book.append("control", queue, queue=queue, mode=mode)
 
@@ -217,8 +228,11 @@ class LedgerBroker:
 
     # -- questions ----------------------------------------------------------------------------------------------
 
-    def find(self, task_id: str) -> Task:
+    async def find(self, task_id: str) -> Task:
         """Return the task from memory, or fold it from its records."""
+        return self._find(task_id)
+
+    def _find(self, task_id: str) -> Task:
         return self._active.get(task_id) or self._folded(task_id)
 
     def _folded(self, task_id: str, upto: int = sys.maxsize) -> Task:
@@ -227,12 +241,21 @@ class LedgerBroker:
             raise NotFound(f"there is no task {task_id!r}; `aegis task list` shows what waits, runs and ended last")
         return reduce(_after, records[1:], _enqueued(records[0]))
 
-    def named(self, queue: str, key: str) -> Task | None:
+    def _all(self, ids: Iterable[str]) -> list[Task]:
+        """Return tasks that have ended, in this order, by one reading of the book."""
+        records: dict[str, list[Record]] = {task_id: [] for task_id in ids}
+        where = "book=? and key in (select value from json_each(?)) order by seq"
+        keys = msgspec.json.encode(list(records)).decode()
+        for record in self._kernel.ledger.select(where, self._book.name, keys) if records else ():
+            records[record.key].append(record)
+        return [reduce(_after, own[1:], _enqueued(own[0])) for own in records.values()]
+
+    async def with_key(self, queue: str, key: str) -> Task | None:
         """Return the task that a key names."""
         found = self._book.find(_key(queue, key)) if key else []
-        return self.find(found[-1].data["task"]) if found else None
+        return self._find(found[-1].data["task"]) if found else None
 
-    def take(self, task: Task) -> bool:
+    async def take(self, task: Task) -> bool:
         """Take the task out of its queue; False when another did, or it is pending no more."""
         now = self._active.get(task.id)
         if now is None or now.state != "pending" or task.id in self._taken:
@@ -241,50 +264,45 @@ class LedgerBroker:
         self._pending(task.queue).drop(task.id)
         return True
 
-    def put_back(self, task: Task) -> None:
+    async def put_back(self, task: Task) -> None:
         """Give it its place again."""
         if task.id in self._taken:
             self._place(self._active[task.id])
-            for tell in self.changed:
-                tell(self._active[task.id])
+            self._changed(self._active[task.id])
 
-    def first(self, queue: str, now: str) -> Task | None:
+    async def first(self, queue: str, now: str) -> Task | None:
         """Return the first pending task that is due."""
         return self._pending(queue).first(now)
 
-    def due(self, queue: str) -> str:
+    async def due(self, queue: str) -> str:
         """Return when the next delayed task may begin."""
         return self._pending(queue).due()
 
-    def active(self, queue: str = "") -> Iterable[Task]:
+    async def active(self, queue: str = "") -> list[Task]:
         """Return those not ended, in the order of arrival."""
         return sorted((t for t in self._active.values() if queue in ("", t.queue)), key=lambda t: t.seq)
 
-    def at_hand(self) -> list[str]:
-        """Return the ids known without a look at the disk."""
-        return list(dict.fromkeys([*self._active, *(x for recent in self._recent.values() for x in reversed(recent))]))
-
-    def newest(self, queue: str, count: int) -> list[Task]:
+    async def newest(self, queue: str, count: int) -> list[Task]:
         """Return those that ended last."""
         recents = [recent for name, recent in self._recent.items() if queue in ("", name)]
         ids = dict.fromkeys(x for recent in recents for x in islice(reversed(recent), count))
-        tasks = [self.find(x) for x in ids if x not in self._active]
+        tasks = self._all(x for x in ids if x not in self._active)
         return sorted(tasks, key=lambda t: t.completed_at, reverse=True)[:count]  # of one second: the last one first
 
-    def dead(self, queue: str) -> list[Task]:
+    async def dead(self, queue: str) -> list[Task]:
         """Return the dead letters, the last thousand of each queue."""
-        tasks = [self.find(x) for name, ids in self._dead.items() if queue in ("", name) for x in reversed(ids)]
+        tasks = self._all(x for name, ids in self._dead.items() if queue in ("", name) for x in reversed(ids))
         return sorted(tasks, key=lambda t: t.completed_at, reverse=True)
 
-    def broken(self) -> list[tuple[Task, str]]:
+    async def blocked(self) -> list[tuple[Task, str]]:
         """Return the pending tasks that can never begin."""
-        return [(self._active[waiting], other) for waiting, other in self._broken.items() if waiting in self._active]
+        return [(self._active[waiting], other) for waiting, other in self._blocked.items() if waiting in self._active]
 
-    def mode(self, queue: str) -> str:
+    async def mode(self, queue: str) -> str:
         """Return the mode."""
         return self._modes.get(queue, "open")
 
-    def counts(self, queue: str) -> dict[str, int]:
+    async def counts(self, queue: str) -> dict[str, int]:
         """Return the numbers, states without a task included."""
         counts = self._counts.get(queue, Counter())
         return {state: counts[state] for state in STATES}

@@ -28,12 +28,9 @@ class TaskVerbs:
 
     name = "tasks"
 
-    def __init__(self, kernel: Kernel, broker: Broker, dispatcher: Dispatcher) -> None:
-        self._kernel, self._broker, self._dispatcher = kernel, broker, dispatcher
-        kernel.verbs.complete_with("task", self._known_ids)
-
-    def _known_ids(self) -> list[str]:
-        return self._broker.at_hand()
+    def __init__(self, kernel: Kernel, dispatcher: Dispatcher) -> None:
+        self._kernel, self._dispatcher = kernel, dispatcher
+        kernel.verbs.complete_with("task", dispatcher.watching.ids)
 
     @verb("enqueue", tool="aegis_enqueue")
     async def enqueue(
@@ -59,29 +56,30 @@ class TaskVerbs:
         if caller.agent_id:  # whom a queue works for gets no more through it than by hiring somebody itself
             self._kernel.roster.vet(caller.agent_id, settings.agent)
         address = caller.agent_id or (str(caller) if caller.class_ == "person" else "")
-        if same := self._broker.named(queue, key):
-            return self._known_already(same, address)
+        broker = await self._dispatcher.broker()
+        if same := await broker.with_key(queue, key) if key else None:
+            return await self._known_already(broker, same, address)
         if not payload.strip() or len(payload) > LONGEST:
             raise Refused(f"the payload has {len(payload):,} characters; it takes 1 to {LONGEST:,}")
         if result_schema is not None:
             checked(result_schema)
-        self._check_open(queue)
+        await self._check_open(broker, queue)
         now = self._kernel.clock.now()
         task = Task(
             id=new_id(), queue=queue, payload=payload, enqueued_by=str(caller), enqueued_at=stamp(now), address=address,
             callback=callback and bool(address), priority=priority, key=key, timeout=timeout, schema=result_schema,
             not_before=stamp(now + timedelta(seconds=delay)) if delay else "",
-            after=tuple(dict.fromkeys(self._done_or_open(other).id for other in after)),
+            after=tuple(dict.fromkeys([(await self._done_or_open(other)).id for other in after])),
             trace=caller.trace, hops=caller.hops + (caller.class_ == "agent"),
         )  # fmt: skip
-        self._check_deadlock(task)
+        await self._check_deadlock(broker, task)
         if refusal := await self._dispatcher.budget(queue, settings, check=True):
             raise refusal
-        stored, position = await self._broker.put(task)
+        stored, position = await broker.put(task)
         if stored.id != task.id:
-            return self._known_already(stored, address)
+            return await self._known_already(broker, stored, address)
         self._expect(stored)
-        return Enqueued(stored.id, self._place(stored, position), queue, stored.callback)
+        return Enqueued(stored.id, await self._place(broker, stored, position), queue, stored.callback)
 
     def _known(self, queue: str) -> QueueSettings:
         queues = self._dispatcher.queues()
@@ -91,36 +89,36 @@ class TaskVerbs:
         self._kernel.config.profile(settings.agent)
         return settings
 
-    def _check_open(self, queue: str) -> None:
-        settings, waiting = self._known(queue), self._broker.counts(queue)["pending"]
-        if self._broker.mode(queue) == "draining":
+    async def _check_open(self, broker: Broker, queue: str) -> None:
+        settings = self._known(queue)
+        if await broker.mode(queue) == "draining":
             raise Refused(f"{queue} is being drained and takes no task; `aegis queue resume {queue}` opens it again")
-        if settings.max_pending and waiting >= settings.max_pending:
+        if settings.max_pending and (waiting := (await broker.counts(queue))["pending"]) >= settings.max_pending:
             raise Refused(
                 f"{queue} is full: {waiting} tasks wait, and it takes {settings.max_pending}; try again later"
             )
 
-    def _known_already(self, task: Task, address: str) -> Enqueued:
+    async def _known_already(self, broker: Broker, task: Task, address: str) -> Enqueued:
         """Answer an enqueue whose task is known; only the first caller is called back."""
         to_come = task.callback and not task.over and task.address == address
-        return Enqueued(task.id, self._position(task), task.queue, to_come, known=True)
+        return Enqueued(task.id, await _position(broker, task), task.queue, to_come, known=True)
 
-    def _place(self, task: Task, position: int) -> int:
+    async def _place(self, broker: Broker, task: Task, position: int) -> int:
         """Return the position of a task that has just been accepted: 0 when it begins at once."""
-        may = self._broker.mode(task.queue) == "open" and not (task.not_before or task.after)
+        may = await broker.mode(task.queue) == "open" and not (task.not_before or task.after)
         return 0 if may and position <= self._dispatcher.room(task.queue) else position
 
-    def _done_or_open(self, task_id: str) -> Task:
-        other = self._find(task_id)
+    async def _done_or_open(self, task_id: str) -> Task:
+        other = await self._find(task_id)
         if other.state in ("failed", "cancelled"):
             raise Refused(f"task {other.id} is {other.state}, so what comes after it could never begin")
         return other
 
-    def _check_deadlock(self, task: Task) -> None:
+    async def _check_deadlock(self, broker: Broker, task: Task) -> None:
         """Refuse a task that a worker would wait for without end."""
         if task.callback and self._dispatcher.task_of(task.address):
             room = {name: settings.max_parallel for name, settings in self._dispatcher.queues().items()}
-            if would_deadlock(self._broker.active(), room, task):
+            if would_deadlock(await broker.active(), room, task):
                 raise Refused(
                     f"every worker of {task.queue} would then wait for a task that has no worker left; do it yourself, "
                     "or hand it over with callback=false and do not wait"
@@ -134,7 +132,7 @@ class TaskVerbs:
     @verb("task show", tool="aegis_task_status", read_only=True)
     async def show(self, caller: Caller, task_id: TaskId) -> TaskStatus:
         """Show one task: its status, its result or error, and its worker."""
-        return self._status(self._find(task_id))
+        return await self._status(await self._find(task_id))
 
     @verb("task list", tool="aegis_task_list", read_only=True)
     async def rows(
@@ -145,20 +143,21 @@ class TaskVerbs:
         dead: Annotated[bool, Field(description="only dead letters: failed tasks that were not retried")] = False,
     ) -> list[TaskRow]:
         """List running and pending tasks, then those that ended last."""
+        broker = await self._dispatcher.broker()
         if dead:
-            return [row_of(t) for t in self._broker.dead(queue)[:count]]
-        active = sorted(self._broker.active(queue), key=lambda t: (t.state != "running", t.rank))
-        return [row_of(t) for t in [*active, *self._broker.newest(queue, count)][:count]]
+            return [row_of(t) for t in (await broker.dead(queue))[:count]]
+        active = sorted(await broker.active(queue), key=lambda t: (t.state != "running", t.rank))
+        return [row_of(t) for t in [*active, *await broker.newest(queue, count)][:count]]
 
     @verb("task wait", for_={"person", "program"})
     async def wait(self, caller: Caller, task_id: TaskId) -> str:
         """Wait until a task has ended and return its result; fails with the reason when there is none."""
-        task, said = self._find(task_id), ""
-        while not task.over:
-            if said != (said := self._progress(task)):
-                report(said)
-            await self._dispatcher.change_of(task.id)
-            task = self._broker.find(task.id)
+        task, broker, said = await self._find(task_id), await self._dispatcher.broker(), ""
+        with self._dispatcher.watching.watch(task.id) as watch:
+            while not (task := await broker.find(task.id)).over:
+                if said != (said := await self._progress(task)):
+                    report(said)
+                await watch.changed()
         if task.state != "completed":
             raise AegisError(f"task {task.id} {task.outcome}: {task.error}")
         return task.result
@@ -166,7 +165,7 @@ class TaskVerbs:
     @verb("task cancel", tool="aegis_task_cancel")
     async def cancel(self, caller: Caller, task_id: TaskId) -> str:
         """Cancel a task; its worker is closed, and its owner gets the callback."""
-        task = self._mine(caller, self._find(task_id), "cancel")
+        task = self._mine(caller, await self._find(task_id), "cancel")
         if task.over:
             raise Refused(f"task {task.id} has ended already: {task.outcome}")
         ended = await self._dispatcher.cancel(task, f"cancelled by {caller}")
@@ -175,7 +174,7 @@ class TaskVerbs:
     @verb("task retry", tool="aegis_task_retry")
     async def retry(self, caller: Caller, task_id: TaskId) -> Enqueued:
         """Put a failed or cancelled task back into its queue."""
-        task = self._mine(caller, self._find(task_id), "retry")
+        task = self._mine(caller, await self._find(task_id), "retry")
         if task.state not in ("failed", "cancelled"):
             raise Refused(f"task {task.id} is {task.state}; only one that failed or was cancelled is tried again")
         return await self._again(task)
@@ -184,17 +183,19 @@ class TaskVerbs:
     async def requeue(self, caller: Caller, queue: QueueName) -> str:
         """Retry every dead letter of a queue, the oldest first."""
         self._known(queue)
-        dead = self._broker.dead(queue)
+        dead = await (await self._dispatcher.broker()).dead(queue)
         for task in reversed(dead):
             await self._again(task)
         return f"{len(dead)} {'task is' if len(dead) == 1 else 'tasks are'} back in {queue}"
 
     async def _again(self, task: Task) -> Enqueued:
-        self._check_open(task.queue)
+        broker = await self._dispatcher.broker()
+        await self._check_open(broker, task.queue)
         fresh = {"attempt": 0, "not_before": "", "outcome": "", "error": "", "result": "", "completed_at": ""}
-        self._check_deadlock(task.changed({"state": "pending"}))
-        self._expect(task := await self._broker.again(task, **fresh))
-        return Enqueued(task.id, self._place(task, self._position(task)), task.queue, task.callback)
+        await self._check_deadlock(broker, task.changed({"state": "pending"}))
+        self._expect(task := await broker.requeue(task, **fresh))
+        place = await self._place(broker, task, await _position(broker, task))
+        return Enqueued(task.id, place, task.queue, task.callback)
 
     @verb("task logs", read_only=True)
     async def logs(
@@ -204,7 +205,7 @@ class TaskVerbs:
         turns: Annotated[int, Field(ge=1, le=100, description="how many of its last turns")] = 5,
     ) -> str:
         """Show what the worker of a task read, said and did in its last turns."""
-        task = self._find(task_id)
+        task = await self._find(task_id)
         if not (worker := task.worker or task.former):
             raise Refused(f"no worker has begun task {task.id}; it is {task.state}")
         args = {"handle": worker, "turns": turns}
@@ -226,28 +227,30 @@ class TaskVerbs:
         task = self._dispatcher.task_of(caller.agent_id)
         if task is None:
             raise Refused(f"{caller} does not work at a task; answer who wrote to you with aegis_handoff")
-        await self._broker.reported(task, Report(fitted(task, result), artefacts))
+        broker = await self._dispatcher.broker()
+        await broker.report(task, Report(fitted(task, result), artefacts))
         return f"the result of task {task.id} is stored; end your turn"
 
     # -- looking ------------------------------------------------------------------------------------------------
 
-    def _find(self, task_id: str) -> Task:
+    async def _find(self, task_id: str) -> Task:
         """Return the task of this id, or the one at hand whose id ends like this."""
+        broker = await self._dispatcher.broker()
         try:
-            return self._broker.find(task_id)
+            return await broker.find(task_id)
         except NotFound:
-            found = [x for x in self._known_ids() if task_id and x.lower().endswith(task_id.lower())]
+            found = [x for x in self._dispatcher.watching.ids() if task_id and x.lower().endswith(task_id.lower())]
             if len(found) > 1:
                 raise Refused(f"{len(found)} tasks end with {task_id!r}; say more of the id") from None
             if not found:
                 raise
-            return self._broker.find(found[0])
+            return await broker.find(found[0])
 
-    def _progress(self, task: Task) -> str:
+    async def _progress(self, task: Task) -> str:
         again = f", attempt {task.attempt}" if task.attempt > 1 else ""
         if task.state == "running":
             return f"{task.worker_handle} works at it{again}"
-        status = self._status(task)
+        status = await self._status(task)
         due = f", begins after {task.not_before}" if task.not_before else ""
         why = f"; {status.error or status.held}" if status.error or status.held else ""
         return f"it waits in {task.queue}, position {status.queued_position}{due}{why}"
@@ -259,24 +262,27 @@ class TaskVerbs:
             )
         return task
 
-    def _position(self, task: Task) -> int:
-        """Return where a task stands in its queue, counted from 1; 0 when it does not wait."""
-        waiting = (x for x in self._broker.active(task.queue) if x.state == "pending")
-        return sum(x.rank <= task.rank for x in waiting) if task.state == "pending" else 0
-
-    def _held(self, task: Task) -> str:
+    async def _held(self, broker: Broker, task: Task) -> str:
         """Return why a pending task that could be the next one does not begin."""
         if task.state != "pending":
             return ""
         if task.queue not in self._dispatcher.queues():
             return f"there is no queue {task.queue!r} any more (queues: {listed(self._dispatcher.queues())})"
-        paused = self._broker.mode(task.queue) == "paused"
+        paused = await broker.mode(task.queue) == "paused"
         return f"{task.queue} is paused" if paused else self._dispatcher.held.get(task.queue, ("", ""))[0]
 
-    def _status(self, t: Task) -> TaskStatus:
-        waits = tuple(x for x in t.after if not self._broker.find(x).over)
+    async def _status(self, t: Task) -> TaskStatus:
+        broker = await self._dispatcher.broker()
+        waits = tuple([x for x in t.after if not (await broker.find(x)).over])
         return TaskStatus(
-            t.id, t.queue, t.state, t.outcome, t.result, t.error, self._position(t), t.payload, t.enqueued_by,
+            t.id, t.queue, t.state, t.outcome, t.result, t.error, await _position(broker, t), t.payload, t.enqueued_by,
             t.enqueued_at, t.started_at, t.completed_at, t.worker_handle, t.attempt, t.cost_usd, t.artefacts, waits,
-            self._held(t),
+            await self._held(broker, t),
         )  # fmt: skip
+
+
+async def _position(broker: Broker, task: Task) -> int:
+    """Return where a task stands in its queue, counted from 1; 0 when it does not wait."""
+    if task.state != "pending":
+        return 0
+    return sum(x.rank <= task.rank for x in await broker.active(task.queue) if x.state == "pending")
