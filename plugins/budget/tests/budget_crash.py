@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import trio
-from budget_stage import NIGHTLY, Till, call, config, settled, tell, until
+from budget_stage import Till, admit, config, release, settled, tell, until
 
 import aegis_budget.plugin
 from aegis import Kernel, open_kernel
@@ -62,13 +62,13 @@ async def day(disk: Path, notes: Path) -> None:
         await kernel.roster.spawn("poor", "ada")
         await spend(kernel, till, notes, "ada", last=4_000)
         await spend(kernel, till, notes, "ada", 8_000, 8_000, last=500)
-        work = {"queue": "nightly", "profile": "poor", "budgets": [{"usd": 9, "window": "1h"}]}
-        await call(kernel, "admit", by=NIGHTLY, task="t1", **work)
+        caps = [{"usd": 9, "window": "1h"}]
+        await admit(kernel, "t1", caps)
         await kernel.roster.spawn("poor", "w", by="queue:nightly")
         await spend(kernel, till, notes, "w", 3_000, last=0, task="t1")
-        await call(kernel, "admit", by=NIGHTLY, task="t2", **work)
-        await call(kernel, "release", by=NIGHTLY, task="t2")
-        await call(kernel, "admit", by=NIGHTLY, task="t3", **work)
+        await admit(kernel, "t2", caps)
+        await release(kernel, "t2")
+        await admit(kernel, "t3", caps)
         await tell(kernel, "ada")
         await till.sessions[kernel.roster.find("ada").id].begun.wait()
 

@@ -10,10 +10,10 @@ from textwrap import indent
 import trio
 import trio.testing
 
-from aegis import Caller, DriverInfo, Kernel, Probe, Profile, Seat, hookimpl
+from aegis import Caller, DriverInfo, Hold, Kernel, Probe, Profile, Seat, Work, hookimpl
 from aegis.events import Event, SessionStarted, Text, TurnEnded, Usage
 
-ANNA, NIGHTLY = Caller("human", "anna"), Caller("queue", "nightly")
+ANNA = Caller("human", "anna")
 STEP = 10_000  # tokens, and ten cents, of the largest request
 
 # A million tokens of output cost ten dollars and input is free, so that 1,000 tokens are a cent.
@@ -34,6 +34,7 @@ class TillSession:
         self.session_id = session_id
         self.heard: list[str] = []
         self.tokens = 0
+        self.last = 0  # tokens of the last turn that ended
         self.begun = trio.Event()
         self.interrupts = 0
         self.parting = 0  # tokens of a request that had begun when the interrupt came
@@ -73,6 +74,7 @@ class TillSession:
         """End the turn, with so many tokens more than were said."""
         self.begun = trio.Event()
         self.tokens += last
+        self.last = self.tokens
         self.say(TurnEnded(outcome, usage=None if silent else Usage(output=self.tokens), cost_usd=cost))
 
 
@@ -153,6 +155,33 @@ async def over(kernel: Kernel, message: str) -> TurnEnded:
 async def call(kernel: Kernel, verb: str, *, by: Caller = ANNA, **args: object):
     """Return what a caller is told."""
     return await kernel.verbs.call(by, f"budget {verb}", args)
+
+
+CAPS = [{"usd": "0.30", "window": "1h"}]
+
+
+def work(task: str, budgets=None, *, profile: str = "poor", queue: str = "nightly", only_ask: bool = False) -> Work:
+    """Return a task of a queue, as the queue asks for it."""
+    terms = {"budgets": budgets} if budgets else {}
+    return Work(
+        kind="task", id=task, place=queue, profile=profile, caller=ANNA.through("queue", queue), terms=terms,
+        only_ask=only_ask,
+    )  # fmt: skip
+
+
+async def admit(kernel: Kernel, task: str, budgets=CAPS, **more) -> Hold | None:
+    """Ask as a queue does before it begins a task."""
+    return await kernel.interceptors.admit(work(task, budgets, **more))
+
+
+async def release(kernel: Kernel, task: str) -> None:
+    """Give the task up, as a queue does."""
+    await kernel.interceptors.tell("release", work(task))
+
+
+async def reserved(kernel: Kernel, scope: str = "queue:nightly") -> str:
+    """Return what is reserved in a scope."""
+    return (await call(kernel, "show", scope=scope)).budgets[0].reserved
 
 
 async def spent(kernel: Kernel, scope: str = "project") -> Decimal:

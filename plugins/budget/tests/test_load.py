@@ -2,7 +2,7 @@
 
 import pytest
 import trio
-from budget_stage import ANNA, NIGHTLY, call, config, turn, until
+from budget_stage import ANNA, admit, config, turn, until
 
 from aegis import ConfigError, DriverInfo, Refused
 from aegis.events import AgentChanged
@@ -105,12 +105,10 @@ async def test_a_profile_nobody_declared_is_checked_when_it_is_used(kernel_with,
 async def test_a_wrong_budget_of_a_queue_stops_the_queue(kernel_with, plugins, budgets):
     budgets("project: []")
     async with kernel_with(**plugins) as kernel:
-        wrong = {"task": "t1", "queue": "nightly", "profile": "poor", "budgets": [{"usd": 1, "window": "soon"}]}
         with pytest.raises(Refused, match=r"queues\.nightly\.budgets\.0\.window: 'soon' is not a window"):
-            await call(kernel, "admit", by=NIGHTLY, **wrong)
-        wrong |= {"profile": "till", "budgets": [{"usd": 1, "window": "1h"}]}
+            await admit(kernel, "t1", [{"usd": 1, "window": "soon"}])
         with pytest.raises(Refused, match="cannot hold the profile 'till'"):
-            await call(kernel, "admit", by=NIGHTLY, **wrong)
+            await admit(kernel, "t1", [{"usd": 1, "window": "1h"}], profile="till")
 
 
 async def test_without_its_meter_nothing_begins_under_a_budget(kernel_with, plugins, budgets, till, autojump):

@@ -3,7 +3,7 @@
 import shutil
 from decimal import Decimal
 
-from budget_stage import NIGHTLY, Till, call, settled, spent, tell, turn
+from budget_stage import Till, admit, call, release, settled, spent, tell, turn
 
 import aegis_budget.plugin
 from aegis import open_kernel
@@ -78,11 +78,10 @@ async def test_the_past_is_there_after_a_restart(kernel_with, plugins, budgets, 
 
 async def test_a_snapshot_gives_the_same_state(kernel_with, plugins, budgets, till):
     budgets(CAP)
-    caps = {"queue": "nightly", "profile": "rich", "budgets": [{"usd": 3, "window": "1h"}]}
     async with kernel_with(**plugins) as kernel:
         await kernel.roster.spawn("poor", "ada")
         await turn(kernel, till, "ada", 10_000)
-        await call(kernel, "admit", by=NIGHTLY, task="t1", **caps)
+        await admit(kernel, "t1", [{"usd": 3, "window": "1h"}], profile="rich")
         spend = kernel.ledger.book("budget").newest("spent", 1)[0].data
         many = [Draft("budget", "spent", f"x{n}", spend | {"usd": "0.00001"}) for n in range(SNAPSHOT_EVERY)]
         await kernel.ledger.append(*many)
@@ -90,7 +89,7 @@ async def test_a_snapshot_gives_the_same_state(kernel_with, plugins, budgets, ti
     async with kernel_with(**plugins) as kernel:
         state, records = kernel.ledger.book("budget").replay()
         assert state["open"] and len(list(records)) < 10, "it begins with a snapshot"
-        await call(kernel, "release", by=NIGHTLY, task="t1")
+        await release(kernel, "t1")
         held = {row.scope: row.reserved for row in before}
         assert held == {"profile:poor": "0", "queue:nightly": "0.30"}
         assert [(r.scope, r.spent) for r in await call(kernel, "list")] == [(r.scope, r.spent) for r in before]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
+
+import trio
 
 from aegis import ConfigError, Driver, Kernel, NotFound, Profile, Refused
 from aegis.errors import listed, nearest
 from aegis.project import FILE
 from aegis_budget.prices import Prices, says_costs
-from aegis_budget.settings import BudgetsSettings, Entry, Unit, handed_over
+from aegis_budget.settings import BudgetsSettings, Entry, handed_over
 from aegis_budget.store import Account
 
 PROJECT, WORKER_OF = "project", "queue:"
@@ -25,25 +28,34 @@ def queue_of(by: str) -> str:
 
 
 class Budgets:
-    """The section `budgets` as it is now, together with the budgets that queues handed over."""
+    """The section `budgets` together with the budgets in the sections of queues, read again only when they change."""
 
     def __init__(self, kernel: Kernel, account: Account) -> None:
         self._kernel, self._account = kernel, account
-        self._prices: tuple[BudgetsSettings, Prices] | None = None
+        self.changed = trio.Event()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the configuration again; `changed` is set, and another event takes its place."""
+        self.settings: BudgetsSettings = self._kernel.config.section("budgets")
+        self.prices = Prices(self.settings)
+        self._entries: dict[str, tuple[Entry, ...]] = {}
+        self._faulty: dict[tuple[tuple[str, ...], str, str], str] = {}
+        self.changed.set()
+        self.changed = trio.Event()
 
     @property
-    def settings(self) -> BudgetsSettings:
-        """The section."""
-        section: BudgetsSettings = self._kernel.config.section("budgets")
-        return section
+    def any(self) -> bool:
+        """Whether there is a budget at all."""
+        own = self.settings
+        return bool(own.project or own.profiles or own.queues or any(self._account.handed.values()))
 
-    @property
-    def prices(self) -> Prices:
-        """Every price there is."""
-        settings = self.settings
-        if self._prices is None or self._prices[0] is not settings:
-            self._prices = (settings, Prices(settings))
-        return self._prices[1]
+    async def hand(self, queue: str, budgets: list[dict[str, Any]]) -> None:
+        """Remember the budgets in a queue's own section; raises `Refused` when they are wrong, and keeps none then."""
+        handed_over(queue, budgets)
+        await self._account.hand(queue, budgets)
+        self._entries.pop(f"queue:{queue}", None)
+        self._faulty.clear()
 
     def profile(self, scopes: tuple[str, ...]) -> tuple[Profile, Driver]:
         """Return the profile among the scopes and its driver; raises `NotFound` when it is gone."""
@@ -51,6 +63,11 @@ class Budgets:
 
     def entries(self, scope: str) -> tuple[Entry, ...]:
         """Return the budgets of one scope; raises `Refused` when a queue was given wrong ones."""
+        if scope not in self._entries:
+            self._entries[scope] = self._read(scope)
+        return self._entries[scope]
+
+    def _read(self, scope: str) -> tuple[Entry, ...]:
         kind, _, name = scope.partition(":")
         if kind == PROJECT:
             return self.settings.project
@@ -63,10 +80,6 @@ class Budgets:
     def covering(self, scopes: tuple[str, ...]) -> list[tuple[str, Entry]]:
         """Return every budget that must allow a turn, with its scope."""
         return [(scope, entry) for scope in scopes for entry in self.entries(scope)]
-
-    def limits(self, scopes: tuple[str, ...], unit: Unit) -> bool:
-        """Return whether a budget of this kind covers a turn."""
-        return any(entry.unit == unit for _, entry in self.covering(scopes))
 
     def scopes(self) -> list[str]:
         """Return every scope that has a budget."""
@@ -120,6 +133,11 @@ class Budgets:
 
     def wrong(self, scopes: tuple[str, ...], profile: str, model: str) -> str:
         """Return why these budgets cannot hold a turn, empty when they can; what cannot be held must not begin."""
+        if (key := (scopes, profile, model)) not in self._faulty:
+            self._faulty[key] = self._fault(*key)
+        return self._faulty[key]
+
+    def _fault(self, scopes: tuple[str, ...], profile: str, model: str) -> str:
         if unknown := next(self._unknown_profiles(), ""):
             return unknown
         try:

@@ -88,8 +88,11 @@ class Decision:
         error = f"{kind} {name!r} over budget"
         return {"error": error, kind: name, "blocked_by": blocked, "unblock_at": self.unblock_at}
 
+    def sentence(self, project: str) -> str:
+        """Return in words which budgets block."""
+        return f"{self.rejection(project)['error']}: {'; '.join(map(str, self.blocked_by))}"
+
     def refuse(self, project: str) -> None:
         """Raise `Refused` when a budget blocks: the sentence names every one, `data` is the rejection."""
         if self.blocked_by:
-            rejection = self.rejection(project)
-            raise Refused(f"{rejection['error']}: {'; '.join(map(str, self.blocked_by))}", **rejection)
+            raise Refused(self.sentence(project), **self.rejection(project))

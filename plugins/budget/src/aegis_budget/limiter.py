@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from aegis import Driver, Kernel, Refused
+from aegis import Driver, Hold, Kernel, Refused, Work
 from aegis.events import Notice, TurnEnded
 from aegis_budget.budgets import Budgets, queue_of, scopes_of
 from aegis_budget.decision import Check, Decision, check
@@ -43,6 +43,7 @@ class Limiter:
 
     async def before_turn(self, turn: Turn) -> None:
         """Hold what the turn may spend; raises `Refused` with the rejection when a budget does not allow it."""
+        self._reread()
         await self.ready.wait()
         agent = self._kernel.roster.get(turn.agent_id)
         if agent is None:
@@ -97,6 +98,56 @@ class Limiter:
             self._notes.show()
         else:
             await self._account.release(flight.turn.id)
+
+    # -- work that has no agent yet -----------------------------------------------------------------------------
+
+    async def admit(self, work: Work) -> Hold | None:
+        """Reserve what the first turn of the work may spend, or say why it must wait.
+
+        The first turn whose mail has the work's id as its task takes the reservation over; `release` gives it back, and
+        so does a restart. Work that is only asked about is refused when what was *spent* blocks it.
+        """
+        queue, given = work.place if work.kind == "task" else "", list(work.terms.get("budgets", ()))
+        if given:
+            work.kept.add("budgets")
+        self._reread()
+        if not given and not self._budgets.any:
+            return None
+        await self.ready.wait()
+        if queue:
+            await self._budgets.hand(queue, given)
+        settings, driver = self._kernel.config.profile(work.profile)
+        scopes, model = scopes_of(work.profile, queue), settings.model or ""
+        self.sound(scopes, work.profile, model)
+        covering = self._budgets.covering(scopes)
+        if not covering or TASK + work.id in self._account.open:
+            return None
+        decision = self.decision(covering)
+        if work.only_ask:
+            if decision.unblock_at:
+                decision.refuse(self.project)
+            return None
+        if decision.blocked_by:
+            until = decision.unblock_at
+            return Hold(decision.sentence(self.project), until, self._budgets.changed if until else self._account.moved)
+        await self._account.reserve(TASK + work.id, self.holding(scopes, covering, driver, model))
+        return None
+
+    async def release(self, work: Work) -> None:
+        """Give back what is reserved for the work and no turn took over; twice does no harm."""
+        if TASK + work.id in self._account.open:
+            await self.ready.wait()
+            await self._account.release(TASK + work.id)
+
+    def _reread(self) -> None:
+        if self._kernel.config.section("budgets") is not self._budgets.settings:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Read the configuration again, and let whatever waits for a budget ask again."""
+        self._budgets.refresh()
+        self._account.wake()
+        self._notes.show()
 
     # -- deciding -----------------------------------------------------------------------------------------------
 

@@ -18,10 +18,14 @@ class Notes:
     def __init__(self, kernel: Kernel, account: Account, budgets: Budgets) -> None:
         self._kernel, self._account, self._budgets = kernel, account, budgets
         self._until = float("inf")
+        self._shown = False
 
     def show(self) -> None:
         """Make every agent's note true now."""
         self._until = float("inf")
+        if not self._budgets.any and not self._shown:
+            return
+        self._shown = self._budgets.any
         words: dict[str, str] = {}
         for agent in self._kernel.roster:
             scopes = scopes_of(agent.profile_name, queue_of(agent.by))

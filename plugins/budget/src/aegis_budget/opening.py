@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
-from aegis import ConfigError, Interceptor, Kernel, Refused
+from aegis import ConfigError, Interceptor, Kernel, Refused, Work
 from aegis.events import Fault
 from aegis_budget.budgets import Budgets
 from aegis_budget.limiter import Limiter
 from aegis_budget.notes import Notes
 from aegis_budget.service import Meter
 from aegis_budget.store import Account
-from aegis_budget.task_verbs import TaskVerbs
 from aegis_budget.verbs import BudgetVerbs
 
 
@@ -36,7 +35,6 @@ def _parts(kernel: Kernel, longest: int) -> list[Interceptor]:
     notes = Notes(kernel, account, budgets)
     limiter = Limiter(kernel, account, budgets, notes)
     meter = Meter(kernel, account, budgets, limiter, notes)
-    kernel.verbs.add("budget", TaskVerbs(kernel, account, budgets, limiter))
     return [limiter, BudgetVerbs(kernel, account, budgets, limiter, meter, notes)]
 
 
@@ -51,6 +49,13 @@ class Unavailable:
 
     async def before_turn(self, turn: Any) -> None:
         """Refuse it."""
+        self._refuse()
+
+    async def admit(self, work: Work) -> None:
+        """Refuse it."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
         raise Refused(
             f"there are budgets, and aegis-budget could not start ({self._why}); correct that, or remove them"
         )

@@ -8,7 +8,7 @@ import msgspec
 import trio
 
 from aegis import Kernel
-from aegis.events import AgentChanged, Event, Notice, SessionStarted, TurnEnded, TurnStarted, Usage
+from aegis.events import AgentChanged, ConfigChanged, Event, Gap, Notice, SessionStarted, TurnEnded, TurnStarted, Usage
 from aegis.ledger import Draft, Record
 from aegis_budget.budgets import Budgets, queue_of, scopes_of
 from aegis_budget.decision import Check
@@ -58,6 +58,8 @@ class Meter:
 
     async def _hear(self, agent_id: str, event: Event) -> None:
         match event:
+            case ConfigChanged() | Gap():
+                self._limiter.refresh()
             case Usage():
                 if flight := self._limiter.flights.get(self._in.get(agent_id, "")):
                     flight.read(event, self._budgets)

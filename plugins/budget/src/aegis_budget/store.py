@@ -53,7 +53,7 @@ class Account:
         self.open: dict[str, Reservation] = {}
         self.handed: dict[str, list[dict[str, Any]]] = {}
         self._newest = self._settled = 0
-        self._moved = trio.Event()
+        self.moved = trio.Event()  # set, and replaced, when something that was reserved is spent or given back
         self._book.fold(self._begin, self._apply, self._state)
 
     # -- the fold -----------------------------------------------------------------------------------------------
@@ -91,12 +91,12 @@ class Account:
 
     def _free(self, key: str) -> None:
         self.open.pop(key, None)
-        self._moved.set()
-        self._moved = trio.Event()
+        self.wake()
 
-    async def moved(self) -> None:
-        """Return once something that was held is spent or given back."""
-        await self._moved.wait()
+    def wake(self) -> None:
+        """Let everybody who waits for room look again."""
+        self.moved.set()
+        self.moved = trio.Event()
 
     # -- reading ------------------------------------------------------------------------------------------------
 

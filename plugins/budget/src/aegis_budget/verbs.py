@@ -16,6 +16,7 @@ from aegis_budget.budgets import Budgets, queue_of, scopes_of
 from aegis_budget.decision import Check, Decision, iso
 from aegis_budget.limiter import Limiter
 from aegis_budget.notes import Notes
+from aegis_budget.overshoot import Overshoot
 from aegis_budget.service import Meter
 from aegis_budget.settings import number, seconds
 from aegis_budget.store import Account
@@ -63,15 +64,17 @@ class Spend(msgspec.Struct, frozen=True):
 
 
 class Sheet(msgspec.Struct, frozen=True):
-    """Everything about one scope."""
+    """Everything about one scope; `overshoot` is how far what is in flight may pass its budgets at worst."""
 
     scope: str
     budgets: list[Row]
     spends: list[Spend]
+    overshoot: list[Overshoot] = []
 
     def __str__(self) -> str:
         lines = [str(row) for row in self.budgets] or [f"{self.scope} has no budget"]
-        return "\n".join([*lines, "", *(str(spend) for spend in self.spends or ("nothing was spent",))])
+        worst = [str(o) for o in self.overshoot]
+        return "\n".join([*lines, *worst, "", *(str(spend) for spend in self.spends or ("nothing was spent",))])
 
 
 class Total(msgspec.Struct, frozen=True):
@@ -127,7 +130,8 @@ class BudgetVerbs:
         if not rows and not spends:
             there = self._budgets.scopes()
             raise NotFound(f"there is no budget of {scope!r} (there are: {listed(there)}).{nearest(scope, there)}")
-        return Sheet(scope, rows, spends)
+        worst = self._limiter.overshoots(self._budgets.covering((scope,))) if self._account.holds(scope) else []
+        return Sheet(scope, rows, spends, worst)
 
     @verb("budget status", read_only=True, positional=("queue",))
     async def status(self, caller: Caller, queue: QueueName = "") -> dict[str, Any]:

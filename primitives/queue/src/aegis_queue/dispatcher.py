@@ -6,22 +6,22 @@ from datetime import datetime
 
 import trio
 
-from aegis import AegisError, Caller, ConfigError, Kernel, NotFound, Refused
+from aegis import ConfigError, Hold, Kernel, NotFound, Refused
 from aegis.bus import Subscription
 from aegis.cancellation import finish_despite_cancel
 from aegis.clock import stamp
-from aegis.events import AgentChanged, Gap
+from aegis.events import AgentChanged, ConfigChanged, Gap, PluginsChanged
 from aegis.project import FILE
+from aegis_queue.admission import Holds, ask, work_of
 from aegis_queue.broker import Broker
 from aegis_queue.brokers import Brokers
 from aegis_queue.ending import End, finish
-from aegis_queue.job import BY, Job, give_back
+from aegis_queue.job import BY, Job
 from aegis_queue.outbox import send
 from aegis_queue.settings import QueueSettings
 from aegis_queue.task import Task
 from aegis_queue.watching import Watching
 
-_ANY_TURN = "9999"  # held until what is reserved is spent or given back: no time is known
 _STOPPING = 3.0  # seconds within which a stopping aegis is gone
 _GIVING_BACK = 2.0  # seconds for giving a task back though everything stops
 _ENDED_BEFORE = 200  # ended tasks whose ids are known from the start
@@ -35,10 +35,9 @@ class Dispatcher:
         self._kernel, self.broker = kernel, brokers.in_use
         self._brokers = brokers
         self._jobs: set[Job] = set()
-        self.held: dict[str, tuple[str, str]] = {}  # queue → why, until when
-        self.watching = Watching()
-        self._resting = -float("inf")  # begin nothing before this
+        self.holds, self.watching = Holds(self.wake), Watching()
         self._woken = trio.Event()
+        self._resting = -float("inf")  # begin nothing before this
 
     def queues(self) -> dict[str, QueueSettings]:
         """Return the queues as configured now."""
@@ -162,6 +161,8 @@ class Dispatcher:
                     if isinstance(event, Gap):
                         for job in workers.values():
                             job.recheck()
+                    if isinstance(event, Gap | ConfigChanged | PluginsChanged):
+                        self.wake()
                     elif isinstance(event, AgentChanged) and agent_id in workers:
                         workers[agent_id].recheck()
 
@@ -174,12 +175,12 @@ class Dispatcher:
                 await self._finish(broker, blocked, End("dependency", error=why))
         for name, settings in self.queues().items():
             while self.room(name) and (task := await self._next(broker, name)):
-                if not await self._admitted(task, settings):
-                    if self.held[name][1] == _ANY_TURN:
-                        nursery.start_soon(self._until_room, name, self.held[name], settings.agent)
+                if (hold := await self._admitted(task, settings)) is not None:
+                    self.holds.keep(nursery, name, hold)
                     break
+                self.holds.clear(name)
                 if not await self._begin(broker, nursery, task, settings):
-                    await give_back(self._kernel, task)
+                    await self._kernel.interceptors.tell("release", work_of(task, settings))
 
     async def _begin(self, broker: Broker, nursery: trio.Nursery, task: Task, settings: QueueSettings) -> bool:
         """Start the task's job and return True; False when it was cancelled meanwhile, or its queue paused."""
@@ -197,46 +198,19 @@ class Dispatcher:
 
     async def _next(self, broker: Broker, queue: str) -> Task | None:
         now = stamp(self._kernel.clock.now())
-        if await broker.mode(queue) == "paused" or self.held.get(queue, ("", ""))[1] > now:
+        if await broker.mode(queue) == "paused" or self.holds.blocks(queue, now):
             return None
         task = await broker.first(queue, now)
         if task is None:
-            self.held.pop(queue, None)
+            self.holds.clear(queue)
         return task
 
-    async def _admitted(self, task: Task, settings: QueueSettings) -> bool:
-        """Return whether the budgets let it begin; if they do not, hold the queue until they may."""
-        refusal = await self.budget(task.queue, settings, task=task.id)
-        self.held.pop(task.queue, None)
-        if refusal:
-            self.held[task.queue] = (str(refusal), str(refusal.data.get("unblock_at") or _ANY_TURN))
-        return refusal is None
-
-    async def _until_room(self, queue: str, held: tuple[str, str], profile: str) -> None:
-        """Let the queue look again once what was reserved when it was held is spent or given back."""
+    async def _admitted(self, task: Task, settings: QueueSettings) -> Hold | None:
+        """Return None when the task may begin, or why its queue has to wait."""
         try:
-            await self._kernel.verbs.call(Caller("queue", queue), "budget room", {"queue": queue, "profile": profile})
-        except AegisError:
-            await trio.sleep(_LOOK_AGAIN)  # the books are down; what they say then is asked again
-        if self.held.get(queue) is held:
-            self.held[queue] = (held[0], "")
-            self._woken.set()
-
-    async def budget(self, queue: str, settings: QueueSettings, **more: object) -> Refused | None:
-        """Return why the budgets do not let work of this queue begin, None when they do."""
-        caller = Caller("queue", queue)
-        budgets = [entry.model_dump(exclude_none=True) for entry in settings.budgets]
-        try:
-            self._kernel.verbs.find(caller, "budget admit")
-        except NotFound:
-            none = f"queue {queue!r} has budgets, and nothing here can hold them; install aegis-budget or take them out"
-            return Refused(none) if budgets else None
-        args = {"task": "", "queue": queue, "profile": settings.agent, "budgets": budgets, **more}
-        try:
-            await self._kernel.verbs.call(caller, "budget admit", args)
-        except Refused as refusal:
-            return refusal
-        return None
+            return await ask(self._kernel, work_of(task, settings))
+        except Refused as refusal:  # what is wrong is not the task: it waits until somebody has corrected it
+            return Hold(str(refusal))
 
     async def _pause(self, broker: Broker) -> float:
         """Return the seconds until something becomes due by itself, a minute at most: a clock can be set."""
@@ -245,8 +219,8 @@ class Dispatcher:
         now, dues = self._kernel.clock.now(), set[str]()
         for name in self.queues():
             if self.room(name) and await broker.mode(name) != "paused":
-                dues.add(self.held[name][1] if name in self.held else await broker.due(name))
-        times = [datetime.fromisoformat(due) for due in dues - {"", _ANY_TURN}]
+                dues.add(self.holds.until(name) if self.holds.reason(name) else await broker.due(name))
+        times = [datetime.fromisoformat(due) for due in dues - {""}]
         left = min(((t - now).total_seconds() for t in times), default=float("inf"))
         return left if left == float("inf") else min(max(left, _LEAST), _LOOK_AGAIN)
 

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 import msgspec
 import trio
 
-from aegis import AegisError, Caller, Kernel, LaunchError, NotFound, Refused
+from aegis import AegisError, Kernel, LaunchError, NotFound, Refused
 from aegis.agent import INTERRUPTED
 from aegis.cancellation import finish_despite_cancel
 from aegis.clock import stamp
 from aegis.events import TurnEnded
+from aegis_queue.admission import work_of
 from aegis_queue.broker import Broker
 from aegis_queue.ending import End, finish, plain
 from aegis_queue.outbox import send
@@ -24,7 +25,6 @@ BY = "queue:"  # what the roster has as the origin of a worker, before the queue
 _OVERLOADED = re.compile(r"\b(429|503|529)\b|overloaded|rate.?limit|too many requests|quota", re.IGNORECASE)
 _PAUSE, _PAUSES, _LONGEST = 30.0, 6, 3600.0  # seconds before going on, how often, and the longest wait
 _GIVING_BACK = 2.0  # seconds for giving a task back though everything stops
-_SELF = Caller("system", "queue")
 _LOOK = 500  # turns of the project among which the newest one of a worker is looked for
 _FAILED: dict[str, Outcome] = {"refused": "refused", "interrupted": "interrupted"}
 _GO_ON = "The provider could not answer ({why}). Go on with task#{id} where you were; do nothing twice."
@@ -181,7 +181,7 @@ class Job:
     async def _recorded(self) -> str:
         """Return the last recorded words of a worker whose turn ran when aegis died."""
         try:
-            words = await self._kernel.verbs.call(_SELF, "last-words", {"handle": self.task.worker})
+            words = await self._kernel.verbs.call(self.task.queue_caller, "last-words", {"handle": self.task.worker})
         except Refused:  # aegis-records is not here
             return ""
         return str(words)
@@ -252,17 +252,9 @@ class Job:
         else:
             self.task = await finish(self._kernel, self._broker, task, end, attempt)
         self.finished = True
-        await give_back(self._kernel, task)
+        await self._kernel.interceptors.tell("release", work_of(task, self._settings))
         if agent:
             await self._kernel.roster.close(agent, f"task {task.id} of {task.queue}: {end.outcome}")
-
-
-async def give_back(kernel: Kernel, task: Task) -> None:
-    """Return what aegis-budget reserved for the task and no turn of a worker took over, if it is installed."""
-    try:
-        await kernel.verbs.call(Caller("queue", task.queue), "budget release", {"task": task.id})
-    except Refused:  # it is not installed, or has failed, which is said elsewhere
-        return
 
 
 def _json(task: Task) -> str:

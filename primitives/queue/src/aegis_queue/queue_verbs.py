@@ -93,7 +93,7 @@ class QueueVerbs:
 
     async def _row(self, broker: Broker, name: str) -> QueueRow:
         settings, counts = self._dispatcher.queues()[name], await broker.counts(name)
-        held = self._dispatcher.held.get(name, ("", ""))[0]
+        held = self._dispatcher.holds.reason(name)
         return QueueRow(
             name, settings.agent, await broker.mode(name), counts["running"], settings.max_parallel, counts["pending"],
             counts["completed"], counts["failed"], counts["cancelled"], held,

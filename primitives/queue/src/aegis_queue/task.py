@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from aegis import Caller
+
 State = Literal["pending", "running", "completed", "failed", "cancelled"]
 Outcome = Literal[
     "", "ok", "silent", "truncated", "error", "refused", "timed_out", "interrupted", "dependency", "cancelled"
@@ -25,6 +27,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 class Task(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One piece of work; `seq` is its place in the order of arrival, `address` who is called back.
 
+    `caller` is who enqueued it, as data: what the queue does for the task is done for that one, also after a restart.
     `worker` has it now, `former` had it in the attempt before, as `cost_usd` is what all of them cost.
 
     A record of the book holds the fields that it changes, so that a task is the fold of its records.
@@ -35,6 +38,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     payload: str
     enqueued_by: str
     enqueued_at: str
+    caller: dict[str, Any] = {}
     address: str = ""
     callback: bool = True
     priority: int = 0
@@ -65,6 +69,20 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     def over(self) -> bool:
         """True once it has ended."""
         return self.state in OVER
+
+    @property
+    def owner(self) -> Caller:
+        """Who enqueued it."""
+        if self.caller:
+            return msgspec.convert(self.caller, Caller)
+        kind, _, name = self.enqueued_by.partition(":")  # a record of a version that did not keep the caller
+        agent = self.address if kind == "agent" else ""
+        return Caller(kind, name, agent, self.trace, self.hops)
+
+    @property
+    def queue_caller(self) -> Caller:
+        """The queue as it acts for who enqueued the task."""
+        return self.owner.through("queue", self.queue)
 
     @property
     def rank(self) -> tuple[int, int]:

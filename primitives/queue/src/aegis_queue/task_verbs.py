@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
+import msgspec
 from pydantic import Field
 
 from aegis import AegisError, Caller, Completes, Kernel, NotFound, Refused, report, verb
 from aegis.clock import new_id, stamp
 from aegis.errors import listed, nearest
+from aegis_queue.admission import ask, work_of
 from aegis_queue.broker import Broker
 from aegis_queue.deadlocks import would_deadlock
 from aegis_queue.dispatcher import Dispatcher
@@ -55,7 +57,7 @@ class TaskVerbs:
         settings = self._known(queue)
         if caller.agent_id:  # whom a queue works for gets no more through it than by hiring somebody itself
             self._kernel.roster.vet(caller.agent_id, settings.agent)
-        address = caller.agent_id or (str(caller) if caller.class_ == "person" else "")
+        address = {"agent": caller.agent_id, "person": str(caller)}.get(caller.class_, "")
         broker = await self._dispatcher.broker()
         if same := await broker.with_key(queue, key) if key else None:
             return await self._known_already(broker, same, address)
@@ -67,14 +69,14 @@ class TaskVerbs:
         now = self._kernel.clock.now()
         task = Task(
             id=new_id(), queue=queue, payload=payload, enqueued_by=str(caller), enqueued_at=stamp(now), address=address,
-            callback=callback and bool(address), priority=priority, key=key, timeout=timeout, schema=result_schema,
+            caller=msgspec.to_builtins(caller), callback=callback and bool(address), priority=priority, key=key,
+            timeout=timeout, schema=result_schema,
             not_before=stamp(now + timedelta(seconds=delay)) if delay else "",
             after=tuple(dict.fromkeys([(await self._done_or_open(other)).id for other in after])),
             trace=caller.trace, hops=caller.hops + (caller.class_ == "agent"),
         )  # fmt: skip
         await self._check_deadlock(broker, task)
-        if refusal := await self._dispatcher.budget(queue, settings, check=True):
-            raise refusal
+        await ask(self._kernel, work_of(task, settings, only_ask=True))
         stored, position = await broker.put(task)
         if stored.id != task.id:
             return await self._known_already(broker, stored, address)
@@ -209,7 +211,7 @@ class TaskVerbs:
         if not (worker := task.worker or task.former):
             raise Refused(f"no worker has begun task {task.id}; it is {task.state}")
         args = {"handle": worker, "turns": turns}
-        text: str = await self._kernel.verbs.call(Caller("system", str(caller)), "transcript", args)
+        text: str = await self._kernel.verbs.call(caller.through("queue", task.queue), "transcript", args)
         return text
 
     @verb("report", tool="aegis_report", for_={"agent"})
@@ -256,7 +258,7 @@ class TaskVerbs:
         return f"it waits in {task.queue}, position {status.queued_position}{due}{why}"
 
     def _mine(self, caller: Caller, task: Task, what: str) -> Task:
-        if caller.class_ == "agent" and task.address != caller.agent_id:
+        if caller.agent_id and task.owner.agent_id != caller.agent_id:
             raise Refused(
                 f"{caller} may {what} the tasks it handed over; {task.id} is {task.enqueued_by}'s. Ask a person."
             )
@@ -269,7 +271,7 @@ class TaskVerbs:
         if task.queue not in self._dispatcher.queues():
             return f"there is no queue {task.queue!r} any more (queues: {listed(self._dispatcher.queues())})"
         paused = await broker.mode(task.queue) == "paused"
-        return f"{task.queue} is paused" if paused else self._dispatcher.held.get(task.queue, ("", ""))[0]
+        return f"{task.queue} is paused" if paused else self._dispatcher.holds.reason(task.queue)
 
     async def _status(self, t: Task) -> TaskStatus:
         broker = await self._dispatcher.broker()
