@@ -54,7 +54,7 @@ class Queue:
     @hookimpl
     def aegis_primitives(self, kernel: Any) -> Any:
         queues, tasks = aegis_queue.plugin.aegis_primitives(kernel)
-        self.broker = queues._dispatcher._brokers._offered["ledger"]  # noqa: SLF001 - a snapshot is made of its state
+        self.broker = queues._dispatcher._brokers.offered["ledger"]  # noqa: SLF001 - a snapshot is made of its state
         return [queues, tasks]
 
 

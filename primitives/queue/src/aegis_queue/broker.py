@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import msgspec
 
-from aegis import Envelope
+from aegis import Envelope, Kernel
 from aegis_queue.task import Report, Task
 
 
@@ -34,11 +35,11 @@ class Broker(Protocol):
 
     name: str
 
-    async def open(self, changed: Callable[[Task], None]) -> None:
-        """Be ready for use; from now on `changed` is called with a task after each change of it.
+    def open(self, kernel: Kernel, changed: Callable[[Task], None]) -> AbstractAsyncContextManager[None]:
+        """Be ready for use inside (`async with`); `changed` is called with a task after each change of it.
 
-        It is also called when a task may begin because another one has ended, or because it was put back. Opening
-        again changes nothing but whom to call.
+        It is also called when a task may begin because another one has ended, or because it was put back. A broker can
+        be opened again after it was left.
         """
 
     async def put(self, task: Task) -> tuple[Task, int]:

@@ -2,44 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import trio
 
-from aegis import Refused
+from aegis import Kernel, Refused
 from aegis.errors import listed, nearest
+from aegis.registry import Registry
 from aegis_queue.broker import Broker
 from aegis_queue.task import Task
 
 
 class Brokers:
-    """Every offered broker, and the chosen one once it is open."""
+    """Every offered broker, and the chosen one while it is open."""
 
-    def __init__(self, offered: Mapping[str, Broker], chosen: str) -> None:
-        self._offered, self._chosen = offered, chosen
+    def __init__(self, chosen: str) -> None:
+        self.offered: Registry[Broker] = Registry("broker", self._look)
+        self._chosen = chosen
         self._open: Broker | None = None
-        self._tried = trio.Event()
+        self._known = trio.Event()  # the chosen one is open, or nobody offers it
+        self._changed = trio.Event()
 
-    async def open(self, changed: Callable[[Task], None]) -> Broker:
-        """Open the chosen broker and return it; raises `Refused` when nobody offers it."""
-        try:
-            broker = self._offered.get(self._chosen)
-            if broker is None:
-                raise self._missing()
-            await broker.open(changed)
+    def _look(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    @asynccontextmanager
+    async def open(self, kernel: Kernel, changed: Callable[[Task], None]) -> AsyncIterator[Broker]:
+        """Have the chosen broker open inside, as soon as a plugin offers it."""
+        while (broker := self.offered.get(self._chosen)) is None:
+            self._known.set()
+            await self._changed.wait()
+        async with broker.open(kernel, changed):
             self._open = broker
-            return broker
-        finally:
-            self._tried.set()
+            self._known.set()
+            try:
+                yield broker
+            finally:
+                self._open, self._known = None, trio.Event()
+
+    async def gone(self, broker: Broker) -> None:
+        """Return once no plugin offers this broker any more."""
+        while self.offered.get(self._chosen) is broker:
+            await self._changed.wait()
 
     async def in_use(self) -> Broker:
-        """Return the broker that keeps the tasks, once it is open; raises `Refused` when there is none."""
-        if self._open is None:
-            await self._tried.wait()
-        if self._open is None:
-            raise self._missing()
+        """Return the broker that keeps the tasks, once it is open; raises `Refused` while no plugin offers it."""
+        while self._open is None:
+            await self._known.wait()
+            if self._open is None:
+                what = f"no plugin here offers the broker {self._chosen!r}, which plugins.queue.broker names"
+                raise Refused(f"{what} (there are: {listed(self.offered)}).{nearest(self._chosen, self.offered)}")
         return self._open
-
-    def _missing(self) -> Refused:
-        what = f"no plugin here offers the broker {self._chosen!r}, which plugins.queue.broker names"
-        return Refused(f"{what} (there are: {listed(self._offered)}).{nearest(self._chosen, self._offered)}")

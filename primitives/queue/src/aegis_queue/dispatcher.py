@@ -108,16 +108,22 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Go on with the tasks that ran when aegis stopped, and begin tasks that may begin, until cancelled."""
-        broker = await self._brokers.open(self._changed)
-        with self._kernel.bus.subscribe() as news:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._follow, news)
-                await self._take_up(broker, nursery)
-                while True:
-                    self._woken = trio.Event()
-                    await self._round(broker, nursery)
-                    with trio.move_on_after(await self._pause(broker)):
-                        await self._woken.wait()
+        while True:
+            async with self._brokers.open(self._kernel, self._changed) as broker:
+                with self._kernel.bus.subscribe() as news:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self._follow, news)
+                        nursery.start_soon(self._work, broker, nursery)
+                        await self._brokers.gone(broker)
+                        nursery.cancel_scope.cancel()
+
+    async def _work(self, broker: Broker, nursery: trio.Nursery) -> None:
+        await self._take_up(broker, nursery)
+        while True:
+            self._woken = trio.Event()
+            await self._round(broker, nursery)
+            with trio.move_on_after(await self._pause(broker)):
+                await self._woken.wait()
 
     async def _take_up(self, broker: Broker, nursery: trio.Nursery) -> None:
         """Do what the last aegis left undone: send what it recorded, watch its workers, close those without a task."""
@@ -135,9 +141,9 @@ class Dispatcher:
 
     def _start(self, broker: Broker, nursery: trio.Nursery, task: Task, settings: QueueSettings) -> None:
         self._jobs.add(job := Job(self._kernel, broker, task, settings))
-        nursery.start_soon(self._work, job)
+        nursery.start_soon(self._run, job)
 
-    async def _work(self, job: Job) -> None:
+    async def _run(self, job: Job) -> None:
         try:
             await job.run()
         finally:

@@ -35,7 +35,8 @@ def aegis_primitives(kernel: Kernel) -> list[Primitive]:
     from aegis_queue.store import LedgerBroker  # noqa: PLC0415
     from aegis_queue.task_verbs import TaskVerbs  # noqa: PLC0415
 
-    broker = LedgerBroker(kernel)
-    dispatcher = Dispatcher(kernel, Brokers({broker.name: broker}, "ledger"))
+    brokers = Brokers("ledger")
+    brokers.offered.add("ledger", LedgerBroker())
+    dispatcher = Dispatcher(kernel, brokers)
     dispatcher.check()
     return [QueueVerbs(kernel, dispatcher), TaskVerbs(kernel, dispatcher)]

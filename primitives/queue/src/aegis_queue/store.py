@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from functools import reduce
 from itertools import islice
 from typing import Any
@@ -18,7 +19,7 @@ import msgspec
 import trio
 
 from aegis import Envelope, Kernel, NotFound, Refused
-from aegis.ledger import Draft, Record
+from aegis.ledger import Book, Draft, Record
 from aegis_queue.broker import Outgoing
 from aegis_queue.pending import Pending
 from aegis_queue.task import STATES, Report, Task
@@ -33,9 +34,11 @@ class LedgerBroker:
 
     name = "ledger"
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel, self._book = kernel, kernel.ledger.book("queue")
-        self._changed: Callable[[Task], None] = lambda task: None
+    _kernel: Kernel
+    _book: Book
+    _changed: Callable[[Task], None]
+
+    def __init__(self) -> None:
         self._active: dict[str, Task] = {}
         self._waiting: dict[str, Pending] = {}
         self._needs: dict[str, set[str]] = {}  # task → unfinished tasks it waits for
@@ -49,14 +52,17 @@ class LedgerBroker:
         self._coming: dict[str, trio.Event] = {}  # idempotency keys and revived tasks that the disk works at
         self._live = False
 
-    async def open(self, changed: Callable[[Task], None]) -> None:
+    @asynccontextmanager
+    async def open(self, kernel: Kernel, changed: Callable[[Task], None]) -> AsyncIterator[None]:
         """Fold the book, once."""
         self._changed = changed
         if not self._live:
+            self._kernel, self._book = kernel, kernel.ledger.book("queue")
             self._book.fold(self._begin, self._apply, self._state)
             for task in self._active.values():
                 self._place(task)
-        self._live = True
+            self._live = True
+        yield
 
     # -- the fold -----------------------------------------------------------------------------------------------
 
