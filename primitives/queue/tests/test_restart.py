@@ -11,7 +11,6 @@ from queue_stage import Queues
 
 import aegis_queue.plugin
 from aegis.app import open_kernel
-from aegis.events import ConfigChanged
 
 CONFIG = "queues:\n  one: {{agent: player, retries: {retries}}}\n  two: {{agent: player, max_parallel: 2}}\n"
 INTERRUPTED = "aegis stopped while this turn ran"
@@ -163,28 +162,6 @@ async def test_a_clean_start_ends_what_was_at_work(open_queues):
         assert (status.status, status.outcome) == ("cancelled", "cancelled")
         assert "started clean" in status.error
         assert second.heard == []
-
-
-async def test_a_crash_of_the_dispatcher_is_no_crash_of_the_workers(open_queues, autojump):
-    players = Players()
-    players.otherwise = begin
-    async with open_queues(players=players) as (queues, _):
-        tasks = [await queues.put(str(n), queue="two") for n in range(3)]
-        await queues.settled()
-        players.otherwise = done
-        queues.kernel.config.section("queues")["one"] = None  # what no check lets through: the dispatcher falls over it
-        queues.kernel.bus.publish("", ConfigChanged(("queues",)))
-        await queues.settled()
-        assert "NoneType" in queues.kernel.faults[0].error
-        assert len(queues.workers()) == 2
-        queues.kernel.config.reload()
-        tasks.append(await queues.put("x"))
-        await trio.sleep(1)
-        for player in list(players.sessions.values()):
-            done(player, "")
-        assert [(await queues.end(task)).outcome for task in tasks] == ["ok"] * 4
-        assert len(players.heard) == 4
-        assert len(queues.mail()) == 4
 
 
 async def test_counts_are_the_same_after_a_restart(open_queues, project, tmp_path):
