@@ -15,7 +15,7 @@ from aegis.plugins import Plugins
 from aegis.project import FILE, Project
 from aegis.supervise import first_of
 from aegis.yamlfile import YamlFile
-from aegis_cli.running import kernel_here, local_user, plainly, say, stoppable
+from aegis_cli.running import Stop, kernel_here, local_user, plainly, say, stoppable
 from aegis_cli.shell import Shell
 from aegis_cli.signals import take_over
 from aegis_cli.socket_client import connected
@@ -36,33 +36,37 @@ def run(shell: Shell, agent: str, *, clean: bool) -> int:
 
 
 async def _attach(project: Project, agent: str, clean: bool) -> int:
+    """Return the exit code of the person's visit, or of the signal that ended it."""
+    code = 128 + signal.SIGTERM
+    async with stoppable(_HANGUP) as stop:
+        code = await _visit(project, agent, clean, stop)
+    return code  # noqa: RET504 - a signal ends the block before it has one
+
+
+async def _visit(project: Project, agent: str, clean: bool, stop: Stop) -> int:
     """Be the kernel if the project's lock is free, else join the one that holds it: the lock decides, nothing else."""
     deadline = trio.current_time() + _LIMIT
-    async with stoppable(_HANGUP) as stop:
-        while True:
+    while True:
+        try:
+            async with kernel_here(project.root, clean=clean) as kernel:
+                stop.orderly = True
+                client = kernel.client(local_user())
+                return await served(first(kernel.plugins), client, agent, kernel.quit, stop.requested, begin=_reopen)
+        except Busy as busy:
+            if clean:
+                raise Busy(f"{busy}; --clean is for a kernel that starts, so end that one first") from None
+        async with AsyncExitStack() as stack:
             try:
-                async with kernel_here(project.root, clean=clean) as kernel:
-                    stop.orderly = True
-                    client = kernel.client(local_user())
-                    return await served(
-                        first(kernel.plugins), client, agent, kernel.quit, stop.requested, begin=_reopen
-                    )
-            except Busy as busy:
-                if clean:
-                    raise Busy(f"{busy}; --clean is for a kernel that starts, so end that one first") from None
-            async with AsyncExitStack() as stack:
-                try:
-                    line = await stack.enter_async_context(connected(str(socket_of(project))))
-                except AegisError:
-                    if trio.current_time() > deadline:
-                        raise
-                    await trio.sleep(_STEP)
-                    continue
-                code = await served(first(_plugins(project.root)), line, agent, line.ended)
-                if line.ended.is_set():
-                    say(f"the aegis in {project.root} has ended; its agents come back with the next one")
-                return code
-    return 128 + signal.SIGTERM
+                line = await stack.enter_async_context(connected(str(socket_of(project))))
+            except AegisError:
+                if trio.current_time() > deadline:
+                    raise
+                await trio.sleep(_STEP)
+                continue
+            code = await served(first(_plugins(project.root)), line, agent, line.ended)
+            if line.ended.is_set():
+                say(f"the aegis in {project.root} has ended; its agents come back with the next one")
+            return code
 
 
 def first(plugins: Plugins) -> Console:

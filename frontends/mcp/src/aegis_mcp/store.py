@@ -28,11 +28,8 @@ class Tickets:
                 self._lost[record.key] = record.data
             else:
                 self._lost.pop(record.key, None)
-
-    @property
-    def owed(self) -> set[str]:
-        """The ids of the agents that still have to hear that a call was lost with the last kernel."""
-        return {data["agent"] for data in self._lost.values()}
+        # The ids of the agents that still have to hear that a call was lost with the last kernel.
+        self.owed = {data["agent"] for data in self._lost.values()}
 
     async def open(self, caller: Caller, verb: str) -> str:
         """Return a ticket; from now on the caller will hear how the call ended, whatever happens."""
