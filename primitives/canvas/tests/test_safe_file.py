@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from canvas_stage import PLAN, Stage
+from canvas_stage import ANNA, PLAN, Stage
 
 from aegis import Refused
 from aegis_canvas.safe_file import FileChanged, SafeFile, Unreadable
@@ -150,6 +150,13 @@ async def test_an_agent_opens_documents_only_and_none_that_agents_obey(stage: St
     with pytest.raises(Refused, match=r"agents may open .md, .markdown, .txt files that are not hidden"):
         await stage.call("open", eve, name="x", file=file)
     assert (await stage.call("open", name="x", file=file)).version == 1, "a person may"
+
+
+async def test_a_workflow_opens_no_more_than_the_agent_for_which_it_acts(stage: Stage):
+    eve = stage.kernel.roster.caller(await stage.agent("eve"))
+    with pytest.raises(Refused, match="agents may open .md, .markdown, .txt files that are not hidden"):
+        await stage.call("open", eve.through("workflow"), name="x", file="run.sh")
+    assert (await stage.call("open", ANNA.through("workflow"), name="x", file="run.sh")).version == 1
 
 
 async def test_outside_is_for_those_who_allow_it(kernel_with, plugins, echo, project: Path, tmp_path: Path):

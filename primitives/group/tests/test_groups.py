@@ -240,6 +240,8 @@ async def test_bad_input_is_answered_with_what_there_is(stage: Stage):
     eve = Caller("agent", "eve", "01eve")
     with pytest.raises(Refused, match="agent:eve did not make the group audit and is not in it"):
         await stage.ask("audit", eve)
+    with pytest.raises(Refused, match="workflow:eve did not make the group audit"):
+        await stage.ask("audit", eve.through("workflow"))
     assert [view.name for view in await stage.call("group list", ANNA)] == ["audit"], "nothing half-done remains"
 
 

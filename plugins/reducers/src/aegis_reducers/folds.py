@@ -1,4 +1,4 @@
-"""The folds: each takes the answers in the order of their arrival, and only those that are one."""
+"""The reducers: each makes one value of the answers, in the order of arrival, without failed and empty ones."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ def _given(answers: Sequence[Answer]) -> list[Answer]:
 
 
 class Concat:
-    """All of them, one after the other, each under its name."""
+    """All answers, one after the other, each under the name of its member."""
 
     name = "concat"
 
     def fold(self, answers: Sequence[Answer]) -> str:
-        """Return `---`, the name and the words of each, with a blank line between."""
+        """Return `---`, the name and the text of each, with an empty line between."""
         return "\n\n".join(f"---\n{answer.handle}: {answer.text}" for answer in _given(answers))
 
 
 class JoinByHandle:
-    """All of them, by name."""
+    """All answers, by the name of their member."""
 
     name = "join_by_handle"
 
     def fold(self, answers: Sequence[Answer]) -> dict[str, str]:
-        """Return the words of each by its name."""
+        """Return the text of each by name."""
         return {answer.handle: answer.text for answer in _given(answers)}
 
 
 class LastWins:
-    """The one that came last."""
+    """The answer that came last."""
 
     name = "last_wins"
 
     def fold(self, answers: Sequence[Answer]) -> str:
-        """Return its words, nothing when there is none."""
+        """Return its text, or an empty text without answers."""
         return "".join(answer.text for answer in _given(answers)[-1:])
 
 
 class MajorityVote:
-    """The one that most gave; of two with as many votes the one that came first."""
+    """The answer that most members gave; of two with the same number of votes the one that came first."""
 
     name = "majority_vote"
 
     def fold(self, answers: Sequence[Answer]) -> str:
-        """Return it without the space around it, nothing when there is none."""
+        """Return its text without the space around it, or an empty text without answers."""
         votes = Counter(answer.text.strip() for answer in _given(answers))
         return votes.most_common(1)[0][0] if votes else ""
 
     def details(self, answers: Sequence[Answer]) -> dict[str, Any]:
-        """Return how many gave each answer, and who gave another than the one that won."""
+        """Return how many members gave each answer, and which members gave another one than the winner."""
         winner = self.fold(answers)
         votes = Counter(answer.text.strip() for answer in _given(answers))
         dissent = {a.handle: a.text for a in _given(answers) if a.text.strip() != winner}
@@ -63,12 +63,12 @@ class MajorityVote:
 
 
 class JsonMerge:
-    """Objects, merged: lists are joined, of two values for one key the later one stays."""
+    """The JSON objects of all answers as one: lists are joined; of two other values for a key the later one stays."""
 
     name = "json_merge"
 
     def fold(self, answers: Sequence[Answer]) -> Any:
-        """Return the merged object; an answer that is no JSON object is passed over."""
+        """Return the merged object; an answer that is not a JSON object is skipped."""
         merged: dict[str, Any] = {}
         for value in (_json(answer.text) for answer in _given(answers)):
             if isinstance(value, dict):
@@ -76,7 +76,7 @@ class JsonMerge:
         return merged
 
     def details(self, answers: Sequence[Answer]) -> dict[str, Any]:
-        """Return who gave no JSON object."""
+        """Return which members did not give a JSON object."""
         return {"passed_over": [a.handle for a in _given(answers) if not isinstance(_json(a.text), dict)]}
 
 

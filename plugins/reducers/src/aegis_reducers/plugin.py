@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def aegis_reducers() -> list[Reducer]:
-    """Offer the ways to make one of many answers."""
+    """Offer the reducers: ways to make one value of many answers."""
     from aegis_reducers.folds import Concat, JoinByHandle, JsonMerge, LastWins, MajorityVote  # noqa: PLC0415
 
     return [Concat(), JoinByHandle(), JsonMerge(), LastWins(), MajorityVote()]
