@@ -154,7 +154,7 @@ async def test_an_agent_opens_documents_only_and_none_that_agents_obey(stage: St
 
 async def test_a_workflow_opens_no_more_than_the_agent_for_which_it_acts(stage: Stage):
     eve = stage.kernel.roster.caller(await stage.agent("eve"))
-    with pytest.raises(Refused, match="agents may open .md, .markdown, .txt files that are not hidden"):
+    with pytest.raises(Refused, match=r"agents may open .md, .markdown, .txt files that are not hidden"):
         await stage.call("open", eve.through("workflow"), name="x", file="run.sh")
     assert (await stage.call("open", ANNA.through("workflow"), name="x", file="run.sh")).version == 1
 
