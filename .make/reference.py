@@ -124,7 +124,7 @@ def settings(kernel: Kernel, declared: dict[str, dict[str, Any]]) -> str:
         parts.append(f"## agents: a profile with `provider: {name}`\n\n{fields(schema)}")
     for plugin, sections in sorted(declared.items()):
         for section, model in sorted(sections.items()):
-            schema = TypeAdapter(model).json_schema()
+            schema = model.json_schema()
             about = re.sub(rf"^(The section )?`{section}`[.:;] ?", "", paragraphs(schema.get("description")))
             about = about[:1].upper() + about[1:]
             parts.append(f"## {section}\n\nOwned by `{plugin}`. {about}".rstrip() + f"\n\n{fields(schema)}")
@@ -246,7 +246,9 @@ async def everything() -> dict[Path, str]:
             if broken := [p for p in kernel.plugins.report() if p.state == "failed"]:
                 raise SystemExit("\n".join(f"{p.name} does not load: {p.error}" for p in broken))
             verbs = [verb.describe() for verb in kernel.verbs]
-            declared = {name: dict(sections) for name, sections in kernel.plugins.ask("aegis_settings")}
+            declared: dict[str, dict[str, Any]] = {}
+            for section, owner in kernel.config.sections.owners().items():
+                declared.setdefault(owner, {})[section] = kernel.config.sections[section]
             return dict(pages(kernel, verbs, declared))
 
 

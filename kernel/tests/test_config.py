@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakedriver import FakeDriver, Plugin
@@ -15,8 +18,10 @@ from pydantic import Field
 
 from aegis.app import open_kernel
 from aegis.config import Config, Settings
-from aegis.driver import Profile
+from aegis.driver import Driver, Profile
 from aegis.errors import ConfigError, NotFound
+from aegis.events import ConfigChanged
+from aegis.registry import Registry
 from aegis.yamlfile import YamlFile
 
 
@@ -40,7 +45,25 @@ def config(root: Path, text: str | None = None) -> Config:
     claude, gemini = FakeDriver("claude"), FakeDriver("gemini")
     claude.settings = ClaudeProfile
     sections = {"queues": dict[str, Queue], "plugins.metrics": Metrics}
-    return Config(root, sections, {"claude": claude, "gemini": gemini}, ["claude", "gemini", "metrics", "queue"])
+    return made_of(root, sections, [claude, gemini])
+
+
+def made_of(root: Path, sections: dict[str, Any], drivers: Sequence[FakeDriver] = ()) -> Config:
+    """Return the configuration in a folder for these sections and drivers; what changes is kept in `told`."""
+    known, owned = Registry[Driver]("driver"), Registry[Any]("section")
+    for driver in drivers:
+        known.add(driver.name, driver, driver.name)
+    for name, model in sections.items():
+        owned.add(name, model, f"plugin of {name}")
+    return Config(root, owned, known, told.append)
+
+
+told: list[ConfigChanged] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_told() -> None:
+    told.clear()
 
 
 @pytest.mark.parametrize("text", [None, "", "\n", "# nothing yet\n", "---\n", "agents:\n", "agents: {}\nqueues:\n"])
@@ -51,7 +74,10 @@ def test_without_settings_everything_has_its_default(tmp_path: Path, text: str |
     assert made.names() == ["claude", "gemini"]
     profile, driver = made.profile("claude")
     assert (profile, driver.name) == (ClaudeProfile(provider="claude"), "claude")
-    assert made.profile("")[1].name == "claude"
+    with pytest.raises(
+        NotFound, match=r"no profile is named, and there is no `default_agent` \(profiles: claude, gemini"
+    ):
+        made.profile("")
 
 
 def test_what_is_set_is_read(tmp_path: Path) -> None:
@@ -71,7 +97,6 @@ def test_what_is_set_is_read(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "unknown section": ("agents: {}\nqueus:\n  ci: {}\n", r":2: queus: .*Did you mean 'queues'"),
     "unknown key": (
         "queues:\n  ci:\n    worker: 2\n",
         r":3: queues\.ci\.worker: .*agent, workers.*Did you mean 'workers'",
@@ -86,15 +111,9 @@ WRONG = {
         "agents:\n  a:\n    provider: claude\n    permission: root\n",
         r":4: agents\.a\.permission: 'root' is none of 'read', 'write', 'full' or 'auto'",
     ),
-    "unknown provider": (
-        "agents:\n  a: {provider: cluade}\n",
-        r":2: agents\.a\.provider: there is no provider 'cluade' \(installed: claude, gemini\)\. Did you mean 'claude'",
-    ),
     "no provider": ("agents:\n  a: {}\n", r"agents\.a\.provider: `provider:` is missing"),
     "a profile that is a text": ("agents:\n  a: claude\n", r":2: agents\.a: an agent is a mapping"),
     "agents as a list": ("agents: [a]\n", r":1: agents: `agents:` must be a mapping"),
-    "unknown default": ("default_agent: cloud\n", r":1: default_agent: there is no profile 'cloud'\."),
-    "a plugin that is not installed": ("plugins:\n  metric: {}\n", r":2: plugins\.metric: .*Did you mean 'metrics'"),
     "a list of plugins": ("plugins: [metrics]\n", r":1: plugins: .*mapping"),
     "plugins as a text": ("plugins: metrics\n", r":1: plugins: .*mapping"),
     "a text as the disabled plugins": ("plugins:\n  disabled: metrics\n", r":2: plugins\.disabled: .*list"),
@@ -108,9 +127,44 @@ WRONG = {
     "a text": ("hello\n", "must be a mapping of sections"),
     "two documents": ("a: 1\n---\nb: 2\n", r"\.aegis\.yaml"),
     "an undefined alias": ("agents: *nobody\n", r":1: .*undefined alias"),
-    "a number as section": ("5: x\n", r":1: 5: no installed plugin owns"),
     "a null byte": ("a\0: 1\n", r"\.aegis\.yaml"),
 }
+
+
+# What only a plugin that is not here would know: it was uninstalled, or disabled, or its name has a slip.
+STRANGE = {
+    "a section": ("agents: {}\nqueus:\n  ci: {}\n", r":2: queus: no plugin here .*Did you mean 'queues'"),
+    "a number as section": ("5: x\n", r":1: 5: no plugin here owns"),
+    "the provider of a profile": (
+        "agents:\n  a: {provider: cluade, effort: 5}\n",
+        r":2: agents\.a\.provider: there is no provider 'cluade' \(installed: claude, gemini\)\. Did you mean 'claude'",
+    ),
+    "the default agent": ("default_agent: cloud\n", r":1: default_agent: there is no profile 'cloud'\."),
+    "a profile that may be spawned": (
+        "agents:\n  a: {provider: claude, spawns: [codex]}\n",
+        r":2: agents\.a\.spawns: there is no profile 'codex'\.",
+    ),
+    "settings of a plugin": ("plugins:\n  metric: {}\n", r":2: plugins\.metric: .*Did you mean 'metrics'"),
+    "the setting that disables": ("plugins:\n  dissabled: [x]\n", r":2: plugins\.dissabled: .*Did you mean 'disabled'"),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_what_nothing_here_knows_is_a_word_and_everything_else_goes_on(tmp_path: Path, case: str) -> None:
+    text, sentence = STRANGE[case]
+    made = config(tmp_path, text)
+    [remark] = made.remarks
+    assert re.search(sentence, remark)
+    assert remark.startswith(str(tmp_path / ".aegis.yaml"))
+    assert remark.endswith("It has no effect.")
+    assert made.profile("claude")[1].name == "claude"
+
+
+def test_a_profile_that_cannot_be_used_says_why_when_it_is(tmp_path: Path) -> None:
+    made = config(tmp_path, "default_agent: a\nagents:\n  a: {provider: cluade}\n  b: {provider: claude}\n")
+    with pytest.raises(NotFound, match="the profile 'a' cannot be used: there is no provider 'cluade'"):
+        made.profile("")
+    assert made.profile("b")[1].name == "claude"
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -155,7 +209,7 @@ def test_a_folder_an_unreadable_and_a_binary_file_are_said(tmp_path: Path) -> No
 
 
 async def test_with_a_wrong_file_nothing_starts(project: Path) -> None:
-    (project / ".aegis.yaml").write_text("agents: {a: {provider: nobody}}\n")
+    (project / ".aegis.yaml").write_text("agents: {a: {provider: fake, permission: root}}\n")
     with pytest.raises(ConfigError):
         async with open_kernel(project, plugins={"fake": Plugin(drivers=[FakeDriver()])}, environment={}):
             pytest.fail("it started")
@@ -201,8 +255,53 @@ def test_a_bad_reload_keeps_the_last_good_configuration(tmp_path: Path) -> None:
         made.reload()
     assert made.section("queues")["ci"].workers == 3
     (tmp_path / ".aegis.yaml").write_text("queues:\n  ci: {workers: 4}\n")
-    made.reload()
+    made.reload("human:anna")
     assert made.section("queues")["ci"].workers == 4
+    assert [(c.sections, c.who, bool(c.error)) for c in told] == [((), "", True), (("queues",), "human:anna", False)]
+
+
+def test_a_change_is_told_with_the_sections_that_changed_and_by_whom(tmp_path: Path) -> None:
+    made = config(tmp_path, "queues:\n  ci: {workers: 3}\nplugins: {metrics: {interval: 5}}\n")
+    queue = made.of("plugin of queues")
+    assert dict(queue) == {"queues": {"ci": Queue(workers=3)}}
+    made.edit(lambda document: document["queues"]["ci"].update(workers=2), "agent:lucid-knuth")
+    assert queue["queues"]["ci"].workers == 2
+    (tmp_path / ".aegis.yaml").write_text("agents: {a: {provider: claude}}\ndefault_agent: a\n")
+    made.reload("the file")
+    made.reload("the file")  # nothing changed
+    assert [(c.sections, c.who) for c in told] == [
+        (("queues",), "agent:lucid-knuth"),
+        (("agents", "default_agent", "plugins.metrics", "queues"), "the file"),
+    ]
+    with pytest.raises(KeyError):
+        queue["plugins.metrics"]
+
+
+def test_a_bad_file_is_told_once_and_its_mending_too(tmp_path: Path) -> None:
+    made = config(tmp_path, "queues: {}\n")
+    (tmp_path / ".aegis.yaml").write_text("queues: [")
+    for _ in range(2):
+        with pytest.raises(ConfigError):
+            made.reload()
+    assert made.error.startswith(str(tmp_path / ".aegis.yaml"))
+    (tmp_path / ".aegis.yaml").write_text("queues: {}\n")
+    made.reload()
+    assert made.error == ""
+    assert [bool(c.error) for c in told] == [True, False]
+
+
+def test_what_comes_and_goes_with_its_plugin_counts_when_checked_again(tmp_path: Path) -> None:
+    made = config(tmp_path, "queues: {}\nshapes: {a: 1}\n")
+    assert len(made.remarks) == 1
+    made.sections.add("shapes", dict[str, int], "shapes")
+    made.check_again()
+    assert (made.remarks, made.section("shapes")) == ([], {"a": 1})
+    made.sections.remove("shapes")
+    made.check_again()
+    assert len(made.remarks) == 1
+    made.sections.add("shapes", dict[str, Queue], "shapes")
+    with pytest.raises(ConfigError, match=r":2: shapes\.a"):
+        made.check_again()
 
 
 COMMENTED = """\
@@ -289,7 +388,7 @@ def test_eight_editors_at_once_keep_all_their_changes(tmp_path: Path) -> None:
 def test_threads_that_edit_and_reload_one_configuration_keep_every_change_in_force(tmp_path: Path) -> None:
     path = tmp_path / ".aegis.yaml"
     path.write_text("queues: {}\n")
-    config = Config(tmp_path, {"queues": dict[str, Queue]}, {}, ())
+    config = made_of(tmp_path, {"queues": dict[str, Queue]})
 
     def edits(n: int) -> None:
         for m in range(5):

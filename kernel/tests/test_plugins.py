@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,9 +15,8 @@ from fakedriver import FakeDriver, Plugin
 
 from aegis import hookimpl
 from aegis.callers import Caller
-from aegis.errors import ConfigError
+from aegis.discovery import GROUP, Discovery
 from aegis.events import Fault
-from aegis.plugins import GROUP, Plugins
 from aegis.testing.plugin import Opened
 from aegis.verb_definition import verb
 
@@ -168,16 +168,18 @@ def test_two_distributions_of_one_name_are_said(site: Path, project: Path) -> No
 
 async def test_two_drivers_of_one_name_are_a_sentence_that_names_both(kernel_with: Opened) -> None:
     plugins = {"a": Plugin(drivers=[FakeDriver("same")]), "b": Plugin(drivers=[FakeDriver("same")])}
-    with pytest.raises(ConfigError, match=r"'a' and 'b' both offer the driver 'same'; disable one .*plugins\.disabled"):
-        async with kernel_with(**plugins):
-            pytest.fail("it started")
+    async with kernel_with(**plugins) as kernel:
+        [error] = [row.error for row in kernel.plugins.report() if row.name == "b"]
+        assert re.match(r"plugins 'a' and 'b' both offer the driver 'same'; disable one .*plugins\.disabled", error)
+        assert kernel.drivers.owners() == {"same": "a"}
 
 
 async def test_two_plugins_that_own_one_section_are_a_sentence_that_names_both(kernel_with: Opened) -> None:
     plugins = {"a": Plugin(settings={"queues": dict}), "b": Plugin(settings={"queues": dict})}
-    with pytest.raises(ConfigError, match="'a' and 'b' both own the section 'queues'"):
-        async with kernel_with(**plugins):
-            pytest.fail("it started")
+    async with kernel_with(**plugins) as kernel:
+        [error] = [row.error for row in kernel.plugins.report() if row.name == "b"]
+        assert error.startswith("plugins 'a' and 'b' both offer the section 'queues'")
+        assert kernel.plugins.names == ["a"]
 
 
 async def test_each_plugin_gets_its_own_settings_and_only_those(kernel_with: Opened, project: Path) -> None:
@@ -219,7 +221,7 @@ async def test_the_public_face_says_of_each_fault_whether_it_is_final(kernel_wit
 
 
 def test_every_installed_plugin_loads_and_names_its_hooks() -> None:
-    rows = {row.name: row for row in Plugins().report()}
+    rows = {row.name: row for row in Discovery().report()}
     assert set(rows) >= {point.name for point in entry_points(group=GROUP)}
     assert {name: row.error for name, row in rows.items() if row.state != "loaded"} == {}
     assert all(row.hooks for row in rows.values())

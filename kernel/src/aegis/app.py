@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import InitVar, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from aegis.callers import Caller
 from aegis.client import LocalClient
 from aegis.clock import Clock, stamp
 from aegis.config import Config
-from aegis.driver import by_every_name
+from aegis.discovery import Discovery
+from aegis.driver import Driver
 from aegis.events import Fault, TurnEnded
 from aegis.interceptors import Interceptors
 from aegis.ledger import Ledger
@@ -29,8 +30,9 @@ from aegis.mailbox import Letter
 from aegis.plugins import Plugins
 from aegis.project import FILE, Project
 from aegis.reducer import Reducer
+from aegis.registry import Registry
 from aegis.roster import Roster
-from aegis.supervise import Supervisor, first_of, root_cause
+from aegis.supervise import Supervisor, root_cause
 from aegis.verbs import Verbs
 from aegis.yamlfile import YamlFile
 
@@ -45,7 +47,8 @@ class Kernel:
     """
 
     project: Project
-    plugins: Plugins
+    found: InitVar[Discovery]
+    drivers: Registry[Driver]
     config: Config
     clock: Clock
     bus: Bus
@@ -57,11 +60,13 @@ class Kernel:
     environment: Mapping[str, str]
     roster: Roster = field(init=False)
     verbs: Verbs = field(init=False)
-    reducers: dict[str, Reducer] = field(default_factory=dict)
+    plugins: Plugins = field(init=False)
+    reducers: Registry[Reducer] = field(default_factory=lambda: Registry("reducer"))
     quit: trio.Event = field(default_factory=trio.Event)
 
-    def __post_init__(self) -> None:
-        self.roster, self.verbs = Roster(self), Verbs(self.interceptors, self.bus)
+    def __post_init__(self, found: Discovery) -> None:
+        self.roster, self.verbs, self.plugins = Roster(self), Verbs(self.interceptors, self.bus), Plugins(self, found)
+        self.plugins.collect("aegis_reducers", self.reducers)
         self.verbs.complete_with("handle", lambda: sorted(self.roster.live()))
         self.verbs.complete_with("profile", self.config.names)
 
@@ -78,6 +83,7 @@ class Kernel:
         """Return the public view: what a screen needs to start drawing; every event up to `number` is in it."""
         view = {"number": self.bus.number, "root": str(self.project.root), "pid": os.getpid()}
         view |= {"default_agent": self.config.default_agent, "agents": self.roster.snapshot()}
+        view["config"] = {"error": self.config.error, "remarks": self.config.remarks}
         return view | {"faults": [{"final": False, **msgspec.to_builtins(f)} for f in self.faults]}
 
 
@@ -96,12 +102,13 @@ async def open_kernel(
     (default: this process's), `clean` closes the agents of the last time. Raises `ConfigError`, `Busy`, `LedgerError`.
     """
     project = Project(root.resolve())
-    found = Plugins(_disabled(project), plugins)
-    drivers = by_every_name(found.unique("aegis_drivers", "driver", settings={}))
-    owned = found.sections()
-    config = Config(project.root, {k: v for own in owned.values() for k, v in own.items()}, drivers, found.names)
-    project.prepare()
+    found = Discovery(_disabled(project), plugins)
+    drivers: Registry[Driver] = Registry("driver")
+    sections: Registry[Any] = Registry("section")
+    found.declare(found.names, drivers, sections)
     clock, bus = clock or Clock(), Bus()
+    config = Config(project.root, sections, drivers, partial(bus.publish, ""))
+    project.prepare()
     inherited = dict(os.environ if environment is None else environment)
     disk = trio.CancelScope(shield=True)  # an owner that is cancelled must not stop the ledger before the agents
     try:
@@ -113,12 +120,11 @@ async def open_kernel(
                         ledger = Ledger(project.state / "ledger.db", lambda: stamp(clock.now()))
                         base.start_soon(_within, disk, ledger)
                         kernel = Kernel(
-                            project=project, plugins=found, config=config, clock=clock, bus=bus, ledger=ledger,
-                            post=Post(ledger, bus, clock), interceptors=Interceptors(bus), base=base,
+                            project=project, found=found, drivers=drivers, config=config, clock=clock, bus=bus,
+                            ledger=ledger, post=Post(ledger, bus, clock), interceptors=Interceptors(bus), base=base,
                             supervisor=Supervisor(work, bus), environment=inherited,
                         )  # fmt: skip
-                        base.start_soon(_aside, lambda: config.default_agent)  # starts CLIs: not on the loop
-                        await _revive(kernel, clean, partial(_furnish, kernel, owned))
+                        await _revive(kernel, clean)
                         yield kernel
                         await kernel.roster.stop_all()  # agents first: surfaces and records see their end
                         work.cancel_scope.cancel()
@@ -138,66 +144,18 @@ def _disabled(project: Project) -> set[str]:
     return set(map(str, names)) if isinstance(names, list) else set()
 
 
-async def _aside(work: Callable[[], object]) -> None:
-    await trio.to_thread.run_sync(work, abandon_on_cancel=True)
-
-
 async def _within(scope: trio.CancelScope, ledger: Ledger) -> None:
     with scope:
         await ledger.run()
 
 
-async def _furnish(kernel: Kernel, owned: Mapping[str, Mapping[str, Any]]) -> None:
-    """Ask each plugin for what it offers and start it; a plugin that fails is reported and left out."""
-
-    def asked(hook: str) -> Iterator[tuple[str, Any]]:
-        for name in kernel.plugins.names:
-            settings = {section: kernel.config.section(section) for section in owned.get(name, {})}
-            for _, thing in kernel.plugins.offers(hook, only=name, kernel=kernel, settings=settings):
-                with _blamed(kernel, name):
-                    kernel.verbs.add(name, thing)
-                    if hasattr(thing, "restore"):
-                        thing.restore()
-                    yield name, thing
-
-    kernel.reducers.update(kernel.plugins.unique("aegis_reducers", "reducer"))
-    for name, interceptor in asked("aegis_interceptors"):
-        with _blamed(kernel, name):
-            kernel.interceptors.add(interceptor)
-    for name, primitive in asked("aegis_primitives"):
-        if hasattr(primitive, "run"):
-            down = partial(kernel.verbs.remove, name)
-            kernel.supervisor.start(f"{name}.{primitive.name}", primitive.run, on_down=down)
-    for name, service in asked("aegis_frontends"):
-        started = trio.Event()
-        with _blamed(kernel, name):
-            run = partial(service.run, started)
-            down = partial(kernel.verbs.remove, name)
-            child = kernel.supervisor.start(f"{name}.{service.name}", run, on_down=down)
-            with trio.move_on_after(_START) as scope:
-                await first_of(started, child.over)
-            if scope.cancelled_caught:
-                kernel.bus.report(Fault(name, f"did not come up within {_START:g} s", final=True))
-
-
-@contextmanager
-def _blamed(kernel: Kernel, plugin: str) -> Iterator[None]:
-    """Make whatever is raised inside the end of this plugin, and say so."""
-    try:
-        yield
-    except Exception as error:  # whatever a plugin raises must not stop the others
-        kernel.verbs.remove(plugin, str(error))
-        kernel.plugins.fail(plugin, error)
-        kernel.bus.report(Fault(plugin, str(error), final=True))
-
-
-async def _revive(kernel: Kernel, clean: bool, furnish: Callable[[], Awaitable[None]]) -> None:
+async def _revive(kernel: Kernel, clean: bool) -> None:
     """Bring mail and agents back before anyone is let in, then start them, and tell those whose turn was cut off."""
     turns: dict[str, list[Letter]] = {}
     for letter in kernel.post.restore():
         turns.setdefault(letter.turn, []).append(letter)
     agents = await kernel.roster.restore()
-    await furnish()
+    await kernel.plugins.start()
     for turn, letters in turns.items():
         await kernel.post.ended(letters, TurnEnded("interrupted", turn, reason=INTERRUPTED), tell=True)
     for agent in agents if clean else ():

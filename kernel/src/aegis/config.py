@@ -5,7 +5,8 @@ An overlay is a file `.aegis/<section>/<key>.yaml` whose body is that entry. A b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,12 +14,13 @@ from typing import Any, NoReturn
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml.comments import CommentedMap
 
-from aegis.driver import Driver, Profile, info_of
+from aegis.driver import Driver, Profile, by_every_name
 from aegis.errors import ConfigError, NotFound, listed, nearest
+from aegis.events import ConfigChanged
 from aegis.project import FILE
+from aegis.registry import Registry
 from aegis.yamlfile import YamlFile
 
-_Checked = tuple[dict[str, Any], dict[str, Profile], str]
 _WIDTH = ("read", "auto", "write", "full")  # permissions by what is done without asking anyone
 
 
@@ -28,43 +30,110 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+@dataclass(slots=True)
+class _Checked:
+    """What the files say: sections, profiles, those that cannot be used and why, the default agent, remarks."""
+
+    document: CommentedMap
+    plain: dict[str, Any]
+    sections: dict[str, Any]
+    profiles: dict[str, Profile]
+    unusable: dict[str, str]
+    default: str
+    remarks: list[str]
+
+
+class _Live(Mapping[str, Any]):
+    """The sections of one plugin, each as it is when it is looked up."""
+
+    def __init__(self, config: Config, names: Sequence[str]) -> None:
+        self._config, self._names = config, names
+
+    def __getitem__(self, name: str) -> Any:
+        return self._config.section(name if name in self._names else "")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 class Config:
-    """The configuration in force; plugins read their own sections of it."""
+    """The configuration in force; `error` says why the files are not, `remarks` what in them has no effect here."""
 
     def __init__(
-        self, root: Path, sections: Mapping[str, Any], drivers: Mapping[str, Driver], plugins: Sequence[str]
+        self,
+        root: Path,
+        sections: Registry[Any],
+        drivers: Registry[Driver],
+        tell: Callable[[ConfigChanged], object] = lambda change: None,
     ) -> None:
-        self.root, self._file = root, YamlFile(root / FILE)
-        self._models = {name: m if isinstance(m, TypeAdapter) else TypeAdapter(m) for name, m in sections.items()}
-        self._drivers, self._plugins, self._found = dict(drivers), tuple(plugins), ""
-        self._enforce(self._check(*self._file.load()))
+        """Read the files; what changes in the registries counts from `check_again` on. Raises `ConfigError`."""
+        self.root, self._file, self.sections, self._drivers = root, YamlFile(root / FILE), sections, drivers
+        self._tell, self.error = tell, ""
+        self._found = self._check(*self._file.load())
 
-    def _enforce(self, found: _Checked) -> None:
-        self._sections, self.profiles, self._default = found
+    @property
+    def profiles(self) -> dict[str, Profile]:
+        """The profiles of the file that can be used."""
+        return self._found.profiles
 
-    def reload(self) -> None:
+    @property
+    def remarks(self) -> list[str]:
+        """What in the files has no effect, because nothing here knows it; each a sentence."""
+        return self._found.remarks
+
+    def _enforce(self, found: _Checked, who: str) -> None:
+        was, now = (
+            {**f.sections, "agents": (f.profiles, f.unusable), "default_agent": f.default} for f in (self._found, found)
+        )
+        self._found = found
+        changed = tuple(sorted(n for n in was.keys() | now.keys() if n not in was or n not in now or was[n] != now[n]))
+        if changed or self.error:
+            self.error = ""
+            self._tell(ConfigChanged(changed, who))
+
+    def reload(self, who: str = "") -> None:
         """Read the files again; raises `ConfigError` with file, line, key and the nearest valid choice."""
-        with self._file.locked():  # an edit under way is in force before this or after it
-            self._enforce(self._check(*self._file.load()))
+        try:
+            with self._file.locked():  # an edit under way is in force before this or after it
+                self._enforce(self._check(*self._file.load()), who)
+        except ConfigError as error:
+            if str(error) != self.error:
+                self.error = str(error)
+                self._tell(ConfigChanged(who=who, error=self.error))
+            raise
 
-    def edit(self, change: Callable[[CommentedMap], None]) -> None:
+    def check_again(self, who: str = "") -> None:
+        """Check what was read last by the sections and drivers that are here now; raises `ConfigError`."""
+        self._enforce(self._check(self._found.document, self._found.plain), who)
+
+    def edit(self, change: Callable[[CommentedMap], None], who: str = "") -> None:
         """Change `.aegis.yaml` and take it into force, or raise `ConfigError` and leave both as they were."""
-        self._file.edit(change, self._check, self._enforce)
+        self._file.edit(change, self._check, lambda found: self._enforce(found, who))
 
     def section(self, name: str) -> Any:
         """Return the validated section of this name, with its defaults where the files say nothing."""
-        return self._sections[name]
+        return self._found.sections[name]
+
+    def of(self, plugin: str) -> Mapping[str, Any]:
+        """Return the sections that a plugin owns; each is what it is when it is looked up."""
+        return _Live(self, [name for name, whose in self.sections.owners().items() if whose == plugin])
 
     def profile(self, name: str) -> tuple[Profile, Driver]:
         """Return a profile and its driver; every provider is also a profile of its own name, with its defaults."""
         name = name or self.default_agent
+        if why := self._found.unusable.get(name):
+            raise NotFound(why)
+        providers = by_every_name(self._drivers)
         found = self.profiles.get(name)
-        if found is None and name in self._drivers:
-            found = self._drivers[name].settings(provider=self._drivers[name].name)
+        if found is None and name in providers:
+            found = providers[name].settings(provider=providers[name].name)
         if found is None:
-            there = listed(self.names())
-            raise NotFound(f"there is no profile {name!r} (profiles: {there}).{nearest(name, self.names())}")
-        return found, self._drivers[found.provider]
+            what = f"there is no profile {name!r}" if name else "no profile is named, and there is no `default_agent`"
+            raise NotFound(f"{what} (profiles: {listed(self.names())}).{nearest(name, self.names())}")
+        return found, providers[found.provider]
 
     def names(self) -> list[str]:
         """Return the names of all profiles, the providers' own among them."""
@@ -73,7 +142,7 @@ class Config:
     def spawnable(self, name: str) -> list[str]:
         """Return the profiles an agent of this one may spawn: as it says, else all that may do no more than it."""
         own = self.profile(name)[0]
-        known = sorted({*self.profiles, *self._drivers})
+        known = sorted({*self.profiles, *by_every_name(self._drivers)})
         return [n for n in known if self._covers(own, self.profile(n)[0])] if own.spawns is None else own.spawns
 
     def _covers(self, own: Profile, other: Profile) -> bool:
@@ -84,40 +153,35 @@ class Config:
 
     @property
     def default_agent(self) -> str:
-        """The profile of a new agent when none is named: as configured, else a CLI that is installed."""
-        if self._default or self.profiles:
-            return self._default or next(iter(self.profiles))
-        if not self._found:  # a probe runs `CLI --version`: once is enough
-            drivers = {d.name: d for d in self._drivers.values()}
-            spare = [n for n, d in drivers.items() if info_of(d).fallback]
-            real = (n for n, d in drivers.items() if n not in spare and d.probe().found)
-            self._found = next(real, next(iter([*spare, *drivers]), ""))
-        return self._found
+        """The profile of a new agent when none is named: as configured, else the first of the file, else empty."""
+        return self._found.default or next(iter(self.profiles), "")
 
     def _check(self, document: CommentedMap, plain: dict[str, Any]) -> _Checked:
+        found = _Checked(document, plain, {}, {}, {}, str(plain.get("default_agent") or ""), [])
         plugins = plain.get("plugins") or {}
         if not isinstance(plugins, dict):
             self._fail(document, ["plugins"], "`plugins:` must be a mapping of plugins and their settings")
         if not isinstance(plugins.get("disabled") or [], list):
             self._fail(document, ["plugins", "disabled"], "`disabled:` must be a list of plugins")
-        owned = {"default_agent", "agents", "plugins", *(s.split(".")[0] for s in self._models)}
-        named = {"disabled", *self._plugins, *(s.split(".")[1] for s in self._models if s.startswith("plugins."))}
-        for name in plain.keys() - owned:
-            self._fail(document, [name], f"no installed plugin owns the section {name!r}.{nearest(name, owned)}")
+        owned = {"default_agent", "agents", "plugins", *(s.split(".")[0] for s in self.sections)}
+        named = {"disabled", *(s.split(".")[1] for s in self.sections if s.startswith("plugins."))}
+        for name in (n for n, value in plain.items() if n not in owned and value is not None):
+            self._remark(found, [name], f"no plugin here owns this section.{nearest(name, owned)}")
         for name in plugins.keys() - named:
-            self._fail(document, ["plugins", name], f"{name!r} is not an installed plugin.{nearest(name, named)}")
-        sections = {}
-        for name, model in self._models.items():
+            self._remark(found, ["plugins", name], f"no plugin here takes these settings.{nearest(name, named)}")
+        for name, model in self.sections.items():
             value = plugins.get(name.split(".")[1]) if "." in name else self._entries(document, plain, name)
-            sections[name] = self._validate(document, name.split("."), model, {} if value is None else value)
-        agents = self._entries(document, plain, "agents") or {}
-        profiles = {name: self._profile(document, name, body) for name, body in agents.items()}
-        default, known = plain.get("default_agent") or "", {*profiles, *self._drivers}
-        wanted = [(["agents", name, "spawns"], other) for name, p in profiles.items() for other in p.spawns or ()]
-        for where, other in [*wanted, (["default_agent"], default)] if default else wanted:
-            if not isinstance(other, str) or other not in known:
-                self._fail(document, where, f"there is no profile {other!r}.{nearest(str(other), known)}")
-        return sections, profiles, default
+            adapter = model if isinstance(model, TypeAdapter) else TypeAdapter(model)
+            found.sections[name] = self._validate(document, name.split("."), adapter, {} if value is None else value)
+        providers = by_every_name(self._drivers)
+        for name, body in (self._entries(document, plain, "agents") or {}).items():
+            self._profile(found, name, body, providers)
+        known = {*found.profiles, *found.unusable, *providers}
+        wanted = [(["agents", name, "spawns"], other) for name, p in found.profiles.items() for other in p.spawns or ()]
+        for where, other in [*wanted, (["default_agent"], found.default)] if found.default else wanted:
+            if other not in known:
+                self._remark(found, where, f"there is no profile {other!r}.{nearest(other, known)}")
+        return found
 
     def _entries(self, document: CommentedMap, plain: dict[str, Any], name: str) -> Any:
         """Return a section's value, its overlays merged in."""
@@ -131,18 +195,20 @@ class Config:
             value = {**(value or {}), path.stem: YamlFile(path).load()[1]}
         return value
 
-    def _profile(self, document: CommentedMap, name: str, body: Any) -> Profile:
+    def _profile(self, found: _Checked, name: str, body: Any, providers: Mapping[str, Driver]) -> None:
         if not isinstance(body, dict):
-            self._fail(document, ["agents", name], "an agent is a mapping with at least `provider:`")
-        provider = str(body.pop("harness", "") or body.get("provider", ""))
-        driver = self._drivers.get(provider)
-        if driver is None:
-            what = f"there is no provider {provider!r}" if provider else "`provider:` is missing"
-            hint = f"{what} (installed: {listed(self._drivers)}).{nearest(provider, self._drivers)}"
-            self._fail(document, ["agents", name, "provider"], hint)
-        model = TypeAdapter(driver.settings)
-        profile: Profile = self._validate(document, ["agents", name], model, {**body, "provider": driver.name})
-        return profile
+            self._fail(found.document, ["agents", name], "an agent is a mapping with at least `provider:`")
+        provider = str(body.get("harness", "") or body.get("provider", ""))
+        if driver := providers.get(provider):
+            body = {k: v for k, v in body.items() if k != "harness"} | {"provider": driver.name}
+            adapter: TypeAdapter[Profile] = TypeAdapter(driver.settings)
+            found.profiles[name] = self._validate(found.document, ["agents", name], adapter, body)
+            return
+        if not provider:
+            self._fail(found.document, ["agents", name, "provider"], "`provider:` is missing")
+        why = f"there is no provider {provider!r} (installed: {listed(providers)}).{nearest(provider, providers)}"
+        found.unusable[name] = f"the profile {name!r} cannot be used: {why}"
+        self._remark(found, ["agents", name, "provider"], why)
 
     def _validate(self, document: CommentedMap, where: Sequence[str], model: TypeAdapter[Any], value: Any) -> Any:
         try:
@@ -158,10 +224,16 @@ class Config:
             self._fail(document, at, what)
 
     def _fail(self, document: CommentedMap, where: Sequence[str | int], what: str) -> NoReturn:
+        raise ConfigError(self._said(document, where, what))
+
+    def _remark(self, found: _Checked, where: Sequence[str | int], what: str) -> None:
+        found.remarks.append(f"{self._said(found.document, where, what)} It has no effect.")
+
+    def _said(self, document: CommentedMap, where: Sequence[str | int], what: str) -> str:
         key = ".".join(map(str, where))
         overlay = self.root / ".aegis" / str(where[0]) / f"{where[1:2] and where[1]}.yaml"
         place = str(overlay) if overlay.exists() else f"{self._file.path}:{self._file.line(document, where)}"
-        raise ConfigError(f"{place}: {key}: {what}")
+        return f"{place}: {key}: {what}"
 
 
 def _settings_at(schema: dict[str, Any], where: Sequence[str | int]) -> list[str]:

@@ -1,6 +1,7 @@
-"""The whole door: what a plugin may offer. Hooks are synchronous, called once at start, and return objects.
+"""What a plugin may offer. Hooks are synchronous, called once when the plugin enters, and return objects.
 
-An implementation takes only the arguments it needs. `settings` holds the sections that this plugin declared.
+An implementation takes only the arguments it needs. `settings` maps the sections that this plugin declared to what they
+are at the moment one is looked up: keep the mapping, not a value.
 """
 
 from __future__ import annotations
@@ -28,8 +29,16 @@ def aegis_settings() -> Mapping[str, Any]:  # type: ignore[empty-body]
 
 
 @hookspec
-def aegis_drivers(settings: Mapping[str, Any]) -> Iterable[Driver]:  # type: ignore[empty-body]
-    """Return drivers, one for each provider's CLI; called before the configuration is read, so with no settings."""
+def aegis_hookspecs() -> object:
+    """Return an object with hook specs of the plugin's own, which it then collects (`kernel.plugins.collect`).
+
+    Others implement them with `@hookimpl(optionalhook=True)`, so that they do without this plugin.
+    """
+
+
+@hookspec
+def aegis_drivers() -> Iterable[Driver]:  # type: ignore[empty-body]
+    """Return drivers, one for each provider's CLI; called before the configuration is read."""
 
 
 @hookspec

@@ -74,9 +74,10 @@ class Interceptors:
         order = getattr(interceptor, "order", 0)
         self._keep([*self._all, _Held(order, owner.get(), next(self._count), interceptor)])
 
-    def remove(self, by: str) -> None:
-        """Ask those of this owner no more."""
-        self._keep([held for held in self._all if held.owner != by])
+    def remove(self, by: str, *, strict: bool = True) -> None:
+        """Ask those of this owner no more; without `strict` those that declare themselves so stay."""
+        stay = [h for h in self._all if not strict and getattr(h.interceptor, "strict", False)]
+        self._keep([h for h in self._all if h.owner != by or h in stay])
 
     def _keep(self, held: list[_Held]) -> None:
         self._all = sorted(held, key=lambda h: h[:3])

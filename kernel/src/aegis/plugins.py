@@ -1,143 +1,176 @@
-"""Plugins: stevedore finds them, by name and before import; pluggy calls them; a broken one is named, the rest run."""
+"""The plugins of a running kernel: they enter and leave while it runs, and what one added goes with it."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
-import pluggy
-from pydantic import TypeAdapter
-from stevedore import NamedExtensionManager
-from stevedore.extension import ExtensionManager
+import trio
 
-from aegis import hookspecs
-from aegis.errors import AegisError, ConfigError
+from aegis.discovery import Discovery, Found, named
+from aegis.errors import AegisError, ConfigError, NotFound, Refused, listed
+from aegis.events import Fault, PluginsChanged
+from aegis.registry import Registry, acting
+from aegis.supervise import first_of
 
-GROUP = "aegis.plugins"
-ONLY = "AEGIS_PLUGINS"  # `AEGIS_PLUGINS=inbox,mcp` narrows what is loaded; empty loads nothing
+if TYPE_CHECKING:
+    from aegis.app import Kernel
+
+_START = 15.0  # seconds a surface has to let callers in
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One installed plugin and what became of it: `loaded`, `disabled` or `failed`."""
-
-    name: str
-    distribution: str
-    version: str
-    state: str
-    error: str = ""
-    hooks: tuple[str, ...] = ()
+@dataclass(slots=True)
+class _Collection:
+    into: Registry[Any]
+    name_of: Callable[[Any], str]
 
 
 class Plugins:
-    """The plugins of one kernel."""
+    """Which plugins are here, and the way in and out."""
 
-    def __init__(self, disabled: Collection[str] = (), given: Mapping[str, object] | None = None) -> None:
-        """Load every installed plugin that is not disabled, or exactly the `given` ones (tests name theirs)."""
-        self._manager = pluggy.PluginManager("aegis")
-        self._manager.add_hookspecs(hookspecs)
-        self._points: dict[str, EntryPoint] = {}
-        self._errors: dict[str, str] = {}
-        for name, plugin in (self._load(disabled) if given is None else dict(given)).items():
-            self._register(name, plugin)
-        self.names = sorted(name for name, _ in self._manager.list_name_plugin())
+    def __init__(self, kernel: Kernel, found: Discovery) -> None:
+        self._kernel, self._found = kernel, found
+        self._collected: Registry[_Collection] = Registry("collected hook")
+        self._entered: set[str] = set()
+        self._failed: dict[str, str] = {}
+        self._changing = trio.Lock()
 
-    def _load(self, disabled: Collection[str]) -> dict[str, object]:
-        for point in entry_points(group=GROUP):
-            if self._points.setdefault(point.name, point).value != point.value:
-                self._errors[point.name] = "two distributions install a plugin of this name; the second was not loaded"
-        only = os.environ.get(ONLY)
-        wanted = set(self._points) if only is None else set(filter(None, only.split(",")))
-        # stevedore's own disk cache goes by mtimes rounded to 128 s and can be stale: it is given the exact list
-        ExtensionManager.ENTRY_POINT_CACHE[GROUP] = list(self._points.values())
-        found: NamedExtensionManager[Any] = NamedExtensionManager(
-            GROUP,
-            sorted(wanted - set(disabled)),
-            on_load_failure_callback=lambda _, point, error: self.fail(point.name, error),
-            on_missing_entrypoints_callback=lambda names: self._errors.update(  # it counts those that failed as missing
-                dict.fromkeys(names - self._errors.keys(), "it is not installed")
-            ),
-        )
-        return {str(e.name): e.plugin for e in sorted(found, key=lambda e: str(e.name))}
-
-    def _register(self, name: str, plugin: object) -> None:
-        try:
-            self._manager.register(plugin, name=name)
-            self._manager.check_pending()  # a misspelt hook is an error
-        except (pluggy.PluginValidationError, ValueError) as error:
-            self._errors[name] = str(error).strip().splitlines()[-1]
-            if self._manager.has_plugin(name):
-                self._manager.unregister(name=name)
-
-    def fail(self, name: str, error: BaseException) -> None:
-        """Record that a plugin did not do its part."""
-        self._errors[name] = str(error) if isinstance(error, AegisError) else f"{type(error).__name__}: {error}"
-
-    def ask(self, hook: str, only: str = "", **arguments: Any) -> Iterator[tuple[str, Any]]:
-        """Yield (plugin, what it returned), each asked by itself; one that raises is reported and passed over."""
-        for name in [only] if only else self.names:
-            others = [p for n, p in self._manager.list_name_plugin() if n != name]
-            try:
-                results = self._manager.subset_hook_caller(hook, remove_plugins=others)(**arguments)
-            except ConfigError:  # a mistake in the file stops the start, whoever finds it
-                raise
-            except Exception as error:  # a plugin's hook raised: naming it and going on is the job here
-                self.fail(name, error)
-            else:
-                yield from ((name, result) for result in results)
-
-    def offers(self, hook: str, only: str = "", **arguments: Any) -> Iterator[tuple[str, Any]]:
-        """Yield (plugin, object) for each object the plugins return; an iterable that breaks is reported."""
-        for name, things in self.ask(hook, only, **arguments):
-            try:
-                offered = list(things)
-            except Exception as error:  # a hook may be a generator, and raise only here
-                self.fail(name, error)
-            else:
-                yield from ((name, thing) for thing in offered)
-
-    def sections(self) -> dict[str, dict[str, TypeAdapter[Any]]]:
-        """Return each plugin's sections of the configuration and their types; raises `ConfigError` when two own one."""
-        found: dict[str, dict[str, TypeAdapter[Any]]] = {}
-        owners: dict[str, str] = {}
-        for name, models in list(self.ask("aegis_settings")):
-            try:
-                found[name] = {str(section): TypeAdapter(model) for section, model in dict(models).items()}
-            except Exception as error:  # without its settings a plugin is not started
-                self.fail(name, error)
-                self._manager.unregister(name=name)
-                self.names.remove(name)
-                continue
-            for section in found[name]:
-                if (other := owners.setdefault(section, name)) != name:
-                    both = f"plugins {other!r} and {name!r} both own the section {section!r}"
-                    raise ConfigError(f"{both}; disable one of them under plugins.disabled in .aegis.yaml")
-        return found
-
-    def unique(self, hook: str, what: str, **arguments: Any) -> dict[str, Any]:
-        """Return the offered objects by name; raises `ConfigError` naming both plugins when two offer one name."""
-        found: dict[str, tuple[str, Any]] = {}
-        for plugin, thing in self.offers(hook, **arguments):
-            name = getattr(thing, "name", None)
-            if not isinstance(name, str):
-                self.fail(plugin, AegisError(f"{hook} returned {thing!r}, a {what} without a name"))
-                continue
-            if name in found:
-                both = f"plugins {found[name][0]!r} and {plugin!r} both offer the {what} {name!r}"
-                raise ConfigError(f"{both}; disable one of them under plugins.disabled in .aegis.yaml")
-            found[name] = (plugin, thing)
-        return {name: thing for name, (_, thing) in found.items()}
+    @property
+    def names(self) -> list[str]:
+        """The plugins that are here."""
+        return self._found.names
 
     def report(self) -> list[Found]:
         """Return every installed or asked-for plugin and its state."""
-        rows = []
-        for name in sorted({*self._points, *self.names, *self._errors}):
-            dist = self._points[name].dist if name in self._points else None
-            state = "failed" if name in self._errors else "loaded" if name in self.names else "disabled"
-            callers = self._manager.get_hookcallers(self._manager.get_plugin(name)) or () if name in self.names else ()
-            where = (dist.name, dist.version) if dist else ("", "")
-            rows.append(Found(name, *where, state, self._errors.get(name, ""), tuple(sorted(h.name for h in callers))))
-        return rows
+        return self._found.report()
+
+    def collect(self, hook: str, into: Registry[Any], name_of: Callable[[Any], str] | None = None) -> None:
+        """Keep in the registry what plugins return from the hook: those that are here, and those that will be.
+
+        `name_of` says under which name (default: its `name`). It ends when the plugin that collects leaves.
+        """
+        self._collected.add(hook, _Collection(into, name_of or partial(named, what=into.what)))
+        for name in sorted(self._entered):
+            with self._blamed(name):
+                self._gather(name, hook)
+
+    def offers(self, hook: str) -> Iterator[tuple[str, Any]]:
+        """Yield (plugin, object) for each object that plugins return from a hook."""
+        return self._found.offers(hook)
+
+    def _gather(self, name: str, hook: str) -> None:
+        found = self._collected[hook]
+        for thing in chain.from_iterable(self._found.answers(hook, name)):
+            found.into.add(found.name_of(thing), thing, name)
+
+    async def start(self) -> None:
+        """Let everything in that was found; a plugin that fails is reported and left out, the rest go on."""
+        await self._furnish(self.names)
+
+    async def enter(self, name: str, plugin: object | None = None) -> None:
+        """Let in an installed plugin (or this object) while the kernel runs; all of it is there when this returns.
+
+        Raises `NotFound`, `Refused` when it is here already, or `AegisError` with why it was left out again.
+        """
+        async with self._changing:
+            if name in self.names:
+                raise Refused(f"the plugin {name!r} is here already")
+            config = self._kernel.config
+            self._found.load(name, plugin)
+            self._failed.pop(name, None)
+            self._found.declare([name], self._kernel.drivers, config.sections)
+            try:
+                config.check_again()
+            except ConfigError as error:  # its own section is wrong: it cannot be used with it
+                self._fail(name, error)
+            else:
+                await self._furnish([name] if name in self.names else [])
+            if why := self._failed.get(name) or next((f.error for f in self.report() if f.name == name), ""):
+                await self._withdraw(name, why)
+                raise AegisError(f"the plugin {name!r} was left out: {why}")
+            self._kernel.bus.publish("", PluginsChanged(entered=(name,)))
+
+    async def leave(self, name: str) -> None:
+        """Take back all that the plugin added, and end what it runs; raises `NotFound` when it is not here."""
+        async with self._changing:
+            if name not in self.names:
+                raise NotFound(f"the plugin {name!r} is not here (there are: {listed(self.names)})")
+            await self._withdraw(name)
+            self._kernel.bus.publish("", PluginsChanged(left=(name,)))
+
+    def registries(self) -> list[Registry[Any]]:
+        """Return every registry in which plugins own things, those that plugins collect into among them."""
+        verbs, collected = self._kernel.verbs, [c.into for c in self._collected.values()]
+        own = [self._kernel.drivers, self._kernel.config.sections, verbs.verbs, verbs.tools, verbs.completers]
+        return [*collected, *own, self._found.hooks, self._collected]
+
+    async def _furnish(self, names: Collection[str]) -> None:
+        """Ask each for what it offers, hook by hook, and start it."""
+        kernel, steps = self._kernel, (self._intercept, self._run, self._serve)
+        self._entered |= set(names)
+        for hook in list(self._collected):
+            for name in names:
+                with self._blamed(name):
+                    self._gather(name, hook)
+        for hook, begin in zip(("aegis_interceptors", "aegis_primitives", "aegis_frontends"), steps, strict=True):
+            for name in [n for n in names if n not in self._failed]:
+                with self._blamed(name):
+                    settings = kernel.config.of(name)
+                    for thing in chain.from_iterable(self._found.answers(hook, name, kernel=kernel, settings=settings)):
+                        kernel.verbs.add(name, thing)
+                        if hasattr(thing, "restore"):
+                            thing.restore()
+                        await begin(name, thing)
+        for name in [n for n in names if n in self._failed]:
+            await self._withdraw(name, self._failed[name])
+
+    async def _intercept(self, name: str, interceptor: Any) -> None:
+        self._kernel.interceptors.add(interceptor)
+
+    async def _run(self, name: str, primitive: Any) -> None:
+        if hasattr(primitive, "run"):
+            down = partial(self._kernel.verbs.remove, name)
+            self._kernel.supervisor.start(f"{name}.{primitive.name}", primitive.run, on_down=down)
+
+    async def _serve(self, name: str, service: Any) -> None:
+        started, down = trio.Event(), partial(self._kernel.verbs.remove, name)
+        run = partial(service.run, started)
+        child = self._kernel.supervisor.start(f"{name}.{service.name}", run, on_down=down)
+        with trio.move_on_after(_START) as scope:
+            await first_of(started, child.over)
+        if scope.cancelled_caught:
+            self._kernel.bus.report(Fault(name, f"did not come up within {_START:g} s", final=True))
+
+    @contextmanager
+    def _blamed(self, name: str) -> Iterator[None]:
+        """Have what is registered inside belong to the plugin, and make what is raised the end of it, said."""
+        try:
+            with acting(name):
+                yield
+        except ConfigError:  # a mistake in the file stops the start, whoever finds it
+            raise
+        except Exception as error:  # whatever a plugin raises must not stop the others
+            self._fail(name, error)
+
+    def _fail(self, name: str, error: Exception) -> None:
+        self._found.fail(name, error)
+        self._failed[name] = str(error)
+        self._kernel.bus.report(Fault(name, str(error), final=True))
+
+    async def _withdraw(self, name: str, why: str = "") -> None:
+        """Take back what the plugin added; with `why` its verbs say it, and its strict interceptors go on refusing."""
+        kernel = self._kernel
+        kernel.verbs.remove(name, why)
+        await kernel.supervisor.remove(name)
+        kernel.interceptors.remove(name, strict=not why)
+        kernel.ledger.remove(name)
+        for registry in self.registries():
+            registry.remove(name)
+        self._entered.discard(name)
+        self._found.drop(name)
+        with suppress(ConfigError):  # an overlay that is wrong at this moment: the next reload says so
+            kernel.config.check_again()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from aegis.errors import AegisError
 
@@ -29,47 +29,32 @@ def acting(plugin: str) -> Iterator[None]:
         owner.reset(token)
 
 
-class Registry(Generic[T]):
-    """Things by name, each with the plugin that owns it (empty: the kernel)."""
+class Registry(Mapping[str, T]):
+    """Things by name, each with the plugin that owns it (empty: the kernel); `what` names their kind in sentences."""
 
-    def __init__(self, what: str, changed: Callable[[], object] = lambda: None) -> None:
-        """`what` says in a sentence what is kept here; `changed` is called after every change."""
-        self.what, self._changed = what, changed
+    def __init__(self, what: str) -> None:
+        self.what = what
         self._held: dict[str, tuple[str, T]] = {}
 
-    def vacant(self, name: str, by: str) -> None:
-        """Raise `Taken` with a sentence that names both plugins when the name is held already."""
-        if (held := self._held.get(name)) is None:
-            return
-        if held[0] == by:
-            raise Taken(f"plugin {by or 'kernel'!r} offers the {self.what} {name!r} twice")
-        both = f"plugins {held[0] or 'kernel'!r} and {by or 'kernel'!r} both offer the {self.what} {name!r}"
-        raise Taken(f"{both}; disable one of them under plugins.disabled in .aegis.yaml")
-
     def add(self, name: str, thing: T, by: str | None = None) -> None:
-        """Keep the thing for its owner (default: whoever acts now); raises `Taken`."""
-        by = owner.get() if by is None else by
-        self.vacant(name, by)
-        self._held[name] = (by, thing)
-        self._changed()
+        """Keep the thing for its owner (default: whoever acts now).
 
-    def remove(self, by: str) -> dict[str, T]:
-        """Give up everything of this owner and return it."""
-        gone = {name: thing for name, (whose, thing) in self._held.items() if whose == by}
+        Raises `Taken` with a sentence that names both plugins when the name is held already.
+        """
+        by = owner.get() if by is None else by
+        if (held := self._held.get(name)) is not None:
+            if held[0] == by:
+                raise Taken(f"plugin {by or 'kernel'!r} offers the {self.what} {name!r} twice")
+            both = f"plugins {held[0] or 'kernel'!r} and {by or 'kernel'!r} both offer the {self.what} {name!r}"
+            raise Taken(f"{both}; disable one of them under plugins.disabled in .aegis.yaml")
+        self._held[name] = (by, thing)
+
+    def remove(self, by: str) -> list[str]:
+        """Give up everything of this owner and return the names."""
+        gone = [name for name, (whose, _) in self._held.items() if whose == by]
         for name in gone:
             del self._held[name]
-        if gone:
-            self._changed()
         return gone
-
-    def get(self, name: str) -> T | None:
-        """Return the thing of this name, or None."""
-        held = self._held.get(name)
-        return held[1] if held else None
-
-    def owner(self, name: str) -> str:
-        """Return whose the thing is; raises `KeyError`."""
-        return self._held[name][0]
 
     def owners(self) -> dict[str, str]:
         """Return the owner of each name."""
@@ -78,19 +63,8 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         return self._held[name][1]
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._held
-
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._held))
 
     def __len__(self) -> int:
         return len(self._held)
-
-    def values(self) -> list[T]:
-        """Return the things, in the order in which they came."""
-        return [thing for _, thing in self._held.values()]
-
-    def items(self) -> list[tuple[str, T]]:
-        """Return names and things, in the order in which they came."""
-        return [(name, thing) for name, (_, thing) in self._held.items()]

@@ -62,27 +62,26 @@ class Verbs:
 
     def __init__(self, interceptors: Interceptors, bus: Bus) -> None:
         self._interceptors, self._bus = interceptors, bus
-        self._verbs: Registry[Verb] = Registry("verb")
+        self.verbs: Registry[Verb] = Registry("verb")
         self.tools: Registry[str] = Registry("tool")
         self._down: dict[str, str] = {}
         self.completers: Registry[Callable[[], list[str]]] = Registry("completer")
-        self.complete_with("verb", lambda: sorted(self._verbs))
+        self.complete_with("verb", lambda: sorted(self.verbs))
 
     def add(self, plugin: str, thing: object) -> None:
         """Offer every `@verb` method of the object; raises `Taken` when a verb's or a tool's name is held already."""
         marked = inspect.getmembers(type(thing), lambda member: hasattr(member, "aegis_verb"))
         found = [Verb(plugin, getattr(thing, name)) for name, _ in marked]
         for new in found:
-            self._verbs.vacant(new.name, plugin)
+            self.verbs.add(new.name, new, plugin)
             self.tools.add(new.marks.tool, new.name, plugin)
-            self._verbs.add(new.name, new, plugin)
         if found:
             self._bus.publish("", VerbsChanged(added=tuple(v.name for v in found)))
 
     def remove(self, plugin: str, why: str = "") -> None:
         """Take back a plugin's verbs; with `why`, calls are refused with that reason until it adds them again."""
         self.tools.remove(plugin)
-        gone = tuple(self._verbs.remove(plugin))
+        gone = tuple(self.verbs.remove(plugin))
         self._down |= {name: f"{name}: its plugin {plugin!r} is down ({why})" if why else "" for name in gone}
         if gone:
             self._bus.publish("", VerbsChanged(removed=gone))
@@ -95,12 +94,8 @@ class Verbs:
         """Return the values now known for a completer."""
         return (self.completers.get(what) or list)()
 
-    def owners(self) -> dict[str, str]:
-        """Return the owner of each verb."""
-        return self._verbs.owners()
-
     def __iter__(self) -> Iterator[Verb]:
-        return iter(sorted(self._verbs.values(), key=lambda v: v.name))
+        return iter(sorted(self.verbs.values(), key=lambda v: v.name))
 
     def visible(self, caller: Caller) -> list[Verb]:
         """Return the verbs this caller may use, by name."""
@@ -108,10 +103,10 @@ class Verbs:
 
     def find(self, caller: Caller, name: str) -> Verb:
         """Return the verb for this caller; raises `NotFound` or `Refused` with what it may use instead."""
-        found = self._verbs.get(name)
+        found = self.verbs.get(name)
         if found is None:
             hint = f"; the package aegis-{name.split()[0]} may bring it" if name.strip() else ""
-            raise NotFound(self._down.get(name) or f"there is no verb {name!r}{hint}.{nearest(name, self._verbs)}")
+            raise NotFound(self._down.get(name) or f"there is no verb {name!r}{hint}.{nearest(name, self.verbs)}")
         if not found.marks.allow(caller):
             may = listed(v.name for v in self.visible(caller))
             raise Refused(f"{caller} may not use {name!r}; it may use: {may}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 from aegis import AegisError, Busy, Client, ConfigError, Console, NotFound
-from aegis.plugins import Plugins
+from aegis.discovery import Discovery
 from aegis.project import FILE, Project
 from aegis.supervise import first_of
 from aegis.yamlfile import YamlFile
@@ -69,7 +69,7 @@ async def _visit(project: Project, agent: str, clean: bool, stop: Stop) -> int:
             return code
 
 
-def first(plugins: Plugins) -> Console:
+def first(plugins: Discovery) -> Console:
     """Return the first console that is installed; raises `NotFound`."""
     for _, console in plugins.offers("aegis_consoles"):
         found: Console = console
@@ -77,8 +77,8 @@ def first(plugins: Plugins) -> Console:
     raise NotFound("no console is installed (aegis-repl brings one); `aegis serve` runs without")
 
 
-def _plugins(root: Path) -> Plugins:
-    return Plugins((YamlFile(root / FILE).load()[1].get("plugins") or {}).get("disabled") or ())
+def _plugins(root: Path) -> Discovery:
+    return Discovery((YamlFile(root / FILE).load()[1].get("plugins") or {}).get("disabled") or ())
 
 
 async def _reopen(client: Client) -> None:

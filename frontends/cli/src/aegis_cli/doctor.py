@@ -13,9 +13,10 @@ from typing import Any
 import aegis
 from aegis import AegisError, ConfigError, Driver, Profile, Refused
 from aegis.config import Config
+from aegis.discovery import Discovery, Found
 from aegis.driver import Checks, by_every_name
-from aegis.plugins import Found, Plugins
 from aegis.project import FILE, Project
+from aegis.registry import Registry
 from aegis.yamlfile import YamlFile
 from aegis_cli import render
 from aegis_cli.blocking_client import BlockingClient
@@ -81,14 +82,14 @@ def _kernel(project: Project, problems: list[str]) -> dict[str, Any]:
     return {"running": False, "faults": {}, "text": "not running"}
 
 
-def _plugins(project: Project, failed: dict[str, str]) -> tuple[list[dict[str, Any]], Plugins]:
+def _plugins(project: Project, failed: dict[str, str]) -> tuple[list[dict[str, Any]], Discovery]:
     try:
         disabled = (YamlFile(project.root / FILE).load()[1].get("plugins") or {}).get("disabled") or ()
     except ConfigError:
         disabled = ()  # the configuration is reported for itself
-    found = Plugins(disabled)
-    for hook in ("aegis_drivers", "aegis_consoles", "aegis_settings", "aegis_reducers"):
-        for _ in found.ask(hook, settings={}):
+    found = Discovery(disabled)
+    for hook in ("aegis_consoles", "aegis_reducers"):
+        for _ in found.offers(hook):
             pass  # asked only for the errors of those that cannot answer
     return [_row(row, failed) for row in found.report()], found
 
@@ -101,14 +102,16 @@ def _row(row: Found, failed: dict[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _configuration(project: Project, found: Plugins, problems: list[str]) -> tuple[list[dict[str, Any]], str]:
+def _configuration(project: Project, found: Discovery, problems: list[str]) -> tuple[list[dict[str, Any]], str]:
     rows: list[dict[str, Any]] = []
     try:
-        drivers = found.unique("aegis_drivers", "driver", settings={})
+        drivers: Registry[Driver] = Registry("driver")
+        sections: Registry[Any] = Registry("section")
+        found.declare(found.names, drivers, sections)
         rows = [_provider(name, driver) for name, driver in drivers.items()]
         every = by_every_name(drivers)
-        sections = {s: model for _, owned in found.ask("aegis_settings") for s, model in owned.items()}
-        config = Config(project.root, sections, every, found.names)
+        config = Config(project.root, sections, drivers)
+        problems += config.remarks
     except ConfigError as error:
         problems.append(str(error))
         return rows, str(error)

@@ -1,0 +1,295 @@
+"""Plugins enter and leave while the kernel runs: whatever came and went, all is as if it had just started."""
+
+from __future__ import annotations
+
+import random
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+from fakedriver import FakeDriver
+
+from aegis import Caller, Registry, hookimpl, hookspec, verb
+from aegis.app import Kernel, open_kernel
+from aegis.discovery import GROUP
+from aegis.errors import AegisError, NotFound, Refused
+from aegis.events import ConfigChanged, PluginsChanged, VerbsChanged
+from aegis.testing.plugin import Opened
+from aegis.testing.registries import owners
+from aegis.testing.seeds import seed
+
+SAM = Caller("human", "sam")
+POINTS = {point.name: point for point in entry_points(group=GROUP)}
+
+
+class Everything:
+    """A plugin that registers in every way there is."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ended = trio.Event()
+
+    @hookimpl
+    def aegis_settings(self) -> dict[str, Any]:
+        return {self.name: dict[str, int]}
+
+    @hookimpl
+    def aegis_hookspecs(self) -> object:
+        def hook() -> list[Any]:  # type: ignore[empty-body]
+            """Return shapes."""
+
+        return SimpleNamespace(**{f"aegis_{self.name}_shapes": hookspec(hook)})
+
+    @hookimpl
+    def aegis_drivers(self) -> list[Any]:
+        return [FakeDriver(f"{self.name}-cli")]
+
+    @hookimpl
+    def aegis_reducers(self) -> list[Any]:
+        return [SimpleNamespace(name=f"{self.name}-fold", fold=list)]
+
+    @hookimpl
+    def aegis_interceptors(self, kernel: Kernel) -> list[Any]:
+        async def before_verb(call: Any) -> None:
+            pass
+
+        return [SimpleNamespace(name=self.name, before_verb=before_verb)]
+
+    @hookimpl
+    def aegis_primitives(self, kernel: Kernel) -> list[Any]:
+        plugin, name = self, self.name
+        shapes: Registry[Any] = Registry(f"{name} shape")
+
+        async def more() -> None:
+            await trio.sleep_forever()
+
+        class Thing:
+            def __init__(self) -> None:
+                self.name = "thing"
+                kernel.verbs.complete_with(name, lambda: [name])
+                kernel.ledger.on_commit(lambda records: None)
+                kernel.plugins.collect(f"aegis_{name}_shapes", shapes)
+                kernel.supervisor.start(f"{name}.more", more)
+
+            @verb(f"{name} begin")
+            async def begin(self, caller: Caller, what: str = "") -> str:
+                """Begin something that goes on."""
+                kernel.supervisor.start(f"{name}.begun", more)
+                kernel.interceptors.add(SimpleNamespace(name=f"{name} late", after_verb=more))
+                return name
+
+            async def run(self) -> None:
+                kernel.verbs.complete_with(f"{name}-late", list)
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    plugin.ended.set()
+
+        return [Thing()]
+
+
+async def test_all_that_a_plugin_added_goes_with_it(kernel_with: Opened) -> None:
+    async with kernel_with() as kernel:
+        before = owners(kernel)
+        plugin = Everything("acme")
+        with kernel.bus.subscribe() as news:
+            await kernel.plugins.enter("acme", plugin)
+            await kernel.verbs.call(SAM, "acme begin")
+            await trio.testing.wait_all_tasks_blocked()
+            here = owners(kernel)
+            changed = {what for what in here if here[what] != before.get(what)}
+            assert changed >= {
+                "verbs", "tools", "completers", "reducers", "drivers", "sections", "hooks", "collected hooks",
+                "interceptors", "ledger listeners", "tasks", "plugins",
+            }  # fmt: skip
+            assert ("acme", "acme.begun") in here["tasks"]
+            await kernel.plugins.leave("acme")
+            assert plugin.ended.is_set()
+            told = [type(e) for batch in news.take() for e in batch.events]
+        assert owners(kernel) == before
+        assert told.count(PluginsChanged) == 2 and told.count(VerbsChanged) == 2 and told.count(ConfigChanged) == 2
+        with pytest.raises(NotFound, match="there is no verb 'acme begin'"):
+            await kernel.verbs.call(SAM, "acme begin")
+        with pytest.raises(NotFound, match="'acme' is not here"):
+            await kernel.plugins.leave("acme")
+
+
+async def test_a_plugin_enters_once_and_only_if_there_is_one(kernel_with: Opened) -> None:
+    async with kernel_with(acme=Everything("acme")) as kernel:
+        with pytest.raises(Refused, match="'acme' is here already"):
+            await kernel.plugins.enter("acme")
+        with pytest.raises(NotFound, match="'ghost' cannot be used: it is not installed"):
+            await kernel.plugins.enter("ghost")
+
+
+class Clash:
+    """A plugin that wants one thing that is another's."""
+
+    def __init__(self, **offers: Any) -> None:
+        for hook, value in offers.items():
+            setattr(self, hook, hookimpl(value))
+
+
+def _takes_verb(self: Any, caller: Caller) -> Any: ...
+
+
+CLASHES: dict[str, tuple[str, Any]] = {
+    "driver": ("driver 'acme-cli'", Clash(aegis_drivers=lambda: [FakeDriver("acme-cli")])),
+    "section": ("section 'acme'", Clash(aegis_settings=lambda: {"acme": dict[str, str]})),
+    "reducer": (
+        "reducer 'acme-fold'",
+        Clash(aegis_reducers=lambda: [SimpleNamespace(name="acme-fold", fold=list)]),
+    ),
+    "hook": (
+        "hook 'aegis_acme_shapes'",
+        Clash(aegis_hookspecs=lambda: SimpleNamespace(aegis_acme_shapes=hookspec(lambda: None))),
+    ),
+    "the kernel's hook": (
+        "hook 'aegis_drivers'",
+        Clash(aegis_hookspecs=lambda: SimpleNamespace(aegis_drivers=hookspec(lambda: None))),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CLASHES)
+async def test_the_second_who_offers_a_name_is_refused_whole(kernel_with: Opened, what: str) -> None:
+    sentence, second = CLASHES[what]
+    async with kernel_with(acme=Everything("acme")) as kernel:
+        await trio.testing.wait_all_tasks_blocked()
+        before = owners(kernel)
+        with pytest.raises(
+            AegisError, match=rf"plugins '(acme|kernel)' and 'other' both offer the {sentence}; disable"
+        ):
+            await kernel.plugins.enter("other", second)
+        assert owners(kernel) == before
+    async with kernel_with(acme=Everything("acme"), other=second) as kernel:
+        assert kernel.plugins.names == ["acme"]
+        [row] = [row for row in kernel.plugins.report() if row.name == "other"]
+        assert row.state == "failed" and sentence in row.error
+        await trio.testing.wait_all_tasks_blocked()
+        assert owners(kernel) == before
+
+
+async def test_a_completer_has_one_owner(kernel_with: Opened) -> None:
+    def also(kernel: Kernel) -> list[Any]:
+        kernel.verbs.complete_with("handle", list)
+        return []
+
+    async with kernel_with(other=Clash(aegis_primitives=also)) as kernel:
+        [fault] = kernel.faults
+        assert "plugins 'kernel' and 'other' both offer the completer 'handle'" in fault.error
+
+
+# -- what plugins publish -------------------------------------------------------------------------------------------
+
+
+def _shape(name: str) -> list[Any]:
+    return [SimpleNamespace(name=name)]
+
+
+class Shapes:
+    """Publishes the hook `aegis_shapes` and keeps what others return from it."""
+
+    def __init__(self) -> None:
+        self.known: Registry[Any] = Registry("shape")
+
+    @hookimpl
+    def aegis_hookspecs(self) -> object:
+        return SimpleNamespace(aegis_shapes=hookspec(lambda: None))
+
+    @hookimpl
+    def aegis_primitives(self, kernel: Kernel) -> list[Any]:
+        self.known = Registry("shape")
+        kernel.plugins.collect("aegis_shapes", self.known)
+        return []
+
+
+class Offers:
+    def __init__(self, *names: str, optional: bool = True) -> None:
+        self.aegis_shapes = hookimpl(lambda: [s for n in names for s in _shape(n)], optionalhook=optional)
+
+
+async def test_a_plugin_publishes_a_hook_of_its_own(kernel_with: Opened) -> None:
+    shapes = Shapes()
+    async with kernel_with(a=Offers("cube"), shapes=shapes, z=Offers("ball")) as kernel:
+        assert shapes.known.owners() == {"ball": "z", "cube": "a"}
+        await kernel.plugins.enter("m", Offers("cone"))
+        assert shapes.known.owners() == {"ball": "z", "cone": "m", "cube": "a"}
+        await kernel.plugins.leave("a")
+        assert sorted(shapes.known) == ["ball", "cone"]
+        with pytest.raises(AegisError, match="plugins 'm' and 'n' both offer the shape 'cone'"):
+            await kernel.plugins.enter("n", Offers("egg", "cone"))
+        assert sorted(shapes.known) == ["ball", "cone"]
+        await kernel.plugins.leave("shapes")
+        await kernel.plugins.enter("a")  # it does without
+        await kernel.plugins.enter("shapes")
+        assert shapes.known.owners() == {"ball": "z", "cone": "m", "cube": "a"}
+        assert {fault.source for fault in kernel.faults} == {"n"}
+
+
+async def test_a_hook_that_nobody_publishes_is_an_error_unless_it_is_optional(kernel_with: Opened) -> None:
+    async with kernel_with() as kernel:
+        await kernel.plugins.enter("a", Offers("cube"))
+        with pytest.raises(AegisError, match="'aegis_shapes', a hook that nobody here publishes"):
+            await kernel.plugins.enter("b", Offers("ball", optional=False))
+        assert kernel.plugins.names == ["a"]
+
+
+# -- settings without their plugin ----------------------------------------------------------------------------------
+
+
+async def test_settings_of_a_plugin_that_is_gone_are_a_word(kernel_with: Opened, project: Path) -> None:
+    (project / ".aegis.yaml").write_text("acme: {a: 1}\n")
+    async with kernel_with(acme=Everything("acme")) as kernel:
+        assert kernel.config.remarks == []
+        await kernel.plugins.leave("acme")
+        [remark] = kernel.config.remarks
+        assert ":1: acme: no plugin here owns this section" in remark
+        await kernel.plugins.enter("acme")
+        assert (kernel.config.remarks, kernel.config.section("acme")) == ([], {"a": 1})
+    async with kernel_with() as kernel:
+        assert kernel.config.remarks == [remark]
+        assert kernel.snapshot()["config"] == {"error": "", "remarks": [remark]}
+
+
+async def test_a_plugin_whose_own_section_is_wrong_does_not_enter(kernel_with: Opened, project: Path) -> None:
+    (project / ".aegis.yaml").write_text("acme: {a: many}\n")
+    async with kernel_with() as kernel:
+        before = owners(kernel)
+        with pytest.raises(AegisError, match=r":1: acme\.a: .*integer"):
+            await kernel.plugins.enter("acme", Everything("acme"))
+        assert owners(kernel) == before
+
+
+# -- the installed ones ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(180)
+async def test_any_coming_and_going_ends_as_a_fresh_start(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Random stories over all installed plugins: after each, every registry is what a start with the same gives."""
+    dice = random.Random(seed("AEGIS_ENTER_SEED"))
+    plugins = {name: point.load() for name, point in POINTS.items()}
+    for story in range(4):
+        begin = {name: plugin for name, plugin in plugins.items() if dice.random() < 0.5}
+        root = tmp_path / f"story{story}"
+        root.mkdir()
+        async with open_kernel(root, plugins=begin, environment=environment) as kernel:
+            for _ in range(24):
+                name = dice.choice(sorted(plugins))
+                if name in kernel.plugins.names:
+                    await kernel.plugins.leave(name)
+                else:
+                    await kernel.plugins.enter(name, plugins[name])
+            assert not kernel.faults, list(kernel.faults)
+            last = {name: plugins[name] for name in kernel.plugins.names}
+            with trio.fail_after(20):
+                await trio.testing.wait_all_tasks_blocked(0.05)
+            found = owners(kernel)
+        fresh = tmp_path / f"fresh{story}"
+        fresh.mkdir()
+        async with open_kernel(fresh, plugins=last, environment=environment) as kernel:
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert found == owners(kernel), sorted(last)
