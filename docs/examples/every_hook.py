@@ -29,6 +29,7 @@ from aegis import (
     Settings,
     Work,
     hookimpl,
+    hookspec,
     verb,
 )
 from aegis.events import Event, SessionStarted, Text, TurnEnded
@@ -54,6 +55,27 @@ def aegis_settings() -> Mapping[str, Any]:
     Returns: the sections and the pydantic type of each; a key that the type does not have is an error in the file.
     """
     return {"plugins.example": ExampleSettings}
+
+
+class GreetingHooks:
+    """The hooks that this plugin publishes."""
+
+    @hookspec
+    def example_greetings(self) -> Iterable[str]:  # type: ignore[empty-body]
+        """Return greetings for the day, each another word for hello."""
+
+
+@hookimpl
+def aegis_hookspecs() -> object:
+    """Publish hooks of your own, for other plugins to implement.
+
+    When: when aegis starts or the plugin enters, before anything else is asked.
+    Gets: nothing.
+    Returns: an object or module with methods marked `@hookspec`. The plugin asks its hook through
+      `kernel.plugins.collect(hook, registry)`, which keeps the registry right while plugins come and go; those who
+      implement it mark it `@hookimpl(optionalhook=True)`, so that they do without this plugin.
+    """
+    return GreetingHooks()
 
 
 class ParrotSession:

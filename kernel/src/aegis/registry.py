@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
@@ -30,10 +30,13 @@ def acting(plugin: str) -> Iterator[None]:
 
 
 class Registry(Mapping[str, T]):
-    """Things by name, each with the plugin that owns it (empty: the kernel); `what` names their kind in sentences."""
+    """Things by name, each with the plugin that owns it (empty: the kernel); `what` names their kind in sentences.
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    `changed` is called when something came or went.
+    """
+
+    def __init__(self, what: str, changed: Callable[[], object] = lambda: None) -> None:
+        self.what, self._changed = what, changed
         self._held: dict[str, tuple[str, T]] = {}
 
     def add(self, name: str, thing: T, by: str | None = None) -> None:
@@ -48,12 +51,15 @@ class Registry(Mapping[str, T]):
             both = f"plugins {held[0] or 'kernel'!r} and {by or 'kernel'!r} both offer the {self.what} {name!r}"
             raise Taken(f"{both}; disable one of them under plugins.disabled in .aegis.yaml")
         self._held[name] = (by, thing)
+        self._changed()
 
     def remove(self, by: str) -> list[str]:
         """Give up everything of this owner and return the names."""
         gone = [name for name, (whose, _) in self._held.items() if whose == by]
         for name in gone:
             del self._held[name]
+        if gone:
+            self._changed()
         return gone
 
     def owners(self) -> dict[str, str]:
