@@ -13,7 +13,7 @@ from aegis.driver import Permission
 class AcpProfile(Profile):
     """A profile with `provider: acp`; shims derive theirs from it."""
 
-    provider: str = "acp"
+    provider: str = Field("acp", description="which driver runs it")
     command: list[str] = Field(default_factory=list, description="how the agent is started here, ACP on its pipes")
     args: list[str] = Field(default_factory=list, description="further arguments for it")
     mode_map: dict[Permission, str] = Field(

@@ -22,7 +22,7 @@ _OWN = ("CLAUDE_CODE_USE_", "CLAUDE_CODE_SKIP_", "CLAUDE_CODE_OAUTH_")  # of the
 class ClaudeProfile(Profile):
     """A profile with `provider: claude-code`."""
 
-    provider: Literal["claude-code", "claude"] = "claude-code"
+    provider: Literal["claude-code", "claude"] = Field("claude-code", description="which driver runs it")
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = Field(None, description="how hard it thinks")
     command: list[str] = Field(["claude"], min_length=1, description="how Claude Code is started here")
     args: list[str] = Field(default_factory=list, description="further arguments for it")

@@ -17,7 +17,7 @@ from aegis_scripted.default import SCRIPT
 class ScriptedProfile(Profile):
     """A profile with `provider: scripted`."""
 
-    provider: Literal["scripted"] = "scripted"
+    provider: Literal["scripted"] = Field("scripted", description="which driver runs it")
     script: list[dict[str, Any]] | Path | None = Field(
         None, description="its rules, or a YAML file with them under `rules:`; none is a friendly default"
     )
