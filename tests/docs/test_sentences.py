@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from aegis import open_kernel
 
+
 @pytest.fixture
 async def everything():
     """Enter a kernel with every member."""

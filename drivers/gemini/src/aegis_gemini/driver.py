@@ -28,7 +28,7 @@ _ASKED = {"read": _EDITS + _COMMANDS, "write": _EDITS, "auto": _EDITS, "full": [
 class GeminiProfile(AcpProfile):
     """A profile with `provider: gemini`."""
 
-    provider: Literal["gemini", "gemini-cli"] = "gemini"
+    provider: Literal["gemini", "gemini-cli"] = Field("gemini", description="which driver runs it")
     command: list[str] = Field(["gemini"], min_length=1, description="how Gemini CLI is started here")
 
 

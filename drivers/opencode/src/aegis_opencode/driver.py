@@ -23,7 +23,7 @@ _AGENTS = ("build", "plan", "general", "explore")  # its own; each may have perm
 class OpenCodeProfile(AcpProfile):
     """A profile with `provider: opencode`."""
 
-    provider: Literal["opencode"] = "opencode"
+    provider: Literal["opencode"] = Field("opencode", description="which driver runs it")
     command: list[str] = Field(["opencode"], min_length=1, description="how OpenCode is started here")
     config: dict[str, Any] = Field(default_factory=dict, description="OpenCode's own configuration, merged into yours")
 
