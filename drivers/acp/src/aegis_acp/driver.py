@@ -100,7 +100,7 @@ class AcpDriver:
 
     def probe(self) -> Probe:
         """Say whether the agent is on PATH and which version it is."""
-        name = next(iter(self.settings().command), "")  # type: ignore[attr-defined]
+        name = next(iter(self.settings().command), "")  # type: ignore[attr-defined, call-arg]  # each has one
         path = shutil.which(name) if name else None
         if path is None:
             return Probe(False, proven=self.proven, hint=self.install)

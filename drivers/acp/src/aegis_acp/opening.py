@@ -39,7 +39,7 @@ class Opening:
         info = mapping(hello.get("agentInfo"))
         self._name, self._version = (
             text(info.get("title")) or text(info.get("name")) or "the agent",
-            info.get("version"),
+            text(info.get("version")),
         )
         capable = v1.capabilities(hello)
         where: dict[str, Any] = {"cwd": str(self._seat.cwd), "mcpServers": self._servers(capable)}

@@ -108,7 +108,7 @@ class Translator:
         call = self._known(said)
         if call.over:
             return []
-        events = [] if call.announced or not call.ready else [call.announcement()]
+        events: list[Event] = [] if call.announced or not call.ready else [call.announcement()]
         return [*events, call.result()] if call.ended else events
 
     def asked(self, said: v1.ToolCallUpdate) -> tuple[Call, list[Event]]:

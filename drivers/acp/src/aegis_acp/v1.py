@@ -36,7 +36,8 @@ from pydantic import BaseModel, ValidationError
 from aegis import McpServer
 
 __all__ = [
-    "AgentMessageChunk", "AgentPlanContentUpdate", "AgentPlanUpdate", "AgentThoughtChunk", "AvailableCommandsUpdate",
+    "AgentCapabilities", "AgentMessageChunk", "AgentPlanContentUpdate", "AgentPlanUpdate", "AgentThoughtChunk",
+    "AvailableCommandsUpdate",
     "ContentToolCallContent", "CurrentModeUpdate", "FileEditToolCallContent", "PermissionOption", "PlanEntry",
     "RequestPermissionRequest", "TextContentBlock", "ToolCallUpdate", "UsageUpdate",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from aegis import Command, DriverInfo, Seat
+from aegis import Command, DriverInfo, Profile, Seat
 from aegis_acp.driver import AcpDriver
 from aegis_acp.profile import AcpProfile
 
@@ -37,7 +37,7 @@ class GeminiDriver(AcpDriver):
 
     name = "gemini"
     info = DriverInfo(aliases=("gemini-cli",), plane=("mcp_aegis_",))
-    settings = GeminiProfile
+    settings: type[Profile] = GeminiProfile
     proven = "0.61.0"
     install = "install Gemini CLI: npm install -g @google/gemini-cli"
     modes: ClassVar = {"read": "default", "write": "default", "full": "yolo", "auto": "default"}

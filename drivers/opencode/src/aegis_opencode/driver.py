@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from aegis import Command, ConfigError, DriverInfo, Seat
+from aegis import Command, ConfigError, DriverInfo, Profile, Seat
 from aegis_acp.driver import AcpDriver
 from aegis_acp.profile import AcpProfile
 
@@ -33,7 +33,7 @@ class OpenCodeDriver(AcpDriver):
 
     name = "opencode"
     info = DriverInfo(costs=True, plane=("aegis_",))
-    settings = OpenCodeProfile
+    settings: type[Profile] = OpenCodeProfile
     proven = "1.18.33"
     install = "install OpenCode: npm install -g opencode-ai"
     asks = True
@@ -68,6 +68,5 @@ def _merged(config: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any
     both = dict(config)
     for key, value in more.items():
         before = both.get(key)
-        nested = isinstance(before, dict) and isinstance(value, dict)
-        both[key] = _merged(before, value) if nested else value
+        both[key] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
     return both

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aegis import ConfigError, Kernel, NotFound, PermissionRequest, Refused, Seat
+from aegis.permission import place
 from aegis_approvals.globs import escaped
-from aegis_approvals.places import guarded, place
+from aegis_approvals.places import guarded
 from aegis_approvals.secrets import holds_secret
 from aegis_approvals.settings import Rule
 from aegis_approvals.store import Ended

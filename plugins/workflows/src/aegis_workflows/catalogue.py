@@ -1,9 +1,12 @@
 """Everything that this package offers."""
 
+from collections.abc import Callable
+from typing import Any
+
 from aegis_workflows.basics import enqueue, prompt
 from aegis_workflows.plan import execute_plan
 from aegis_workflows.review import review_branch
 from aegis_workflows.spec import brainstorm_to_spec
 from aegis_workflows.tdd import tdd_cycle
 
-WORKFLOWS = [brainstorm_to_spec, enqueue, execute_plan, prompt, review_branch, tdd_cycle]
+WORKFLOWS: list[Callable[..., Any]] = [brainstorm_to_spec, enqueue, execute_plan, prompt, review_branch, tdd_cycle]

@@ -28,7 +28,8 @@ def fresh_handle(taken: Collection[str]) -> str:
 
     free = [p for p in _words() if "-".join(p) not in taken]
     if free:
-        return "-".join(min(free, key=cost))
+        best = min(free, key=cost)
+        return "-".join(best)
     base, n = "-".join(random.choice(_words())), 2
     while f"{base}-{n}" in taken:
         n += 1

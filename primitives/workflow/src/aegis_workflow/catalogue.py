@@ -76,7 +76,7 @@ def reading() -> Iterator[dict[str, Function]]:
 
 def offer(functions: Iterable[Function], files: Callable[[], dict[str, Function]] = dict) -> None:
     """Have the workflows of the kernel's plugins and its project's `files` beside what this process registered."""
-    found = {}
+    found: dict[str, Function] = {}
     for function in functions:
         name = getattr(function, "workflow_name", function.__name__)
         _check(name, function)
@@ -111,7 +111,7 @@ def version_of(function: Function) -> str:
     try:
         source = Path(inspect.getsourcefile(function) or "").read_text()
     except (OSError, TypeError, ValueError):
-        source = repr(function.__code__.co_code)  # type: ignore[attr-defined]
+        source = repr(function.__code__.co_code)
     return hashlib.sha256(source.encode()).hexdigest()[:12]
 
 

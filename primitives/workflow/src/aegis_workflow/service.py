@@ -149,8 +149,8 @@ class Runner:
         except (Exception, BaseExceptionGroup) as error:  # a workflow is anybody's code: its crash is the run's end
             if isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[0]:
                 raise
-            error = root_cause(error)
-            return {"state": "error", "error": f"unexpected: {type(error).__name__}: {error}"}
+            cause = root_cause(error)
+            return {"state": "error", "error": f"unexpected: {type(cause).__name__}: {cause}"}
 
     async def _end(self, run: Run, outcome: dict[str, Any]) -> None:
         """Record the end together with the mail that tells of it; then nothing that the run spawned is left."""
