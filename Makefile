@@ -9,8 +9,10 @@ MEMBERS := kernel $(patsubst %/pyproject.toml,%,$(sort $(wildcard \
 READY := $(VENV)/.ready
 CLIS := .clis/.ready
 KINDS := driver primitive frontend plugin
-# One worker for each core; what stays in one order stays with one worker, and who is done takes over from the others.
+# One worker for each core; each takes the tests in their order, and one that is done takes over from another.
 PARALLEL := -n logical --maxprocesses=8 --dist=worksteal
+# What takes long and says little of a change in the making is left to `make test`.
+LONG := tests/docs/test_matrix.py tests/docs/test_tutorial.py kernel/tests/test_crash.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check style types bench matrix docs clis new-plugin constraints format ready clean $(KINDS)
@@ -27,8 +29,8 @@ test: $(READY) $(CLIS) ## everything: style, types, all tests, and the drivers a
 	else $(BIN)/python -m pytest -q $(PARALLEL) --ignore=tests/live; tests=$$?; tests/live/run -q $(PARALLEL); live=$$?; fi; \
 	exit $$(( static || tests || live ))
 
-check: style types ## before a commit: style, types, imports, line budgets, generated pages
-	@$(BIN)/python -m pytest -q tests/architecture tests/docs
+check: style types ## before a commit: style, types, imports, budgets, pages, and the kernel's own tests
+	@$(BIN)/python -m pytest -q $(PARALLEL) tests/architecture tests/docs kernel/tests $(LONG:%=--ignore=%)
 
 style: $(READY)
 	@$(BIN)/ruff check .
