@@ -12,6 +12,7 @@ import trio
 
 from aegis import AegisError, Busy, Client, ConfigError, Console, NotFound
 from aegis.discovery import Discovery
+from aegis.plugins import Plugins
 from aegis.project import FILE, Project
 from aegis.supervise import first_of
 from aegis.yamlfile import YamlFile
@@ -69,7 +70,7 @@ async def _visit(project: Project, agent: str, clean: bool, stop: Stop) -> int:
             return code
 
 
-def first(plugins: Discovery) -> Console:
+def first(plugins: Plugins | Discovery) -> Console:
     """Return the first console that is installed; raises `NotFound`."""
     for _, console in plugins.offers("aegis_consoles"):
         found: Console = console
