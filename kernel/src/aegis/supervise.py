@@ -80,6 +80,10 @@ class Supervisor:
             await self.stop(child.name)
             self.children.pop(child.name, None)
 
+    def is_leaving(self, by: str) -> bool:
+        """Return whether tasks of this owner are being ended while the kernel goes on."""
+        return any(child.owner == by and child.scope.cancel_called for child in self.children.values())
+
     async def stop(self, name: str) -> None:
         """End the task and wait until it is over; nothing happens when there is none."""
         if child := self.children.get(name):

@@ -35,7 +35,7 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
     store, seen = Store(kernel), Seen()
     writer = Writer(kernel, store, Notifier(kernel, store), settings)
     watcher = Watcher(kernel, store, writer)
-    service = CanvasService(kernel, store, seen, watcher)
+    service = CanvasService(kernel, store, writer, seen, watcher)
     kernel.interceptors.add(service)
     return [
         service,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from aegis import Kernel
+from aegis.cancellation import finish_despite_cancel
 from aegis.ledger import Draft
+from aegis.registry import owner
 from aegis_canvas.seen import Seen
 from aegis_canvas.store import Canvas, Store
 from aegis_canvas.watcher import Watcher
+from aegis_canvas.writer import Writer
 
 
 class CanvasService:
@@ -14,8 +17,8 @@ class CanvasService:
 
     name = "service"
 
-    def __init__(self, kernel: Kernel, store: Store, seen: Seen, watcher: Watcher) -> None:
-        self._kernel, self._store, self._seen, self._watcher = kernel, store, seen, watcher
+    def __init__(self, kernel: Kernel, store: Store, writer: Writer, seen: Seen, watcher: Watcher) -> None:
+        self._kernel, self._store, self._writer, self._seen, self._watcher = kernel, store, writer, seen, watcher
 
     def restore(self) -> None:
         """Rebuild what is known of canvases."""
@@ -26,7 +29,12 @@ class CanvasService:
         living = {agent.id for agent in self._kernel.roster}
         known = {who for canvas in self._store.canvases.values() for who in canvas.people}
         await self._forget({who for who in known if self._is_gone(who, living)})
-        await self._watcher.run()
+        try:
+            await self._watcher.run()
+        finally:
+            if self._kernel.supervisor.is_leaving(owner.get()):  # another writer may come with the plugin, and soon
+                async with finish_despite_cancel():
+                    await self._writer.stop()
 
     async def agent_closed(self, agent_id: str) -> None:
         """End the subscriptions and the claims of an agent that closed."""

@@ -38,6 +38,7 @@ class Writer:
         self._kernel, self._store, self._notifier, self._settings = kernel, store, notifier, settings
         self._locks: dict[str, trio.Lock] = {}
         self._swept: set[str] = set()
+        self._stopped = False
         self._known: dict[str, tuple[str, Document]] = {}  # canvas → the hash of its file, and the parsed text
 
     def file(self, path: str) -> SafeFile:
@@ -48,6 +49,13 @@ class Writer:
     def now(self) -> str:
         """Return the time as records have it."""
         return stamp(self._kernel.clock.now())
+
+    async def stop(self) -> None:
+        """Finish the changes that have begun, and refuse all others from now on."""
+        self._stopped = True
+        for lock in list(self._locks.values()):
+            async with lock:
+                pass
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -75,6 +83,8 @@ class Writer:
         return found
 
     async def _refresh(self, canvas: Canvas) -> tuple[Found, Document] | None:
+        if self._stopped:
+            raise Refused("aegis-canvas was stopped; nothing was changed")
         if canvas.id not in self._store.canvases:
             raise Refused(f"{canvas.name} was closed a moment ago")
         with trio.CancelScope(shield=True):

@@ -110,6 +110,11 @@ class Collector:
         answer = answered(reply, turns, "lost" if gone and status != "done" else status)
         await self._store.append(self._store.draft("member_result", broadcast_id, replies={reply.label: answer}))
 
+    async def stop(self) -> None:
+        """End every open broadcast as `stopped`; members that have begun are told to stop, the asker is told, too."""
+        for broadcast in list(self._store.open.values()):
+            await self.end(broadcast, "stopped", losers="cancel")
+
     async def end(self, broadcast: Broadcast, how: str, winner: str = "", *, losers: str = "") -> Broadcast:
         """Return the broadcast, ended in this way unless it had ended.
 
@@ -125,12 +130,13 @@ class Collector:
         try:
             status: Status = "timeout" if how == "deadline" else "canceled"
             late = {r.label: msgspec.structs.replace(r, status=status, reason=f"ended: {how}") for r in now.open}
-            news = [self._cancel(now, r, winner) for r in now.open] if losers else []
+            why = "aegis-group was stopped" if how == "stopped" else f"superseded by {winner or how}"
+            news = [self._cancel(now, r, why) for r in now.open] if losers else []
             unread = [x for r in now.open for x in self._unread(r)] if losers else []
             done = self._store.draft("broadcast_completed", now.id, replies=late, over=how, winner=winner)
             told = [*filter(None, news), *self._callback(now.changed({"replies": late}), how)]
             if unread:  # a member that has not begun never sees the question
-                await self._kernel.post.dead_letter(unread, f"superseded by {winner or how}", done, *told)
+                await self._kernel.post.dead_letter(unread, why, done, *told)
             else:
                 await self._store.append(done, *told)
             for reply in now.open if losers == "interrupt" else ():
@@ -144,13 +150,13 @@ class Collector:
             self._ending.discard(broadcast.id)
             self._move()
 
-    def _cancel(self, broadcast: Broadcast, reply: Reply, winner: str) -> Draft | None:
+    def _cancel(self, broadcast: Broadcast, reply: Reply, why: str) -> Draft | None:
         """Return the mail that tells a member to stop; None for a member that has not begun, or has closed."""
         post = self._kernel.post
         if self._unread(reply):
             return None
         sender = f"group:{broadcast.name}/cancel:{broadcast.id}"
-        letter = post.envelope(sender, reply.agent, f"superseded by {winner}", hops=broadcast.hops)
+        letter = post.envelope(sender, reply.agent, why, hops=broadcast.hops)
         try:
             return post.accept(letter)
         except Refused:

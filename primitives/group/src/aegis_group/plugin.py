@@ -33,7 +33,7 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
     membership, collector = Membership(kernel, store), Collector(kernel, store)
     kernel.interceptors.add(membership)
     return [
-        GroupService(store, membership, collector),
+        GroupService(kernel, store, membership, collector),
         GroupVerbs(kernel, store, membership, settings),
         BroadcastVerbs(kernel, store, collector, membership, settings),
     ]

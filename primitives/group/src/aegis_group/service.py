@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from aegis import Kernel
+from aegis.cancellation import finish_despite_cancel
+from aegis.registry import owner
 from aegis_group.collector import Collector
 from aegis_group.membership import Membership
 from aegis_group.store import Store
@@ -12,14 +15,19 @@ class GroupService:
 
     name = "service"
 
-    def __init__(self, store: Store, membership: Membership, collector: Collector) -> None:
-        self._store, self._membership, self._collector = store, membership, collector
+    def __init__(self, kernel: Kernel, store: Store, membership: Membership, collector: Collector) -> None:
+        self._kernel, self._store, self._membership, self._collector = kernel, store, membership, collector
 
     def restore(self) -> None:
         """Rebuild the groups and the open broadcasts."""
         self._store.restore()
 
     async def run(self) -> None:
-        """See every open broadcast to its end."""
+        """See every open broadcast to its end; when the plugin leaves, all of them end."""
         await self._membership.tidy()
-        await self._collector.run()
+        try:
+            await self._collector.run()
+        finally:
+            if self._kernel.supervisor.is_leaving(owner.get()):
+                async with finish_despite_cancel():
+                    await self._collector.stop()

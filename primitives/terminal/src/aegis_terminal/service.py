@@ -12,9 +12,11 @@ import msgspec
 import trio
 
 from aegis import AegisError, Caller, Kernel, NotFound, Refused
+from aegis.cancellation import finish_despite_cancel
 from aegis.clock import new_id
 from aegis.events import Fault
 from aegis.processes import MARK, sweep
+from aegis.registry import owner
 from aegis.supervise import root_cause
 from aegis_terminal.attach_server import AttachServer
 from aegis_terminal.job import Job
@@ -27,10 +29,10 @@ from aegis_terminal.shell import prepared_shell
 from aegis_terminal.socket_path import SOCKET, private_folder, socket_folder
 from aegis_terminal.store import Store
 from aegis_terminal.terminal import Terminal
-from aegis_terminal.values import Run, TerminalRecord, moment
+from aegis_terminal.values import CLOSED, Run, TerminalRecord, moment
 
 _SOON = 1.0  # seconds that a matching line waits for the end of its run, so that one letter tells of both
-STOPPED = "aegis stopped"
+STOPPED = "aegis ended its shell"
 _NOT_INHERITED = ("AEGIS_HANDLE", "LINES", "COLUMNS")
 _PROMPT = 3.0  # seconds that opening waits for the first prompt; a slow rc goes on after that
 
@@ -67,6 +69,18 @@ class TerminalService:
         finally:
             self._open, self._nursery = trio.Event(), None
             shutil.rmtree(self.folder, ignore_errors=True)
+            if self._kernel.supervisor.is_leaving(owner.get()):
+                self._open.set()  # nobody waits for terminals that will not come
+                async with finish_despite_cancel():
+                    await self._end_runs()
+
+    async def _end_runs(self) -> None:
+        """Record the end of the runs whose shells were ended because the plugin leaves."""
+        now = moment(self._kernel.clock.now())
+        for known in self.store.terminals.values():
+            if known.open:
+                runs = [msgspec.structs.replace(run, finished_at=now, stderr=CLOSED) for run in known.open.values()]
+                await self._notifier.append(known, runs)
 
     async def _end_leftovers(self) -> None:
         """End the shells that a killed kernel left, and record the end of its runs."""
@@ -82,7 +96,7 @@ class TerminalService:
 
     async def open(self, name: str, shell: str, cwd: Path, env: Mapping[str, str], caller: Caller) -> TerminalRecord:
         """Open a terminal and return its record; a closed one of this name is opened again and its numbers go on."""
-        await self._open.wait()
+        await self._opened()
         async with self._opening:
             known = self.store.get(name)
             if known and (last := self.live.get(known.id)):
@@ -102,8 +116,7 @@ class TerminalService:
             at = moment(self._kernel.clock.now())
             what = {"name": name, "shell": prepared.argv[0], "cwd": str(cwd), "started_at": at, "by": writer(caller)}
             await self.store.append(self.store.draft("spawned", key, **what))
-            assert self._nursery
-            await self._nursery.start(self._live, key, terminal, environment | prepared.env, cwd)
+            await (await self._opened()).start(self._live, key, terminal, environment | prepared.env, cwd)
         with trio.move_on_after(_PROMPT):
             await terminal.prompted.wait()
         return self.store.find(name)
@@ -133,7 +146,7 @@ class TerminalService:
 
     async def close(self, name: str, *, purge: bool) -> None:
         """End the shell and all its children; `purge` removes its runs and its log, too."""
-        await self._open.wait()
+        await self._opened()
         async with self._opening:  # one that is being opened is open then
             known = self.store.find(name)
         if terminal := self.live.get(known.id):
@@ -142,6 +155,13 @@ class TerminalService:
         if purge:
             await self.store.append(self.store.draft("purged", known.id))
             shutil.rmtree(self._log(name), ignore_errors=True)
+
+    async def _opened(self) -> trio.Nursery:
+        """Return the nursery of the shells once there is one; raises `Refused` when there will be none."""
+        await self._open.wait()
+        if self._nursery is None:
+            raise Refused("aegis-terminal was stopped, and its terminals with it")
+        return self._nursery
 
     def _fault(self, name: str, what: str) -> None:
         self._kernel.bus.report(Fault(f"terminal:{name}", what))
@@ -153,7 +173,7 @@ class TerminalService:
 
     async def terminal(self, name: str) -> Terminal:
         """Return the live terminal of this name; raises `NotFound`, or `Refused` when it is closed."""
-        await self._open.wait()
+        await self._opened()
         known = self.store.find(name)
         if found := self.live.get(known.id):
             return found
