@@ -23,6 +23,17 @@ def test_a_slip_is_said_and_the_rest_works(house):
     assert all(f"aegis: .aegis.yaml: {slip}\n" in words for slip in SLIPS)
 
 
+def test_a_section_that_nobody_owns_is_a_word_on_every_surface(house):
+    (house.root / ".aegis.yaml").write_text("agents:\n  a: {provider: scripted}\nqueus:\n  one: {agent: a}\n")
+    remark = ".aegis.yaml:3: queus: no plugin here owns this section. Did you mean 'queues'? It has no effect."
+    assert f"{remark}\n" in house.run("doctor", code=1).stdout
+    with house.serving() as server:
+        assert house.says("spawn", "a", "--handle", "ada").startswith("ada is here")
+        assert [row["handle"] for row in house.json("sessions")] == ["ada"]
+        server.send_signal(signal.SIGTERM)
+        assert f"{remark}\n" in server.stderr.read()
+
+
 def test_without_a_slip_nothing_is_said(house):
     (house.root / ".aegis.yaml").write_text(
         "agents:\n  a: {provider: scripted, verbs: [handoff, 'sp*']}\nplugins: {disabled: [approvals]}\n"

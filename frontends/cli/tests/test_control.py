@@ -10,11 +10,12 @@ import msgspec
 import pytest
 import trio
 
-from aegis import AegisError, Caller, NotFound, Refused, hookimpl, open_kernel, report, verb
+from aegis import AegisError, Caller, ConfigError, NotFound, Refused, hookimpl, open_kernel, report, verb
 from aegis.events import Notice, Text
 from aegis.project import Project
 from aegis_cli import plugin as cli
 from aegis_cli.blocking_client import BlockingClient, NotRunning
+from aegis_cli.shell import run
 from aegis_cli.socket_client import connected
 from aegis_cli.socket_path import socket_of
 
@@ -87,6 +88,21 @@ async def test_a_call_gives_value_sentence_and_progress(kernel, project):
     assert me.startswith("human:")
     assert text == f"{me} to bob said something"
     assert heard == ["drawing breath", "speaking"]
+
+
+async def test_a_wrong_file_is_said_beside_every_answer_and_scripts_do_not_see_it(kernel, project, capsys):
+    (project / ".aegis.yaml").write_text("agents: [x]\n")
+    with pytest.raises(ConfigError):
+        kernel.config.reload()
+    assert await in_thread(partial(run, ["-C", str(project), "greet", "bob"])) == 0
+    said = capsys.readouterr()
+    assert said.out.endswith("to bob said something\n") and "agents" not in said.out
+    assert ".aegis.yaml:1: agents:" in said.err
+    assert said.err.endswith("; the configuration of before stays in force\n")
+    (project / ".aegis.yaml").write_text("agents: {}\n")
+    kernel.config.reload()
+    assert await in_thread(partial(run, ["-C", str(project), "greet", "bob"])) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

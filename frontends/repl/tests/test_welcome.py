@@ -3,7 +3,8 @@
 import pytest
 
 from aegis import Refused
-from aegis_repl.welcome import help_on
+from aegis_repl.state import View
+from aegis_repl.welcome import help_on, welcome
 
 
 def described(name: str, plugin: str, /, **properties):
@@ -24,6 +25,15 @@ VERBS = [described("send", "inbox", handle=TEXT), *CANVAS, *QUEUE]
 
 def plain(lines):
     return ["".join(text for _, text in line) for line in lines]
+
+
+def test_the_first_screen_says_what_of_the_files_is_not_in_force():
+    remark = ".aegis.yaml:9: x: no plugin here owns this section."
+    config = {"error": ".aegis.yaml:3: queues: wrong", "remarks": [remark]}
+    said = plain(welcome({"root": "/p", "config": config}, View(), []))
+    assert "✗ .aegis.yaml:3: queues: wrong" in said
+    assert "  The configuration of before stays in force." in said
+    assert f"· {remark}" in said
 
 
 def test_the_help_is_short_and_names_every_group():

@@ -30,6 +30,7 @@ class BlockingClient:
         self._lines: deque[bytes] = deque()
         self._rest = b""
         self._number = 0
+        self.warning = ""  # what is said beside the answer of the last verb that was performed
         self.command: list[str] = []  # what the last verb that was performed has for the person's own terminal
 
     def __enter__(self) -> BlockingClient:
@@ -65,7 +66,7 @@ class BlockingClient:
         Raises the verb's `AegisError`. Leaving the client in the meantime cancels the call.
         """
         answer = self._request("perform", {"verb": verb, "args": args}, None, report)
-        self.command = answer.get("command", [])
+        self.command, self.warning = answer.get("command", []), answer.get("warning", "")
         return answer["value"], answer.get("text")
 
     def watch(self) -> Iterator[list[Any]]:

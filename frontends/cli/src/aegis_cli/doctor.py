@@ -24,6 +24,7 @@ from aegis_cli.config_warnings import config_warnings
 from aegis_cli.shell import Shell, installed_index, own_parser
 from aegis_cli.socket_path import socket_of
 from aegis_cli.stop import held
+from aegis_cli.transcript import STAYS
 
 _LITTLE = 100 * 2**20  # bytes of free disk below which the ledger is in danger
 
@@ -72,9 +73,10 @@ def examine(project: Project) -> dict[str, Any]:
 def _kernel(project: Project, problems: list[str]) -> dict[str, Any]:
     try:
         with BlockingClient(project) as kernel:
-            pid, faults = kernel.ask("hello")["pid"], kernel.ask("snapshot")["faults"]
-        final = {f["source"]: f["error"] for f in faults if f["final"]}
-        return {"running": True, "faults": final, "text": f"running (pid {pid})"}
+            pid, view = kernel.ask("hello")["pid"], kernel.ask("snapshot")
+        final = {f["source"]: f["error"] for f in view["faults"] if f["final"]}
+        stays = f", {STAYS}" if view["config"]["error"] else ""
+        return {"running": True, "faults": final, "text": f"running (pid {pid}){stays}"}
     except AegisError as error:
         if held(project):
             problems.append(f"a kernel holds the project but cannot be reached: {error}")

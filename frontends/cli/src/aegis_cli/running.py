@@ -14,11 +14,12 @@ from pathlib import Path
 import trio
 
 from aegis import Caller, Kernel, open_kernel
-from aegis.events import Fault
+from aegis.events import ConfigChanged, Fault
 from aegis.project import FILE
 from aegis.supervise import root_cause
 from aegis_cli.config_warnings import config_warnings
 from aegis_cli.service import user_name
+from aegis_cli.transcript import changed
 
 
 def local_user() -> Caller:
@@ -89,6 +90,8 @@ async def kernel_here(
         for row in plugins.values():
             if row.state == "failed":
                 say(f"the plugin {row.name!r} is broken and left out: {row.error}")
+        for remark in kernel.config.remarks:
+            say(remark)
         verbs = [verb.name for verb in kernel.verbs]
         for warning in config_warnings(kernel.project, kernel.config.profiles, plugins, verbs):
             kernel.bus.report(Fault(FILE, warning))
@@ -103,8 +106,12 @@ def say_faults(faults: Iterable[Fault]) -> None:
 
 
 async def watch_faults(kernel: Kernel) -> None:
-    """Say every fault from now on, for as long as the kernel lives."""
+    """Say every fault and every change of the configuration from now on, for as long as the kernel lives."""
     with kernel.bus.subscribe() as news:
         async for batches in news:
             for batch in batches:
-                say_faults(event for event in batch.events if isinstance(event, Fault))
+                for event in batch.events:
+                    if isinstance(event, Fault):
+                        say_faults([event])
+                    elif isinstance(event, ConfigChanged):
+                        say(changed(event))

@@ -21,6 +21,7 @@ from aegis.verb_definition import plain
 from aegis.verbs import progress
 from aegis_cli.lines import line_reader, line_writer
 from aegis_cli.socket_path import socket_of
+from aegis_cli.transcript import STAYS
 from aegis_jsonrpc.connection import INVALID, NO_METHOD, Connection, RpcError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class _Connection:
                 with progress(partial(self._report, arguments.get("call"))):
                     value = await self._kernel.verbs.call(self._caller, name, args)
                 await self._say_progress()
-                return plain(value) if method == "call" else performed(value)
+                return plain(value) if method == "call" else performed(value) | self._warned()
             case "verbs":
                 return await self._client.verbs()
             case "complete":
@@ -143,6 +144,11 @@ class _Connection:
         if name in self._watches:
             raise RpcError(INVALID, f"there is a watch {name!r} on this connection already")
         return name, since
+
+    def _warned(self) -> dict[str, str]:
+        """Return what a person must know beside every answer: that their files are not what is in force."""
+        error = self._kernel.config.error
+        return {"warning": f"{error}; {STAYS}"} if error else {}
 
     def _report(self, call: Any, text: str) -> None:
         self._progress.append({"call": call, "text": text})

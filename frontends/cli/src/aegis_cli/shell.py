@@ -179,6 +179,8 @@ def _call(shell: Shell, kernel: BlockingClient, verb: dict[str, Any], args: dict
             print(render.styled(text, "2", sys.stderr), file=sys.stderr)
 
     value, text = kernel.perform(verb["name"], args, report)
+    if kernel.warning:
+        print(f"aegis: {render.printable(kernel.warning)}", file=sys.stderr)
     if kernel.command and not shell.json and sys.stdin.isatty() and sys.stdout.isatty():
         _become(kernel.command)
     shell.show(value, text)

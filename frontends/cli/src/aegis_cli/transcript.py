@@ -26,6 +26,7 @@ from aegis.events import (
     TurnEnded,
 )
 
+STAYS = "the configuration of before stays in force"
 _LINE = 110  # columns of what is only hinted at
 _MARKS = {"pending": "○", "in_progress": "◐", "completed": "●"}
 
@@ -89,7 +90,7 @@ class Transcript:
             case Fault():
                 return f"{event.source} ! {event.error}"
             case PluginsChanged() | ConfigChanged():
-                return _changed(event)
+                return changed(event)
             case Gap():
                 return f"… {event.missed or 'some'} events were missed"
             case AgentChanged(agent={"state": state}) if state in ("failed", "closed"):
@@ -100,11 +101,12 @@ class Transcript:
         return ""
 
 
-def _changed(event: PluginsChanged | ConfigChanged) -> str:
+def changed(event: PluginsChanged | ConfigChanged) -> str:
+    """Return what changed while the kernel runs, or why a changed file is not in force."""
     if isinstance(event, PluginsChanged):
         return f"plugins: {', '.join([*(f'+{n}' for n in event.entered), *(f'-{n}' for n in event.left)])}"
     if event.error:
-        return f"{event.error}; the configuration of before stays in force"
+        return f"{event.error}; {STAYS}"
     return f"configuration changed: {', '.join(event.sections)}" + (f" (by {event.who})" if event.who else "")
 
 

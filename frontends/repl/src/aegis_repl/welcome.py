@@ -30,6 +30,11 @@ def welcome(snapshot: Mapping[str, Any], view: View, profiles: Sequence[str]) ->
         ask = [("class:ask", "  waits for your permission")] if tab.asks else []
         name: Line = [(f"class:dot.{tab.state}", "  ● "), ("", f"{tab.number} {tab.handle}")]
         lines.append([*name, ("class:dim", f" ·{tab.profile}· {tab.state}"), *ask])
+    config = snapshot.get("config", {})
+    if config.get("error"):
+        lines += render.event(e.ConfigChanged(error=config["error"]))
+    for remark in config.get("remarks", ()):
+        lines += render.event(e.Notice(remark, "warning"))
     for fault in snapshot.get("faults", ()):
         lines += render.event(e.Fault(fault["source"], fault["error"], fault["final"]))
     if view.active:
