@@ -11,11 +11,11 @@ import trio
 from aegis.agent_view import AgentView
 from aegis.cancellation import finish_despite_cancel
 from aegis.clock import new_id
-from aegis.driver import Driver, Identified, Seat, Session
+from aegis.driver import Identified, Seat, Session
 from aegis.errors import AegisError, LaunchError, Refused, SessionGone
-from aegis.events import Background, Notice, Outcome, SessionStarted, TurnStarted
+from aegis.events import Notice, Outcome, TurnStarted
 from aegis.mailbox import Letter
-from aegis.seat import OPENING, seated
+from aegis.seat import OPENING, listen, seated
 from aegis.supervise import root_cause
 from aegis.turn import Turn, prompt_of
 
@@ -28,8 +28,8 @@ _OBEY = 10.0  # seconds a CLI has to obey an interrupt
 class Agent(AgentView):
     """One agent; everything durable about it is in the roster's book, everything said to it in its mailbox."""
 
-    driver: Driver
     opened: trio.Event = field(default_factory=trio.Event)
+    asleep: str = ""  # why it has no session by intent, as the book has it
     end_reason: str = INTERRUPTED
     turn: Turn | None = None
     seat: Seat | None = None
@@ -48,33 +48,45 @@ class Agent(AgentView):
         try:
             going = self.state != "failed"
             while going:
-                if self.opened.is_set():  # the first opening is the spawn's; later ones wait for mail
+                if self.opened.is_set() and not self.to_sleep:  # the first opening is the spawn's
                     await self.mailbox.wait()
+                if self.to_sleep:
+                    await self._fall_asleep()
+                    continue
+                self.follow_profile(take=True)
                 self.began = ""
                 self.show("starting")
                 going = await self._lost(await self._life())
         finally:
             self.opened.set()
+            self.slept.set()
             async with finish_despite_cancel():
                 await self._finish_turn("interrupted", self.end_reason)
 
-    async def _life(self) -> AegisError:
+    async def _life(self) -> AegisError | None:
         self._came_up = False
         with trio.CancelScope() as opening:
             try:
                 async with seated(self, opening) as session, trio.open_nursery() as nursery:
                     self._session, opening.deadline = session, float("inf")
-                    await self._begin(session.session_id if isinstance(session, Identified) else "")
+                    own = session.session_id if isinstance(session, Identified) else ""
+                    resumed = self.seat and self.seat.resume and own in ("", self.seat.resume)
+                    self.began = "resumed" if resumed else "restarted" if self.turns else "new"
+                    await self.remember(own)
                     self._came_up = True
                     await self.kernel.interceptors.tell("agent_started", self.id)
-                    nursery.start_soon(self._read, session)
+                    nursery.start_soon(listen, self, session)
                     while True:
                         if self.state != "idle":
                             self.show("idle")
                         self.opened.set()  # whoever spawned it may write to it now, and is not told that it waits
                         await self.mailbox.wait()
+                        if self.to_sleep:
+                            nursery.cancel_scope.cancel()
+                            break
                         if letters := self.mailbox.take():
                             await self._take_turn(session, letters)
+                return None
             except (Exception, BaseExceptionGroup) as error:  # whatever a driver raised ends the session, not the agent
                 cause = root_cause(error)
                 if isinstance(cause, AegisError):
@@ -87,8 +99,10 @@ class Agent(AgentView):
                 self.expecting.pop("background", None)
         return LaunchError(f"the CLI of {self.driver.name!r} did not come up within {OPENING:g} s")
 
-    async def _lost(self, error: AegisError) -> bool:
+    async def _lost(self, error: AegisError | None) -> bool:
         """Account for a session that is gone: stopped until mail comes (True), or failed until revived."""
+        if error is None or self.to_sleep:
+            return True
         if isinstance(error, SessionGone) and self.seat and self.seat.resume:
             self.session_id = ""  # it begins anew at once
             await self._finish_turn("failed", str(error))
@@ -114,6 +128,14 @@ class Agent(AgentView):
         self.show("failed", why)
         self.opened.set()
 
+    async def _fall_asleep(self) -> None:
+        self.asleep, self.to_sleep = self.to_sleep, ""
+        self.show("asleep", self.asleep)
+        try:
+            await self.kernel.ledger.book("roster").append("slept", self.id, asleep=self.asleep)
+        finally:
+            self.slept.set()
+
     async def _finish_turn(self, outcome: Outcome, reason: str) -> None:
         """End the turn in flight, if any: with a sign of life it is over, without one its letters wait again."""
         turn, self.turn = self.turn, None
@@ -122,29 +144,11 @@ class Agent(AgentView):
         elif turn:
             self.mailbox.put_back(turn.letters)
 
-    async def _read(self, session: Session) -> None:
-        while True:
-            events = await session.receive()
-            if self.turn:
-                events = self.turn.hear(events)
-            for event in events:
-                if type(event) is SessionStarted:
-                    await self._remember(event.session_id)
-                elif type(event) is Background:
-                    self.expect("background", "; ".join(event.tasks))
-            self.kernel.bus.publish(self.id, *events)
-            await self.kernel.bus.room()
-
-    async def _begin(self, session_id: str) -> None:
-        assert self.seat
-        resumed = self.seat.resume and session_id in ("", self.seat.resume)
-        self.began = "resumed" if resumed else "restarted" if self.turns else "new"
-        await self._remember(session_id)
-
-    async def _remember(self, session_id: str) -> None:
-        if session_id and session_id != self.session_id:
-            self.session_id = session_id
-            await self.kernel.ledger.book("roster").append("session", self.id, session_id=session_id)
+    async def remember(self, session_id: str) -> None:
+        """Keep the session's id, and that the agent is awake."""
+        if self.asleep or session_id not in ("", self.session_id):
+            self.session_id, self.asleep = session_id or self.session_id, ""
+            await self.kernel.ledger.book("roster").append("session", self.id, session_id=self.session_id, asleep="")
 
     async def _take_turn(self, session: Session, letters: list[Letter]) -> None:
         turn = self.turn = Turn(new_id(), self.id, letters, prompt_of(letters))

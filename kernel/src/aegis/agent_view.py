@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+import trio
 
-from aegis.driver import Profile
+from aegis.driver import Driver, Profile
+from aegis.errors import AegisError, Refused
 from aegis.events import AgentChanged, Notice, PermissionAsked
 from aegis.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from aegis.app import Kernel
 
-AgentState = Literal["starting", "idle", "working", "stopped", "failed", "closed"]
+AgentState = Literal["starting", "idle", "working", "asleep", "stopped", "failed", "closed"]
 _SHOWN = ("id", "handle", "state", "reason", "session_id", "began", "by", "turns", "cost_usd", "born")
 
 
@@ -27,6 +29,7 @@ class AgentView:
     handle: str
     profile_name: str
     profile: Profile
+    driver: Driver
     mailbox: Mailbox
     born: str
     by: str
@@ -36,6 +39,8 @@ class AgentView:
     began: str = ""
     turns: int = 0
     cost_usd: float = 0.0
+    to_sleep: str = ""
+    slept: trio.Event = field(default_factory=trio.Event)
     notes: dict[str, str] = field(default_factory=dict)
     expecting: dict[str, str] = field(default_factory=dict)
     asking: dict[str, PermissionAsked] = field(default_factory=dict)
@@ -75,3 +80,29 @@ class AgentView:
             else:
                 del self.notes[source]
             self.show()
+
+    def follow_profile(self, *, take: bool = False) -> None:
+        """Note whether the profile is now configured otherwise; with `take` that is in force from here on."""
+        try:
+            now, driver = self.kernel.config.profile(self.profile_name)
+        except AegisError:
+            self.note("config", f"the profile {self.profile_name!r} is gone; the agent keeps the settings it has")
+            return
+        if take:
+            self.session_id = self.session_id if driver is self.driver else ""  # of another provider's CLI
+            self.profile, self.driver = now, driver
+        changed = f"the profile {self.profile_name!r} has changed; the agent takes it when its CLI starts next"
+        self.note("config", changed if now != self.profile else "")
+
+    async def sleep(self, why: str = "") -> None:
+        """Have no session until mail comes, or `mailbox.wake()`; raises `Refused` while there is something to do.
+
+        The agent's own task ends the session, so nothing that task waits for may wait for this.
+        """
+        busy = "" if self.state in ("idle", "stopped", "asleep") else f"it is {self.state}"
+        if busy := self.mailbox.closed or busy or ("it has mail" if self.mailbox.waiting else ""):
+            raise Refused(f"{self.handle} cannot be put to sleep now: {busy}")
+        if self.state != "asleep":
+            self.to_sleep, self.slept = self.to_sleep or why or "it was put to sleep", trio.Event()
+            self.mailbox.wake()
+            await self.slept.wait()

@@ -1,7 +1,7 @@
 """Who is alive: agents by immutable id, found by handle; spawned, renamed, closed, and back after a restart.
 
-Book `roster` (key: agent id): `spawned` → `session`* / `renamed`* → `closed`. State is keyed by id; an old handle
-stays an alias until a new agent takes it, so a rename strands nothing.
+Book `roster` (key: agent id): `spawned` → `session`* / `renamed`* / `slept`* → `closed`. State is keyed by id; an old
+handle stays an alias until a new agent takes it, so a rename strands nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -38,6 +39,8 @@ class Roster:
         self._handles: dict[str, str] = {}
         self._open: dict[str, dict[str, Any]] = {}
         self._closing: dict[str, trio.Event] = {}
+        last = next(kernel.ledger.rows("select coalesce(max(seq), 0), 'null' from records"))[0]
+        self.numbers = count(last + 1)  # of permission requests: they rise over all runs, as each leaves more records
         self.absent: dict[str, str] = {}  # handles of those that could not come back, and why
 
     def __iter__(self) -> Iterator[Agent]:
@@ -120,20 +123,22 @@ class Roster:
 
     def _check(self, handle: str, own: str = "") -> None:
         if not _HANDLE.match(handle) or len(handle) > _LONGEST:
-            rule = f"up to three words of a-z and 0-9 joined by '-', {_LONGEST} letters"
-            raise Refused(f"{handle!r} is not a handle: {rule}")
+            raise Refused(
+                f"{handle!r} is not a handle: up to three words of a-z, 0-9 joined by '-', {_LONGEST} letters"
+            )
         taken = self.live() | {seen["handle"] for seen in self._open.values()}
         if handle in taken - {own}:
             raise Refused(f"the handle {handle!r} is taken (live: {listed(taken)})")
 
-    def _add(self, agent_id: str, *, handle: str, profile: str, by: str, born: str, session_id: str = "") -> Agent:
+    def _add(self, agent_id: str, *, handle: str, profile: str, by: str, born: str, **more: Any) -> Agent:
         settings, driver = self._kernel.config.profile(profile)
         box = self._kernel.post.mailbox(agent_id)
         box.label = handle
         agent = Agent(
             kernel=self._kernel, id=agent_id, handle=handle, profile_name=profile, profile=settings, driver=driver,
-            mailbox=box, born=born, by=by, session_id=session_id, turns=box.turns, cost_usd=box.cost_usd,
+            mailbox=box, born=born, by=by, turns=box.turns, cost_usd=box.cost_usd, **more,
         )  # fmt: skip
+        agent.state, agent.reason = "asleep" if agent.asleep else "stopped", agent.asleep
         box.cut_in = agent.cut_in
         self._agents[agent_id] = agent
         return agent

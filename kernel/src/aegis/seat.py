@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
+from aegis.cancellation import finish_despite_cancel
 from aegis.driver import Decision, PermissionRequest, Seat, Session, info_of
-from aegis.events import PermissionAnswered, PermissionAsked
+from aegis.events import Background, PermissionAnswered, PermissionAsked, SessionStarted
 from aegis.permission import GOVERNED, ours, prejudged
 from aegis.processes import MARK, Command, Process, running
 
@@ -32,12 +34,18 @@ async def seated(agent: Agent, opening: trio.CancelScope) -> AsyncIterator[Sessi
         partial(_start, agent), partial(_ask, agent), agent.resume, primer=[profile.prompt] if profile.prompt else [],
         env={**kernel.environment, **profile.env, MARK: agent.id, "AEGIS_HANDLE": agent.handle},
     )  # fmt: skip
-    await kernel.interceptors.tell("before_open", seat)
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(_ended, agent, seat)
+        await kernel.interceptors.tell("before_open", seat)
         async with _opening:
             opening.deadline = trio.current_time() + OPENING  # the time in the queue is not the CLI's
             session = await stack.enter_async_context(agent.driver.open(seat))
         yield session
+
+
+async def _ended(agent: Agent, seat: Seat) -> None:
+    async with finish_despite_cancel():
+        await agent.kernel.interceptors.tell("session_ended", seat)
 
 
 @asynccontextmanager
@@ -52,7 +60,8 @@ async def _ask(agent: Agent, wish: PermissionRequest) -> Decision:
     tools = {verb.marks.tool for verb in agent.kernel.verbs}
     if wish.kind == "other" and not wish.verb and ours(wish.tool, info_of(agent.driver).plane, tools):
         return GOVERNED
-    wish = prejudged(wish, agent.profile.permission, agent.seat.cwd)
+    wish = replace(wish, id=str(next(agent.kernel.roster.numbers)))  # a CLI may use its own ids twice
+    wish = prejudged(wish, agent.seat.profile.permission, agent.seat.cwd)
     if wish.presumed:  # nobody is asked
         return await agent.kernel.interceptors.permission(agent.seat, wish)
     asked = agent.asking[wish.id] = PermissionAsked(wish.id, wish.tool, wish.kind, wish.title, wish.input)
@@ -61,6 +70,21 @@ async def _ask(agent: Agent, wish: PermissionRequest) -> Decision:
     try:
         decision = await agent.kernel.interceptors.permission(agent.seat, wish)
     finally:
-        agent.asking.pop(wish.id, None)  # the CLI may have used the id twice
+        del agent.asking[wish.id]
         agent.kernel.bus.publish(agent.id, PermissionAnswered(wish.id, decision.outcome, decision.reason))
     return decision
+
+
+async def listen(agent: Agent, session: Session) -> None:
+    """Publish what the CLI says, and let the agent and its turn know, until cancelled."""
+    while True:
+        events = await session.receive()
+        if agent.turn:
+            events = agent.turn.hear(events)
+        for event in events:
+            if type(event) is SessionStarted:
+                await agent.remember(event.session_id)
+            elif type(event) is Background:
+                agent.expect("background", "; ".join(event.tasks))
+        agent.kernel.bus.publish(agent.id, *events)
+        await agent.kernel.bus.room()
