@@ -43,7 +43,10 @@ class McpServer:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRequest:
-    """What an agent asks permission for; `presumed` by its mode holds unless denied; `verb` is set if a verb asks."""
+    """What an agent asks permission for; `presumed` by its mode holds unless denied; `verb` is set if a verb asks.
+
+    `id` is the kernel's number of it, whatever the driver wrote there: a CLI may use its own ids twice.
+    """
 
     id: str
     tool: str

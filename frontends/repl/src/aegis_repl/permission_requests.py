@@ -70,7 +70,7 @@ class PermissionRequests:
         count = len(self.waiting)
         return f"asks to use {render.wants(self.waiting[0])}{f' (1 of {count})' if count > 1 else ''}" if count else ""
 
-    def answer(self, agent_id: str, line: str, now: float) -> Answer | None:
+    def answer(self, line: str, now: float) -> Answer | None:
         """Return the answer that a typed line is, None when it is no answer.
 
         Raises `Refused` when the request it must have been meant for is not the one that is shown now.
@@ -85,7 +85,7 @@ class PermissionRequests:
         if now - self._moved < SEEN:
             raise Refused(f"the question has just changed: now it {self.text}")
         self._answered.add(call := self.first.id)
-        args: dict[str, Any] = {"request": f"{agent_id}/{call}"}
+        args: dict[str, Any] = {"request": call}
         args |= {"always": True} if word == "a" else {"reason": why} if why else {}
         return Answer(call, "approvals deny" if word == "n" else "approvals allow", args)
 

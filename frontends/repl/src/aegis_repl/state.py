@@ -242,7 +242,7 @@ class State:
     def answer(self, line: str) -> Answer | None:
         """Return what a typed line answers the active agent, None when it is no answer; raises `Refused`, see there."""
         tab = self.tabs.get(self.active)
-        return tab.requests.answer(self.active, line, self._now()) if tab else None
+        return tab.requests.answer(line, self._now()) if tab else None
 
     def again(self, agent_id: str, call: str) -> None:
         """Ask the person again: the answer was not taken."""

@@ -28,4 +28,4 @@ class Modes:
         if by_mode is None or by_mode.outcome == "allowed":
             ended = self._rules.decided(seat, request, "deny")
         ended = ended or by_mode
-        return await self._store.finish(self._store.numbered(seat, request), ended) if ended else None
+        return await self._store.finish(self._store.asked(seat, request), ended) if ended else None

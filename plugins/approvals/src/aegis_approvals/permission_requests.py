@@ -38,7 +38,7 @@ class PermissionRequests:
 
     async def ask(self, seat: Seat, request: PermissionRequest) -> Decision:
         """Return what a rule or a person decided, or `expired` when nobody did in time."""
-        asked = self._store.numbered(seat, request)
+        asked = self._store.asked(seat, request)
         if by_rule := self._rules.decided(seat, request, "allow"):
             return await self._store.finish(asked, by_rule)
         seconds = self._kernel.config.section("plugins.approvals").timeout
@@ -97,13 +97,12 @@ class PermissionRequests:
                     break
 
     async def _waiting(self, request: str) -> Waiting:
-        number = self.number(request)
-        waiting = self.open.get(number)
+        waiting = self.open.get(request)
         if waiting and not waiting.answer:
             return waiting
         if waiting:
             await waiting.over.wait()
-        record = self._store.find(number)
+        record = self._store.find(request)
         if record and record.ended:
             raise Refused(f"request {record.asked} has already ended: {record.ended}")
         raise self.unknown(request)
@@ -119,24 +118,3 @@ class PermissionRequests:
             return "; ".join(map(str, self._rules.rules_for(waiting.seat, waiting.request, "allow")))
         except Refused as refusal:
             return str(refusal)
-
-    def number(self, word: str) -> str:
-        """Return the number of the request a person means; raises `Refused` when the word fits several.
-
-        It is the number, or the beginning of the provider's own id, or `AGENT/ID` as events name a request, where the
-        agent is its id or handle. A bare number is never a provider's id: one that has ended must not become another.
-        """
-        if word.isdecimal():
-            return word
-        agent, slash, call = word.partition("/")
-        if not slash:
-            agent, call = "", word
-        ours = [w.asked for w in self.open.values() if agent in (w.asked.agent_id, w.asked.agent, "")]
-        fitting = [asked for asked in ours if asked.call == call]
-        if not fitting and (before := self._store.called(agent, call)):
-            return before  # and not what is open and begins like it
-        if not slash:
-            fitting = fitting or [asked for asked in ours if word and asked.call.startswith(word)]
-        if len(fitting) > 1:
-            raise Refused(f"{word!r} fits {len(fitting)} requests: {', '.join(map(str, fitting))}; say the number")
-        return fitting[0].id if fitting else word

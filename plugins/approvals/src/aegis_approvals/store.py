@@ -15,7 +15,7 @@ STOPPED = "aegis stopped while it was open"
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A request: its number, whose it is, and what would be done; `call` is the provider's own id."""
+    """A request: its number, whose it is, and what would be done."""
 
     id: str
     agent: str
@@ -24,7 +24,6 @@ class Asked(msgspec.Struct, frozen=True):
     title: str
     since: str
     agent_id: str
-    call: str
     paths: tuple[str, ...] = ()
     input: Any = None
 
@@ -59,31 +58,28 @@ class RequestRecord(msgspec.Struct, frozen=True):
 
 
 class RequestStore:
-    """Numbers requests and keeps them; what the last run left open is in `orphans`."""
+    """Keeps requests; what the last run left open is in `orphans`."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._book = kernel, kernel.ledger.book("approvals")
-        self._last, self._open = 0, set[str]()
-        self._book.fold(self._begin, self._apply, lambda: (self._last, sorted(self._open)))
+        self._open = set[str]()
+        self._book.fold(self._begin, self._apply, lambda: sorted(self._open))
         self.orphans = set(self._open)
 
     def _begin(self, snapshot: Any) -> None:
-        self._last, self._open = snapshot[0], set(snapshot[1])
+        self._open = set(snapshot)
 
     def _apply(self, record: Record) -> None:
         if record.kind == "asked":
             self._open.add(record.key)
-            self._last = max(self._last, int(record.key))
         elif record.kind == "ended":
             self._open.discard(record.key)
 
-    def numbered(self, seat: Seat, request: PermissionRequest) -> Asked:
-        """Return the request under a number of its own: providers use their ids again."""
-        self._last += 1
+    def asked(self, seat: Seat, request: PermissionRequest) -> Asked:
+        """Return the request as the book has it."""
         return Asked(
-            str(self._last), self._kernel.roster.label(seat.agent_id), request.tool, request.kind,
-            request.title or request.tool, stamp(self._kernel.clock.now()), seat.agent_id, request.id, request.paths,
-            request.input,
+            request.id, self._kernel.roster.label(seat.agent_id), request.tool, request.kind,
+            request.title or request.tool, stamp(self._kernel.clock.now()), seat.agent_id, request.paths, request.input,
         )  # fmt: skip
 
     async def ask(self, asked: Asked) -> None:
@@ -120,11 +116,6 @@ class RequestStore:
             else:
                 ended, at = msgspec.convert(record.data, Ended), record.at
         return RequestRecord(asked, ended, at) if asked else None
-
-    def called(self, agent: str, call: str, among: int = 200) -> str:
-        """Return the number of an agent's newest request with this provider's id, empty when it has none."""
-        newest = (msgspec.convert(record.data, Asked) for record in self._book.newest("asked", among))
-        return next((a.id for a in newest if a.call == call and agent in (a.agent_id, a.agent, "")), "")
 
     def newest(self, count: int) -> list[RequestRecord]:
         """Return the newest requests, oldest of them first."""

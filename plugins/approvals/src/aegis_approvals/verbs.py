@@ -12,9 +12,7 @@ from aegis_approvals.permission_requests import PermissionRequests
 from aegis_approvals.rulebook import Rulebook
 from aegis_approvals.store import Asked, RequestRecord, RequestStore
 
-Request = Annotated[
-    str, Completes("approval"), Field(description="number of the request, or the id that the CLI gave it")
-]
+Request = Annotated[str, Completes("approval"), Field(description="number of the request")]
 RuleId = Annotated[str, Completes("approval-rule"), Field(description="id of the rule, as `approvals rules` shows it")]
 Reason = Annotated[str, Field(description="why; the agent reads it")]
 Always = Annotated[bool, Field(description="also write a rule that answers the same from now on")]
@@ -107,8 +105,7 @@ class ApprovalVerbs:
     @verb("approvals show", read_only=True, for_={"person"})
     async def show(self, caller: Caller, request: Request) -> RequestDetails:
         """Show one request in full: its input, its files, and the rule that `--always` would write."""
-        number = self._requests.number(request)
-        waiting, record = self._requests.open.get(number), self._store.find(number)
+        waiting, record = self._requests.open.get(request), self._store.find(request)
         if waiting:
             return RequestDetails(waiting.asked, "open", "", "", "", "", self._requests.always_rules(waiting))
         if record is None:
