@@ -15,7 +15,7 @@ from house import members
 BUDGETS = {"mechanism": 1870, "words": 660, "entrance": 800, "policy": 170}
 STOREYS = {
     "mechanism": {
-        "agent", "agent_view", "bus", "cancellation", "interceptors", "ledger", "mail", "mailbox",
+        "agent", "agent_view", "bus", "cancellation", "directory", "interceptors", "ledger", "mail", "mailbox",
         "processes", "registry", "roster", "seat", "supervise", "turn", "verb_definition", "verbs",
     },
     "words": {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import trio
 
+from aegis.callers import Caller
 from aegis.driver import Driver, Profile
 from aegis.errors import AegisError, Refused
 from aegis.events import AgentChanged, Notice, PermissionAsked
@@ -32,7 +33,7 @@ class AgentView:
     driver: Driver
     mailbox: Mailbox
     born: str
-    by: str
+    started_by: Caller
     session_id: str = ""
     state: AgentState = "stopped"
     reason: str = ""
@@ -44,6 +45,11 @@ class AgentView:
     notes: dict[str, str] = field(default_factory=dict)
     expecting: dict[str, str] = field(default_factory=dict)
     asking: dict[str, PermissionAsked] = field(default_factory=dict)
+
+    @property
+    def by(self) -> str:
+        """Whose act its start was: an agent's id, or a caller's name."""
+        return self.started_by.agent_id if self.started_by.kind == "agent" else str(self.started_by)
 
     def snapshot(self) -> dict[str, Any]:
         """Return it as JSON."""

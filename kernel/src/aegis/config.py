@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +20,6 @@ from aegis.project import FILE
 from aegis.registry import Registry
 from aegis.yamlfile import YamlFile
 
-_WIDTH = ("read", "auto", "write", "full")  # permissions by what is done without asking anyone
 
 
 class Settings(BaseModel):
@@ -139,18 +137,6 @@ class Config:
         """Return the names of all profiles, the providers' own among them."""
         return sorted({*self.profiles, *(d.name for d in self._drivers.values())})
 
-    def spawnable(self, name: str) -> list[str]:
-        """Return the profiles an agent of this one may spawn: as it says, else all that may do no more than it."""
-        own = self.profile(name)[0]
-        known = sorted({*self.profiles, *by_every_name(self._drivers)})
-        return [n for n in known if self._covers(own, self.profile(n)[0])] if own.spawns is None else own.spawns
-
-    def _covers(self, own: Profile, other: Profile) -> bool:
-        if other.spawns or _WIDTH.index(other.permission) > _WIDTH.index(own.permission):
-            return False  # what a person let it spawn may do anything
-        here, there = ((self.root / (profile.cwd or ".")).resolve() for profile in (own, other))
-        return includes(own.verbs, other.verbs) and (own.permission == "full" or there.is_relative_to(here))
-
     @property
     def default_agent(self) -> str:
         """The profile of a new agent when none is named: as configured, else the first of the file, else empty."""
@@ -245,14 +231,3 @@ def _settings_at(schema: dict[str, Any], where: Sequence[str | int]) -> list[str
         if step is not None:
             node = node.get("properties", {}).get(step) or node.get("additionalProperties") or node.get("items") or {}
     return list(node.get("properties", {}))
-
-
-def includes(ours: Sequence[str] | None, theirs: Sequence[str] | None) -> bool:
-    """Return whether our verb patterns (None: all) have every verb that theirs have, whatever plugins bring yet."""
-    wide, narrow = (["*"] if patterns is None else patterns for patterns in (ours, theirs))
-    return all(any(_within(pattern, wider) for wider in wide) for pattern in narrow)
-
-
-def _within(pattern: str, wider: str) -> bool:
-    # A star in the one is a character that only a star of the other matches; nobody reckons with `?` and `[` so.
-    return wider in ("*", pattern) or (fnmatchcase(pattern, wider) and not {*"?["} & {*pattern, *wider})

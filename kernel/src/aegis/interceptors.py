@@ -20,8 +20,8 @@ from aegis.supervise import root_cause
 _AFTERWARDS = frozenset(
     {"after_turn", "after_verb", "agent_started", "interrupted", "session_ended", "agent_closed", "release"}
 )
-_BEFORE = {"before_spawn", "before_open", "before_launch", "admit", "before_turn", "before_verb", "permission"}
-POINTS = _AFTERWARDS | _BEFORE
+_BEFORE = {"before_spawn", "before_rename", "before_open", "before_launch", "before_turn", "before_verb"}
+POINTS = _AFTERWARDS | _BEFORE | {"admit", "permission"}
 
 
 class Interceptor(Protocol):
@@ -32,6 +32,7 @@ class Interceptor(Protocol):
     Raising `Refused` refuses what was asked: the spawn, the launch, the work, the turn, the verb.
 
     before_spawn(by, profile, handle)  `by` is a `Caller`; return True to vouch for the spawn of an agent by an agent
+    before_rename(by, agent_id, handle)
     before_open(seat)                  add servers, primer, environment before a driver opens
     before_launch(seat, command)       return another `Command` to run instead, or None
     session_ended(seat)                the session is gone, by whatever exit

@@ -1,8 +1,4 @@
-"""Who is alive: agents by immutable id, found by handle; spawned, renamed, closed, and back after a restart.
-
-Book `roster` (key: agent id): `spawned` → `session`* / `renamed`* / `slept`* → `closed`. State is keyed by id; an old
-handle stays an alias until a new agent takes it, so a rename strands nothing.
-"""
+"""Who is alive: agents by immutable id, found by handle; spawned, renamed, closed, and back after a restart."""
 
 from __future__ import annotations
 
@@ -12,15 +8,16 @@ from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import trio
 
 from aegis.agent import Agent
 from aegis.callers import Caller
 from aegis.cancellation import finish_despite_cancel
 from aegis.clock import new_id, stamp
+from aegis.directory import Directory
 from aegis.errors import LaunchError, LedgerError, NotFound, Refused, listed, nearest
 from aegis.events import Fault
-from aegis.ledger import Record
 from aegis.processes import sweep
 from aegis.registry import acting
 
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
     from aegis.app import Kernel
 
 _HANDLE, _LONGEST = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){0,2}\Z"), 40
+KERNEL = Caller("system", "aegis")
 
 
 class Roster:
@@ -36,8 +34,8 @@ class Roster:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._book = kernel, kernel.ledger.book("roster")
         self._agents: dict[str, Agent] = {}
-        self._handles: dict[str, str] = {}
-        self._open: dict[str, dict[str, Any]] = {}
+        self._directory = Directory()
+        self.born = self._directory.find
         self._closing: dict[str, trio.Event] = {}
         last = next(kernel.ledger.rows("select coalesce(max(seq), 0), 'null' from records"))[0]
         self.numbers = count(last + 1)  # of permission requests: they rise over all runs, as each leaves more records
@@ -52,7 +50,7 @@ class Roster:
 
     def known(self) -> set[str]:
         """Return every handle that leads to an agent, those of renamed ones too."""
-        return {handle for handle, agent_id in self._handles.items() if agent_id in self._agents}
+        return {handle for handle, agent_id in self._directory.handles.items() if agent_id in self._agents}
 
     def get(self, agent_id: str) -> Agent | None:
         """Return the agent with this id, or None when it is closed or never was."""
@@ -60,14 +58,12 @@ class Roster:
 
     def label(self, address: str) -> str:
         """Return how people call this address: an agent's handle, its last one if it is closed, or the address."""
-        if (agent := self._agents.get(address)) or ":" in address:
-            return agent.handle if agent else address
-        last = self._book.find(address)[-1:]
-        return str(last[0].data.get("handle", address)) if last else address
+        known = self._agents.get(address) or self.born(address)
+        return known.handle if known else address
 
     def find(self, handle: str) -> Agent:
         """Return the agent now or formerly of this handle; raises `NotFound` naming the living."""
-        agent = self._agents.get(self._handles.get(handle.removeprefix("agent:"), ""))
+        agent = self._agents.get(self._directory.handles.get(handle.removeprefix("agent:"), ""))
         if agent is None:
             raise NotFound(f"no agent {handle!r} is alive (live: {listed(self.live())}).{nearest(handle, self.live())}")
         return agent
@@ -82,18 +78,20 @@ class Roster:
         """Return the views of the living, oldest first."""
         return [a.snapshot() for a in sorted(self, key=lambda a: a.id)]
 
-    async def spawn(self, profile: str, handle: str, by: str = "system") -> Agent:
+    async def spawn(self, profile: str, handle: str, by: Caller = KERNEL) -> Agent:
         """Return a live agent whose session is open; raises `LaunchError` or `Refused` and then nothing is left.
 
-        `by` is whose act it is; when that is an agent (its id), `vet` must agree.
+        `by` is whose act it is; see `may_spawn`.
         """
         profile = profile or self._kernel.config.default_agent
         self._kernel.config.profile(profile)
+        await self.may_spawn(by, profile, handle)
         self._check(handle)
-        self.vet(by, profile)
-        agent = self._add(new_id(), handle=handle, profile=profile, by=by, born=stamp(self._kernel.clock.now()))
+        now = stamp(self._kernel.clock.now())
+        kept = {"handle": handle, "profile": profile, "by": msgspec.to_builtins(by), "born": now}
+        agent = self._add(new_id(), **kept)
         try:
-            await self._book.append("spawned", agent.id, handle=handle, profile=profile, by=by, born=agent.born)
+            await self._book.append("spawned", agent.id, **kept)
         except LedgerError:
             del self._agents[agent.id]
             raise
@@ -113,30 +111,29 @@ class Roster:
             raise Refused(f"{handle} was closed while it started: {agent.end_reason}")
         return agent
 
-    def vet(self, by: str, profile: str) -> None:
-        """Raise `Refused` when the agent of this id, gone or not, must not be why one of the profile starts."""
-        for born in self._book.find(self.find(by).id if by.startswith("agent:") else by)[:1]:
-            own = born.data["profile"]
-            if profile not in (may := self._kernel.config.spawnable(own)):
-                how = f"a person may grant it: `spawns: [{profile}]` in the profile {own!r}"
-                raise Refused(f"{self.label(born.key)} may not spawn {profile!r}, only {listed(may, 'nothing')}; {how}")
+    async def may_spawn(self, by: Caller, profile: str, handle: str = "") -> None:
+        """Raise `Refused` when the caller must not be why such an agent starts; without policy, an own one."""
+        vouched = await self._kernel.interceptors.spawn(by, profile, handle)
+        born = self.born(by.agent_id)
+        if by.agent_id and not vouched and (born is None or born.profile != profile):
+            raise Refused(f"{by} may start agents of its own profile here, and not of {profile!r}")
 
     def _check(self, handle: str, own: str = "") -> None:
         if not _HANDLE.match(handle) or len(handle) > _LONGEST:
             raise Refused(
                 f"{handle!r} is not a handle: up to three words of a-z, 0-9 joined by '-', {_LONGEST} letters"
             )
-        taken = self.live() | {seen["handle"] for seen in self._open.values()}
+        taken = self.live() | {seen["handle"] for seen in self._directory.open.values()}
         if handle in taken - {own}:
             raise Refused(f"the handle {handle!r} is taken (live: {listed(taken)})")
 
-    def _add(self, agent_id: str, *, handle: str, profile: str, by: str, born: str, **more: Any) -> Agent:
+    def _add(self, agent_id: str, *, handle: str, profile: str, by: Any, born: str, **more: Any) -> Agent:
         settings, driver = self._kernel.config.profile(profile)
         box = self._kernel.post.mailbox(agent_id)
         box.label = handle
         agent = Agent(
             kernel=self._kernel, id=agent_id, handle=handle, profile_name=profile, profile=settings, driver=driver,
-            mailbox=box, born=born, by=by, turns=box.turns, cost_usd=box.cost_usd, **more,
+            mailbox=box, turns=box.turns, cost_usd=box.cost_usd, started_by=msgspec.convert(by, Caller), born=born, **more,
         )  # fmt: skip
         agent.state, agent.reason = "asleep" if agent.asleep else "stopped", agent.asleep
         box.cut_in = agent.cut_in
@@ -165,7 +162,7 @@ class Roster:
             self._kernel.base.start_soon(self._close, agent, reason)
         if (over := self._closing.get(agent.id)) is not None:
             await over.wait()
-        if agent.id in self._open:
+        if agent.id in self._directory.open:
             raise LedgerError(f"{agent.handle} is closed, but not on disk: it will be back after a restart")
 
     async def _close(self, agent: Agent, reason: str) -> None:
@@ -179,7 +176,7 @@ class Roster:
         finally:
             self._agents.pop(agent.id, None)
             agent.show("closed", reason)
-            self._kernel.post.keep_only({*self._agents, *self._open})
+            self._kernel.post.keep_only({*self._agents, *self._directory.open})
             shutil.rmtree(self._kernel.project.state / "seats" / agent.id, ignore_errors=True)
             try:
                 async with finish_despite_cancel():
@@ -193,8 +190,9 @@ class Roster:
             for agent in self:
                 nursery.start_soon(self._kernel.supervisor.stop, f"agent:{agent.id}")
 
-    async def rename(self, agent: Agent, handle: str) -> None:
+    async def rename(self, agent: Agent, handle: str, by: Caller = KERNEL) -> None:
         """Give the agent another handle; the old one goes on leading to it."""
+        await self._kernel.interceptors.tell("before_rename", by, agent.id, handle)
         self._check(handle, agent.handle)
         before = agent.handle
         agent.handle = agent.mailbox.label = handle  # taken from now on
@@ -207,15 +205,15 @@ class Roster:
 
     async def restore(self) -> list[Agent]:
         """Bring back every agent that was not closed and return them, to be started by `begin`."""
-        self._book.fold(self._begin, self._fold, lambda: (self._open, self._handles))
-        await trio.to_thread.run_sync(sweep, set(self._open))  # CLIs that outlived a killed kernel
-        for agent_id, seen in list(self._open.items()):
+        self._directory.restore(self._book)
+        await trio.to_thread.run_sync(sweep, set(self._directory.open))  # CLIs that outlived a killed kernel
+        for agent_id, seen in list(self._directory.open.items()):
             try:
                 self._add(agent_id, **seen).opened.set()
             except Refused as error:  # its profile is gone: it keeps its mail and waits for the profile
                 self.absent[seen["handle"]] = str(error)
                 self._kernel.bus.report(Fault(f"agent:{seen['handle']}", f"cannot come back: {error}", final=True))
-        if late := list(self._kernel.post.keep_only(self._open)):
+        if late := list(self._kernel.post.keep_only(self._directory.open)):
             await self._kernel.post.dead_letter(late, "it was closed")  # accepted while their agent was closing
         return list(self)
 
@@ -225,15 +223,3 @@ class Roster:
             if agent.id in self._agents:
                 self._start(agent)
                 agent.show()
-
-    def _begin(self, snapshot: Any) -> None:
-        self._open, self._handles = snapshot
-
-    def _fold(self, record: Record) -> None:
-        if record.kind == "closed":
-            self._open.pop(record.key, None)
-            self._handles = {handle: x for handle, x in self._handles.items() if x != record.key}
-        elif record.kind == "spawned" or record.key in self._open:
-            self._open[record.key] = self._open.get(record.key, {}) | record.data
-            if handle := record.data.get("handle"):  # former handles go on leading to their agent
-                self._handles[handle] = record.key

@@ -16,7 +16,7 @@ import trio
 from budget_stage import Till, admit, config, release, settled, tell, until
 
 import aegis_budget.plugin
-from aegis import Kernel, open_kernel
+from aegis import Caller, Kernel, open_kernel
 
 LIMIT = 60_000  # tokens
 BUDGETS = f"project: [{{output_tokens: {LIMIT}, window: 1d}}]\nturn: {{output_tokens: 10000}}"
@@ -64,7 +64,7 @@ async def day(disk: Path, notes: Path) -> None:
         await spend(kernel, till, notes, "ada", 8_000, 8_000, last=500)
         caps = [{"usd": 9, "window": "1h"}]
         await admit(kernel, "t1", caps)
-        await kernel.roster.spawn("poor", "w", by="queue:nightly")
+        await kernel.roster.spawn("poor", "w", by=Caller("queue", "nightly"))
         await spend(kernel, till, notes, "w", 3_000, last=0, task="t1")
         await admit(kernel, "t2", caps)
         await release(kernel, "t2")

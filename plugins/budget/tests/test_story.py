@@ -18,7 +18,7 @@ import trio
 from budget_stage import STEP, Till, admit, call, config, release, settled, until
 
 import aegis_budget.plugin
-from aegis import Kernel, open_kernel
+from aegis import Caller, Kernel, open_kernel
 from aegis.testing.clock import TestClock
 
 STEPS = 700
@@ -202,7 +202,7 @@ class Story:
         self.tasks.append(name)
         self.state({"queue:nightly", "profile:poor", "project"})
         if self.dice.random() < 0.7:
-            worker = await kernel.roster.spawn("poor", f"w{self.names}", by="queue:nightly")
+            worker = await kernel.roster.spawn("poor", f"w{self.names}", by=Caller("queue", "nightly"))
             await self.send(kernel, worker, name)
             self.tasks.remove(name)
 

@@ -3,7 +3,7 @@
 import pytest
 from budget_stage import CAPS, STEP, admit, call, over, release, reserved, settled, spent, tell, turn, work
 
-from aegis import NotFound, Refused
+from aegis import Caller, NotFound, Refused
 from aegis.events import ConfigChanged
 
 TURN = "project: []\nturn: {usd: 0.20}"
@@ -111,7 +111,7 @@ async def test_release_gives_it_back_once(kernel):
 
 async def begin(kernel, till, task, *, hire="w"):
     """Hire a worker and give it the task, and return its session once its turn has begun."""
-    worker = await kernel.roster.spawn("poor", hire, by="queue:nightly")
+    worker = await kernel.roster.spawn("poor", hire, by=Caller("queue", "nightly"))
     message = await tell(kernel, hire, task_id=task)
     session = till.sessions[worker.id]
     await session.begun.wait()

@@ -28,9 +28,10 @@ class Stage:
             caller = self.kernel.roster.caller(caller)
         return await self.kernel.verbs.call(caller or Caller("human", "anna"), verb, args)
 
-    async def spawn(self, handle: str, by: str = "system") -> Agent:
+    async def spawn(self, handle: str, by: Agent | None = None) -> Agent:
         """Start an echo agent."""
-        return await self.kernel.roster.spawn("echo", handle, by)
+        caller = self.kernel.roster.caller(by) if by else Caller("human", "anna")
+        return await self.kernel.roster.spawn("echo", handle, caller)
 
     def session(self, agent: Agent) -> Any:
         """Return the agent's session in the echo driver."""

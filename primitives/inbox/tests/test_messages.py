@@ -123,7 +123,7 @@ async def test_a_rename_leads_old_and_new_handle_to_the_agent_and_tells_it(stage
 @pytest.mark.parametrize("what", ["close", "rename", "interrupt"])
 async def test_an_agent_has_power_over_itself_and_those_it_spawned_only(stage, what):
     anna, stranger = await stage.spawn("calm-codd"), await stage.spawn("wry-hopper")
-    child = await stage.spawn("kind-karp", by=anna.id)
+    child = await stage.spawn("kind-karp", by=anna)
     args = {"old_handle": "{}", "new_handle": "new-name"} if what == "rename" else {"handle": "{}"}
     with pytest.raises(Refused, match="Ask a person"):
         await stage.call(what, anna, **{k: v.format(stranger.handle) for k, v in args.items()})

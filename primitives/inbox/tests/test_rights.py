@@ -22,7 +22,7 @@ def project(project):
 
 async def test_an_agent_spawns_none_that_may_do_more_than_itself(stage):
     reader = await stage.kernel.roster.spawn("reader", "calm-codd")
-    sentence = r"calm-codd may not spawn 'root', only reader; a person may grant it: `spawns: \[root\]` in .* 'reader'"
+    sentence = "agent:calm-codd may start agents of its own profile here, and not of 'root'"
     with pytest.raises(Refused, match=sentence):
         await stage.call("spawn", reader, agent="root", prompt="rm -rf /", handle="wry-hopper")
     assert stage.kernel.roster.live() == {"calm-codd"}

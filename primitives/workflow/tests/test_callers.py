@@ -93,7 +93,7 @@ async def test_a_run_of_an_agent_closes_no_stranger(stage):
     row = await stage.end(begun.workflow_id)
     assert row.status == "error" and "may not close it" in row.error
     assert stage.kernel.roster.get(stranger.id)
-    child = await stage.kernel.roster.spawn("coder", "kind-karp", by=agent.id)
+    child = await stage.kernel.roster.spawn("coder", "kind-karp", by=stage.kernel.roster.caller(agent))
     begun = await stage.call("workflow run", agent, name="closes", kwargs={"handle": "kind-karp"})
     assert (await stage.end(begun.workflow_id)).status == "ok"
     assert stage.kernel.roster.get(child.id) is None

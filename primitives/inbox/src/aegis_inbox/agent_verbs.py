@@ -65,9 +65,7 @@ class AgentVerbs:
         """Start an agent of a profile and return its handle."""
         roster = self._kernel.roster
         handle = _not_the_person(handle) or fresh_handle(roster.live() | roster.known())
-        if caller.via and caller.agent_id:  # a program starts it, for an agent: that agent must be allowed to
-            roster.vet(caller.agent_id, agent)
-        made = await roster.spawn(agent, handle, by=str(caller) if caller.via else caller.agent_id or str(caller))
+        made = await roster.spawn(agent, handle, caller)
         receipt = None
         if prompt:
             receipt = await self._kernel.post.deliver(envelope_of(self._kernel, caller, made.id, prompt))
@@ -91,7 +89,7 @@ class AgentVerbs:
         """Give an agent another handle; the old one still reaches it, and the agent is told."""
         agent = self._mine(caller, old_handle, "rename")
         before = agent.handle
-        await self._kernel.roster.rename(agent, _not_the_person(new_handle))
+        await self._kernel.roster.rename(agent, _not_the_person(new_handle), caller)
         if caller.agent_id != agent.id:
             note = f"Your handle is now {new_handle} (it was {before}); {caller} renamed you."
             await self._kernel.post.deliver(self._kernel.post.envelope("system", agent.id, note))

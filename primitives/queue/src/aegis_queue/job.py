@@ -109,7 +109,8 @@ class Job:
 
     async def _start_worker(self) -> None:
         task, post = self.task, self._kernel.post
-        agent = await self._kernel.roster.spawn(self._settings.agent, self._handle(), by=BY + task.queue)
+        by = Caller("queue", task.queue, via=("queue",), on_behalf_of=task.enqueued_by)  # who was asked for
+        agent = await self._kernel.roster.spawn(self._settings.agent, self._handle(), by)
         more = {"trace": task.trace} if task.trace else {}
         body = task.payload + (f"\n\nThe result must fit this JSON schema: {_json(task)}" if task.schema else "")
         letter = post.envelope(task.enqueued_by, agent.id, body, task_id=task.id, hops=task.hops, **more)

@@ -55,8 +55,7 @@ class TaskVerbs:
         you as a message with `task#ID`.
         """
         settings = self._known(queue)
-        if caller.agent_id:  # whom a queue works for gets no more through it than by hiring somebody itself
-            self._kernel.roster.vet(caller.agent_id, settings.agent)
+        await self._kernel.roster.may_spawn(caller, settings.agent)  # nobody gets more through a queue than by itself
         address = {"agent": caller.agent_id, "person": str(caller)}.get(caller.class_, "")
         broker = await self._dispatcher.broker()
         if same := await broker.with_key(queue, key) if key else None:

@@ -94,9 +94,7 @@ class WorkflowEngine(GroupCalls):
             except NotFound:
                 there = None
             if there is None or there.by != BY + self._run.id:
-                if agent := self._caller.agent_id:
-                    self._kernel.roster.vet(agent, profile)
-                there = await self._kernel.roster.spawn(profile, wanted, by=BY + self._run.id)
+                there = await self._kernel.roster.spawn(profile, wanted, self._caller)
             return there.handle
 
         found: str = await self._steps.take("spawn", f"{profile} {wanted}", spawn, recover=spawn)

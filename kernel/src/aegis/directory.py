@@ -1,0 +1,57 @@
+"""Who is and who was: the fold of the roster's book. Agents by id, with the handles that lead to them.
+
+Book `roster` (key: agent id): `spawned` → `session`* / `renamed`* / `slept`* → `closed`. State is keyed by id; an old
+handle stays an alias until a new agent takes it, so a rename strands nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from aegis.callers import Caller
+from aegis.ledger import Book, Record
+
+_KNOWN = 5_000  # closed agents of which it is still known how they began and were called
+
+
+class Born(msgspec.Struct, frozen=True):
+    """How an agent began, `by` whose act, and how it is called or was at last."""
+
+    handle: str
+    profile: str
+    by: Caller
+    born: str
+
+
+class Directory:
+    """Every agent that is not closed, as the book has it, and the last that were."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, dict[str, Any]] = {}
+        self.handles: dict[str, str] = {}
+        self._closed: dict[str, dict[str, Any]] = {}
+
+    def restore(self, book: Book) -> None:
+        """Read the book, and follow it from now on."""
+        book.fold(self._begin, self._apply, lambda: (self.open, self.handles, self._closed))
+
+    def find(self, agent_id: str) -> Born | None:
+        """Return how the agent began, closed or not; None when it never was, or was closed thousands of agents ago."""
+        seen = self.open.get(agent_id) or self._closed.get(agent_id)
+        return msgspec.convert(seen, Born) if seen else None
+
+    def _begin(self, snapshot: Any) -> None:
+        self.open, self.handles, self._closed = snapshot
+
+    def _apply(self, record: Record) -> None:
+        if record.kind == "closed" and (gone := self.open.pop(record.key, None)):
+            self.handles = {handle: x for handle, x in self.handles.items() if x != record.key}
+            self._closed[record.key] = gone
+            if len(self._closed) > _KNOWN:
+                del self._closed[next(iter(self._closed))]
+        elif record.kind == "spawned" or record.key in self.open:
+            self.open[record.key] = self.open.get(record.key, {}) | record.data
+            if handle := record.data.get("handle"):  # former handles go on leading to their agent
+                self.handles[handle] = record.key
