@@ -452,6 +452,6 @@ async def test_a_task_that_was_cancelled_can_be_tried_again(queues: Queues):
 )
 async def test_an_agent_gets_no_more_through_a_queue_than_by_spawning(queues: Queues):
     timid, lead = [await queues.kernel.roster.spawn(name, name) for name in ("timid", "lead")]
-    with pytest.raises(Refused, match="timid may not spawn 'bold'"):
+    with pytest.raises(Refused, match="timid may start agents of its own profile here, and not of 'bold'"):
         await queues.put("work", timid)
     assert (await queues.end(await queues.put("work", lead))).outcome == "ok"
