@@ -21,7 +21,6 @@ from aegis.registry import Registry
 from aegis.yamlfile import YamlFile
 
 
-
 class Settings(BaseModel):
     """What plugins derive their section's model from: unknown keys are errors, values do not change."""
 

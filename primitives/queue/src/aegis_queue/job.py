@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 import trio
 
-from aegis import AegisError, Kernel, LaunchError, NotFound, Refused
+from aegis import AegisError, Caller, Kernel, LaunchError, NotFound, Refused
 from aegis.agent import INTERRUPTED
 from aegis.cancellation import finish_despite_cancel
 from aegis.clock import stamp
