@@ -15,6 +15,7 @@ import aegis_group.plugin
 import aegis_inbox.plugin
 import aegis_reducers.plugin
 from aegis.testing.echo import EchoPlugin
+from aegis.testing.vouches import Vouches
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def plugins(echo, project, config):
     (project / ".aegis.yaml").write_text(config)
     return {
         "echo": echo, "group": aegis_group.plugin, "inbox": aegis_inbox.plugin, "reducers": aegis_reducers.plugin,
+        "vouches": Vouches(),
     }  # fmt: skip
 
 
