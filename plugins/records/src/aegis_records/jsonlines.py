@@ -22,7 +22,8 @@ class Appender:
         self.folder, self._report = folder, report
         self._waiting: dict[str, bytearray] = {}
         self._wake, self._flushed = trio.Event(), trio.Event()
-        self._writing = False
+        self._writing, self._written = False, 0  # whether, and how many times, the disk was written to
+        self._whole: set[str] = set()  # files whose last line is known to be one
 
     def buffer(self, name: str) -> bytearray:
         """Return the buffer of a file, to which whole lines may be added before the next checkpoint."""
@@ -36,7 +37,8 @@ class Appender:
 
     async def flush(self) -> None:
         """Wait until what was added before is in the files."""
-        while self._waiting or self._writing:
+        upto = self._written + bool(self._waiting) + self._writing
+        while self._written < upto:  # and not what comes meanwhile: that never ends
             await self._flushed.wait()
 
     async def serve(self) -> None:
@@ -61,7 +63,7 @@ class Appender:
             await trio.to_thread.run_sync(self._append, waiting)
         except OSError as error:
             self._report(Fault("records", f"lines were not written: {error}"))
-        self._writing = False
+        self._writing, self._written = False, self._written + 1
         self._flushed.set()
         self._flushed = trio.Event()
 
@@ -69,11 +71,16 @@ class Appender:
         for name, data in waiting.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             try:
+                size = os.fstat(fd).st_size
+                if name not in self._whole and size and os.pread(fd, 1, size - 1) != b"\n":
+                    os.write(fd, b"\n")  # a line that a kill has torn takes no other with it
+                self._whole.discard(name)
                 view = memoryview(data)
                 while view:
                     view = view[os.write(fd, view) :]
+                self._whole.add(name)
             finally:
                 os.close(fd)
 

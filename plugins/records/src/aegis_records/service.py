@@ -11,10 +11,12 @@ import msgspec
 import trio
 
 from aegis import Envelope, Kernel
-from aegis.bus import Batch
+from aegis.bus import Batch, Subscription
 from aegis.clock import stamp
 from aegis.events import AgentChanged, Delivered, Event, decode
+from aegis.registry import owner
 from aegis_records.jsonlines import Appender, last_lines, read_lines
+from aegis_records.replay import replay
 from aegis_records.turns_text import last_words, recent_turns
 
 _encode_into = msgspec.json.Encoder().encode_into
@@ -38,39 +40,54 @@ class _Line(msgspec.Struct):
 
 
 class Transcripts:
-    """The transcripts of a project; a line is `{"v":1,"aegis_ts":…,"event":{…}}`."""
+    """The transcripts of a project; a line is `{"v":1,"aegis_ts":…,"number":…,"event":{…}}`."""
 
     def __init__(self, kernel: Kernel, appender: Appender) -> None:
         self._kernel, self._appender = kernel, appender
+        self._news: Subscription | None = None
 
     async def run(self, started: trio.Event) -> None:
         """Write every event of every agent until cancelled, and then what is left."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._appender.run)
-                with self._kernel.bus.subscribe(_BEHIND, lossless=True) as news:
+                with self._kernel.bus.subscribe(_BEHIND, lossless=True) as self._news:
+                    self._kernel.bus.replayers.add("events", self.replay)
                     started.set()
                     try:
-                        async for batches in news:
+                        async for batches in self._news:
                             self._take(batches)
                             await self._appender.room()
                     finally:
-                        self._take(news.take())
+                        self._kernel.bus.replayers.remove(owner.get())
+                        self._take(self._news.take())
         finally:
             with trio.CancelScope(shield=True):
                 await self._appender.write()
 
     def _take(self, batches: Iterable[Batch]) -> None:
-        prefix = b'{"v":1,"aegis_ts":"%s","event":' % stamp(self._kernel.clock.now()).encode()
-        for agent_id, events, _ in batches:
+        prefix = b'{"v":1,"aegis_ts":"%s","number":' % stamp(self._kernel.clock.now()).encode()
+        for agent_id, events, last in batches:
             if not agent_id or ":" in agent_id:  # the kernel's own, or a person's mail
                 continue
             buffer = self._appender.buffer(f"sessions/{agent_id}.jsonl")
-            for event in events:
+            for number, event in enumerate(events, last - len(events) + 1):
                 if type(event) not in _NOT_SAID:
-                    buffer += prefix
+                    buffer += b'%s%d,"event":' % (prefix, number)
                     _encode_into(event, buffer, -1)
                     buffer += b"}\n"
+
+    async def _flush(self) -> None:
+        """Have everything that was published before in the files."""
+        if self._news:
+            self._take(self._news.take())
+        await self._appender.flush()
+
+    async def replay(self, since: int, until: int) -> list[Batch]:
+        """Return what the transcripts have of the events after one number up to another."""
+        await self._flush()
+        folder = self._appender.folder / "sessions"
+        return await trio.to_thread.run_sync(replay, folder, max(since, 0), until, abandon_on_cancel=True)
 
     def path(self, agent_id: str) -> Path:
         """Return where the agent's transcript is."""
@@ -90,7 +107,7 @@ class Transcripts:
         """Return the newest events of an agent, or of all that are alive, oldest first."""
         ids = [self._id(handle)] if handle else [agent.id for agent in self._kernel.roster]
         handles = {agent_id: self._kernel.roster.label(agent_id) for agent_id in ids}
-        await self._appender.flush()
+        await self._flush()
         return await trio.to_thread.run_sync(self._ends, handles, count)
 
     def _ends(self, handles: dict[str, str], count: int) -> list[RecordedEvent]:
@@ -105,7 +122,7 @@ class Transcripts:
     async def _read(self, handle: str) -> tuple[str, list[Event]]:
         """Return the id of an agent, named by that or by its handle, and everything it said."""
         agent_id = self._id(handle)
-        await self._appender.flush()
+        await self._flush()
         return agent_id, await trio.to_thread.run_sync(list, self._events(agent_id))  # it may be long
 
     def _id(self, handle: str) -> str:
