@@ -36,6 +36,8 @@ EVENTS: tuple[e.Event, ...] = (
     e.Delivered(_ENVELOPE, 1),
     e.AgentChanged(_AGENT),
     e.VerbsChanged(("canvas open",), ("dice",)),
+    e.PluginsChanged(("dice",), ("canvas",)),
+    e.ConfigChanged(("agents", "plugins.canvas"), "human:anna"),
     e.Fault("canvas", "KeyError: 'page'", final=True),
     e.Gap(17),
     e.Unknown({"type": "from a later release", "n": [1, {"deep": None}]}),
