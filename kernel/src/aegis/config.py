@@ -6,10 +6,12 @@ An overlay is a file `.aegis/<section>/<key>.yaml` whose body is that entry. A b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import trio
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml.comments import CommentedMap
 
@@ -93,9 +95,22 @@ class Config:
 
     def reload(self, who: str = "") -> None:
         """Read the files again; raises `ConfigError` with file, line, key and the nearest valid choice."""
+        with self._told(who), self._file.locked():  # an edit under way is in force before this or after it
+            self._enforce(self._check(*self._file.load()), who)
+
+    async def refresh(self, who: str = "") -> None:
+        """Do as `reload` does, reading and checking in a thread: a long file keeps nobody waiting."""
+        with self._told(who):
+            found = before = None
+            while found is None or before is not self._found:  # an edit came between: read what it wrote
+                before = self._found
+                found = await trio.to_thread.run_sync(lambda: self._check(*self._file.load()))
+            self._enforce(found, who)
+
+    @contextmanager
+    def _told(self, who: str) -> Iterator[None]:
         try:
-            with self._file.locked():  # an edit under way is in force before this or after it
-                self._enforce(self._check(*self._file.load()), who)
+            yield
         except ConfigError as error:
             if str(error) != self.error:
                 self.error = str(error)

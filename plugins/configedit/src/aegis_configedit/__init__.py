@@ -1,0 +1,1 @@
+"""Changes of `.aegis.yaml` take effect while aegis runs."""
