@@ -193,11 +193,15 @@ class Scene:
 
     Raw: type[Raw]
 
-    def __init__(self, kernel: Kernel, puppets: Puppets, plane: Plane) -> None:
-        self.plane = plane
+    def __init__(self, kernel: Kernel, puppets: Puppets, watched: Watched) -> None:
+        self.watched = watched
         self.kernel, self.driver = kernel, puppets.driver
         assert puppets.toys
         self.toys = puppets.toys
+
+    @property
+    def plane(self) -> Plane:
+        return self.watched.plane
 
     async def spawn(self, handle: str):
         return await self.kernel.roster.spawn("puppet", handle)
@@ -273,7 +277,7 @@ def open_scene(kernel_with):
         puppets, watched = Puppets(), Watched()
         async with kernel_with(mcp=watched, puppets=puppets) as kernel:
             assert not kernel.bus.faults
-            yield Scene(kernel, puppets, watched.plane)
+            yield Scene(kernel, puppets, watched)
 
     return opened
 

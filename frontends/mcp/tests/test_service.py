@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 
+import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from aegis_mcp.server_run import quiet
 
@@ -79,8 +81,25 @@ async def test_a_kernel_that_is_cancelled_while_the_plane_comes_up_does_not_hang
             await scene.spawn("alice")
 
 
-async def test_status_goes_with_its_plugin(open_scene):
+async def test_the_plane_leaves_and_comes_back_at_its_port_while_the_kernel_runs(open_scene):
     async with open_scene() as scene:
-        assert "plane status" in [v.name for v in scene.kernel.verbs]
-        scene.kernel.verbs.remove("mcp")
-        assert "plane status" not in [v.name for v in scene.kernel.verbs]
+        kernel, port = scene.kernel, scene.plane.secrets.port
+        await kernel.plugins.leave("mcp")
+        assert "plane status" not in [v.name for v in kernel.verbs] and scene.plane.server_run is None
+        assert not [name for _, name in kernel.interceptors.owners() if name == "mcp"]
+        with pytest.raises(OSError):
+            await trio.open_tcp_stream("127.0.0.1", port)
+        await kernel.plugins.enter("mcp", scene.watched)
+        assert scene.watched.plane.secrets.port == port
+        assert (await scene.status()).url.endswith(f":{port}/mcp")
+        assert [f.error for f in kernel.faults] == []
+
+
+async def test_settings_count_from_the_next_wait_on(scene, raw, clock):
+    (scene.kernel.project.root / ".aegis.yaml").write_text("plugins: {mcp: {notice_after: 2}}\n")
+    scene.kernel.config.reload()
+    await scene.spawn("alice")
+    await wait_all_tasks_blocked()
+    clock.jump(2.1)
+    await wait_all_tasks_blocked(0.01)
+    assert scene.kernel.roster.find("alice").notes["mcp"].startswith("has not connected to the plane within 2 s")
