@@ -6,7 +6,7 @@ are at the moment one is looked up: keep the mapping, not a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -59,11 +59,6 @@ def aegis_consoles() -> Iterable[Console]:  # type: ignore[empty-body]
 @hookspec
 def aegis_reducers() -> Iterable[Reducer]:  # type: ignore[empty-body]
     """Return ways to fold many answers into one."""
-
-
-@hookspec
-def aegis_workflows() -> Iterable[Callable[..., Any]]:  # type: ignore[empty-body]
-    """Return procedures: async functions whose first parameter is `engine`."""
 
 
 @hookspec

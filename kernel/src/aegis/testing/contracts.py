@@ -31,6 +31,7 @@ from aegis.testing.driver_contract import DriverContract
 from aegis.testing.echo import EchoPlugin
 from aegis.testing.examples import EVENTS
 from aegis.testing.plugin import Opened
+from aegis.testing.registries import owners
 from aegis.verb_definition import Verb
 
 HEAVY = frozenset({
@@ -88,6 +89,18 @@ class PluginContract:
         async with open_kernel(project, environment=environment) as kernel:
             assert self.plugin not in kernel.plugins.names
             assert self._verbs(kernel) == []
+
+    async def test_it_leaves_nothing_behind_and_comes_back_whole(self, kernel: Kernel) -> None:
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        there = owners(kernel)
+        await kernel.plugins.leave(self.plugin)
+        gone = owners(kernel)
+        assert [name for whose, name in gone["tasks"] if whose == self.plugin] == [], "nothing of it runs on"
+        await kernel.plugins.enter(self.plugin)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert owners(kernel) == there
+        await kernel.plugins.leave(self.plugin)
+        assert owners(kernel) == gone
 
     def _verbs(self, kernel: Kernel) -> list[Verb]:
         return [verb for verb in kernel.verbs if verb.plugin == self.plugin]

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from aegis import Caller, Completes, Kernel, Receipt, Refused, verb
 from aegis.agent import Agent
+from aegis_inbox.default_profile import DefaultProfile
 from aegis_inbox.handles import fresh_handle
 from aegis_inbox.messages import PERSON, envelope_of
 from aegis_inbox.reopening import Reopened, reopened
@@ -52,18 +53,24 @@ class AgentVerbs:
     name = "agents"
 
     def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+        self._kernel, self._default = kernel, DefaultProfile(kernel)
 
     @verb("spawn", tool="aegis_spawn", positional=("agent",))
     async def spawn(
         self,
         caller: Caller,
-        agent: Annotated[str, Completes("profile"), Field(description="profile of the agent to start")],
+        agent: Annotated[
+            str, Completes("profile"), Field(description="its profile; the default agent when not given")
+        ] = "",
         prompt: Annotated[str, Field(description="its first message")] = "",
         handle: Annotated[str, Field(description="how it is called; made up (`lucid-knuth`) when not given")] = "",
     ) -> Spawned:
-        """Start an agent of a profile and return its handle."""
-        roster = self._kernel.roster
+        """Start an agent and return its handle.
+
+        The default agent is the one that `.aegis.yaml` names, else the first of its profiles, else the first provider
+        whose CLI is installed.
+        """
+        roster, agent = self._kernel.roster, agent or await self._default.name()
         handle = _not_the_person(handle) or fresh_handle(roster.live() | roster.known())
         made = await roster.spawn(agent, handle, caller)
         receipt = None

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, overload
 
-from aegis import ConfigError
+from aegis import ConfigError, NotFound, Registry
+from aegis.errors import listed, nearest
 
 Function = Callable[..., Awaitable[Any]]
 _decorated: dict[str, Function] = {}
-_offered: dict[str, Function] = {}
-_files: list[Callable[[], dict[str, Function]]] = []
 _reading: ContextVar[dict[str, Function] | None] = ContextVar("aegis_workflow_reading", default=None)
 
 
@@ -74,27 +73,56 @@ def reading() -> Iterator[dict[str, Function]]:
         _reading.reset(token)
 
 
-def offer(functions: Iterable[Function], files: Callable[[], dict[str, Function]] = dict) -> None:
-    """Have the workflows of the kernel's plugins and its project's `files` beside what this process registered."""
-    found: dict[str, Function] = {}
-    for function in functions:
-        name = getattr(function, "workflow_name", function.__name__)
-        _check(name, function)
-        if (other := found.setdefault(key_of(name), function)) is not function:
-            raise ConfigError(f"two workflows are called {name!r}: {_where(other)} and {_where(function)}")
-    _offered.clear()
-    _offered.update(found)
-    _files[:] = [files]
+class Catalogue:
+    """The workflows of a kernel: those that plugins offer, those of the project's files, and this process's own."""
+
+    def __init__(self, offered: Registry[Function], files: Callable[[], dict[str, Function]]) -> None:
+        self._offered, self._files = offered, files
+
+    def names(self) -> list[str]:
+        """Return the names of all workflows; raises `ConfigError` when a file of the project cannot be read."""
+        every = {**self._files(), **dict(self._offered.items()), **_decorated}
+        return sorted(map(name_of, every.values()))
+
+    def get(self, name: str) -> Function | None:
+        """Return the workflow of this name, `-` and `_` alike, or None.
+
+        Raises `ConfigError` when it may be in a file that cannot be read.
+        """
+        key = key_of(name)
+        return _decorated.get(key) or self._offered.get(key) or self._files().get(key)
+
+    def find(self, name: str) -> Function:
+        """Return the workflow of this name; raises `NotFound` with those there are."""
+        if function := self.get(name):
+            return function
+        known = self.names()
+        raise NotFound(f"there is no workflow {name!r} (workflows: {listed(known)}).{nearest(name, known)}")
 
 
-def _of_files() -> dict[str, Function]:
-    return {name: function for files in _files for name, function in files().items()}
+_nothing = Catalogue(Registry("workflow"), dict)
+_current = [_nothing]
+
+
+def open_catalogue(catalogue: Catalogue) -> None:
+    """Let `list_workflows` and `get_workflow` look here from now on."""
+    _current[0] = catalogue
+
+
+def close_catalogue(catalogue: Catalogue) -> None:
+    """Let them look here no more."""
+    if _current[0] is catalogue:
+        _current[0] = _nothing
+
+
+def current_catalogue() -> Catalogue:
+    """Return the catalogue of the kernel that runs here, or that of this process alone."""
+    return _current[0]
 
 
 def list_workflows() -> list[str]:
     """Return the names of all workflows; raises `ConfigError` when a file of the project cannot be read."""
-    every = {**_of_files(), **_offered, **_decorated}
-    return sorted(getattr(f, "workflow_name", f.__name__) for f in every.values())
+    return current_catalogue().names()
 
 
 def get_workflow(name: str) -> Function | None:
@@ -102,8 +130,7 @@ def get_workflow(name: str) -> Function | None:
 
     Raises `ConfigError` when it may be in a file that cannot be read.
     """
-    key = key_of(name)
-    return _decorated.get(key) or _offered.get(key) or _of_files().get(key)
+    return current_catalogue().get(name)
 
 
 def version_of(function: Function) -> str:
@@ -116,8 +143,20 @@ def version_of(function: Function) -> str:
 
 
 def key_of(name: str) -> str:
-    """Return the name by which a workflow is looked up."""
+    """Return the key under which a workflow is found by its name."""
     return name.replace("-", "_")
+
+
+def name_of(function: Any) -> str:
+    """Return the name of a workflow."""
+    return str(getattr(function, "workflow_name", function.__name__))
+
+
+def offered_key(function: Any) -> str:
+    """Return the key of a workflow that a plugin offers; raises `ConfigError` when it is not one."""
+    name = name_of(function)
+    _check(name, function)
+    return key_of(name)
 
 
 def _where(function: Any) -> str:

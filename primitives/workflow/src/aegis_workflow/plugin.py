@@ -19,18 +19,28 @@ def aegis_settings() -> dict[str, Any]:
 
 
 @hookimpl
+def aegis_hookspecs() -> object:
+    """Publish the hook `aegis_workflows`."""
+    from aegis_workflow import hookspecs  # noqa: PLC0415 - entry modules stay light
+
+    return hookspecs
+
+
+@hookimpl
 def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primitive]:
     """Offer workflows and their runs."""
-    from aegis_workflow.catalogue import offer  # noqa: PLC0415 - entry modules stay light
+    from aegis import Registry  # noqa: PLC0415 - the same
+    from aegis_workflow.catalogue import Catalogue, offered_key  # noqa: PLC0415
     from aegis_workflow.human_questions import HumanQuestions  # noqa: PLC0415
     from aegis_workflow.project_files import ProjectFiles  # noqa: PLC0415
     from aegis_workflow.service import Runner  # noqa: PLC0415
     from aegis_workflow.store import RunStore  # noqa: PLC0415
     from aegis_workflow.verbs import WorkflowVerbs  # noqa: PLC0415
 
-    files = ProjectFiles(kernel.project.root, settings["workflows"].files)
-    offer((function for _, function in kernel.plugins.offers("aegis_workflows")), files.functions)
-    store = RunStore(kernel)
+    offered: Registry[Any] = Registry("workflow")
+    kernel.plugins.collect("aegis_workflows", offered, offered_key)
+    files = ProjectFiles(kernel.project.root, lambda: settings["workflows"].files)
+    catalogue, store = Catalogue(offered, files.functions), RunStore(kernel)
     questions = HumanQuestions(kernel, store)
-    runner = Runner(kernel, store, questions, settings["workflows"].config)
+    runner = Runner(kernel, store, questions, catalogue, lambda: settings["workflows"].config)
     return [WorkflowVerbs(kernel, store, questions, runner)]

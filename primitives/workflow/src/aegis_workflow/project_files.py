@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -16,14 +16,15 @@ from aegis_workflow.catalogue import Function, reading
 class ProjectFiles:
     """Python files of a project; what they decorate with `@workflow` is offered."""
 
-    def __init__(self, root: Path, patterns: Sequence[str]) -> None:
+    def __init__(self, root: Path, patterns: Callable[[], Sequence[str]]) -> None:
+        """`patterns` returns what `workflows.files` says now."""
         self._root, self._patterns = root, patterns
         self._read: dict[Path, tuple[int, dict[str, Function]]] = {}
 
     def functions(self) -> dict[str, Function]:
         """Return every workflow by the name it is looked up by; raises `ConfigError` for a file that does not run."""
         found: dict[str, Function] = {}
-        for path in sorted({path for pattern in self._patterns for path in self._root.glob(pattern)}):
+        for path in sorted({path for pattern in self._patterns() for path in self._root.glob(pattern)}):
             changed, known = path.stat().st_mtime_ns, self._read.get(path)
             if known is None or known[0] != changed:
                 known = self._read[path] = changed, self._run(path)

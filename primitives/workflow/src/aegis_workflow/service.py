@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 import trio
 
-from aegis import AegisError, Kernel, NotFound, Refused, report
+from aegis import AegisError, Kernel, Refused, report
 from aegis.clock import stamp
-from aegis.errors import listed, nearest
 from aegis.events import Notice
 from aegis.ledger import Record
 from aegis.supervise import root_cause
-from aegis_workflow.catalogue import Function, get_workflow, key_of, list_workflows, version_of
+from aegis_workflow.catalogue import Catalogue, Function, close_catalogue, key_of, open_catalogue, version_of
 from aegis_workflow.engine import BY, WorkflowEngine
 from aegis_workflow.errors import NeedsAttention, Unfinished, WorkflowError
 from aegis_workflow.human_questions import HumanQuestions
@@ -27,9 +26,17 @@ _TOLD = 4_000  # characters of a result in the mail that tells of it
 class Runner:
     """Every run that is under way."""
 
-    def __init__(self, kernel: Kernel, store: RunStore, questions: HumanQuestions, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        store: RunStore,
+        questions: HumanQuestions,
+        catalogue: Catalogue,
+        config: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        """`config` returns what `workflows.config` says now."""
         self._kernel, self._store, self._questions = kernel, store, questions
-        self._config = {key_of(name): own for name, own in config.items()}
+        self.catalogue, self._config = catalogue, config
         self._nursery: trio.Nursery | None = None
         self._scopes: dict[str, trio.CancelScope] = {}  # of the runs that are played
         self._stopped: dict[str, str] = {}
@@ -39,7 +46,14 @@ class Runner:
         """Go on with every run that was under way, until cancelled."""
         self._scopes.clear()
         self._again.clear()
+        open_catalogue(self.catalogue)
         self._check_names()
+        try:
+            await self._go_on()
+        finally:
+            close_catalogue(self.catalogue)
+
+    async def _go_on(self) -> None:
         async with trio.open_nursery() as self._nursery:
             # From here on `go` begins what comes: what is under way now was so when aegis stopped, or waits for us.
             for run in [run for run in self._store.active.values() if run.state == "running"]:
@@ -52,7 +66,9 @@ class Runner:
         """Say which settings are nobody's, and which file of the project cannot be read."""
         try:
             wrong = [
-                f"workflows.config.{name}: no workflow is called so" for name in self._config if not get_workflow(name)
+                f"workflows.config.{name}: no workflow is called so"
+                for name in self._config()
+                if not self.catalogue.get(name)
             ]
         except AegisError as error:
             wrong = [str(error)]
@@ -103,7 +119,7 @@ class Runner:
 
     async def _outcome(self, run: Run) -> dict[str, Any]:
         try:
-            function, why = get_workflow(run.name), f"there is no workflow {run.name!r} here any more"
+            function, why = self.catalogue.get(run.name), f"there is no workflow {run.name!r} here any more"
         except AegisError as error:
             function, why = None, str(error)
         if function is None:
@@ -131,7 +147,8 @@ class Runner:
         await self._store.append(parked, *told)
 
     def _settings(self, function: Function, run: Run) -> dict[str, Any]:
-        return {**getattr(function, "workflow_config", {}), **self._config.get(key_of(run.name), {})}
+        own = {key_of(name): settings for name, settings in self._config().items()}
+        return {**getattr(function, "workflow_config", {}), **own.get(key_of(run.name), {})}
 
     async def _called(self, function: Function, engine: WorkflowEngine, steps: Steps, run: Run) -> dict[str, Any]:
         try:
@@ -186,14 +203,6 @@ class Runner:
 
     # -- what people and agents want --------------------------------------------------------------------------------
 
-    def workflow(self, name: str) -> Function:
-        """Return the workflow of this name; raises `NotFound` with those there are."""
-        function = get_workflow(name)
-        if function is None:
-            known = list_workflows()
-            raise NotFound(f"there is no workflow {name!r} (workflows: {listed(known)}).{nearest(name, known)}")
-        return function
-
     async def end_of(self, run_id: str) -> Run:
         """Wait until the run has ended or needs attention, and return it; its steps are reported as they are taken."""
         lines: list[str] = []
@@ -215,7 +224,7 @@ class Runner:
 
     async def replay(self, run: Run, records: list[Record] | None = None) -> str:
         """Return whether the workflow, as it is now, takes the recorded steps (those of `records`); nothing is done."""
-        function = self.workflow(run.name)
+        function = self.catalogue.find(run.name)
         steps = Steps(self._kernel, self._store, run, dry=True, records=records)
         engine = WorkflowEngine(self._kernel, steps, self._questions, self._settings(function, run), lambda text: None)
         with steps.branch():

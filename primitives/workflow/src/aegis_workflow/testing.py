@@ -14,6 +14,7 @@ import trio
 
 from aegis import Caller, Kernel, open_kernel
 from aegis.ledger import Record
+from aegis_workflow.catalogue import current_catalogue
 from aegis_workflow.human_questions import HumanQuestions
 from aegis_workflow.service import Runner
 from aegis_workflow.store import RunStore, run_of
@@ -77,6 +78,12 @@ async def replayed(kernel: Kernel, record: Path) -> str:
     Nothing is done. Raises `WorkflowError` with the step that differs.
     """
     records = [msgspec.json.decode(line, type=Record) for line in record.read_text().splitlines() if line.strip()]
-    store, config = RunStore(kernel), kernel.config.section("workflows").config
-    run = run_of(records)
-    return await Runner(kernel, store, HumanQuestions(kernel, store), config).replay(run, records)
+    store, run = RunStore(kernel), run_of(records)
+    runner = Runner(
+        kernel,
+        store,
+        HumanQuestions(kernel, store),
+        current_catalogue(),
+        lambda: kernel.config.section("workflows").config,
+    )
+    return await runner.replay(run, records)

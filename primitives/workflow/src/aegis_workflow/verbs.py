@@ -11,7 +11,7 @@ from pydantic import Field
 from aegis import Caller, Completes, ConfigError, Kernel, NotFound, Refused, verb
 from aegis.clock import new_id, stamp
 from aegis_workflow.arguments import argument_model, arguments
-from aegis_workflow.catalogue import list_workflows, version_of
+from aegis_workflow.catalogue import version_of
 from aegis_workflow.errors import WorkflowError
 from aegis_workflow.human_questions import HumanQuestions
 from aegis_workflow.service import Runner
@@ -65,7 +65,7 @@ class WorkflowVerbs:
 
     def __init__(self, kernel: Kernel, store: RunStore, questions: HumanQuestions, runner: Runner) -> None:
         self._kernel, self._store, self._questions, self._runner = kernel, store, questions, runner
-        kernel.verbs.complete_with("workflow", _names)
+        kernel.verbs.complete_with("workflow", self._names)
         kernel.verbs.complete_with("run", lambda: [run.id for run in store.newest(50)])
 
     def restore(self) -> None:
@@ -80,8 +80,8 @@ class WorkflowVerbs:
     async def workflows(self, caller: Caller) -> list[Workflow]:
         """List the workflows that can be run, with their arguments."""
         rows = []
-        for name in list_workflows():
-            function = self._runner.workflow(name)
+        for name in self._runner.catalogue.names():
+            function = self._runner.catalogue.find(name)
             parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
             about = (inspect.getdoc(function) or "").partition("\n")[0]
             rows.append(Workflow(name, ", ".join(map(str, parameters)), about))
@@ -93,7 +93,7 @@ class WorkflowVerbs:
 
         In the shell each of them is an option of `aegis workflow run NAME`.
         """
-        return argument_model(self._runner.workflow(name)).model_json_schema()
+        return argument_model(self._runner.catalogue.find(name)).model_json_schema()
 
     @verb("workflow run", tool="aegis_run_workflow", positional=("name",))
     async def begin(
@@ -116,7 +116,7 @@ class WorkflowVerbs:
         For agents:
         The run is on disk when this returns; end your turn, its result comes as a message.
         """
-        function = self._runner.workflow(name)
+        function = self._runner.catalogue.find(name)
         args = arguments(function, kwargs or {})
         address = caller.agent_id or (str(caller) if caller.class_ == "person" else "")
         run = Run(
@@ -183,7 +183,7 @@ class WorkflowVerbs:
         run = self._mine(caller, self._find(workflow_id))
         if run.state not in ("error", "cancelled"):
             raise Refused(f"run {run.id} is {run.state}; only one that failed or was cancelled is tried again")
-        function = self._runner.workflow(run.name)
+        function = self._runner.catalogue.find(run.name)
         fresh = {"state": "running", "attempt": run.attempt + 1, "error": "", "ended": "", "step": "", "questions": {}}
         fresh["version"] = version_of(function)
         await self._store.append(self._store.draft("retried", run.id, **fresh))
@@ -223,6 +223,12 @@ class WorkflowVerbs:
         self._runner.go(self._store.find(run.id))
         return Begun(run.id, run.id, run.name, caller.name, "running")
 
+    def _names(self) -> list[str]:
+        try:
+            return self._runner.catalogue.names()
+        except ConfigError:
+            return []
+
     def _find(self, run_id: str) -> Run:
         try:
             return self._store.find(run_id)
@@ -236,13 +242,6 @@ class WorkflowVerbs:
         if caller.agent_id and run.address != caller.agent_id:
             raise Refused(f"{caller} may do this with runs it began; {run.id} is {run.by}'s. Ask a person.")
         return run
-
-
-def _names() -> list[str]:
-    try:
-        return list_workflows()
-    except ConfigError:
-        return []
 
 
 def _row(run: Run) -> RunRow:
