@@ -8,7 +8,7 @@ import pytest
 import trio
 
 import aegis_records.plugin
-from aegis import Caller, NotFound
+from aegis import Caller, NotFound, hookimpl
 from aegis.events import Fault
 from aegis.testing.echo import EchoPlugin
 from aegis_records.jsonlines import Appender, last_lines, read_lines
@@ -101,16 +101,57 @@ async def test_the_mirror_is_split_as_the_reference_names_it_and_can_be_written_
     assert said.startswith(f"{sum(t.count(chr(10)) for t in before.values())} records in {len(before)} files")
 
 
-async def test_books_with_a_file_for_each_name_have_it_where_the_name_says(kernel, project):
-    state = project / ".aegis/state"
-    for book, field, file in (
-        ("queue", "queue", "queues/review.jsonl"),
-        ("terminal", "terminal", "terminals/review/ledger.jsonl"),
-        ("other", "name", "books/other.jsonl"),
-    ):
-        await kernel.ledger.book(book).append("ran", "1", **{field: "review"})
+class Diary:
+    """A plugin whose book is mirrored to a file for each of its days."""
+
+    @hookimpl(optionalhook=True)
+    def aegis_mirrors(self):
+        return [("diary", "diaries/{day}/lines.jsonl")]
+
+
+async def test_a_plugin_says_to_which_files_its_book_is_mirrored(kernel, project):
+    state, book = project / ".aegis/state", kernel.ledger.book("diary")
+
+    async def written() -> list[str]:
         await kernel.verbs.call(ANNA, "ledger export")
-        assert [line["event"] for line in read_lines(state / file)] == ["ran"]
+        return sorted(str(file.relative_to(state)) for file in state.rglob("*.jsonl") if "diar" in str(file))
+
+    await book.append("ran", "1", day="monday")
+    assert await written() == ["books/diary.jsonl"]
+    (state / "books/diary.jsonl").unlink()
+    await kernel.plugins.enter("diary", Diary())
+    await book.append("ran", "2", day="../x:y")
+    await book.append("ran", "3")
+    assert await written() == ["books/diary.jsonl", "diaries/.._x-y/lines.jsonl", "diaries/monday/lines.jsonl"]
+    assert [line["key"] for line in read_lines(state / "diaries/monday/lines.jsonl")] == ["1"]
+    await kernel.plugins.leave("diary")
+    await book.append("ran", "4", day="monday")
+    await kernel.verbs.call(ANNA, "ledger export")
+    assert [line["key"] for line in read_lines(state / "books/diary.jsonl")] == ["1", "2", "3", "4"]
+
+
+async def test_what_is_committed_while_everything_is_written_again_is_there_once(kernel, project):
+    book = kernel.ledger.book("diary")
+    await kernel.ledger.append(*(book.draft("ran", str(n)) for n in range(1000)))
+    over = trio.Event()
+
+    async def export() -> None:
+        await kernel.verbs.call(ANNA, "ledger export")
+        over.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(export)
+        nursery.start_soon(export)
+        count = 1000
+        while not over.is_set():
+            await book.append("ran", str(count))
+            count += 1
+    keys: list[str] = []
+    with trio.fail_after(20):
+        while len(keys) < count:
+            await trio.testing.wait_all_tasks_blocked()
+            keys = [line["key"] for line in read_lines(project / ".aegis/state/books/diary.jsonl")]
+    assert keys == [str(n) for n in range(count)]
 
 
 async def test_a_folder_that_cannot_be_written_is_a_fault_and_nobody_waits(tmp_path):

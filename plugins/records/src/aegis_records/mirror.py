@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Mapping
+from string import Formatter
 
-from aegis import Kernel
+import msgspec
+import trio
+
+from aegis import Kernel, Registry
 from aegis.ledger import Record
 from aegis_records.jsonlines import Appender
 
-_FLUSH_EVERY = 10_000
-
-# Books whose mirror is one file for each value of a field, as the reference fixes the names: file and field.
-_SPLIT = {
-    "mail": ("inboxes/{}.jsonl", "recipient"),
-    "queue": ("queues/{}.jsonl", "queue"),
-    "schedule": ("schedules/{}.jsonl", "schedule"),
-    "terminal": ("terminals/{}/ledger.jsonl", "terminal"),
-}
+_BREATH = 200  # records that are written again before others have their turn
+_MAIL = "inboxes/{recipient}.jsonl"  # of the kernel's own book
 
 
 class Mirror:
-    """Writes each committed record to `books/<book>.jsonl`, or to the file the reference names for its book."""
+    """Writes each committed record to `books/<book>.jsonl`, or to the file that `mirrors` has for its book."""
 
-    def __init__(self, kernel: Kernel, appender: Appender) -> None:
-        self._kernel, self._appender = kernel, appender
+    def __init__(self, kernel: Kernel, appender: Appender, mirrors: Registry[tuple[str, str]]) -> None:
+        self._kernel, self._appender, self._mirrors = kernel, appender, mirrors
         self.folder = appender.folder
-        self._handles: dict[str, str] = {}
+        self._handles: dict[str, str] = {}  # the last of each agent
+        self._later: list[Record] | None = None  # what is committed while everything is written again
+        self._rebuilding = trio.Lock()
         kernel.ledger.on_commit(self._committed)
 
     async def run(self) -> None:
@@ -34,30 +33,56 @@ class Mirror:
 
     async def rebuild(self) -> tuple[int, int]:
         """Write every file again from the ledger; return how many records are in how many files."""
-        await self._appender.flush()
-        files: set[str] = set()
-        count = 0
-        for record in self._kernel.ledger.select("1 order by seq"):
-            name = self._file(record)
-            if name not in files:
-                files.add(name)
-                (self.folder / name).unlink(missing_ok=True)
-            self._committed([record])
-            count += 1
-            if count % _FLUSH_EVERY == 0:
-                await self._appender.flush()
-        await self._appender.flush()
-        return count, len(files)
+        async with self._rebuilding:
+            await self._appender.flush()
+            self._later, last = [], 0
+            files: set[str] = set()
+            count = 0
+            try:
+                for count, record in enumerate(self._kernel.ledger.select("1 order by seq"), 1):
+                    last, name = record.seq, self._file(record)
+                    if name not in files:
+                        files.add(name)
+                        (self.folder / name).unlink(missing_ok=True)
+                    self._write(name, record)
+                    if count % _BREATH == 0:
+                        await trio.lowlevel.checkpoint()
+                        await self._appender.room()
+            finally:
+                later, self._later = self._later, None
+                self._committed([record for record in later if record.seq > last])
+            await self._appender.flush()
+            return count, len(files)
 
     def _committed(self, records: list[Record]) -> None:
+        if self._later is not None:
+            self._later += records
+            return
         for record in records:
-            line = {"v": 1, "seq": record.seq, "at": record.at, "event": record.kind, "key": record.key, **record.data}
-            self._appender.buffer(self._file(record)).extend(msgspec.json.encode(line, enc_hook=str) + b"\n")
+            self._write(self._file(record), record)
+
+    def _write(self, name: str, record: Record) -> None:
+        line = {"v": 1, "seq": record.seq, "at": record.at, "event": record.kind, "key": record.key, **record.data}
+        self._appender.buffer(name).extend(msgspec.json.encode(line, enc_hook=str) + b"\n")
 
     def _file(self, record: Record) -> str:
-        if record.book == "roster" and "handle" in record.data:
-            self._handles[record.key] = record.data["handle"]
-        file, field = _SPLIT.get(record.book, ("books/{}.jsonl", ""))
-        name = str(record.data.get(field) or "turns") if field else record.book
-        name = self._handles.get(name) or self._kernel.roster.label(name)
-        return file.format(name.replace("/", "_").replace(":", "-"))
+        book, data = record.book, record.data
+        if book == "roster" and "handle" in data:
+            self._handles[record.key] = data["handle"]
+        if book == "mail":
+            return _filled(_MAIL, {"recipient": self._handle(data["recipient"])} if "recipient" in data else {}, book)
+        return _filled(self._mirrors[book][1] if book in self._mirrors else "", data, book)
+
+    def _handle(self, address: str) -> str:
+        """Return the handle of an agent, asked for once, or the address of anybody else."""
+        if ":" not in address and address not in self._handles:
+            self._handles[address] = self._kernel.roster.label(address)
+        return self._handles.get(address, address)
+
+
+def _filled(template: str, data: Mapping[str, object], book: str) -> str:
+    """Return the file's name with the fields of a record in it, none of which leads into another folder."""
+    fields = [field for _, field, _, _ in Formatter().parse(template) if field]
+    if not template or not all(data.get(field) for field in fields):
+        return f"books/{book.replace('/', '_')}.jsonl"
+    return template.format_map({f: str(data[f]).replace("/", "_").replace(":", "-") for f in fields})

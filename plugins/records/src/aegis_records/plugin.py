@@ -11,13 +11,24 @@ if TYPE_CHECKING:
 
 
 @hookimpl
+def aegis_hookspecs() -> object:
+    """Publish the hook `aegis_mirrors`."""
+    from aegis_records import hookspecs  # noqa: PLC0415 - entry modules stay light
+
+    return hookspecs
+
+
+@hookimpl
 def aegis_primitives(kernel: Kernel) -> list[Primitive]:
     """Mirror the ledger, from before the first primitive puts in order what the last kernel left."""
-    from aegis_records.jsonlines import Appender  # noqa: PLC0415 - entry modules stay light
+    from aegis import Registry  # noqa: PLC0415 - the same
+    from aegis_records.jsonlines import Appender  # noqa: PLC0415
     from aegis_records.ledger_verbs import LedgerVerbs  # noqa: PLC0415
     from aegis_records.mirror import Mirror  # noqa: PLC0415
 
-    return [LedgerVerbs(Mirror(kernel, Appender(kernel.project.state, kernel.bus.report)))]
+    mirrors: Registry[tuple[str, str]] = Registry("mirrored book")
+    kernel.plugins.collect("aegis_mirrors", mirrors, lambda mirror: mirror[0])
+    return [LedgerVerbs(Mirror(kernel, Appender(kernel.project.state, kernel.bus.report), mirrors))]
 
 
 @hookimpl

@@ -40,3 +40,9 @@ def aegis_primitives(kernel: Kernel) -> list[Primitive]:
     dispatcher = Dispatcher(kernel, brokers)
     dispatcher.check()
     return [QueueVerbs(kernel, dispatcher), TaskVerbs(kernel, dispatcher)]
+
+
+@hookimpl(optionalhook=True)
+def aegis_mirrors() -> list[tuple[str, str]]:
+    """Have the book mirrored to a file for each queue."""
+    return [("queue", "queues/{queue}.jsonl")]

@@ -30,3 +30,9 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
     service = TerminalService(kernel, settings)
     policy = Policy(kernel, settings, service.secrets)
     return [service, ControlVerbs(kernel, service, policy, settings), ViewVerbs(kernel, service)]
+
+
+@hookimpl(optionalhook=True)
+def aegis_mirrors() -> list[tuple[str, str]]:
+    """Have the book mirrored to a file for each terminal."""
+    return [("terminal", "terminals/{terminal}/ledger.jsonl")]
