@@ -145,9 +145,10 @@ class Theatre:
         return await self.send(caller, target, context)
 
     @verb("spawn", positional=("agent",))
-    async def spawn(self, caller: Caller, agent: Annotated[str, Completes("profile")], handle: str = ""):
+    async def spawn(self, caller: Caller, agent: Annotated[str, Completes("profile")] = "", handle: str = ""):
         """Start an agent of a profile."""
-        made = await self.kernel.roster.spawn(agent, handle or f"new-{len(self.kernel.roster.known())}")
+        profile = agent or self.kernel.config.default_agent or "actor"
+        made = await self.kernel.roster.spawn(profile, handle or f"new-{len(self.kernel.roster.known())}")
         return {"handle": made.handle, "id": made.id}
 
     @verb("close", destructive=True)

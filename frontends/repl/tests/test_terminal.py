@@ -134,7 +134,7 @@ def test_closing_the_last_agent_quits(terminal):
 
 def test_with_nobody_here_the_first_screen_says_what_to_do(terminal):
     terminal.start()
-    terminal.wait("No agent is here yet. What you type starts one .actor.; /spawn takes a profile: actor")
+    terminal.wait("No agent is here yet. What you type starts one; /spawn takes a profile: actor")
     terminal.type("/spwan x", "Enter")
     terminal.wait("there is no command /spwan. Did you mean 'spawn'")
     terminal.type("/nosuch", "Enter")

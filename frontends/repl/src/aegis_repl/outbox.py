@@ -7,7 +7,6 @@ from math import inf
 
 import trio
 
-from aegis.errors import Refused
 from aegis.frontend import Client
 from aegis_repl import render
 from aegis_repl.render import Line
@@ -25,10 +24,8 @@ class Outbox:
         self._first = ""
 
     def put(self, text: str, handle: str = "") -> None:
-        """Send this to an agent, by default the active one; raises `Refused` when there can be none."""
+        """Send this to an agent, by default the active one, or one that is started for it."""
         tab = self._state.tabs.get(self._state.active)
-        if not (handle or tab or self._state.default_agent):
-            raise Refused("there is no agent to send this to: Ctrl+N starts one, /spawn PROFILE one of your choice")
         self._put.send_nowait((handle or (tab.handle if tab else ""), text))
 
     async def run(self) -> None:
@@ -48,7 +45,7 @@ class Outbox:
         if tab := self._state.tabs.get(self._state.active):
             return tab.handle
         if not self._state.awaited:
-            agent = await self._client.call("spawn", {"agent": self._state.default_agent})
+            agent = await self._client.call("spawn", {})
             self._first = str(agent["handle"])
             self._switch(str(agent["id"]))
         return self._first

@@ -240,9 +240,7 @@ class Repl:
                     self._say(render.recalled(str(text), RECALLED))
 
     def _new(self) -> None:
-        if not self._state.default_agent:
-            raise Refused("there is no default profile; Ctrl+N picks one, and `default_agent` in .aegis.yaml names one")
-        self._call("spawn", self._state.default_agent, quiet=True, follow=True)
+        self._call("spawn", "", quiet=True, follow=True)
 
     def _ask_close(self) -> None:
         if not self._state.tabs:

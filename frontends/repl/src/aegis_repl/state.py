@@ -82,7 +82,6 @@ class State:
         self.active = ""
         self.closing = ""  # the agent that Ctrl+W asked about
         self.awaited = ""  # the agent to switch to as soon as it is seen
-        self.default_agent = ""
         self._now = now
         self._home = Transcript()
 
@@ -91,7 +90,6 @@ class State:
     def load(self, snapshot: Mapping[str, Any], active: str = "") -> None:
         """Begin with the kernel's snapshot; the given agent is active if it is alive, else the first."""
         self.me = str(snapshot.get("caller", self.me))
-        self.default_agent = str(snapshot.get("default_agent") or "")
         for agent in snapshot.get("agents", ()):
             tab = self._meet(agent)
             tab.unread = bool(agent["session_id"])

@@ -41,7 +41,7 @@ def welcome(snapshot: Mapping[str, Any], view: View, profiles: Sequence[str]) ->
         hint = f"Type to talk to {view.active.handle}, @HANDLE TEXT to another."
     else:
         default = snapshot.get("default_agent")
-        start = f"What you type starts one ({default})" if default else "Ctrl+N starts one"
+        start = "What you type starts one" + (f" ({default})" if default else "")
         others = f"; /spawn takes a profile: {', '.join(profiles)}" if profiles else ""
         hint = f"No agent is here yet. {start}{others}."
     return [*lines, [("", hint)], [("", "Ctrl+T new agent · Alt+1…9 switch · Esc stop · /help · Ctrl+Q quit")], []]
