@@ -12,7 +12,7 @@ from aegis.agent import Agent
 from aegis_inbox.default_profile import DefaultProfile
 from aegis_inbox.handles import fresh_handle
 from aegis_inbox.messages import PERSON, envelope_of
-from aegis_inbox.reopening import Reopened, reopened
+from aegis_inbox.reopening import Reopened, reopened, restarted
 
 Handle = Annotated[str, Completes("handle"), Field(description="handle of the agent")]
 
@@ -109,13 +109,12 @@ class AgentVerbs:
         return f"{agent.handle} was interrupted" if await agent.interrupt() else f"{agent.handle} is not in a turn"
 
     @verb("restart", for_={"person", "program"})
-    async def restart(self, caller: Caller, handle: Handle) -> str:
-        """Restart a failed agent; its next message starts its CLI."""
-        agent = self._kernel.roster.find(handle)
-        if agent.state != "failed":
-            raise Refused(f"{agent.handle} has not failed; it is {agent.state}")
-        self._kernel.roster.revive(agent)
-        return f"{agent.handle} takes mail again"
+    async def restart(self, caller: Caller, handle: Handle) -> Reopened:
+        """Restart an agent: its CLI is ended and started again; it keeps its handle and its mail.
+
+        A turn that it is in is interrupted. An agent that has failed takes mail again.
+        """
+        return await restarted(self._kernel, self._mine(caller, handle, "restart"), f"restarted by {caller}")
 
     @verb("reopen", for_={"person", "program"}, positional=("handle",))
     async def reopen(

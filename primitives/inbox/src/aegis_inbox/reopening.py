@@ -1,4 +1,4 @@
-"""Opening the sessions of agents that sleep, and what becomes of each."""
+"""Opening the sessions of agents, and what becomes of each."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from aegis import Kernel, report
-from aegis.agent import Agent
+from aegis import Kernel, Refused, report
+from aegis.agent import INTERRUPTED, Agent
 from aegis.bus import Subscription
 from aegis.events import AgentChanged
 
@@ -34,6 +34,18 @@ async def reopened(kernel: Kernel, agents: Iterable[Agent]) -> list[Reopened]:
             agent.mailbox.wake()
         await _watch(news, sleeping, done)
     return [done[agent_id] for agent_id in sleeping]
+
+
+async def restarted(kernel: Kernel, agent: Agent, why: str) -> Reopened:
+    """End the agent's session, start it again, and return what became of it; raises `Refused` when it is closed."""
+    if agent.state != "failed":
+        agent.end_reason = why
+        await kernel.supervisor.stop(f"agent:{agent.id}")
+        agent.end_reason = INTERRUPTED
+        if agent.mailbox.closed:
+            raise Refused(f"{agent.handle} cannot be restarted: {agent.mailbox.closed}")
+    kernel.roster.revive(agent)
+    return (await reopened(kernel, [agent]))[0]
 
 
 async def _watch(news: Subscription, sleeping: dict[str, Agent], done: dict[str, Reopened]) -> None:
