@@ -1,0 +1,32 @@
+"""The section `workflows` is read when it is used: a change takes effect in a running kernel."""
+
+from __future__ import annotations
+
+from workflow_stage import Stage
+
+from aegis_workflow.api import workflow
+
+
+@workflow
+async def says_its_settings(engine):
+    return dict(engine.config)
+
+
+async def test_changed_settings_of_a_workflow_are_those_of_its_next_run(stage: Stage, project, config):
+    first = await stage.end(await stage.begin("says_its_settings"))
+    (project / ".aegis.yaml").write_text(f"{config}workflows:\n  config:\n    says-its-settings: {{colour: red}}\n")
+    stage.kernel.config.reload()
+    second = await stage.end(await stage.begin("says_its_settings"))
+    assert (first.result, second.result) == ({}, {"colour": "red"})
+
+
+async def test_files_that_the_section_names_from_now_on_are_read(stage: Stage, project, config):
+    (project / "flows").mkdir()
+    (project / "flows/new.py").write_text(
+        "from aegis_workflow.api import workflow\n@workflow\nasync def brand_new(engine):\n    return 1\n"
+    )
+    assert "brand_new" not in [row.name for row in await stage.call("workflow list")]
+    (project / ".aegis.yaml").write_text(f"{config}workflows:\n  files: [flows/*.py]\n")
+    stage.kernel.config.reload()
+    assert "brand_new" in [row.name for row in await stage.call("workflow list")]
+    assert (await stage.end(await stage.begin("brand_new"))).result == 1
