@@ -59,7 +59,6 @@ class Offer:
 
 async def test_a_driver_that_says_nothing_of_itself_has_turns(kernel_with):
     async with kernel_with(offer=Offer()) as kernel:
-        assert kernel.config.default_agent == "bare", "the other says that it is only for want of another"
         agent = await kernel.roster.spawn("bare", "ann")
         receipt = await kernel.post.deliver(kernel.post.envelope("human:anna", agent.id, "hi"))
         assert (await kernel.post.wait_turn(receipt.id)).outcome == "completed"
