@@ -250,6 +250,17 @@ def aegis_workflows() -> Iterable[Callable[..., Any]]:
     return [welcome]
 
 
+@hookimpl(optionalhook=True)
+def aegis_mirrors() -> list[tuple[str, str]]:
+    """Say to which files a book of the ledger is mirrored, for people who grep.
+
+    When: once, as this plugin or aegis-records enters, whichever is later.
+    Gets: nothing.
+    Returns: pairs of a book and its file under `.aegis/state`; a field in braces gives one file for each of its values.
+    """
+    return [("greetings", "greetings/{who}.jsonl")]
+
+
 @hookimpl
 def aegis_interceptors(settings: Mapping[str, Any]) -> list[Policy]:
     """Cut across verbs, turns, launches and permissions.
