@@ -127,7 +127,8 @@ def settings(kernel: Kernel, declared: dict[str, dict[str, Any]]) -> str:
             schema = model.json_schema()
             about = re.sub(rf"^(The section )?`{section}`[.:;] ?", "", paragraphs(schema.get("description")))
             about = about[:1].upper() + about[1:]
-            parts.append(f"## {section}\n\nOwned by `{plugin}`. {about}".rstrip() + f"\n\n{fields(schema)}")
+            whose = f"Owned by `{plugin}`." if plugin else "The kernel's own."
+            parts.append(f"## {section}\n\n{whose} {about}".rstrip() + f"\n\n{fields(schema)}")
     return page("Settings", *parts)
 
 

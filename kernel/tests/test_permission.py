@@ -116,7 +116,9 @@ NAMES = {"aegis_handoff", "aegis_canvas_read", "dice_roll"}
     ],
 )
 def test_ours_is_spelled_exactly(prefixes, tool):
-    assert ours(tool, prefixes, NAMES)
+    assert ours(ask("other", tool=tool), prefixes, NAMES)
+    assert not ours(ask("execute", tool=tool), prefixes, NAMES), "a command of that name"
+    assert not ours(ask("other", tool=tool, verb="dice roll"), prefixes, NAMES), "a verb that asks itself"
 
 
 @pytest.mark.parametrize(
@@ -141,4 +143,4 @@ def test_ours_is_spelled_exactly(prefixes, tool):
     ],
 )
 def test_what_only_looks_like_ours_is_not(prefixes, tool):
-    assert not ours(tool, prefixes, NAMES)
+    assert not ours(ask("other", tool=tool), prefixes, NAMES)

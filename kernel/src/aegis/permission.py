@@ -9,6 +9,7 @@ from unicodedata import category, normalize
 
 from aegis.driver import Decision, Permission, PermissionRequest
 from aegis.events import ToolKind
+from aegis.secrets import Redactor
 
 HARMLESS: frozenset[ToolKind] = frozenset({"read", "search", "think"})
 GOVERNING = frozenset({".aegis", ".aegis.yaml"})  # who writes there gives itself permission
@@ -24,11 +25,15 @@ DELICATE = GOVERNING | frozenset({
 GOVERNED = Decision("allowed", "the verbs of aegis are governed by the profile's `verbs`")
 
 
-def prejudged(request: PermissionRequest, mode: Permission, folder: Path) -> PermissionRequest:
+def prejudged(
+    request: PermissionRequest, mode: Permission, folder: Path, redactor: Redactor | None = None
+) -> PermissionRequest:
     """Return the request as people and rules see it, with what the mode says of it.
 
     To `write`, an edit of a delicate file is no mere edit. A verb of aegis that asks is not allowed by any mode.
     """
+    if redactor:  # the driver knows the real input
+        request = replace(request, title=redactor.text(request.title), input=redactor.data(request.input))
     if mode == "write" and request.kind == "edit" and delicate(folder, request.paths):
         request = replace(request, kind="other")
     said = request.presumed or decide(mode, request, folder)
@@ -51,8 +56,14 @@ def decide(mode: Permission, request: PermissionRequest, folder: Path) -> Decisi
     return None
 
 
-def ours(tool: str, prefixes: Iterable[str], tools: Container[str]) -> bool:
-    """Return whether it is exactly a tool of the plane, as a provider spells it: one of its prefixes, then the name."""
+def ours(request: PermissionRequest, prefixes: Iterable[str], tools: Container[str]) -> bool:
+    """Return whether its tool is exactly one of the plane's as a provider spells it: a prefix, then the name.
+
+    A shell command, whose name may be the model's own words, is never of kind `other`.
+    """
+    if request.kind != "other" or request.verb:
+        return False
+    tool = request.tool
     return any(tool.startswith(prefix) and tool[len(prefix) :] in tools for prefix in prefixes)
 
 

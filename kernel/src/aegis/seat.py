@@ -29,10 +29,11 @@ async def seated(agent: Agent, opening: trio.CancelScope) -> AsyncIterator[Sessi
     kernel, profile = agent.kernel, agent.profile
     folder = kernel.project.state / "seats" / agent.id
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    passed = kernel.environment.passed(kernel.config.section("environment"), info_of(agent.driver).environment)
     agent.seat = seat = Seat(
         agent.id, agent.handle, profile, (kernel.project.root / (profile.cwd or ".")).resolve(), folder,
         partial(_start, agent), partial(_ask, agent), agent.resume, primer=[profile.prompt] if profile.prompt else [],
-        env={**kernel.environment, **profile.env, MARK: agent.id, "AEGIS_HANDLE": agent.handle},
+        env=passed | await kernel.secrets.filled(profile.env) | {MARK: agent.id, "AEGIS_HANDLE": agent.handle},
     )  # fmt: skip
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_ended, agent, seat)
@@ -57,11 +58,10 @@ async def _start(agent: Agent, command: Command) -> AsyncIterator[Process]:
 
 async def _ask(agent: Agent, wish: PermissionRequest) -> Decision:
     assert agent.seat
-    tools = {verb.marks.tool for verb in agent.kernel.verbs}
-    if wish.kind == "other" and not wish.verb and ours(wish.tool, info_of(agent.driver).plane, tools):
+    if ours(wish, info_of(agent.driver).plane, agent.kernel.verbs.tools):
         return GOVERNED
     wish = replace(wish, id=str(next(agent.kernel.roster.numbers)))  # a CLI may use its own ids twice
-    wish = prejudged(wish, agent.seat.profile.permission, agent.seat.cwd)
+    wish = prejudged(wish, agent.seat.profile.permission, agent.seat.cwd, agent.kernel.secrets.redactor)
     if wish.presumed:  # nobody is asked
         return await agent.kernel.interceptors.permission(agent.seat, wish)
     asked = agent.asking[wish.id] = PermissionAsked(wish.id, wish.tool, wish.kind, wish.title, wish.input)
@@ -78,7 +78,7 @@ async def _ask(agent: Agent, wish: PermissionRequest) -> Decision:
 async def listen(agent: Agent, session: Session) -> None:
     """Publish what the CLI says, and let the agent and its turn know, until cancelled."""
     while True:
-        events = await session.receive()
+        events = agent.kernel.secrets.redactor.events(await session.receive())
         if agent.turn:
             events = agent.turn.hear(events)
         for event in events:

@@ -18,7 +18,7 @@ from aegis import Decision, DriverInfo, LaunchError, PermissionRequest, Probe, P
 from aegis.driver import Permission
 from aegis.events import Event, ToolKind
 from aegis_claude import tools, wire
-from aegis_claude.profile import ClaudeProfile, command
+from aegis_claude.profile import OWN_VARIABLES, ClaudeProfile, command
 from aegis_claude.translate import Translator
 from aegis_claude.values import items, mapping, text
 
@@ -31,7 +31,7 @@ class ClaudeDriver:
     """The provider `claude-code`."""
 
     name = "claude-code"
-    info = DriverInfo(aliases=("claude",), costs=True, plane=("mcp__aegis__",))
+    info = DriverInfo(aliases=("claude",), costs=True, plane=("mcp__aegis__",), environment=OWN_VARIABLES)
     settings: type[Profile] = ClaudeProfile
     resumes = True
 

@@ -16,6 +16,10 @@ from aegis.permission import GOVERNING
 _MODES = {"read": "plan", "write": "default", "full": "default", "auto": "default"}
 # A person's own settings may allow edits beforehand; of these we are to be asked even so.
 _GUARD = {"permissions": {"ask": [f"Edit(//**/{name}{end})" for name in sorted(GOVERNING) for end in ("", "/**")]}}
+OWN_VARIABLES = (
+    "ANTHROPIC_*", "CLAUDE*", "DISABLE_*", "ENABLE_TOOL_SEARCH", "IS_SANDBOX", "API_TIMEOUT_MS", "MCP_*TIMEOUT",
+    "MAX_*TOKENS", "BASH_DEFAULT_TIMEOUT_MS", "BASH_MAX_*", "CLOUD_ML_REGION", "VERTEX_REGION_*",
+)  # fmt: skip
 _OWN = ("CLAUDE_CODE_USE_", "CLAUDE_CODE_SKIP_", "CLAUDE_CODE_OAUTH_")  # of the account, not of a session
 
 

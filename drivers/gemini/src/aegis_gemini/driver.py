@@ -36,7 +36,7 @@ class GeminiDriver(AcpDriver):
     """The provider `gemini`."""
 
     name = "gemini"
-    info = DriverInfo(aliases=("gemini-cli",), plane=("mcp_aegis_",))
+    info = DriverInfo(aliases=("gemini-cli",), plane=("mcp_aegis_",), environment=("GEMINI_*", "GOOGLE_*"))
     settings: type[Profile] = GeminiProfile
     proven = "0.61.0"
     install = "install Gemini CLI: npm install -g @google/gemini-cli"

@@ -32,7 +32,7 @@ class OpenCodeDriver(AcpDriver):
     """The provider `opencode`."""
 
     name = "opencode"
-    info = DriverInfo(costs=True, plane=("aegis_",))
+    info = DriverInfo(costs=True, plane=("aegis_",), environment=("OPENCODE_*",))
     settings: type[Profile] = OpenCodeProfile
     proven = "1.18.33"
     install = "install OpenCode: npm install -g opencode-ai"

@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import aegis
 from aegis import AegisError, ConfigError, Driver, Profile, Refused
 from aegis.config import Config
 from aegis.discovery import Discovery, Found
-from aegis.driver import Checks, by_every_name
+from aegis.driver import Checks, by_every_name, info_of
+from aegis.environment import Environment, Inheritance
 from aegis.project import FILE, Project
 from aegis.registry import Registry
 from aegis.yamlfile import YamlFile
@@ -47,6 +48,7 @@ def plugins(shell: Shell, words: Sequence[str]) -> int:
 def examine(project: Project) -> dict[str, Any]:
     """Return everything a person needs to know to help themselves; what is broken is listed under `problems`."""
     problems: list[str] = []
+    ours = Environment(os.environ)  # before plugins add to it
     kernel = _kernel(project, problems)
     # What fails only once a kernel starts is known from the running one, or from the trial that makes the index.
     failed = kernel["faults"] if kernel["running"] else installed_index().rebuild()["failed"]
@@ -54,7 +56,7 @@ def examine(project: Project) -> dict[str, Any]:
     problems += [f"the plugin {row['name']!r} is broken: {row['error']}" for row in rows if row["state"] == "failed"]
     named = {row["name"] for row in rows}
     problems += [f"{name}: {error}" for name, error in failed.items() if name not in named]
-    drivers, config = _configuration(project, found, problems)
+    drivers, config, environment = _configuration(project, found, problems, ours)
     return {
         "aegis": aegis.__version__,
         "python": f"{platform.python_version()} ({sys.prefix})",
@@ -64,6 +66,7 @@ def examine(project: Project) -> dict[str, Any]:
         "socket": str(socket_of(project)),
         "state": _state(project, problems),
         "disk_free": _disk(project, problems),
+        "environment": environment,
         "providers": drivers,
         "plugins": rows,
         "problems": problems,
@@ -104,7 +107,9 @@ def _row(row: Found, failed: dict[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _configuration(project: Project, found: Discovery, problems: list[str]) -> tuple[list[dict[str, Any]], str]:
+def _configuration(
+    project: Project, found: Discovery, problems: list[str], ours: Environment
+) -> tuple[list[dict[str, Any]], str, str]:
     rows: list[dict[str, Any]] = []
     try:
         drivers: Registry[Driver] = Registry("driver")
@@ -116,7 +121,7 @@ def _configuration(project: Project, found: Discovery, problems: list[str]) -> t
         problems += config.remarks
     except ConfigError as error:
         problems.append(str(error))
-        return rows, str(error)
+        return rows, str(error), ""
     plugins = {row.name for row in found.report()}
     problems += config_warnings(project, config.profiles, plugins, installed_index().load()["names"])
     hints = {row["provider"]: row["hint"] for row in rows if not row["found"]}
@@ -124,7 +129,19 @@ def _configuration(project: Project, found: Discovery, problems: list[str]) -> t
     for name, profile in config.profiles.items():
         problems += _wants(name, profile, every[profile.provider], hints)
     profiles = f"profiles: {', '.join(config.profiles)}" if config.profiles else "no profiles of your own"
-    return rows, f"ok ({profiles})" if (project.root / FILE).exists() else f"no {FILE}; every provider is a profile"
+    said = f"ok ({profiles})" if (project.root / FILE).exists() else f"no {FILE}; every provider is a profile"
+    return rows, said, _withheld(ours, config.section("environment"), drivers)
+
+
+def _withheld(ours: Environment, terms: Inheritance, drivers: Mapping[str, Driver]) -> str:
+    """Return which variables of this shell no CLI gets, or only that of one provider, and how they would get them."""
+    shared, parts = ours.passed(terms), []
+    own = {name: ours.passed(terms, info_of(driver).environment).keys() - shared for name, driver in drivers.items()}
+    none = sorted(ours.keys() - shared.keys() - set[str]().union(*own.values()))
+    parts += [f"only to {name}: {', '.join(sorted(names))}" for name, names in own.items() if names]
+    parts += [f"to no CLI: {', '.join(none)}"] if none else []
+    how = "to pass one on: `environment: {inherit: [NAME]}`, or in one profile `env: {NAME: '${secret:NAME}'}`"
+    return "; ".join([*parts, how]) if parts else "every variable is passed on to CLIs"
 
 
 def _wants(name: str, profile: Profile, driver: Driver, hints: dict[str, str]) -> list[str]:

@@ -32,7 +32,7 @@ def judging(driver: Driver, profile: Profile, folder: Path, ask: Ask) -> Ask:
     """Return a seat's `ask` that answers as a kernel's does, and asks only about what no mode answers."""
 
     async def judged(request: PermissionRequest) -> Decision:
-        if request.kind == "other" and ours(request.tool, info_of(driver).plane, {tool["name"] for tool in TOOLS}):
+        if ours(request, info_of(driver).plane, {tool["name"] for tool in TOOLS}):
             return GOVERNED
         request = prejudged(request, profile.permission, folder)
         return request.presumed or await ask(request)

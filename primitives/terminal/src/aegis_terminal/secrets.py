@@ -43,8 +43,14 @@ _SMALL = {c: c + 32 for c in range(ord("A"), ord("Z") + 1)}
 class Secrets:
     """The patterns of this project, as they are now, and the values of variables with names of secrets."""
 
-    def __init__(self, patterns: Callable[[], Iterable[str]], environment: Mapping[str, str]) -> None:
-        self._patterns = patterns
+    def __init__(
+        self,
+        patterns: Callable[[], Iterable[str]],
+        environment: Mapping[str, str],
+        known: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        """`known` gives the values that aegis itself has handed out as secrets."""
+        self._patterns, self._known = patterns, known
         self._values = _values(environment)
 
     def beside(self, environment: Mapping[str, str]) -> Secrets:
@@ -76,7 +82,7 @@ class Secrets:
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return the beginnings and ends of all secrets in the text, in order."""
         found: list[tuple[int, int]] = []
-        for value in self._values:
+        for value in (*self._values, *self._known()):
             at = text.find(value)
             while at >= 0:
                 found.append((at, at + len(value)))

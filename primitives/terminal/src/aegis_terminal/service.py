@@ -46,7 +46,8 @@ class TerminalService:
         self._kernel = kernel
         self.store = Store(kernel)
         self.live: dict[str, Terminal] = {}
-        self.secrets = Secrets(lambda: settings["plugins.terminal"].redact, kernel.environment)
+        handed_out = kernel.secrets.redactor.values
+        self.secrets = Secrets(lambda: settings["plugins.terminal"].redact, kernel.environment, lambda: handed_out)
         self.folder = socket_folder(kernel.project.root)
         self._notifier = Notifier(kernel, self.store)
         self._nursery: trio.Nursery | None = None
@@ -104,7 +105,8 @@ class TerminalService:
                     raise Refused(f"the terminal {name!r} is open already; run commands in it, or close it first")
                 await last.removed.wait()
             key = known.id if known else new_id()
-            environment = {k: v for k, v in self._kernel.environment.items() if k not in _NOT_INHERITED}
+            passed = self._kernel.environment.passed(self._kernel.config.section("environment"))
+            environment = {k: v for k, v in passed.items() if k not in _NOT_INHERITED}
             environment |= {"TERM": "xterm-256color", "AEGIS_TERM": "1", **env, MARK: key}
             folder = self.folder / key
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,108 @@
+"""A CLI gets what programs and its own provider need of the variables of aegis, and no other provider's key."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from aegis import ConfigError, DriverInfo, Probe, Profile, hookimpl, open_kernel
+from aegis.environment import USUAL, Environment, Inheritance
+
+OURS = {
+    "PATH": "/bin", "HOME": "/h", "LC_ALL": "C", "XDG_RUNTIME_DIR": "/run", "SSH_AUTH_SOCK": "/s", "https_proxy": "p",
+    "NODE_OPTIONS": "x", "NVM_DIR": "n", "JAVA_HOME": "j", "GIT_AUTHOR_NAME": "a",
+}  # fmt: skip
+NOT = {
+    "ANTHROPIC_API_KEY": "k1", "GEMINI_API_KEY": "k2", "AWS_SECRET_ACCESS_KEY": "k3", "NODE_AUTH_TOKEN": "k4",
+    "UV_PUBLISH_TOKEN": "k5", "PATHS": "x", "MY_HOME": "x", "path": "x", "GIT_DIR": "x",
+    "CARGO_REGISTRY_TOKEN": "k6", "LCX": "x",
+}  # fmt: skip
+
+
+def passed(own=(), **terms):
+    return set(Environment(OURS | NOT).passed(Inheritance(**terms), own))
+
+
+def test_the_usual_variables_and_no_neighbours_of_theirs():
+    assert passed() == set(OURS)
+    assert len(USUAL) == len(set(USUAL))
+
+
+def test_what_a_provider_says_is_its_own_is_added():
+    assert passed(["ANTHROPIC_*"]) == {*OURS, "ANTHROPIC_API_KEY"}
+
+
+@pytest.mark.parametrize(
+    ("terms", "more", "less"),
+    [
+        ({"inherit": ["AWS_*", "MY_HOME"]}, {"AWS_SECRET_ACCESS_KEY", "MY_HOME"}, set()),
+        ({"inherit": ["NODE_AUTH_TOKEN"]}, {"NODE_AUTH_TOKEN"}, set()),
+        ({"inherit": ["*"]}, set(NOT), set()),
+        ({"inherit": ["*"], "drop": ["*_KEY", "*TOKEN"]}, {"PATHS", "MY_HOME", "path", "GIT_DIR", "LCX"}, set()),
+        ({"drop": ["SSH_*"]}, set(), {"SSH_AUTH_SOCK"}),
+    ],
+)
+def test_the_section_adds_and_drops(terms, more, less):
+    assert passed(**terms) == {*OURS, *more} - less
+
+
+def test_an_exact_one_is_passed_on_whole():
+    given = Environment(OURS | NOT)
+    given.exact = True
+    assert given.passed(Inheritance(drop=["*"])) == OURS | NOT
+
+
+class Driver:
+    """A provider with variables of its own; it says which its sessions got."""
+
+    name, settings, resumes = "keyed", Profile, False
+    info = DriverInfo(environment=("KEYED_*",))
+
+    def __init__(self):
+        self.got = {}
+
+    @asynccontextmanager
+    async def open(self, seat):
+        self.got = seat.env
+        yield self
+
+    async def receive(self):
+        await trio.sleep_forever()
+
+    def probe(self):
+        return Probe(True)
+
+    @hookimpl
+    def aegis_drivers(self):
+        return [self]
+
+
+async def test_an_agent_gets_what_its_provider_and_its_profile_need(project, monkeypatch):
+    for name in ("KEYED_KEY", "OTHER_KEY", "WANTED"):
+        monkeypatch.setenv(name, "1")
+    (project / ".aegis.yaml").write_text(
+        "environment: {inherit: [WANTED]}\nagents: {ann: {provider: keyed, env: {OWN: mine}}}\n"
+    )
+    driver = Driver()
+    async with open_kernel(project, plugins={"keyed": driver}) as kernel:
+        await kernel.roster.spawn("ann", "ann")
+    assert {n: v for n, v in driver.got.items() if "KEY" in n or n in ("WANTED", "OWN")} == {
+        "KEYED_KEY": "1",
+        "WANTED": "1",
+        "OWN": "mine",
+    }
+    assert driver.got["AEGIS_HANDLE"] == "ann" and driver.got["PATH"]
+
+
+async def test_variables_given_to_the_kernel_are_exactly_what_clis_get(project):
+    driver = Driver()
+    async with open_kernel(project, plugins={"keyed": driver}, environment={"OTHER_KEY": "1"}) as kernel:
+        await kernel.roster.spawn("keyed", "ann")
+    assert driver.got.keys() == {"OTHER_KEY", "AEGIS_AGENT", "AEGIS_HANDLE"}
+
+
+async def test_a_mistake_in_the_section_is_said(project):
+    (project / ".aegis.yaml").write_text("environment: {inherits: [X]}\n")
+    with pytest.raises(ConfigError, match=r"environment\.inherits.*inherit"):
+        async with open_kernel(project, plugins={}):
+            pass

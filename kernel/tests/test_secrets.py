@@ -1,0 +1,109 @@
+"""Secrets by name: found, refused, and cut out of whatever is said of them."""
+
+import json
+
+import pytest
+import trio
+
+from aegis import Refused, open_kernel
+from aegis.events import Fault, PermissionAsked, Text, ToolCall, TurnEnded
+from aegis.registry import acting
+from aegis.secrets import Redactor, Secrets
+
+ODD = 'pa"ss\\word\nü'
+
+
+@pytest.fixture
+def redactor():
+    made = Redactor()
+    made.know("ODD", ODD)
+    made.know("KEY", "123456")
+    return made
+
+
+def test_it_knows_nothing_at_first_and_changes_nothing():
+    redactor, event = Redactor(), Text("x")
+    assert not redactor
+    assert redactor.json(b'{"a":1}') == b'{"a":1}' and redactor.text("x") == "x" and redactor.events([event]) == [event]
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_value_is_found_as_it_is_in_json_and_in_json_inside_json(redactor, ascii_only):
+    inner = json.dumps({"a": ODD}, ensure_ascii=ascii_only)
+    for text in (f"a{ODD}b", inner, json.dumps(inner, ensure_ascii=ascii_only)):
+        cut = redactor.text(text)
+        assert "<secret:ODD>" in cut and "ss" not in cut.replace("<secret:ODD>", "")
+
+
+def test_only_texts_are_cut_so_json_stays_json(redactor):
+    line = json.dumps({"pid": 1234567, "said": "123456", "123456": [ODD, None]}).encode()
+    assert json.loads(redactor.json(line)) == {
+        "pid": 1234567, "said": "<secret:KEY>", "<secret:KEY>": ["<secret:ODD>", None]
+    }  # fmt: skip
+
+
+def test_events_keep_their_kind(redactor):
+    clean = Text("hello")
+    said = [
+        clean, Text(f"it is {ODD}"), ToolCall("1", "Bash", "t", "execute", {"command": ["echo", "123456"]}),
+        TurnEnded("completed", reply="123456"), PermissionAsked("1", "Bash", "execute", "echo 123456", {}),
+    ]  # fmt: skip
+    cut = redactor.events(said)
+    assert cut[0] is clean
+    assert [type(e) for e in cut] == [type(e) for e in said]
+    assert (cut[1].text, cut[2].input, cut[3].reply) == (
+        "it is <secret:ODD>", {"command": ["echo", "<secret:KEY>"]}, "<secret:KEY>"
+    )  # fmt: skip
+
+
+def test_a_longer_secret_is_cut_before_one_that_is_a_part_of_it():
+    redactor = Redactor()
+    redactor.know("SHORT", "abcdef")
+    redactor.know("LONG", "abcdefgh")
+    assert redactor.text("abcdefgh abcdef") == "<secret:LONG> <secret:SHORT>"
+
+
+def test_an_error_keeps_its_kind_and_its_data(redactor):
+    cut = redactor.error(Refused("not 123456", unblock_at="123456"))
+    assert (type(cut), str(cut), cut.data) == (Refused, "not <secret:KEY>", {"unblock_at": "<secret:KEY>"})
+
+
+async def vault(name):
+    await trio.lowlevel.checkpoint()
+    return {"DEEP": "from-the-vault"}.get(name)
+
+
+async def test_sources_are_asked_in_order_and_belong_to_a_plugin():
+    secrets = Secrets({"KEY": "from-the-environment"}, Redactor())
+    with acting("vaults"):
+        secrets.source("vault", vault, lambda: ["DEEP"])
+    wanted = {"A": "${secret:KEY}", "B": "Bearer ${secret:DEEP}", "C": "plain $HOME ${HOME}"}
+    assert await secrets.filled(wanted) == {
+        "A": "from-the-environment", "B": "Bearer from-the-vault", "C": "plain $HOME ${HOME}"
+    }  # fmt: skip
+    assert secrets.redactor.text("from-the-vault") == "<secret:DEEP>"
+    with pytest.raises(Refused, match=r"A needs the secret 'DEEPS', .*aegis itself, vault.*Did you mean 'DEEP'"):
+        await secrets.filled({"A": "${secret:DEEPS}"})
+    secrets.sources.remove("vaults")
+    with pytest.raises(Refused, match="none of its sources"):
+        await secrets.filled({"B": "${secret:DEEP}"})
+
+
+@pytest.mark.parametrize("name", ["", "no such", "SHORT"])
+async def test_what_cannot_be_given_or_kept_is_refused(name):
+    with pytest.raises(Refused, match="X needs the secret"):
+        await Secrets({"SHORT": "12345"}, Redactor()).filled({"X": f"${{secret:{name}}}"})
+
+
+async def test_books_and_bus_say_no_secret(project):
+    async with open_kernel(project, plugins={}, environment={"KEY": "sesame-4711"}) as kernel:
+        await kernel.secrets.filled({"A": "${secret:KEY}"})
+        record = await kernel.ledger.book("notes").append("note", "k", text="it is sesame-4711")
+        with kernel.bus.subscribe() as news:
+            kernel.bus.publish("a", Text("sesame-4711"))
+            kernel.bus.report(Fault("x", "sesame-4711"))
+            events = [e for batch in news.take() for e in batch.events]
+        assert record.data == {"text": "it is <secret:KEY>"}
+        assert [getattr(e, "text", getattr(e, "error", "")) for e in events] == ["<secret:KEY>"] * 2
+        assert kernel.snapshot()["faults"][-1]["error"] == "<secret:KEY>"
+    assert not [f for f in (project / ".aegis").rglob("*") if f.is_file() and b"sesame-4711" in f.read_bytes()]
