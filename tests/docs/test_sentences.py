@@ -36,8 +36,7 @@ async def test_every_parameter_of_every_verb_has_a_sentence(everything):
 
 
 async def test_every_setting_has_a_sentence(everything):
-    models = {name: everything.config.profile(name)[1].settings for name in everything.config.names()}
-    for _, sections in everything.plugins.ask("aegis_settings"):
-        models |= sections
-    found = {place for name, model in models.items() for place in silent(name, TypeAdapter(model).json_schema())}
+    profiles = {name: TypeAdapter(everything.config.profile(name)[1].settings) for name in everything.config.names()}
+    models = profiles | dict(everything.config.sections.items())
+    found = {place for name, model in models.items() for place in silent(name, model.json_schema())}
     assert found == set(), 'write `Field(…, description="…")`'
