@@ -389,8 +389,10 @@ async def test_the_answer_is_what_a_member_says_once_nothing_comes_to_it_any_mor
     agent.expect("task 7", "the end of a task")
     asked = await stage.ask()
     await stage.call("send", handle=members["sec"], text="a stray")
-    await settled()
     session = stage.session(members["sec"])
+    with trio.fail_after(10):
+        while len(session.heard) < 2 or agent.state != "idle":  # the turn with the question is over by then
+            await settled()
     session.gate = trio.Event()
     await post.deliver(post.envelope("queue:work", agent.id, "the task's result", task_id="7"))
     agent.expect("task 7", "")
