@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -67,17 +68,27 @@ def done() -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all wheels of this run, which its workers share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "wheels"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(wheels: Path) -> Callable[[str], Path]:
     """The wheel file of a distribution, built once; without a network, with the hatchling that is here."""
-    folders = {m.distribution: m.folder for m in members()} | {"aegis-meta-harness": ROOT, STRANGER.name: STRANGER}
-    built: dict[str, Path] = {}
+    sources = {m.distribution: m.folder for m in members()} | {"aegis-meta-harness": ROOT, STRANGER.name: STRANGER}
 
     def build(distribution: str) -> Path:
-        if distribution not in built:
-            out = tmp_path_factory.mktemp(distribution)
-            finished(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out, cwd=folders[distribution])
-            built[distribution] = next(out.glob("*.whl"))
-        return built[distribution]
+        out = wheels / distribution
+        with (wheels / f"{distribution}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not list(out.glob("*.whl")):
+                command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out]
+                finished(*command, cwd=sources[distribution])
+        return next(out.glob("*.whl"))
 
     return build
 
