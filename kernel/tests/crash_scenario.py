@@ -21,6 +21,7 @@ from fakedriver import FakeDriver, FakeSession, Plugin, echo
 
 from aegis.agent import Agent
 from aegis.app import Kernel, open_kernel
+from aegis.callers import Caller
 from aegis.errors import Refused
 from aegis.events import Text, TurnEnded
 from aegis.ledger import Record
@@ -88,7 +89,7 @@ class Day:
             await self.kernel.ledger.append()  # answered once the commit under way is over
 
     async def spawn(self, handle: str) -> Agent:
-        agent = await self.kernel.roster.spawn("journal", handle, HUMAN)
+        agent = await self.kernel.roster.spawn("journal", handle, Caller("human", "sam"))
         note(self.acks, did="spawn", id=agent.id, handle=handle)
         return agent
 
