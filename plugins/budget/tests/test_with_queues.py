@@ -7,6 +7,7 @@ from budget_stage import ANNA, call, config, settled, until
 
 import aegis_queue.plugin
 from aegis import ConfigError, Refused
+from aegis.testing.counting import counted
 
 CAP = "{agent: poor, max_parallel: 2, budgets: [{usd: 0.30, window: 1h}]}"
 TURN = "project: []\nturn: {usd: 0.20}"
@@ -111,6 +112,18 @@ async def test_a_model_without_a_price_is_held_by_the_budget_of_its_queue(kernel
     with pytest.raises(ConfigError, match=r"the budget of queue:nightly .* cannot hold the profile 'till'"):
         async with kernel_with(**plugins):
             pass
+
+
+async def test_without_budgets_handing_over_a_task_reads_no_budgets_and_no_disk(kernel_with, plugins, budgets):
+    budgets("project: []", more="queues: {nightly: {agent: poor}}")
+    async with kernel_with(**plugins) as kernel:
+        await kernel.verbs.call(ANNA, "queue pause", {"queue": "nightly"})
+        await put(kernel)
+        await settled(kernel)
+        with counted() as count:
+            await put(kernel)
+        assert (count.appends, count.reads) == (1, 0)
+        assert set(count.sections) == {"queues"}
 
 
 async def test_a_queue_without_budgets_is_asked_nothing(kernel_with, plugins, budgets, till):

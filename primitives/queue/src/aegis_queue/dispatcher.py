@@ -55,8 +55,11 @@ class Dispatcher:
     def room(self, queue: str) -> int:
         """Return how many more workers the queue may have now."""
         settings = self.queues().get(queue)
+        return self._room(queue, settings) if settings else 0
+
+    def _room(self, queue: str, settings: QueueSettings) -> int:
         busy = sum(job.task.queue == queue for job in self._jobs)  # one that only closes its worker is counted
-        return max(0, settings.max_parallel - busy) if settings else 0
+        return max(0, settings.max_parallel - busy)
 
     def task_of(self, agent_id: str) -> Task | None:
         """Return the task that this agent works at, None when it works at none."""
@@ -180,7 +183,7 @@ class Dispatcher:
                 why = f"task {other}, which it waits for, has no result: {(await broker.find(other)).outcome}"
                 await self._finish(broker, blocked, End("dependency", error=why))
         for name, settings in self.queues().items():
-            while self.room(name) and (task := await self._next(broker, name)):
+            while self._room(name, settings) and (task := await self._next(broker, name)):
                 if (hold := await self._admitted(task, settings)) is not None:
                     self.holds.keep(nursery, name, hold)
                     break
@@ -190,7 +193,7 @@ class Dispatcher:
 
     async def _begin(self, broker: Broker, nursery: trio.Nursery, task: Task, settings: QueueSettings) -> bool:
         """Start the task's job and return True; False when it was cancelled meanwhile, or its queue paused."""
-        if not (self.room(task.queue) and await broker.take(task)):
+        if not (self._room(task.queue, settings) and await broker.take(task)):
             return False
         started = False
         try:
@@ -223,8 +226,8 @@ class Dispatcher:
         if (rest := self._resting - trio.current_time()) > 0:
             return rest
         now, dues = self._kernel.clock.now(), set[str]()
-        for name in self.queues():
-            if self.room(name) and await broker.mode(name) != "paused":
+        for name, settings in self.queues().items():
+            if self._room(name, settings) and await broker.mode(name) != "paused":
                 dues.add(self.holds.until(name) if self.holds.reason(name) else await broker.due(name))
         times = [datetime.fromisoformat(due) for due in dues - {""}]
         left = min(((t - now).total_seconds() for t in times), default=float("inf"))

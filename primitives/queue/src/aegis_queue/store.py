@@ -49,6 +49,7 @@ class LedgerBroker:
         self._dead: dict[str, dict[str, None]] = {}
         self._modes: dict[str, str] = {}
         self._taken: set[str] = set()
+        self._ending: dict[str, Task] = {}  # what is being ended, and then how it was stored
         self._coming: dict[str, trio.Event] = {}  # idempotency keys and revived tasks that the disk works at
         self._live = False
 
@@ -109,6 +110,8 @@ class LedgerBroker:
             self._changed(task)
 
     def _over(self, task: Task) -> None:
+        if task.id in self._ending:
+            self._ending[task.id] = task
         del self._active[task.id]
         self._pending(task.queue).drop(task.id)
         self._needs.pop(task.id, None)
@@ -189,16 +192,23 @@ class LedgerBroker:
             return now
         cost = {"usd": f"{changes['cost_usd']:.6f}"}
         end = [self._draft(changes["state"], task, **changes, cost=cost)]
+        self._ending[task.id] = now
+        try:
+            await self._store_end(task, callback, end)
+            return self._ending[task.id]
+        finally:
+            self._ending.pop(task.id, None)
+
+    async def _store_end(self, task: Task, callback: Envelope | None, end: list[Draft]) -> None:
         if callback:
             to = {"callback_to": callback.recipient}
             told = self._draft("callback_attempted", task, outcome="accepted", message=callback.id, **to)
             try:
                 await self._kernel.post.deliver(callback, *end, told)
-                return self._find(task.id)
+                return
             except Refused as refusal:  # nobody is there to be called back any more
                 end.append(self._draft("callback_dropped", task, reason=str(refusal), **to))
         await self._kernel.ledger.append(*end)
-        return self._find(task.id)
 
     async def unsent(self, task_id: str = "") -> list[Outgoing]:
         """Return nothing: messages are stored with the steps that cause them."""

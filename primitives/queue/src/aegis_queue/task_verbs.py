@@ -64,7 +64,7 @@ class TaskVerbs:
             raise Refused(f"the payload has {len(payload):,} characters; it takes 1 to {LONGEST:,}")
         if result_schema is not None:
             checked(result_schema)
-        await self._check_open(broker, queue)
+        await self._check_open(broker, queue, settings)
         now = self._kernel.clock.now()
         task = Task(
             id=new_id(), queue=queue, payload=payload, enqueued_by=str(caller), enqueued_at=stamp(now), address=address,
@@ -90,8 +90,7 @@ class TaskVerbs:
         self._kernel.config.profile(settings.agent)
         return settings
 
-    async def _check_open(self, broker: Broker, queue: str) -> None:
-        settings = self._known(queue)
+    async def _check_open(self, broker: Broker, queue: str, settings: QueueSettings) -> None:
         if await broker.mode(queue) == "draining":
             raise Refused(f"{queue} is being drained and takes no task; `aegis queue resume {queue}` opens it again")
         if settings.max_pending and (waiting := (await broker.counts(queue))["pending"]) >= settings.max_pending:
@@ -191,7 +190,7 @@ class TaskVerbs:
 
     async def _again(self, task: Task) -> Enqueued:
         broker = await self._dispatcher.broker()
-        await self._check_open(broker, task.queue)
+        await self._check_open(broker, task.queue, self._known(task.queue))
         fresh = {"attempt": 0, "not_before": "", "outcome": "", "error": "", "result": "", "completed_at": ""}
         await self._check_deadlock(broker, task.changed({"state": "pending"}))
         self._expect(task := await broker.requeue(task, **fresh))

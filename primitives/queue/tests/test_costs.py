@@ -1,0 +1,28 @@
+"""What handing over a task costs, in counts that are the same on every machine."""
+
+from __future__ import annotations
+
+from queue_stage import Queues
+
+from aegis.testing.counting import counted
+
+
+async def test_an_enqueue_is_one_append_and_reads_nothing_from_disk(queues: Queues):
+    await queues.call("queue pause", queue="one")
+    await queues.put("the first one fills caches")
+    await queues.settled()
+    with counted() as count:
+        await queues.put("work")
+    assert (count.appends, count.reads) == (1, 0)
+    assert set(count.sections) == {"queues"}
+
+
+async def test_a_task_is_seven_appends_from_its_acceptance_to_its_callback(queues: Queues):
+    await queues.end(await queues.put("the first one fills caches"))
+    await queues.settled()
+    with counted() as count:
+        await queues.call("task wait", task_id=await queues.put("work"))
+    # accepted, spawned, its session, begun with the payload, injected, turn ended; ended with the callback comes last
+    assert count.appends == 7
+    assert count.reads <= 6, "mail looks for envelopes by their ids, and what ended is read from the book"
+    assert set(count.sections) == {"queues"}
