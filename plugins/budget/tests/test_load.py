@@ -2,7 +2,7 @@
 
 import pytest
 import trio
-from budget_stage import ANNA, admit, config, turn, until
+from budget_stage import ANNA, admit, config, settled, turn, until
 
 from aegis import ConfigError, DriverInfo, Refused
 from aegis.events import AgentChanged
@@ -85,6 +85,7 @@ async def test_a_mistake_made_while_it_runs_stops_every_turn(kernel_with, plugin
         await kernel.roster.spawn("rich", "ada")
         budgets("profiles: {pour: [{usd: 1, window: 1h}]}")
         kernel.config.reload()
+        await settled(kernel)
         ended = await turn(kernel, till, "ada")
         assert (ended.outcome, ended.reason) == (
             "refused",

@@ -4,7 +4,6 @@ import pytest
 from budget_stage import CAPS, STEP, admit, call, over, release, reserved, settled, spent, tell, turn, work
 
 from aegis import Caller, NotFound, Refused
-from aegis.events import ConfigChanged
 
 TURN = "project: []\nturn: {usd: 0.20}"
 
@@ -50,7 +49,7 @@ async def test_a_task_is_held_until_a_turn_in_flight_ends_and_then_asking_again_
     assert await admit(kernel, "t3") is None
 
 
-async def test_a_task_is_held_until_what_was_spent_leaves_the_window_or_a_person_allows_more(kernel, till):
+async def test_a_task_is_held_until_what_was_spent_leaves_the_window_or_a_person_allows_more(kernel, till, budgets):
     await admit(kernel, "t1")
     session, message = await begin(kernel, till, "t1")
     session.end(last=31_000)
@@ -60,8 +59,8 @@ async def test_a_task_is_held_until_what_was_spent_leaves_the_window_or_a_person
     await kernel.roster.spawn("rich", "eve")
     await turn(kernel, till, "eve", 10)
     assert not hold.changed.is_set(), "nobody is woken for nothing"
+    budgets("project: []\nturn: {usd: 0.10}")
     kernel.config.reload()
-    kernel.bus.publish("", ConfigChanged(sections=("budgets",)))
     await settled(kernel)
     assert hold.changed.is_set()
 
@@ -149,6 +148,7 @@ async def test_a_worker_is_held_to_what_its_queue_handed_over(kernel, till):
 async def test_every_scope_must_allow_it(kernel, till, budgets):
     budgets("project: [{output_tokens: 10, window: 1d}]\nprofiles: {poor: [{usd: 0.01, window: 1h}]}")
     kernel.config.reload()
+    await settled(kernel)
     await admit(kernel, "t1", [])
     session, message = await begin(kernel, till, "t1")
     session.end(last=1_000)

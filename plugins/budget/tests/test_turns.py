@@ -197,6 +197,7 @@ async def test_spending_is_known_to_a_budget_that_comes_later(kernel, till, budg
     await turn(kernel, till, "eve", 50_000)
     budgets("project: [{usd: 0.50, window: 1h}]")
     kernel.config.reload()
+    await settled(kernel)
     assert (await turn(kernel, till, "eve")).outcome == "refused"
 
 

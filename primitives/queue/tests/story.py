@@ -24,9 +24,11 @@ from aegis import LaunchError, NotFound, Refused, hookimpl
 from aegis.app import open_kernel
 from aegis.clock import stamp
 from aegis.testing.clock import TestClock
+from aegis_queue.store import LedgerBroker
 
 CAPS = {"one": 1, "many": 3}
 CONFIG = """\
+plugins: {queue: {broker: watched}}
 queues:
   one: {agent: player, timeout: 600}
   many: {agent: player, max_parallel: 3, retries: 2, backoff: 5, timeout: 600, retry_on: [error, interrupted]}
@@ -45,17 +47,16 @@ class Wobbly(TestClock):
         return super().now() + timedelta(seconds=self.set_by)
 
 
-class Queue:
-    """aegis-queue, whose broker the story can look into."""
+class Broker:
+    """Offers the ledger's broker by another name, so that the story can look into it."""
 
-    aegis_settings = staticmethod(aegis_queue.plugin.aegis_settings)
-    aegis_interceptors = staticmethod(aegis_queue.plugin.aegis_interceptors)
+    def __init__(self) -> None:
+        self.broker = LedgerBroker()
+        self.broker.name = "watched"
 
     @hookimpl
-    def aegis_primitives(self, kernel: Any) -> Any:
-        queues, tasks = aegis_queue.plugin.aegis_primitives(kernel)
-        self.broker = queues._dispatcher._brokers.offered["ledger"]  # noqa: SLF001 - a snapshot is made of its state
-        return [queues, tasks]
+    def aegis_brokers(self) -> Any:
+        return [self.broker]
 
 
 class Story:
@@ -101,12 +102,12 @@ class Story:
         return deck
 
     async def _begin(self, life: AsyncExitStack) -> None:
-        self.players, self.queue = Players(), Queue()
+        self.players, self.engine = Players(), Broker()
         self.players.kept, self.players.otherwise, self.players.opens = self.kept, self._usual, self._opens
         self.copy: Path | None = None
         self.fuse = -1
         self.books = Books()
-        plugins = {"player": self.players, "queue": self.queue}
+        plugins = {"player": self.players, "queue": aegis_queue.plugin, "engine": self.engine}
         opened = open_kernel(self.disk, plugins=plugins, clock=self.clock, environment={})
         self.kernel = await life.enter_async_context(opened)
         self.queues = Queues(self.kernel, self.players)
@@ -166,7 +167,7 @@ class Story:
 
     async def _look_at_the_order(self) -> None:
         """Nothing that may begin waits while there is a place; and the first in line was the first to begin."""
-        fates, active = self.books.fates, {t.id: t for t in await self.queue.broker.active()}
+        fates, active = self.books.fates, {t.id: t for t in await self.engine.broker.active()}
         assert active.keys() == {x for x, fate in fates.items() if fate.state in ("pending", "running")}
         now = stamp(self.clock.now() - timedelta(seconds=1))  # what became due this very moment may still wait
         for queue, cap in CAPS.items():
@@ -300,7 +301,7 @@ class Story:
     async def snapshot(self) -> None:
         """Keep the state as a snapshot, as happens by itself after thousands of records."""
         await self.queues.settled()
-        self.kernel.ledger.book("queue").snapshot(self.queue.broker._state(), self.books.seq)  # noqa: SLF001
+        self.kernel.ledger.book("queue").snapshot(self.engine.broker._state(), self.books.seq)  # noqa: SLF001
 
     async def crash(self) -> None:
         """Do several things at once, and die at one of the commits that this takes."""
@@ -336,9 +337,9 @@ class Story:
                     done(player, "")
             self.clock.jump(61)
             await self._look()
-            if not await self.queue.broker.active():
+            if not await self.engine.broker.active():
                 break
-        left = await self.queue.broker.active()
+        left = await self.engine.broker.active()
         assert not left, f"these never end: {left}"
         assert self.queues.workers() == []
         for fate in self.books.fates.values():

@@ -10,7 +10,10 @@ from player_driver import Players, begin, done, hang, killed
 from queue_stage import Queues
 
 import aegis_queue.plugin
+from aegis import hookimpl
 from aegis.app import open_kernel
+from aegis_queue.store import LedgerBroker
+from aegis_queue.task import Task
 
 CONFIG = "queues:\n  one: {{agent: player, retries: {retries}}}\n  two: {{agent: player, max_parallel: 2}}\n"
 INTERRUPTED = "aegis stopped while this turn ran"
@@ -27,9 +30,9 @@ def open_queues(project, environment, clock, retries):
     (project / ".aegis.yaml").write_text(CONFIG.format(retries=retries))
 
     @asynccontextmanager
-    async def opened(folder=project, players=None, **more):
+    async def opened(folder=project, players=None, fragile=None, **more):
         players = players or Players()
-        plugins = {"player": players, "queue": aegis_queue.plugin}
+        plugins = {"player": players, "queue": aegis_queue.plugin} | ({"fragile": fragile} if fragile else {})
         async with open_kernel(folder, plugins=plugins, clock=clock, environment=environment, **more) as kernel:
             yield Queues(kernel, players), players
 
@@ -162,6 +165,48 @@ async def test_a_clean_start_ends_what_was_at_work(open_queues):
         assert (status.status, status.outcome) == ("cancelled", "cancelled")
         assert "started clean" in status.error
         assert second.heard == []
+
+
+class Fragile(LedgerBroker):
+    """A broker that falls over once."""
+
+    name, fall = "fragile", False
+
+    async def first(self, queue: str, now: str) -> Task | None:
+        if self.fall:
+            self.fall = False
+            raise RuntimeError("the broker fell")
+        return await super().first(queue, now)
+
+
+class FragilePlugin:
+    def __init__(self) -> None:
+        self.broker = Fragile()
+
+    @hookimpl(optionalhook=True)
+    def aegis_brokers(self):
+        return [self.broker]
+
+
+async def test_a_crash_of_the_dispatcher_is_no_crash_of_the_workers(open_queues, project, autojump):
+    (project / ".aegis.yaml").write_text(f"plugins: {{queue: {{broker: fragile}}}}\n{CONFIG.format(retries=0)}")
+    players, fragile = Players(), FragilePlugin()
+    players.otherwise = begin
+    async with open_queues(players=players, fragile=fragile) as (queues, _):
+        tasks = [await queues.put(str(n), queue="two") for n in range(3)]
+        await queues.settled()
+        players.otherwise = done
+        fragile.broker.fall = True
+        tasks.append(await queues.put("x"))
+        await queues.settled()
+        assert "the broker fell" in queues.kernel.faults[0].error
+        assert len(queues.workers()) == 2
+        await trio.sleep(1)
+        for player in list(players.sessions.values()):
+            done(player, "")
+        assert [(await queues.end(task)).outcome for task in tasks] == ["ok"] * 4
+        assert len(players.heard) == 4
+        assert len(queues.mail()) == 4
 
 
 async def test_counts_are_the_same_after_a_restart(open_queues, project, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import trio
@@ -30,14 +30,14 @@ def queue_of(by: str) -> str:
 class Budgets:
     """The section `budgets` together with the budgets in the sections of queues, read again only when they change."""
 
-    def __init__(self, kernel: Kernel, account: Account) -> None:
-        self._kernel, self._account = kernel, account
+    def __init__(self, kernel: Kernel, sections: Mapping[str, Any], account: Account) -> None:
+        self._kernel, self._sections, self._account = kernel, sections, account
         self.changed = trio.Event()
         self.refresh()
 
     def refresh(self) -> None:
         """Read the configuration again; `changed` is set, and another event takes its place."""
-        self.settings: BudgetsSettings = self._kernel.config.section("budgets")
+        self.settings: BudgetsSettings = self._sections["budgets"]
         self.prices = Prices(self.settings)
         self._entries: dict[str, tuple[Entry, ...]] = {}
         self._faulty: dict[tuple[tuple[str, ...], str, str], str] = {}

@@ -43,7 +43,6 @@ class Limiter:
 
     async def before_turn(self, turn: Turn) -> None:
         """Hold what the turn may spend; raises `Refused` with the rejection when a budget does not allow it."""
-        self._reread()
         await self.ready.wait()
         agent = self._kernel.roster.get(turn.agent_id)
         if agent is None:
@@ -110,7 +109,6 @@ class Limiter:
         queue, given = work.place if work.kind == "task" else "", list(work.terms.get("budgets", ()))
         if given:
             work.kept.add("budgets")
-        self._reread()
         if not given and not self._budgets.any:
             return None
         await self.ready.wait()
@@ -138,10 +136,6 @@ class Limiter:
         if TASK + work.id in self._account.open:
             await self.ready.wait()
             await self._account.release(TASK + work.id)
-
-    def _reread(self) -> None:
-        if self._kernel.config.section("budgets") is not self._budgets.settings:
-            self.refresh()
 
     def refresh(self) -> None:
         """Read the configuration again, and let whatever waits for a budget ask again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from aegis import ConfigError, Interceptor, Kernel, Refused, Work
@@ -14,11 +15,11 @@ from aegis_budget.store import Account
 from aegis_budget.verbs import BudgetVerbs
 
 
-def opened(kernel: Kernel) -> list[Interceptor]:
+def opened(kernel: Kernel, settings: Mapping[str, Any]) -> list[Interceptor]:
     """Return what holds the budgets; raises `ConfigError` when one of them names nobody, or could not be held."""
-    longest = kernel.config.section("budgets").longest
+    longest = settings["budgets"].longest
     try:
-        return _parts(kernel, longest)
+        return _parts(kernel, settings)
     except ConfigError:
         raise
     except Exception as error:  # whatever it is, a plugin that is left out would let all be spent uncapped
@@ -28,9 +29,9 @@ def opened(kernel: Kernel) -> list[Interceptor]:
         return [Unavailable(repr(error))]
 
 
-def _parts(kernel: Kernel, longest: int) -> list[Interceptor]:
-    account = Account(kernel, longest)
-    budgets = Budgets(kernel, account)
+def _parts(kernel: Kernel, settings: Mapping[str, Any]) -> list[Interceptor]:
+    account = Account(kernel, settings["budgets"].longest)
+    budgets = Budgets(kernel, settings, account)
     budgets.check()
     notes = Notes(kernel, account, budgets)
     limiter = Limiter(kernel, account, budgets, notes)

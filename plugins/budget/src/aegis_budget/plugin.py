@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aegis import hookimpl
@@ -18,8 +19,8 @@ def aegis_settings() -> dict[str, Any]:
 
 
 @hookimpl
-def aegis_interceptors(kernel: Kernel) -> list[Interceptor]:
+def aegis_interceptors(kernel: Kernel, settings: Mapping[str, Any]) -> list[Interceptor]:
     """Let turns begin as far as budgets allow it; raises `ConfigError` when a budget could not be held."""
     from aegis_budget.opening import opened  # noqa: PLC0415 - entry modules stay light
 
-    return opened(kernel)
+    return opened(kernel, settings)

@@ -43,6 +43,7 @@ class Meter:
     async def run(self) -> None:
         """Settle what the last run left open, then read until cancelled."""
         with self._kernel.bus.subscribe() as news:
+            self._limiter.refresh()  # what was changed before anybody listened here
             await self._close_old_turns()
             self._limiter.ready.set()
             self._notes.show()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import trio
 
@@ -31,9 +33,9 @@ _LEAST, _LOOK_AGAIN = 0.05, 60.0  # seconds between two looks at what is due by 
 class Dispatcher:
     """Every queue of the project: which jobs run, and why a queue holds its tasks back."""
 
-    def __init__(self, kernel: Kernel, brokers: Brokers) -> None:
-        self._kernel, self.broker = kernel, brokers.in_use
-        self._brokers = brokers
+    def __init__(self, kernel: Kernel, settings: Mapping[str, Any], brokers: Brokers) -> None:
+        self._kernel, self._settings, self._brokers = kernel, settings, brokers
+        self.broker = brokers.in_use
         self._jobs: set[Job] = set()
         self.holds, self.watching = Holds(self.wake), Watching()
         self._woken = trio.Event()
@@ -41,7 +43,7 @@ class Dispatcher:
 
     def queues(self) -> dict[str, QueueSettings]:
         """Return the queues as configured now."""
-        found: dict[str, QueueSettings] = self._kernel.config.section("queues")
+        found: dict[str, QueueSettings] = self._settings["queues"]
         return found
 
     def check(self) -> None:
@@ -117,7 +119,7 @@ class Dispatcher:
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(self._follow, news)
                         nursery.start_soon(self._work, broker, nursery)
-                        await self._brokers.gone(broker)
+                        await self._brokers.gone(self._kernel, broker)
                         nursery.cancel_scope.cancel()
 
     async def _work(self, broker: Broker, nursery: trio.Nursery) -> None:

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aegis import hookimpl
 
 if TYPE_CHECKING:
     from aegis import Interceptor, Kernel, Primitive
+    from aegis_queue.broker import Broker
 
 
 @hookimpl
 def aegis_settings() -> dict[str, Any]:
-    """Own the section `queues`."""
-    from aegis_queue.settings import Section  # noqa: PLC0415 - entry modules stay light
+    """Own the sections `queues` and `plugins.queue`."""
+    from aegis_queue.settings import QueuePluginSettings, Section  # noqa: PLC0415 - entry modules stay light
 
-    return {"queues": Section}
+    return {"queues": Section, "plugins.queue": QueuePluginSettings}
+
+
+@hookimpl
+def aegis_hookspecs() -> object:
+    """Publish `aegis_brokers`."""
+    from aegis_queue import hookspecs  # noqa: PLC0415 - the same
+
+    return hookspecs
+
+
+@hookimpl
+def aegis_brokers() -> list[Broker]:
+    """Keep tasks in the kernel's own ledger."""
+    from aegis_queue.store import LedgerBroker  # noqa: PLC0415 - the same
+
+    return [LedgerBroker()]
 
 
 @hookimpl
@@ -27,17 +45,16 @@ def aegis_interceptors(kernel: Kernel) -> list[Interceptor]:
 
 
 @hookimpl
-def aegis_primitives(kernel: Kernel) -> list[Primitive]:
-    """Offer queues and their tasks, kept in the kernel's own ledger; raises `ConfigError` for one without a profile."""
+def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primitive]:
+    """Offer queues and their tasks; raises `ConfigError` for a queue whose profile is misspelt."""
     from aegis_queue.brokers import Brokers  # noqa: PLC0415 - the same
     from aegis_queue.dispatcher import Dispatcher  # noqa: PLC0415
     from aegis_queue.queue_verbs import QueueVerbs  # noqa: PLC0415
-    from aegis_queue.store import LedgerBroker  # noqa: PLC0415
     from aegis_queue.task_verbs import TaskVerbs  # noqa: PLC0415
 
-    brokers = Brokers("ledger")
-    brokers.offered.add("ledger", LedgerBroker())
-    dispatcher = Dispatcher(kernel, brokers)
+    brokers = Brokers(settings["plugins.queue"].broker)
+    kernel.plugins.collect("aegis_brokers", brokers.offered)
+    dispatcher = Dispatcher(kernel, settings, brokers)
     dispatcher.check()
     return [QueueVerbs(kernel, dispatcher), TaskVerbs(kernel, dispatcher)]
 

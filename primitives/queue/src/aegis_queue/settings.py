@@ -61,4 +61,10 @@ class QueueSettings(Settings):
     budgets: tuple[BudgetEntry, ...] = Field((), description="budgets of this queue, enforced by aegis-budget")
 
 
+class QueuePluginSettings(Settings):
+    """The section `plugins.queue`."""
+
+    broker: str = Field("ledger", description="which engine keeps the tasks: `ledger`, or what another plugin offers")
+
+
 Section = dict[Annotated[str, AfterValidator(_named)], QueueSettings]
