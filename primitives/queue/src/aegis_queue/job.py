@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 import trio
 
-from aegis import AegisError, Caller, Kernel, LaunchError, NotFound, Refused
+from aegis import AegisError, Kernel, LaunchError, NotFound, Refused
 from aegis.agent import INTERRUPTED
 from aegis.cancellation import finish_despite_cancel
 from aegis.clock import stamp
@@ -109,8 +109,7 @@ class Job:
 
     async def _start_worker(self) -> None:
         task, post = self.task, self._kernel.post
-        by = Caller("queue", task.queue, via=("queue",), on_behalf_of=task.enqueued_by)  # who was asked for
-        agent = await self._kernel.roster.spawn(self._settings.agent, self._handle(), by)
+        agent = await self._kernel.roster.spawn(self._settings.agent, self._handle(), task.queue_caller)
         more = {"trace": task.trace} if task.trace else {}
         body = task.payload + (f"\n\nThe result must fit this JSON schema: {_json(task)}" if task.schema else "")
         letter = post.envelope(task.enqueued_by, agent.id, body, task_id=task.id, hops=task.hops, **more)
