@@ -10,7 +10,7 @@ import trio
 from aegis import Kernel
 from aegis.events import AgentChanged, ConfigChanged, Event, Gap, Notice, SessionStarted, TurnEnded, TurnStarted, Usage
 from aegis.ledger import Draft, Record
-from aegis_budget.budgets import Budgets, queue_of, scopes_of
+from aegis_budget.budgets import PROJECT, Budgets, queue_of, scopes_of
 from aegis_budget.decision import Check
 from aegis_budget.flight import Flight
 from aegis_budget.limiter import Limiter
@@ -127,6 +127,6 @@ class Meter:
     def _late(self, record: Record) -> Draft:
         """Bill a turn under no budget that ended just before aegis died."""
         agent = record.data["agent"]
-        born = next((r.data for r in self._kernel.ledger.book("roster").find(agent) if r.kind == "spawned"), {})
-        scopes = scopes_of(born.get("profile", ""), queue_of(born.get("by", "")))
+        born = self._kernel.roster.born(agent)
+        scopes = scopes_of(born.profile, queue_of(str(born.by))) if born else (PROJECT,)
         return self._limiter.bill.lost(record.key, scopes, agent, None, record.data)
