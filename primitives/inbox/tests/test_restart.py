@@ -37,12 +37,21 @@ async def test_one_that_has_failed_takes_mail_again_once_its_cli_starts(stage):
     assert (await stage.call("send", handle="calm-codd", text="hello", wait=True)).endswith("hello")
 
 
-async def test_one_that_is_asleep_is_started(kernel_with, plugins):
+async def test_one_that_is_stopped_is_started(kernel_with, plugins):
     async with kernel_with(**plugins) as kernel:
         await kernel.roster.spawn("echo", "ann")
     async with kernel_with(**plugins) as kernel:
         assert str(await kernel.verbs.call(ANNA, "restart", {"handle": "ann"})) == "ann resumed"
         assert kernel.roster.find("ann").state == "idle"
+
+
+async def test_one_that_sleeps_is_opened_by_its_name_only(stage):
+    agent = await stage.spawn("calm-codd")
+    await agent.sleep()
+    assert await stage.call("reopen") == []
+    assert [str(row) for row in await stage.call("reopen", handle="calm-codd")] == ["calm-codd resumed"]
+    await agent.sleep()
+    assert str(await stage.call("restart", handle="calm-codd")) == "calm-codd resumed"
 
 
 async def test_one_that_is_closed_meanwhile_is_not_brought_back(stage):
@@ -64,7 +73,7 @@ async def test_one_that_is_closed_meanwhile_is_not_brought_back(stage):
 
 async def test_an_agent_restarts_nobody_elses_through_any_program(stage):
     anna, stranger = await stage.spawn("calm-codd"), await stage.spawn("wry-hopper")
-    child = await stage.spawn("kind-karp", by=anna.id)
+    child = await stage.spawn("kind-karp", by=anna)
     caller = stage.kernel.roster.caller(anna).through("group", "trio")
     with pytest.raises(Refused, match="wry-hopper is neither"):
         await stage.call("restart", caller, handle=stranger.handle)

@@ -122,14 +122,17 @@ class AgentVerbs:
         caller: Caller,
         handle: Annotated[str, Completes("handle"), Field(description="only this agent; all when not given")] = "",
     ) -> list[Reopened]:
-        """Open the sessions of agents that sleep, and say what became of each.
+        """Open the sessions of agents that are stopped, and say what became of each.
 
-        An agent sleeps after aegis was restarted or its CLI died, until mail comes. One whose CLI cannot go on with the
-        former conversation begins a new one, and reads the record of the old one first.
+        An agent is stopped after aegis was restarted or its CLI died, until mail comes; one that was put to sleep is
+        opened only by its name. One whose CLI cannot go on with the former conversation begins a new one, and reads the
+        record of the old one first.
         """
         roster = self._kernel.roster
         chosen = [roster.find(handle)] if handle else sorted(roster, key=lambda a: a.id)
-        done = await reopened(self._kernel, [a for a in chosen if a.state == "stopped"])
+        done = await reopened(
+            self._kernel, [a for a in chosen if a.state == "stopped" or (handle and a.state == "asleep")]
+        )
         lost = [] if handle else [Reopened(h, "", f"skipped: {why}") for h, why in roster.absent.items()]
         return [*done, *lost]
 
@@ -147,7 +150,7 @@ class AgentVerbs:
 
     def _mine(self, caller: Caller, handle: str, what: str) -> Agent:
         agent = self._kernel.roster.find(handle)
-        if caller.agent_id and caller.agent_id != agent.id and agent.by not in (caller.agent_id, str(caller)):
+        if caller.agent_id not in ("", agent.id, agent.started_by.agent_id):
             raise Refused(f"{caller} may {what} itself and agents it spawned; {agent.handle} is neither. Ask a person.")
         return agent
 

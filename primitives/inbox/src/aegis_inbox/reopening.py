@@ -41,7 +41,7 @@ async def restarted(kernel: Kernel, agent: Agent, why: str) -> Reopened:
     if agent.state != "failed":
         agent.end_reason = why
         await kernel.supervisor.stop(f"agent:{agent.id}")
-        agent.end_reason = INTERRUPTED
+        agent.end_reason, agent.to_sleep = INTERRUPTED, ""
         if agent.mailbox.closed:
             raise Refused(f"{agent.handle} cannot be restarted: {agent.mailbox.closed}")
     kernel.roster.revive(agent)

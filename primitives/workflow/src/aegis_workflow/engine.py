@@ -174,7 +174,7 @@ class WorkflowEngine(GroupCalls):
     def _check_mine(self, agent: Agent) -> None:
         """Raise `Refused` when the run acts for an agent that may not close this one."""
         caller = self._caller
-        if caller.agent_id and agent.id != caller.agent_id and agent.by not in (caller.agent_id, str(caller)):
+        if caller.agent_id not in ("", agent.id, agent.started_by.agent_id):
             whose = f"the run and {caller.principal} did not spawn {agent.handle}"
             raise Refused(f"{whose}, so the workflow {self.name} may not close it")
 
