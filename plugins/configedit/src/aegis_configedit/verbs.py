@@ -40,4 +40,5 @@ class ConfigVerbs:
         What the last good files said stays in force when they are wrong.
         """
         await self._kernel.config.refresh(caller.principal)
-        return await self.status(caller)
+        now: Status = await self.status(caller)
+        return now
