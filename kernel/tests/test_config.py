@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +19,6 @@ from aegis.driver import Driver, Profile
 from aegis.errors import ConfigError, NotFound
 from aegis.events import ConfigChanged
 from aegis.registry import Registry
-from aegis.yamlfile import YamlFile
 
 
 class Queue(Settings):
@@ -355,34 +351,6 @@ def test_an_edit_keeps_mode_and_symbolic_link(tmp_path: Path) -> None:
     assert (root / ".aegis.yaml").is_symlink()
     assert "workers: 2" in shared.read_text()
     assert stat.S_IMODE(shared.stat().st_mode) == 0o640
-
-
-def test_the_place_of_a_key_is_its_line(tmp_path: Path) -> None:
-    file = YamlFile(tmp_path / "x.yaml")
-    document, _ = file.load("a:\n  b:\n    - x\n    - y: 1\n      z: 2\n")
-    assert [file.line(document, w) for w in ([], ["a"], ["a", "b"], ["a", "b", 1], ["a", "b", 1, "z"], ["a", "q"])] == [
-        1, 1, 2, 4, 5, 1,
-    ]  # fmt: skip
-
-
-_EDITOR = """
-import sys
-from pathlib import Path
-from aegis.yamlfile import YamlFile
-
-for n in range(5):
-    YamlFile(Path(sys.argv[1])).edit(lambda d: d["queues"].update({f"q{sys.argv[2]}-{n}": {}}), lambda *_: None)
-"""
-
-
-def test_eight_editors_at_once_keep_all_their_changes(tmp_path: Path) -> None:
-    path = tmp_path / ".aegis.yaml"
-    path.write_text(COMMENTED)
-    editors = [subprocess.Popen([sys.executable, "-c", _EDITOR, str(path), str(n)], env=os.environ) for n in range(8)]
-    assert [editor.wait(timeout=50) for editor in editors] == [0] * 8
-    queues = YamlFile(path).load()[1]["queues"]
-    assert sorted(queues) == sorted(["ci", *(f"q{e}-{n}" for e in range(8) for n in range(5))])
-    assert "# one is enough" in path.read_text()
 
 
 def test_threads_that_edit_and_reload_one_configuration_keep_every_change_in_force(tmp_path: Path) -> None:

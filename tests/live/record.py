@@ -18,10 +18,10 @@ import trio
 from model_server import running, text, thinking, tool_use
 from stage import Stage, bash, turn, until_end
 
+from aegis import Command, Process
 from aegis.driver import Decision, McpServer, PermissionRequest
 from aegis.errors import LaunchError
 from aegis.events import SessionStarted
-from aegis.processes import Command, Process
 from aegis.testing.plane import serving
 
 LONG = 300  # characters kept of a string

@@ -13,10 +13,10 @@ from model_server import Block, Model, tool_use
 
 from aegis.driver import Decision, McpServer, PermissionRequest, Seat
 from aegis.events import Event, TurnEnded
-from aegis.processes import Command, Process, running
 from aegis.testing.seats import judging
 from aegis_claude.driver import ClaudeDriver, ClaudeSession
 from aegis_claude.profile import ClaudeProfile
+from aegis_processes.processes import Command, Process, running
 
 Ask = Callable[[PermissionRequest], Awaitable[Decision]]
 

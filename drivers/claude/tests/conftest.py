@@ -11,10 +11,10 @@ import pytest
 import trio
 
 from aegis.driver import Decision, PermissionRequest, Seat
-from aegis.processes import running
 from aegis.testing.seats import judging
 from aegis_claude.driver import ClaudeDriver, ClaudeSession
 from aegis_claude.profile import ClaudeProfile
+from aegis_processes.processes import running
 
 HERE = Path(__file__).parent
 

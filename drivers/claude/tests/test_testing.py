@@ -12,9 +12,9 @@ import trio
 
 from aegis.clock import new_id
 from aegis.errors import LaunchError
-from aegis.processes import MARK, Command, running
 from aegis.testing.plane import serving
 from aegis.testing.seats import child_of, gone, marked
+from aegis_processes.processes import MARK, Command, running
 
 STREAM = ["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"]
 STDIO = ["--permission-prompt-tool", "stdio"]
@@ -75,7 +75,7 @@ def cli(fakecli, environment, project):
             [*fakecli(rules, "aegis_claude.testing"), *STREAM, *flags], environment | {MARK: new_id()}, project
         )
         async with trio.open_nursery() as nursery:
-            async with running(command, nursery) as process:
+            async with running(command, nursery, LaunchError) as process:
                 yield Cli(process)
 
     return opened

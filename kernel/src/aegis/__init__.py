@@ -16,17 +16,17 @@ _HOMES = {
     "envelope": "Envelope Receipt",
     "errors": "AegisError Busy ConfigError LaunchError LedgerError NotFound Refused SessionGone",
     "frontend": "Client Console Service", "hookspecs": "hookimpl hookspec", "interceptors": "Interceptor",
-    "primitive": "Primitive", "processes": "Command Process",
+    "primitive": "Primitive",
     "reducer": "Answer Reducer", "registry": "Registry", "turn": "Reply", "verb_definition": "Completes verb",
-    "verbs": "report",
+    "verbs": "report", "_processes.cancellation": "finish_despite_cancel", "_processes.processes": "Command Process",
 }  # fmt: skip
-_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+_HOME = {name: home if home[0] == "_" else f".{home}" for home, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'aegis' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"aegis.{_HOME[name]}"), name)
+    value = globals()[name] = getattr(import_module(f"aegis{_HOME[name]}"), name)
     return value
 
 

@@ -31,8 +31,6 @@ from aegis.hookspecs import hookimpl as hookimpl
 from aegis.hookspecs import hookspec as hookspec
 from aegis.interceptors import Interceptor as Interceptor
 from aegis.primitive import Primitive as Primitive
-from aegis.processes import Command as Command
-from aegis.processes import Process as Process
 from aegis.reducer import Answer as Answer
 from aegis.reducer import Reducer as Reducer
 from aegis.registry import Registry as Registry
@@ -40,5 +38,8 @@ from aegis.turn import Reply as Reply
 from aegis.verb_definition import Completes as Completes
 from aegis.verb_definition import verb as verb
 from aegis.verbs import report as report
+from aegis_processes.cancellation import finish_despite_cancel as finish_despite_cancel
+from aegis_processes.processes import Command as Command
+from aegis_processes.processes import Process as Process
 
 __version__: str

@@ -9,7 +9,6 @@ import msgspec
 import trio
 
 from aegis.agent_view import AgentView
-from aegis.cancellation import finish_despite_cancel
 from aegis.clock import new_id
 from aegis.driver import Identified, Seat, Session
 from aegis.errors import AegisError, LaunchError, Refused, SessionGone
@@ -18,6 +17,7 @@ from aegis.mailbox import Letter
 from aegis.seat import OPENING, listen, seated
 from aegis.supervise import root_cause
 from aegis.turn import Turn, prompt_of
+from aegis_processes.cancellation import finish_despite_cancel
 
 _TRIES, _PAUSE = 3, 0.5  # openings in a row that may fail; seconds before the second
 INTERRUPTED = "aegis stopped while this turn ran"

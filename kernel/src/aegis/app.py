@@ -20,7 +20,7 @@ from aegis.callers import Caller
 from aegis.client import LocalClient
 from aegis.clock import Clock, stamp
 from aegis.config import Config
-from aegis.discovery import Discovery
+from aegis.discovery import Discovery, disabled_in
 from aegis.driver import Driver
 from aegis.environment import Environment
 from aegis.events import Fault, TurnEnded
@@ -29,14 +29,13 @@ from aegis.ledger import Ledger
 from aegis.mail import Post
 from aegis.mailbox import Letter
 from aegis.plugins import Plugins
-from aegis.project import FILE, Project
+from aegis.project import Project
 from aegis.reducer import Reducer
 from aegis.registry import Registry
 from aegis.roster import Roster
 from aegis.secrets import Redactor, Secrets
 from aegis.supervise import Supervisor, root_cause
 from aegis.verbs import Verbs
-from aegis.yamlfile import YamlFile
 
 _START = 15.0  # seconds a surface has to let callers in
 
@@ -105,7 +104,7 @@ async def open_kernel(
     inherit (default: see `aegis.environment`); `clean` closes old agents. Raises `ConfigError`, `Busy`, `LedgerError`.
     """
     project = Project(root.resolve())
-    found = Discovery(_disabled(project), plugins)
+    found = Discovery(disabled_in(project.root), plugins)
     drivers: Registry[Driver] = Registry("driver")
     sections: Registry[Any] = Registry("section")
     found.declare(found.names, drivers, sections)
@@ -140,12 +139,6 @@ async def open_kernel(
             raise
         cause = root_cause(failure)
         raise cause from cause.__cause__
-
-
-def _disabled(project: Project) -> set[str]:
-    section = YamlFile(project.root / FILE).load()[1].get("plugins")  # what is wrong in it `Config` says
-    names = section.get("disabled") if isinstance(section, dict) else ()
-    return set(map(str, names)) if isinstance(names, list) else set()
 
 
 async def _within(scope: trio.CancelScope, ledger: Ledger) -> None:

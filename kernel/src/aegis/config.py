@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 import trio
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from ruamel.yaml.comments import CommentedMap
 
 from aegis.driver import Driver, Profile, by_every_name
 from aegis.environment import Inheritance
@@ -21,7 +20,7 @@ from aegis.errors import ConfigError, NotFound, listed, nearest
 from aegis.events import ConfigChanged
 from aegis.project import FILE
 from aegis.registry import Registry
-from aegis.yamlfile import YamlFile
+from aegis_yamlfile.yamlfile import Document, YamlFile
 
 
 class Settings(BaseModel):
@@ -34,7 +33,7 @@ class Settings(BaseModel):
 class _Checked:
     """What the files say: sections, profiles, those that cannot be used and why, the default agent, remarks."""
 
-    document: CommentedMap
+    document: Document
     plain: dict[str, Any]
     sections: dict[str, Any]
     profiles: dict[str, Profile]
@@ -70,8 +69,8 @@ class Config:
         tell: Callable[[ConfigChanged], object] = lambda change: None,
     ) -> None:
         """Read the files; what changes in the registries counts from `check_again` on. Raises `ConfigError`."""
-        self.root, self._file, self.sections, self._drivers = root, YamlFile(root / FILE), sections, drivers
-        self._tell, self.error = tell, ""
+        self.root, self._file, self.error = root, YamlFile(root / FILE, ConfigError), ""
+        self.sections, self._drivers, self._tell = sections, drivers, tell
         sections.add("environment", TypeAdapter(Inheritance), "")
         self._found = self._check(*self._file.load())
 
@@ -123,7 +122,7 @@ class Config:
         """Check what was read last by the sections and drivers that are here now; raises `ConfigError`."""
         self._enforce(self._check(self._found.document, self._found.plain), who)
 
-    def edit(self, change: Callable[[CommentedMap], None], who: str = "") -> None:
+    def edit(self, change: Callable[[Document], None], who: str = "") -> None:
         """Change `.aegis.yaml` and take it into force, or raise `ConfigError` and leave both as they were."""
         self._file.edit(change, self._check, lambda found: self._enforce(found, who))
 
@@ -158,7 +157,7 @@ class Config:
         """The profile of a new agent when none is named: as configured, else the first of the file, else empty."""
         return self._found.default or next(iter(self.profiles), "")
 
-    def _check(self, document: CommentedMap, plain: dict[str, Any]) -> _Checked:
+    def _check(self, document: Document, plain: dict[str, Any]) -> _Checked:
         found = _Checked(document, plain, {}, {}, {}, str(plain.get("default_agent") or ""), [])
         plugins = plain.get("plugins") or {}
         if not isinstance(plugins, dict):
@@ -185,7 +184,7 @@ class Config:
                 self._remark(found, where, f"there is no profile {other!r}.{nearest(other, known)}")
         return found
 
-    def _entries(self, document: CommentedMap, plain: dict[str, Any], name: str) -> Any:
+    def _entries(self, document: Document, plain: dict[str, Any], name: str) -> Any:
         """Return a section's value, its overlays merged in."""
         value = plain.get(name)
         overlays = sorted((self.root / ".aegis" / name).glob("*.yaml"))
@@ -194,7 +193,7 @@ class Config:
         for path in overlays:
             if path.stem in (value or {}):
                 raise ConfigError(f"{path}: {name}.{path.stem} is also in {self._file.path}; keep one of the two")
-            value = {**(value or {}), path.stem: YamlFile(path).load()[1]}
+            value = {**(value or {}), path.stem: YamlFile(path, ConfigError).load()[1]}
         return value
 
     def _profile(self, found: _Checked, name: str, body: Any, providers: Mapping[str, Driver]) -> None:
@@ -212,7 +211,7 @@ class Config:
         found.unusable[name] = f"the profile {name!r} cannot be used: {why}"
         self._remark(found, ["agents", name, "provider"], why)
 
-    def _validate(self, document: CommentedMap, where: Sequence[str], model: TypeAdapter[Any], value: Any) -> Any:
+    def _validate(self, document: Document, where: Sequence[str], model: TypeAdapter[Any], value: Any) -> Any:
         try:
             return model.validate_python(value)
         except ValidationError as error:
@@ -225,13 +224,13 @@ class Config:
                 what = f"{first['input']!r} is none of {first['ctx']['expected']}"
             self._fail(document, at, what)
 
-    def _fail(self, document: CommentedMap, where: Sequence[str | int], what: str) -> NoReturn:
+    def _fail(self, document: Document, where: Sequence[str | int], what: str) -> NoReturn:
         raise ConfigError(self._said(document, where, what))
 
     def _remark(self, found: _Checked, where: Sequence[str | int], what: str) -> None:
         found.remarks.append(f"{self._said(found.document, where, what)} It has no effect.")
 
-    def _said(self, document: CommentedMap, where: Sequence[str | int], what: str) -> str:
+    def _said(self, document: Document, where: Sequence[str | int], what: str) -> str:
         key = ".".join(map(str, where))
         overlay = self.root / ".aegis" / str(where[0]) / f"{where[1:2] and where[1]}.yaml"
         place = str(overlay) if overlay.exists() else f"{self._file.path}:{self._file.line(document, where)}"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -16,8 +17,10 @@ from stevedore.extension import ExtensionManager
 
 from aegis import hookspecs
 from aegis.driver import Driver
-from aegis.errors import AegisError, NotFound
+from aegis.errors import AegisError, ConfigError, NotFound
+from aegis.project import FILE
 from aegis.registry import Registry
+from aegis_yamlfile.yamlfile import YamlFile
 
 GROUP = "aegis.plugins"
 ONLY = "AEGIS_PLUGINS"  # `AEGIS_PLUGINS=inbox,mcp` narrows what is loaded; empty loads nothing
@@ -179,3 +182,10 @@ def named(thing: Any, what: str) -> str:
     if not isinstance(name, str):
         raise AegisError(f"it offers {thing!r} as a {what}, which has no name")
     return name
+
+
+def disabled_in(root: Path) -> set[str]:
+    """Return the plugins that the project's file disables; what else is wrong in it `Config` says."""
+    section = YamlFile(root / FILE, ConfigError).load()[1].get("plugins")
+    names = section.get("disabled") if isinstance(section, dict) else ()
+    return set(map(str, names)) if isinstance(names, list) else set()

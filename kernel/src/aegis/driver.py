@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from pydantic import BaseModel, ConfigDict, Field
 
 from aegis.events import Event, ToolKind
-from aegis.processes import Command, Process
+from aegis_processes.processes import Command, Process
 
 Permission = Literal["read", "write", "full", "auto"]
 

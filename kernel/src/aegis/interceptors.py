@@ -13,9 +13,9 @@ from aegis.callers import Caller
 from aegis.driver import Decision, PermissionRequest, Seat
 from aegis.errors import AegisError, Refused, listed
 from aegis.events import Fault
-from aegis.processes import Command
 from aegis.registry import acting, owner
 from aegis.supervise import root_cause
+from aegis_processes.processes import Command
 
 _AFTERWARDS = frozenset(
     {"after_turn", "after_verb", "agent_started", "interrupted", "session_ended", "agent_closed", "release"}

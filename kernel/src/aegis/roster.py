@@ -13,13 +13,13 @@ import trio
 
 from aegis.agent import Agent
 from aegis.callers import Caller
-from aegis.cancellation import finish_despite_cancel
 from aegis.clock import new_id, stamp
 from aegis.directory import Directory
 from aegis.errors import LaunchError, LedgerError, NotFound, Refused, listed, nearest
 from aegis.events import Fault
-from aegis.processes import sweep
 from aegis.registry import acting
+from aegis_processes.cancellation import finish_despite_cancel
+from aegis_processes.processes import sweep
 
 if TYPE_CHECKING:
     from aegis.app import Kernel

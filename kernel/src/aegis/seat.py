@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from aegis.cancellation import finish_despite_cancel
 from aegis.driver import Decision, PermissionRequest, Seat, Session, info_of
+from aegis.errors import LaunchError
 from aegis.events import Background, PermissionAnswered, PermissionAsked, SessionStarted
 from aegis.permission import GOVERNED, ours, prejudged
-from aegis.processes import MARK, Command, Process, running
+from aegis_processes.cancellation import finish_despite_cancel
+from aegis_processes.processes import MARK, Command, Process, running
 
 if TYPE_CHECKING:
     from aegis.agent import Agent
@@ -52,7 +53,8 @@ async def _ended(agent: Agent, seat: Seat) -> None:
 @asynccontextmanager
 async def _start(agent: Agent, command: Command) -> AsyncIterator[Process]:
     assert agent.seat
-    async with running(await agent.kernel.interceptors.launch(agent.seat, command), agent.kernel.base) as process:
+    command = await agent.kernel.interceptors.launch(agent.seat, command)
+    async with running(command, agent.kernel.base, LaunchError) as process:
         yield process
 
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis import ConfigError, Decision, NotFound, PermissionRequest, Refused
-from aegis.yamlfile import YamlFile
 from aegis_approvals.globs import escaped
 from aegis_approvals.rulebook import chosen, writable
 from aegis_approvals.secrets import holds_secret
 from aegis_approvals.settings import Rule
 from aegis_approvals.subject import Subject, subject
+from aegis_yamlfile.yamlfile import YamlFile
 
 LINES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 

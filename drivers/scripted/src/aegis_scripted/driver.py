@@ -13,10 +13,10 @@ from typing import Any
 import trio
 
 import aegis
+from aegis import Command, Process
 from aegis.driver import Decision, DriverInfo, PermissionRequest, Probe, Profile, Seat
 from aegis.errors import LaunchError, SessionGone
 from aegis.events import Event, SessionStarted, TurnEnded, Unknown, decode
-from aegis.processes import Command, Process
 from aegis_scripted.profile import ScriptedProfile
 
 _START = 30.0  # seconds to say the first word

@@ -10,8 +10,8 @@ from pydantic import Field, field_validator
 from aegis.driver import Profile
 from aegis.errors import ConfigError, Refused
 from aegis.testing.script import ScriptError, check
-from aegis.yamlfile import YamlFile
 from aegis_scripted.default import SCRIPT
+from aegis_yamlfile.yamlfile import YamlFile
 
 
 class ScriptedProfile(Profile):
@@ -37,6 +37,6 @@ class ScriptedProfile(Profile):
         if not path.is_file():
             raise Refused(f"the profile's script {path} does not exist")
         try:
-            return [dict(rule) for rule in check(YamlFile(path).load()[1].get("rules"))]
+            return [dict(rule) for rule in check(YamlFile(path, ConfigError).load()[1].get("rules"))]
         except (ScriptError, ConfigError) as error:
             raise Refused(f"the profile's script {path} cannot be followed: {error}") from None

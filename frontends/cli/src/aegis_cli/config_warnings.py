@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from aegis import Profile
+from aegis.discovery import disabled_in
 from aegis.errors import nearest
-from aegis.project import FILE, Project
-from aegis.yamlfile import YamlFile
+from aegis.project import Project
 
 
 def config_warnings(
@@ -20,8 +20,6 @@ def config_warnings(
         for pattern in profile.verbs or ():
             if verbs and not any(fnmatchcase(verb, pattern) for verb in verbs):
                 yield f"agents.{name}.verbs: no verb here matches {pattern!r}.{nearest(pattern, {*verbs, *families})}"
-    section = YamlFile(project.root / FILE).load()[1].get("plugins")
-    disabled = section.get("disabled") if isinstance(section, dict) else ()
-    for plugin in map(str, disabled or ()):
+    for plugin in sorted(disabled_in(project.root)):
         if plugin not in plugins:
             yield f"plugins.disabled: no plugin {plugin!r} is installed.{nearest(plugin, plugins)}"

@@ -11,11 +11,10 @@ from pathlib import Path
 import trio
 
 from aegis import AegisError, Busy, Client, ConfigError, Console, NotFound
-from aegis.discovery import Discovery
+from aegis.discovery import Discovery, disabled_in
 from aegis.plugins import Plugins
-from aegis.project import FILE, Project
+from aegis.project import Project
 from aegis.supervise import first_of
-from aegis.yamlfile import YamlFile
 from aegis_cli.running import Stop, kernel_here, local_user, plainly, say, stoppable
 from aegis_cli.shell import Shell
 from aegis_cli.signals import take_over
@@ -79,7 +78,7 @@ def first(plugins: Plugins | Discovery) -> Console:
 
 
 def _plugins(root: Path) -> Discovery:
-    return Discovery((YamlFile(root / FILE).load()[1].get("plugins") or {}).get("disabled") or ())
+    return Discovery(disabled_in(root))
 
 
 async def _reopen(client: Client) -> None:

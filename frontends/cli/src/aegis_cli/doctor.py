@@ -13,12 +13,11 @@ from typing import Any
 import aegis
 from aegis import AegisError, ConfigError, Driver, Profile, Refused
 from aegis.config import Config
-from aegis.discovery import Discovery, Found
+from aegis.discovery import Discovery, Found, disabled_in
 from aegis.driver import Checks, by_every_name, info_of
 from aegis.environment import Environment, Inheritance
 from aegis.project import FILE, Project
 from aegis.registry import Registry
-from aegis.yamlfile import YamlFile
 from aegis_cli import render
 from aegis_cli.blocking_client import BlockingClient
 from aegis_cli.config_warnings import config_warnings
@@ -89,9 +88,9 @@ def _kernel(project: Project, problems: list[str]) -> dict[str, Any]:
 
 def _plugins(project: Project, failed: dict[str, str]) -> tuple[list[dict[str, Any]], Discovery]:
     try:
-        disabled = (YamlFile(project.root / FILE).load()[1].get("plugins") or {}).get("disabled") or ()
+        disabled = disabled_in(project.root)
     except ConfigError:
-        disabled = ()  # the configuration is reported for itself
+        disabled = set()  # the configuration is reported for itself
     found = Discovery(disabled)
     for hook in ("aegis_consoles", "aegis_reducers"):
         for _ in found.offers(hook):

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import trio
 
-from aegis.cancellation import send_whole
 from aegis_jsonrpc.connection import CLOSED, Reader, RpcError, Writer
+from aegis_processes.cancellation import send_whole
 
 
 def line_reader(stream: trio.abc.ReceiveStream) -> Reader:

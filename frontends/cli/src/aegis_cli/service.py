@@ -16,13 +16,13 @@ import trio
 from aegis.callers import Caller
 from aegis.client import sentence
 from aegis.errors import AegisError, told
-from aegis.processes import Command, peer_uid
 from aegis.verb_definition import plain
 from aegis.verbs import progress
 from aegis_cli.lines import line_reader, line_writer
 from aegis_cli.socket_path import socket_of
 from aegis_cli.transcript import STAYS
 from aegis_jsonrpc.connection import INVALID, NO_METHOD, Connection, RpcError
+from aegis_processes.processes import Command, peer_uid
 
 if TYPE_CHECKING:
     from aegis.app import Kernel

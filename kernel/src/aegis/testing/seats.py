@@ -13,11 +13,12 @@ import trio
 
 from aegis.clock import new_id
 from aegis.driver import Decision, Driver, McpServer, PermissionRequest, Profile, Seat, Session, info_of
+from aegis.errors import LaunchError
 from aegis.events import Event, TurnEnded
 from aegis.permission import GOVERNED, ours, prejudged
-from aegis.processes import MARK, Command, Process, running
 from aegis.testing.plane import TOOLS
 from aegis.testing.processes import commands, descendants, runs, with_variable
+from aegis_processes.processes import MARK, Command, Process, running
 
 Ask = Callable[[PermissionRequest], Awaitable[Decision]]
 PATIENCE = 30.0  # seconds that anything a CLI does may take in a test
@@ -80,7 +81,7 @@ class Seats:
             async def start(command: Command) -> AsyncIterator[Process]:
                 command = self.rewrite(command)
                 self.commands.append(command)
-                async with running(command, nursery) as process:
+                async with running(command, nursery, LaunchError) as process:
                     self.processes.append(process)
                     yield process
 

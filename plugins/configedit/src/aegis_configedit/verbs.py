@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from aegis import Caller, Kernel, verb
+from aegis.project import FILE
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -30,8 +31,7 @@ class ConfigVerbs:
     @verb("config status", read_only=True)
     async def status(self, caller: Caller) -> Status:
         """Show whether the configuration files are in force, and what in them has no effect."""
-        config = self._kernel.config
-        return Status(str(config.root / ".aegis.yaml"), config.error, config.remarks)
+        return self._status()
 
     @verb("config reload", for_={"person", "program"})
     async def reload(self, caller: Caller) -> Status:
@@ -40,5 +40,8 @@ class ConfigVerbs:
         What the last good files said stays in force when they are wrong.
         """
         await self._kernel.config.refresh(caller.principal)
-        now: Status = await self.status(caller)
-        return now
+        return self._status()
+
+    def _status(self) -> Status:
+        config = self._kernel.config
+        return Status(str(config.root / FILE), config.error, config.remarks)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from aegis import Kernel
-from aegis.cancellation import finish_despite_cancel
+from aegis import Kernel, finish_despite_cancel
 from aegis.ledger import Draft
 from aegis.registry import owner
 from aegis_canvas.seen import Seen

@@ -8,9 +8,8 @@ from typing import Any
 
 import trio
 
-from aegis import ConfigError, Hold, Kernel, NotFound, Refused
+from aegis import ConfigError, Hold, Kernel, NotFound, Refused, finish_despite_cancel
 from aegis.bus import Subscription
-from aegis.cancellation import finish_despite_cancel
 from aegis.clock import stamp
 from aegis.events import AgentChanged, ConfigChanged, Gap, PluginsChanged
 from aegis.project import FILE

@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 import msgspec
 import trio
 
-from aegis import AegisError, Kernel, LaunchError, NotFound, Refused
+from aegis import AegisError, Kernel, LaunchError, NotFound, Refused, finish_despite_cancel
 from aegis.agent import INTERRUPTED
-from aegis.cancellation import finish_despite_cancel
 from aegis.clock import stamp
 from aegis.events import TurnEnded
 from aegis_queue.admission import work_of

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from aegis import AegisError
-from aegis.processes import peer_uid
+from aegis_processes.processes import peer_uid
 from aegis_terminal.attach_protocol import HEAD, KEYS, RESIZE, WINDOW
 from aegis_terminal.terminal import Terminal
 

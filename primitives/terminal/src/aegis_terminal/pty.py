@@ -17,7 +17,7 @@ import psutil
 import trio
 
 from aegis import LaunchError
-from aegis.processes import MARK, sweep
+from aegis_processes.processes import MARK, sweep
 
 # A terminal that the leader of a new session opens becomes its controlling terminal; no code of ours runs after a fork.
 _LAUNCH = 'exec "$@" <"$0" >"$0" 2>&1'

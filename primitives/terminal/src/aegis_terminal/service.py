@@ -11,13 +11,12 @@ from typing import Any
 import msgspec
 import trio
 
-from aegis import AegisError, Caller, Kernel, NotFound, Refused
-from aegis.cancellation import finish_despite_cancel
+from aegis import AegisError, Caller, Kernel, NotFound, Refused, finish_despite_cancel
 from aegis.clock import new_id
 from aegis.events import Fault
-from aegis.processes import MARK, sweep
 from aegis.registry import owner
 from aegis.supervise import root_cause
+from aegis_processes.processes import MARK, sweep
 from aegis_terminal.attach_server import AttachServer
 from aegis_terminal.job import Job
 from aegis_terminal.notifier import Notifier, writer

@@ -11,8 +11,7 @@ from secrets import token_hex
 
 import trio
 
-from aegis import AegisError, Refused
-from aegis.cancellation import finish_despite_cancel
+from aegis import AegisError, Refused, finish_despite_cancel
 from aegis_terminal.display import Display
 from aegis_terminal.job import Job
 from aegis_terminal.marks import Mark, Marks

@@ -15,7 +15,7 @@ from aegis.agent import Agent
 from aegis.clock import new_id, stamp
 from aegis.events import TurnEnded
 from aegis.ledger import Draft
-from aegis.processes import sweep
+from aegis_processes.processes import sweep
 from aegis_workflow.answer import answer
 from aegis_workflow.errors import BudgetExceeded, NeedsAttention, PredicateFailed, WorkflowError
 from aegis_workflow.group_calls import GroupCalls

@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from aegis import Kernel
-from aegis.processes import MARK
+from aegis_processes.processes import MARK
 from aegis_workflow.errors import WorkflowError
 
 _MOST = 1_000_000  # characters of each stream that are kept: the end says most

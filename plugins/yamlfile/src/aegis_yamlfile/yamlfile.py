@@ -15,19 +15,22 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from aegis.errors import ConfigError
-
+Document = CommentedMap  # what comments and the places of keys are kept in
 _MOST, _DEEPEST = 50_000, 50  # values and levels no honest file reaches; an alias counts each time it is used
 
 
-class YamlFile:
-    """One YAML mapping on disk."""
+class YamlFileError(Exception):
+    """The file cannot be read, or is no mapping of sections."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+
+class YamlFile:
+    """One YAML mapping on disk; `error` is what it raises, with a sentence that names file and line."""
+
+    def __init__(self, path: Path, error: type[Exception] = YamlFileError) -> None:
+        self.path, self.error = path, error
 
     def load(self, text: str | None = None) -> tuple[CommentedMap, dict[str, Any]]:
-        """Return the document (of the file, unless a text is given) and its plain values; raises `ConfigError`."""
+        """Return the document (of the file, unless a text is given) and its plain values; raises the file's error."""
         try:
             document = _yaml().load(self._text() if text is None else text)
             document = CommentedMap() if document is None else document
@@ -37,9 +40,9 @@ class YamlFile:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = f":{mark.line + 1}" if mark else ""
-            raise ConfigError(f"{self.path}{line}: {(error.problem or str(error)).strip()}") from None
+            raise self.error(f"{self.path}{line}: {(error.problem or str(error)).strip()}") from None
         except (YAMLError, ValueError, RecursionError) as error:
-            raise ConfigError(f"{self.path}: {str(error).splitlines()[0]}") from None
+            raise self.error(f"{self.path}: {str(error).splitlines()[0]}") from None
 
     def _text(self) -> str:
         try:
@@ -47,9 +50,9 @@ class YamlFile:
         except FileNotFoundError:
             return ""
         except IsADirectoryError:
-            raise ConfigError(f"{self.path} is a directory; it should be a YAML file") from None
+            raise self.error(f"{self.path} is a directory; it should be a YAML file") from None
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{self.path} cannot be read: {error}") from None
+            raise self.error(f"{self.path} cannot be read: {error}") from None
 
     def line(self, document: Any, where: Sequence[str | int]) -> int:
         """Return the line (from 1) of the key at this path, or of the closest key above it."""

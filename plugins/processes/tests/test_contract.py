@@ -14,9 +14,8 @@ import pytest
 import trio
 
 from aegis.clock import new_id
-from aegis.errors import LaunchError
-from aegis.processes import MARK, Command, Process, running, sweep
 from aegis.testing.processes import runs, with_variable
+from aegis_processes.processes import MARK, Command, Process, ProcessError, running, sweep
 
 Run = Callable[..., AbstractAsyncContextManager[Process]]
 
@@ -32,7 +31,7 @@ async def all_lines(process: Process) -> tuple[list[bytes], str]:
         while True:
             try:
                 lines += await process.lines()
-            except LaunchError as error:
+            except ProcessError as error:
                 return lines, str(error)
 
 
@@ -75,14 +74,14 @@ async def test_a_signal_is_named(tmp_path: Path) -> None:
 )
 async def test_what_cannot_be_started_is_said(tmp_path: Path, argv: list[str], why: str) -> None:
     async with trio.open_nursery() as nursery:
-        with pytest.raises(LaunchError, match=why):
+        with pytest.raises(ProcessError, match=why):
             async with running(Command(argv, {"PATH": "/usr/bin:/bin"}, tmp_path), nursery):
                 pytest.fail("it started")
 
 
 async def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery:
-        with pytest.raises(LaunchError, match=r"its working folder .*gone does not exist"):
+        with pytest.raises(ProcessError, match=r"its working folder .*gone does not exist"):
             async with running(sh("true", tmp_path / "gone"), nursery):
                 pytest.fail("it started")
 
@@ -126,9 +125,9 @@ async def test_after_a_cancelled_writer_no_line_follows_half_a_line(tmp_path: Pa
         scope, over = trio.CancelScope(), trio.Event()
 
         async def write() -> None:
-            with scope, suppress(LaunchError):
+            with scope, suppress(ProcessError):
                 await process.write(b"x" * 1_000_000 + b"\n")
-            with suppress(LaunchError):  # it may say that nothing can be written any more
+            with suppress(ProcessError):  # it may say that nothing can be written any more
                 await process.write(b"next\n")
             over.set()
 
@@ -144,7 +143,7 @@ async def test_after_a_cancelled_writer_no_line_follows_half_a_line(tmp_path: Pa
 
 async def test_writing_to_a_cli_that_is_gone_says_why(tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery, running(sh("echo no key >&2; exit 4", tmp_path), nursery) as process:
-        with pytest.raises(LaunchError, match="exited with code 4; it said: no key"):
+        with pytest.raises(ProcessError, match="exited with code 4; it said: no key"):
             await _write_for_ever(process)
 
 
@@ -156,7 +155,7 @@ async def _write_for_ever(process: Process) -> None:
 async def test_closed_output_of_a_living_cli_is_said(tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery:
         async with running(sh("exec >&-; sleep 60", tmp_path), nursery) as process:
-            with pytest.raises(LaunchError, match="closed its output"):
+            with pytest.raises(ProcessError, match="closed its output"):
                 await process.lines()
 
 
@@ -243,7 +242,7 @@ async def test_a_sweep_kills_what_carries_the_mark_and_nothing_else(tmp_path: Pa
             await other.lines()
             await trio.to_thread.run_sync(sweep, {mark})
             assert not _marked(mark)
-            with pytest.raises(LaunchError, match=signal.SIGKILL.name):
+            with pytest.raises(ProcessError, match=signal.SIGKILL.name):
                 await one.lines()
             assert psutil.Process(other.pid).is_running()
 
@@ -257,5 +256,5 @@ async def test_nothing_that_is_swept_acts_on_the_end_of_another(tmp_path: Path) 
                 await trio.lowlevel.checkpoint()
             await trio.to_thread.run_sync(sweep, {mark})
             assert not _marked(mark)
-            with pytest.raises(LaunchError, match=signal.SIGKILL.name):  # it says nothing before its end
+            with pytest.raises(ProcessError, match=signal.SIGKILL.name):  # it says nothing before its end
                 await process.lines()

@@ -17,8 +17,7 @@ from pathlib import Path
 import psutil
 import trio
 
-from aegis.cancellation import send_whole
-from aegis.errors import LaunchError
+from aegis_processes.cancellation import send_whole
 
 MARK = "AEGIS_AGENT"  # in the environment of every CLI, and so of every shell it starts: how leftovers are found
 MAX_LINE = 128 * 2**20
@@ -26,6 +25,10 @@ _CHUNK = 32_768  # bytes read at a time: with larger ones a talkative CLI makes 
 _STDERR_KEPT = 64 * 2**10
 _CLOSE, _TERM, _GONE_BY, _STUCK = 0.3, 0.7, 0.5, 30.0  # seconds: to leave, to obey SIGTERM, to be gone, to read
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+class ProcessError(Exception):
+    """A command could not be started, or has ended; the text says which, how, and its last words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,9 @@ class Command:
 class Process:
     """A running command that speaks lines."""
 
-    def __init__(self, command: Command, process: trio.Process) -> None:
+    def __init__(self, command: Command, process: trio.Process, error: type[Exception]) -> None:
         assert process.stdin and process.stdout and process.stderr
-        self.command, self.pid, self._process = command, process.pid, process
+        self.command, self.pid, self._process, self._error = command, process.pid, process, error
         self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
         self._partial: list[bytes] = []
         self._size = 0
@@ -54,13 +57,13 @@ class Process:
         self._writing = trio.Lock()
 
     async def lines(self) -> list[bytes]:
-        """Return the next whole lines; raise `LaunchError` with the CLI's last words once there are no more."""
+        """Return the next whole lines; raise the error with the CLI's last words once there are no more."""
         while True:
             chunk = b""
             with suppress(*_GONE):
                 chunk = bytes(await self._stdout.receive_some(_CHUNK))
             if not chunk and not self._size:
-                raise LaunchError(await self._exit_message())
+                raise self._error(await self._exit_message())
             first, *rest = chunk.split(b"\n")
             self._keep(first)
             if rest or not chunk:  # a line is whole, or the last one never will be
@@ -83,8 +86,8 @@ class Process:
                 if await send_whole(self._stdin, data, _STUCK):
                     return
         except _GONE:
-            raise LaunchError(await self._exit_message()) from None
-        raise LaunchError(f"{self.command} (pid {self.pid}) has not read its input for {_STUCK:.0f} s")
+            raise self._error(await self._exit_message()) from None
+        raise self._error(f"{self.command} (pid {self.pid}) has not read its input for {_STUCK:.0f} s")
 
     async def drain(self) -> None:
         """Keep the last words said on stderr until it closes."""
@@ -178,18 +181,20 @@ def peer_uid(connection: socket.socket) -> int:
 
 
 @asynccontextmanager
-async def running(command: Command, nursery: trio.Nursery) -> AsyncIterator[Process]:
-    """Run the command; leaving, by any exit, leaves no process and no open pipe."""
+async def running(
+    command: Command, nursery: trio.Nursery, error: type[Exception] = ProcessError
+) -> AsyncIterator[Process]:
+    """Run the command; leaving, by any exit, leaves no process and no open pipe. `error` is what it raises."""
     pipe = subprocess.PIPE
     try:
         process = await trio.lowlevel.open_process(
             command.argv, stdin=pipe, stdout=pipe, stderr=pipe, env=command.env, cwd=command.cwd, start_new_session=True
         )
-    except (OSError, ValueError) as error:
-        why = "it is not installed, or not on PATH" if isinstance(error, FileNotFoundError) else str(error)
+    except (OSError, ValueError) as cause:
+        why = "it is not installed, or not on PATH" if isinstance(cause, FileNotFoundError) else str(cause)
         why = why if command.cwd.is_dir() else f"its working folder {command.cwd} does not exist"
-        raise LaunchError(f"cannot start {command.argv[0]!r}: {why}") from None
-    child = Process(command, process)
+        raise error(f"cannot start {command.argv[0]!r}: {why}") from None
+    child = Process(command, process, error)
     nursery.start_soon(child.drain)
     try:
         yield child
