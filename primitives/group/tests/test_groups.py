@@ -211,16 +211,35 @@ async def test_members_come_move_and_go(stage: Stage):
     moved = await stage.call("group move-member", handle=members["api"], from_group="audit", to_group="other")
     assert (moved.group, moved.label) == ("other", "api")
     await stage.call("group rename", old="other", new="third")
-    fresh = await stage.call("group restart", group="third", handle="api")
-    assert fresh.handle != members["api"]
-    with pytest.raises(NotFound):
-        stage.agent(members["api"])
     await stage.call("group remove", group="audit", handle=members["sec"])
     assert [view.name for view in await stage.call("group list")] == ["third"], "without members it is no more"
     await stage.call("group dissolve", group="third")
     with pytest.raises(NotFound):
-        stage.agent(fresh.handle)
+        stage.agent(members["api"])
     assert stage.agent(members["sec"]).state == "idle"
+
+
+async def test_a_member_that_is_restarted_is_the_same_agent_with_its_mail(stage: Stage):
+    stage.echo.driver.gated = True
+    lead = await stage.kernel.roster.spawn("sec", "lead")
+    await stage.call("group spawn", lead, group="mine", profile="sec", handle="first")
+    await stage.call("group spawn", lead, group="mine", profile="sec", handle="second")
+    before, session = stage.agent("first"), stage.session("first")
+    await stage.ask("mine", lead, objective="look here")
+    await settled()
+    await stage.call("send", lead, handle="first", text="and read this")
+    done = await stage.call("group restart", lead, group="mine", handle="first")
+    assert (done.handle, done.label) == ("first", "sec")
+    assert stage.agent("first") is before
+    assert stage.session("first") is not session
+    stage.session("first").gate.set()
+    stage.session("second").gate.set()
+    result = await stage.call("group wait-all", lead, group="mine")
+    assert {label: reply.status for label, reply in result.by_member.items()} == {"sec": "lost", "sec#2": "done"}
+    await settled()
+    assert any("and read this" in heard for heard in stage.session("first").heard)
+    with pytest.raises(Refused, match="Ask a person"):
+        await stage.call("group restart", stage.agent("second"), group="mine", handle="first")
 
 
 async def test_bad_input_is_answered_with_what_there_is(stage: Stage):

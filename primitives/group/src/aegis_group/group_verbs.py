@@ -135,19 +135,15 @@ class GroupVerbs:
 
     @verb("group restart", tool="aegis_group_restart")
     async def restart(self, caller: Caller, group: GroupName, handle: Handle) -> Joined:
-        """Close a member and start another of its profile in its place, with nothing in its memory."""
+        """Restart a member of a group: its CLI is ended and started again; it keeps its handle and its mail.
+
+        A turn that it is in is interrupted. A member that has failed takes mail again.
+        """
         found = self._membership.own(caller, self._store.group(group))
         member = self._member(found, handle)
-        new = await self._membership.spawned(caller, member.profile, "")
-        fresh = Member(member.label, new[0], member.profile)
-        await self._store.append(
-            self._store.draft(
-                "member_removed", found.id, label=member.label, reason="restarted", closing=[member.agent]
-            ),
-            self._store.draft("member_added", found.id, **msgspec.to_builtins(fresh)),
-        )
-        await self._membership.close(member.agent, f"restarted by {caller}")
-        return Joined(new[1], found.name, fresh.label)
+        label = self._kernel.roster.label(member.agent)
+        await self._kernel.verbs.call(caller.through("group"), "restart", {"handle": label})
+        return Joined(label, found.name, member.label)
 
     @verb("group rename", tool="aegis_group_rename")
     async def rename(self, caller: Caller, old: OldName, new: Annotated[str, Field(description="the new name")]) -> str:
