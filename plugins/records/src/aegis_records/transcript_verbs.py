@@ -27,7 +27,7 @@ class TranscriptVerbs:
         """Have the transcripts written for as long as the kernel lives."""
         await self._transcripts.run(started)
 
-    @verb("transcript", read_only=True, for_={"person", "program"})
+    @verb("transcript", read_only=True, for_={"person"})
     async def transcript(self, caller: Caller, handle: Handle, turns: Turns = 1) -> str:
         """Show what an agent read, said and did in its last turns, oldest first."""
         return await self._transcripts.recent(handle, turns)

@@ -209,7 +209,7 @@ class TaskVerbs:
         if not (worker := task.worker or task.former):
             raise Refused(f"no worker has begun task {task.id}; it is {task.state}")
         args = {"handle": worker, "turns": turns}
-        text: str = await self._kernel.verbs.call(caller.through("queue", task.queue), "transcript", args)
+        text: str = await self._kernel.verbs.call(caller.through("queue", task.queue), "records turns", args)
         return text
 
     @verb("report", tool="aegis_report", for_={"agent"})
