@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+import trio
+import trio.testing
 from budget_stage import ANNA, call, config, settled, until
 
 import aegis_queue.plugin
@@ -26,6 +28,13 @@ async def state(kernel, task):
     return await kernel.verbs.call(ANNA, "task show", {"task_id": task})
 
 
+async def becomes(kernel, task, status: str) -> None:
+    """Return once the task is in this state."""
+    with trio.fail_after(20):
+        while (await state(kernel, task)).status != status:
+            await trio.testing.wait_all_tasks_blocked(0.002)
+
+
 async def finish(kernel, till, task, tokens: int) -> None:
     """Have the worker of a task end its turn, with so many tokens used."""
     worker = kernel.roster.find((await state(kernel, task)).worker)
@@ -40,13 +49,15 @@ async def test_what_only_has_to_wait_is_taken_and_what_is_spent_is_refused(kerne
     async with kernel_with(**plugins) as kernel:
         tasks = [await put(kernel) for _ in range(4)]
         await settled(kernel)
-        states = [(await state(kernel, task)).status for task in tasks]
-        assert states == ["running", "running", "pending", "pending"]
+        for task, status in zip(tasks, ["running", "running", "pending", "pending"], strict=True):
+            await becomes(kernel, task, status)
         await finish(kernel, till, tasks[0], 5_000)
-        assert (await state(kernel, tasks[2])).status == "running", "what was reserved and not spent is free again"
+        await becomes(kernel, tasks[2], "running")  # what was reserved and not spent is free again
         for task in tasks[1:3]:
             await finish(kernel, till, task, 15_000)
-        held = await state(kernel, tasks[3])
+        with trio.fail_after(20):
+            while "$0.35 of $0.30 in 1h spent" not in (held := await state(kernel, tasks[3])).held:
+                await trio.testing.wait_all_tasks_blocked(0.002)
         assert (held.status, "queue 'nightly' over budget" in held.held) == ("pending", True)
         with pytest.raises(Refused) as refused:
             await put(kernel)
