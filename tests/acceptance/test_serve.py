@@ -185,17 +185,13 @@ def test_a_broken_plugin_is_named_and_everything_else_works(house, tmp_path):
 
 
 WRONG = {
-    "unknown section": ("agents: {}\nquues: {}\n", ":2: quues: ", "quues"),
     "unknown key": ("agents:\n  a:\n    provider: scripted\n    modle: x\n", ":4: agents.a.modle: ", "'model'"),
     "wrong type": ("agents:\n  a:\n    provider: scripted\n    turn_limit: soon\n", ":4: agents.a.turn_limit: ", ""),
     "wrong value": ("agents:\n  a: {provider: scripted, permission: all}\n", ":2: agents.a.permission: ", "'full'"),
-    "unknown provider": ("agents:\n  a:\n    provider: scriptd\n", ":3: agents.a.provider: ", "'scripted'"),
     "no provider": ("agents:\n  a: {}\n", ":2: agents.a.provider: ", "missing"),
-    "unknown default": ("default_agent: nobody\n", ":1: default_agent: ", "nobody"),
     "duplicate key": ("agents: {}\nagents: {}\n", ":2: ", "duplicate key"),
     "no mapping": ("- a\n- b\n", ": ", "must be a mapping"),
     "no YAML": ("agents: [\n", ":2: ", "expected"),
-    "unknown plugin": ("plugins: {inbx: {}}\n", ":1: plugins.inbx: ", "'inbox'"),
     "plugin's key": ("plugins:\n  approvals: {timout: 3}\n", ":2: plugins.approvals.timout: ", "'timeout'"),
     "anchors bomb": (
         "a: &a [x,x,x,x,x,x,x,x,x]\n"
@@ -215,6 +211,27 @@ def test_a_wrong_configuration_is_a_sentence_and_nothing_is_started(house, case)
     assert nearest in said
     assert not (house.root / ".aegis").exists()
     assert said in house.run("doctor", code=1).stdout
+
+
+UNKNOWN = {
+    "section": ("agents: {}\nquues: {}\n", ":2: quues: ", "quues"),
+    "provider": ("agents:\n  a:\n    provider: scriptd\n", ":3: agents.a.provider: ", "'scripted'"),
+    "default": ("default_agent: nobody\n", ":1: default_agent: ", "nobody"),
+    "plugin": ("plugins: {approvls: {}}\n", ":1: plugins.approvls: ", "'approvals'"),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_what_nothing_here_knows_is_a_word_and_the_rest_starts(house, case):
+    text, where, nearest = UNKNOWN[case]
+    file = house.root / ".aegis.yaml"
+    file.write_text(text)
+    with house.serving() as server:
+        house.run("spawn", "scripted", "--handle", "ada")
+        server.send_signal(signal.SIGTERM)
+        said = next(line for line in server.stderr.read().splitlines() if f"{file}{where}" in line)
+    assert nearest in said and said.endswith("It has no effect.")
+    assert said.removeprefix("aegis: ") in house.run("doctor", code=1).stdout
 
 
 def test_a_configuration_that_is_a_folder(house):
