@@ -174,7 +174,7 @@ class _Connection:
                             rows = [[b.agent_id, msgspec.Raw(_encode(b.events)), b.number] for b in part]
                             await self._tell("events", {"watch": name, "batches": rows})
         finally:
-            del self._watches[name]
+            self._watches.pop(name, None)
 
 
 def performed(value: Any) -> dict[str, Any]:
