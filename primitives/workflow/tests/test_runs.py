@@ -172,7 +172,7 @@ async def test_a_question_waits_through_a_restart_and_takes_only_what_it_offers(
         run = await stage.begin("asks")
         await quiet()
         assert (await stage.call("workflow show", workflow_id=run)).asks == {"1": "which colour?"}
-        with pytest.raises(Refused, match="'green' is none of the answers: blue, red"):
+        with pytest.raises(Refused, match="'green' is not one of the answers: blue, red"):
             await stage.call("workflow answer", workflow_id=run, text="green")
     async with kernel_with(**plugins) as kernel:
         stage = Stage(kernel, echo)
@@ -501,7 +501,7 @@ async def test_groups_are_steps_and_killed_at_any_write_nobody_is_asked_twice(ke
             said = [r.data for r in kernel.ledger.book("mail").newest("accepted", 1000)]
             asked = [d["recipient"] for d in said if "/broadcast:" in d["sender"]]
             assert len(asked) == len(set(asked)) == 3, copy
-            assert [face.name for face in await kernel.verbs.call(PERSON, "group list")] == []
+            assert [group.name for group in await kernel.verbs.call(PERSON, "group list")] == []
 
 
 async def test_what_happens_at_once_happens_once(stage: Stage):

@@ -27,7 +27,7 @@ def workflow(name: str) -> Callable[[Function], Function]: ...
 def workflow(name: Any) -> Any:
     """Register an async function whose first parameter is `engine`: `@workflow`, or `@workflow("its-name")`.
 
-    Raises `ConfigError` when it is none, or when another function has the name.
+    Raises `ConfigError` when it is not one, or when another function has the name.
     """
     if isinstance(name, str):
         return lambda function: _register(name, function)

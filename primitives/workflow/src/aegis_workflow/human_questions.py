@@ -67,7 +67,7 @@ class HumanQuestions:
             raise NotFound(f"run {run.id} asks nothing" + (f" at {at!r} (it asks: {asks})" if at else ""))
         question = open_[place]
         if question["options"] and text not in question["options"]:
-            raise Refused(f"{text!r} is none of the answers: {listed(question['options'])}")
+            raise Refused(f"{text!r} is not one of the answers: {listed(question['options'])}")
         given = {**run.questions, place: {**question, "answer": text}}
         await self._store.append(self._store.draft("answered", run.id, questions=given))
         if (event := self._answered.pop((run.id, place), None)) is not None:
