@@ -17,8 +17,9 @@ import pytest
 import trio
 
 from aegis.app import open_kernel
+from aegis.book import SNAPSHOT_EVERY
 from aegis.errors import Busy, LedgerError
-from aegis.ledger import SNAPSHOT_EVERY, Draft, Ledger, Record
+from aegis.ledger import Draft, Ledger, Record
 
 Opened = Callable[[], AbstractAsyncContextManager[Ledger]]
 NOBODY = 65534

@@ -78,6 +78,8 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
             return f"dead letter {self.id} for {self.recipient}: {self.reason}"
         if self.state == "ended":
             return f"turn of {self.recipient} {self.outcome}" + (f": {self.reason}" if self.reason else "")
+        if self.reason:
+            return f"kept for {self.recipient}: it {self.reason}"
         if self.position:
             return f"queued for {self.recipient} (position {self.position})"
         return f"landed at {self.recipient}"

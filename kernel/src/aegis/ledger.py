@@ -10,14 +10,15 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from functools import partial
 from itertools import starmap
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import trio
 
+from aegis.book import Book, Draft, Record, Slot, encode
 from aegis.errors import LedgerError
 from aegis.registry import acting, owner
 
@@ -32,39 +33,10 @@ create table if not exists snapshots(book text primary key, seq integer not null
 """
 _INSERT = "insert into records(book, kind, key, at, data) values (?, ?, ?, ?, ?)"
 _SNAPSHOT = "insert or replace into snapshots(book, seq, state) values (?, ?, ?)"
-SNAPSHOT_EVERY = 5_000
-_encode = msgspec.json.Encoder(enc_hook=str).encode
+_KNOWN = "select 1 from records where book=? and key=? limit 1"
+T = TypeVar("T")
 
-
-class Draft(msgspec.Struct, frozen=True):
-    """A record about to be written: `key` is what it is about, `data` any JSON object."""
-
-    book: str
-    kind: str
-    key: str
-    data: dict[str, Any] = {}
-
-
-class Record(msgspec.Struct, frozen=True):
-    """A record on disk; `seq` rises over all books."""
-
-    seq: int
-    book: str
-    kind: str
-    key: str
-    at: str
-    data: dict[str, Any]
-
-
-@dataclass(slots=True)
-class Slot:
-    """What is stored all or none: rows, or a book's snapshot."""
-
-    rows: list[tuple[str, str, str, bytes]]
-    snapshot: tuple[str, int, bytes] | None = None
-    done: trio.Event = field(default_factory=trio.Event)
-    records: list[Record] = field(default_factory=list)
-    error: LedgerError | None = None
+__all__ = ["Book", "Draft", "Ledger", "Record"]
 
 
 class Ledger:
@@ -79,7 +51,7 @@ class Ledger:
         try:
             self._db = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
             self._db.executescript(_SCHEMA)
-            self._read = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)  # sees only what is committed
+            self._read = self._reader()
         except sqlite3.Error as error:
             why = f"cannot open the ledger {path}: {error}; is the disk full, read-only or damaged?"
             raise LedgerError(why) from error
@@ -96,10 +68,13 @@ class Ledger:
         """Tell the listeners of this owner no more."""
         self.listeners = [(whose, tell) for whose, tell in self.listeners if whose != by]
 
-    async def append(self, *drafts: Draft) -> list[Record]:
-        """Store all of the drafts or none, on disk when this returns, cancelled or not; raises `LedgerError`."""
+    async def append(self, *drafts: Draft, once: bool = False) -> list[Record]:
+        """Store all of the drafts or none, on disk when this returns, cancelled or not; raises `LedgerError`.
+
+        With `once` none, and an empty list is returned, when there is a record about the first one's key already.
+        """
         try:
-            slot = Slot([(d.book, d.kind, d.key, self._cut(_encode(d.data))) for d in drafts])
+            slot = Slot([(d.book, d.kind, d.key, self._cut(encode(d.data))) for d in drafts], once=once)
         except Exception as error:
             raise LedgerError(f"the ledger {self._path} did not store the record: {error!r}") from error
         self.put(slot)
@@ -152,7 +127,8 @@ class Ledger:
         try:
             self._db.execute("begin immediate")
             for slot in batch:
-                stored.append([self._insert(*row, at) for row in slot.rows])
+                known = slot.once and self._db.execute(_KNOWN, slot.rows[0][0:3:2]).fetchone()
+                stored.append([] if known else [self._insert(*row, at) for row in slot.rows])
                 if slot.snapshot:
                     self._db.execute(_SNAPSHOT, slot.snapshot)
             self._db.execute("commit")
@@ -170,73 +146,28 @@ class Ledger:
         seq = self._db.execute(_INSERT, (book, kind, key, at, data)).lastrowid or 0
         return Record(seq, book, kind, key, at, msgspec.json.decode(data))  # what a replay will give, too
 
-    def select(self, where: str, *args: Any) -> Iterator[Record]:
-        """Return the stored records for which an SQL condition holds."""
-        return starmap(Record, self.rows(f"select seq, book, kind, key, at, data from records where {where}", *args))
+    def _reader(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)  # sees only what is committed
 
-    def rows(self, query: str, *args: Any) -> Iterator[Any]:
+    async def aside(self, work: Callable[[Callable[..., Iterator[Record]]], T]) -> T:
+        """Return what `work(select)` makes of the records, in a thread: a long history does not keep the loop."""
+
+        def read() -> T:
+            with closing(self._reader()) as db:
+                return work(partial(self.select, db=db))
+
+        return await trio.to_thread.run_sync(read)
+
+    def select(self, where: str, *args: Any, db: sqlite3.Connection | None = None) -> Iterator[Record]:
+        """Return the stored records for which an SQL condition holds."""
+        query = f"select seq, book, kind, key, at, data from records where {where}"
+        return starmap(Record, self.rows(query, *args, db=db))
+
+    def rows(self, query: str, *args: Any, db: sqlite3.Connection | None = None) -> Iterator[Any]:
         """Yield the rows of a query, whose last column is JSON; raises `LedgerError`."""
         try:
-            with closing(self._read.execute(query, args)) as rows:
+            with closing((db or self._read).execute(query, args)) as rows:
                 for *fields, data in rows:
                     yield *fields, msgspec.json.decode(data)
         except (sqlite3.Error, msgspec.DecodeError) as error:
             raise LedgerError(f"the ledger {self._path} cannot be read: {error}; is the file damaged?") from error
-
-
-class Book:
-    """One plugin's stream of records: write the record, then act; a restart is a fold over `replay`."""
-
-    def __init__(self, ledger: Ledger, name: str) -> None:
-        self._ledger, self.name = ledger, name
-
-    def draft(self, kind: str, key: str, /, **data: Any) -> Draft:
-        """Return a record of this book for a `Ledger.append` together with others."""
-        return Draft(self.name, kind, key, data)
-
-    async def append(self, kind: str, key: str, /, **data: Any) -> Record:
-        """Store one record; see `Ledger.append`."""
-        return (await self._ledger.append(self.draft(kind, key, **data)))[0]
-
-    def replay(self) -> tuple[Any, Iterator[Record]]:
-        """Return the last snapshot (or None) and the records after it, oldest first."""
-        last = self._ledger.rows("select seq, state from snapshots where book=?", self.name)
-        seq, state = next(last, (0, None))
-        return state, self._ledger.select("book=? and seq>? order by seq", self.name, seq)
-
-    def snapshot(self, state: Any, upto: int) -> None:
-        """Let a later `replay` begin with `state`, the fold of the records up to and with `upto`, soon."""
-        self._ledger.put(Slot([], (self.name, upto, _encode(state))))
-
-    def fold(self, begin: Callable[[Any], None], apply: Callable[[Record], None], state: Callable[[], Any]) -> None:
-        """Rebuild a state and keep it: `begin` with the snapshot, if any, `apply` each record, and each committed one.
-
-        Live and after a restart the same function makes the state, so both agree. Once in `SNAPSHOT_EVERY` records
-        what `state` returns is kept as the next snapshot.
-        """
-        snapshot, records = self.replay()
-        if snapshot is not None:
-            begin(snapshot)
-        since = 0
-        for since, record in enumerate(records, 1):  # noqa: B007 - many short lives must lead to a snapshot, too
-            apply(record)
-
-        def committed(records: list[Record]) -> None:
-            nonlocal since
-            for record in records:
-                if record.book == self.name:
-                    apply(record)
-                    since += 1
-                    if since >= SNAPSHOT_EVERY:
-                        since = 0
-                        self.snapshot(state(), record.seq)
-
-        self._ledger.on_commit(committed)
-
-    def find(self, key: str) -> list[Record]:
-        """Return every record about `key`, oldest first."""
-        return list(self._ledger.select("book=? and key=? order by seq", self.name, key))
-
-    def newest(self, kind: str, count: int) -> list[Record]:
-        """Return the newest `count` records of a kind, newest first."""
-        return list(self._ledger.select("book=? and kind=? order by seq desc limit ?", self.name, kind, count))

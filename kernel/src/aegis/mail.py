@@ -1,11 +1,13 @@
 """Mail: the only way to reach an agent. Accepted means on disk; what is on disk is delivered, whatever dies.
 
-Book `mail`: `accepted` (key: envelope) → `injected` (the CLI showed that it took it) → `ended`, or `dead`, or `read`
-by a person; and `turn` (key: turn) with how it ended. One fold serves live commits and replay alike, so both agree.
+Book `mail`: `accepted` (key: envelope) → `injected` (the CLI showed that it took it, or a carrier has it on its way)
+→ `ended`, or `dead`, or `read` by a person; and `turn` (key: turn) with how it ended. One fold serves live commits and
+replay alike, so both agree. Every address with a kind (`peer:ann@mars`) has a mailbox; agents have theirs by their id.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -14,38 +16,60 @@ import msgspec
 from aegis.bus import Bus
 from aegis.clock import Clock, new_id, stamp
 from aegis.envelope import Envelope, Receipt, State
-from aegis.errors import LedgerError, NotFound, Refused
-from aegis.events import Delivered, TurnEnded
+from aegis.errors import LedgerError, Refused
+from aegis.events import Delivered, Outcome, TurnEnded
 from aegis.ledger import Draft, Ledger, Record
+from aegis.mail_history import MailHistory, how_ended
 from aegis.mailbox import Letter, Mailbox
+from aegis.outbox import Outbox, carried_kind
+from aegis.registry import Registry
 
 MAX_HOPS = 64  # how many agents may answer one another before a person must say something
 SYSTEM = "system"
 
 
-class Post:
+class Post(MailHistory):
     """Accepts, holds and accounts for every envelope."""
 
     def __init__(self, ledger: Ledger, bus: Bus, clock: Clock) -> None:
-        self._ledger, self._book, self._bus, self._clock = ledger, ledger.book("mail"), bus, clock
+        super().__init__(ledger)
+        self._bus, self._clock = bus, clock
         self._boxes: dict[str, Mailbox] = {}
         self._letters: dict[str, Letter] = {}
-        self._storing: set[str] = set()
+        self._turn: Record | None = None  # the one that ended last
         self._live = False
+        self.recent: deque[str] = deque(maxlen=50)  # the ids of the newest messages
+        self.carriers: Registry[Outbox] = Registry("carrier of mail to")
 
     def mailbox(self, address: str) -> Mailbox:
-        """Return the mailbox of an agent id or `human:<user>`, made when it is new."""
-        if address not in self._boxes:
-            self._boxes[address] = Mailbox(address)
-        return self._boxes[address]
+        """Return the mailbox of an agent id or an address, made when it is new; a carried kind has one for all."""
+        kind = carried_kind(address)
+        key = f"{kind}:" if kind else address
+        if key not in self._boxes:
+            self._boxes[key] = Mailbox(address)
+        return self._boxes[key]
+
+    def label(self, address: str) -> str:
+        """Return what a recipient is called: an agent by its handle, everybody else by the address."""
+        return address if ":" in address else self._box(address).label
+
+    def carry(self, kind: str) -> Outbox:
+        """Return the mail to `kind:…`, all of it that is not done with, for the plugin that acts; raises `Taken`.
+
+        It goes with its plugin, and its letters then wait for the next carrier of the kind.
+        """
+        outbox = Outbox(self, kind, self.mailbox(f"{kind}:"))
+        self.carriers.add(kind, outbox)
+        outbox.begin([x for x in self._letters.values() if x.envelope.recipient.startswith(f"{kind}:")])
+        return outbox
 
     def keep_only(self, agents: Collection[str]) -> Iterator[Letter]:
-        """Forget every mailbox but people's and these agents'; who asks gets the letters that wait for anyone else."""
-        self._boxes = {a: box for a, box in self._boxes.items() if a in agents or a.startswith("human:")}
+        """Forget the mailboxes of other agents than these; who asks gets the letters that wait for them."""
+        self._boxes = {a: box for a, box in self._boxes.items() if a in agents or ":" in a}
         return (x for x in self._letters.values() if x.state == "accepted" and self._box(x.envelope.recipient).closed)
 
     def _box(self, address: str) -> Mailbox:
-        if not self._live or address in self._boxes or address.startswith("human:"):
+        if not self._live or address in self._boxes or ":" in address:
             return self.mailbox(address)
         gone = Mailbox(address)
         gone.closed = "it is gone"
@@ -59,31 +83,35 @@ class Post:
         """Rebuild the mailboxes from the ledger and return the letters whose turn was in flight."""
         self._book.fold(self._begin, self._apply, self._state)
         self._live = True
-        return [x for x in self._letters.values() if x.state == "injected"]
+        return [x for x in self._letters.values() if x.state == "injected" and not carried_kind(x.envelope.recipient)]
 
     def _begin(self, snapshot: Any) -> None:
         for envelope, state, turn in snapshot["letters"]:
             self._hold(Letter(msgspec.convert(envelope, Envelope), state, turn))
         for address, (turns, cost) in snapshot["turns"].items():
             self.mailbox(address).turns, self.mailbox(address).cost_usd = turns, cost
+        self.recent.extend(snapshot.get("recent", ()))
 
     def _state(self) -> Any:
         letters = [(msgspec.to_builtins(x.envelope), x.state, x.turn) for x in self._letters.values()]
-        return {"letters": letters, "turns": {a: (b.turns, b.cost_usd) for a, b in self._boxes.items() if b.turns}}
+        turns = {a: (b.turns, b.cost_usd) for a, b in self._boxes.items() if b.turns}
+        return {"letters": letters, "turns": turns, "recent": list(self.recent)}
 
     def _apply(self, record: Record) -> None:
         match record.kind:
             case "accepted" if record.key not in self._letters:
                 new = self._hold(Letter(msgspec.convert(record.data, Envelope)))
+                self.recent.append(record.key)
                 if self._live:
                     self._bus.publish(new.envelope.recipient, Delivered(record.data, new.position))
             case "injected" if letter := self._letters.get(record.key):
                 letter.state, letter.turn = "injected", record.data["turn"]
                 self._forget(letter)
             case "ended" | "dead" | "read" if done := self._letters.get(record.key):
-                self._done(done)
+                self._done(done, how_ended(record, self._turn))
             case "turn" if agent := record.data.get("agent"):
                 box = self._box(agent)
+                self._turn = record
                 box.turns, box.cost_usd = box.turns + 1, box.cost_usd + (record.data.get("cost_usd") or 0)
 
     def _hold(self, letter: Letter) -> Letter:
@@ -101,9 +129,10 @@ class Post:
         if letter in box.waiting:
             box.waiting.remove(letter)
 
-    def _done(self, letter: Letter) -> None:
+    def _done(self, letter: Letter, ended: TurnEnded | None = None) -> None:
         self._forget(letter)
         self._letters.pop(letter.envelope.id, None)
+        letter.ended = ended
         letter.over.set()
 
     def envelope(self, sender: str, recipient: str, body: str, **more: Any) -> Envelope:
@@ -128,47 +157,37 @@ class Post:
 
         Raises `Refused` as `accept` does.
         """
-        while envelope.id in self._storing:
-            await self._ledger.append()  # answered once the commit under way is over
         draft, box = self.accept(envelope), self._box(envelope.recipient)
-        if self._book.find(envelope.id):
+        if not await self._ledger.append(draft, *together, once=True):
             return self.receipt(envelope.id)
-        self._storing.add(envelope.id)
-        try:
-            await self._ledger.append(draft, *together)
-        finally:
-            self._storing.discard(envelope.id)
         letter = self._letters.get(envelope.id)
         if box.closed and letter:  # it closed while the disk worked
             await self.dead_letter([letter], box.closed)
-        state: State = "dead" if box.closed else "accepted"
-        return Receipt(envelope.id, box.label, state, letter.position if letter else 0, reason=box.closed)
+        return self._receipt(envelope, "dead" if box.closed else "accepted", letter)
 
-    def find(self, envelope_id: str) -> tuple[Envelope, Receipt]:
-        """Return an envelope and what became of it; raises `NotFound`."""
-        records = self._book.find(envelope_id)
-        if not records or records[0].kind != "accepted":
-            raise NotFound(f"there is no message {envelope_id!r}")
-        envelope, last = msgspec.convert(records[0].data, Envelope), records[-1]
-        state: Any = "ended" if last.kind == "read" else last.kind
-        more = {} if last is records[0] else {k: last.data.get(k, "") for k in ("outcome", "reason", "turn")}
-        return envelope, Receipt(envelope_id, self._box(envelope.recipient).label, state, **more)
+    def _receipt(self, envelope: Envelope, state: State, letter: Letter | None) -> Receipt:
+        kind, reason = carried_kind(envelope.recipient), self._box(envelope.recipient).closed
+        if kind and kind not in self.carriers and state == "accepted":
+            reason = f"waits until something carries mail to {kind}:…"
+        position = letter.position if letter else 0
+        return Receipt(envelope.id, self.label(envelope.recipient), state, position, reason=reason)
 
     def receipt(self, envelope_id: str) -> Receipt:
         """Return what became of an envelope; raises `NotFound`."""
+        if (letter := self._letters.get(envelope_id)) and letter.state == "accepted":
+            return self._receipt(letter.envelope, "accepted", letter)
         return self.find(envelope_id)[1]
 
     async def wait_turn(self, envelope_id: str) -> TurnEnded:
         """Wait for the turn that carried this envelope and return how it ended; a dead letter counts as failed."""
         if letter := self._letters.get(envelope_id):
             await letter.over.wait()
-        receipt = self.receipt(envelope_id)
-        if receipt.state == "dead":
-            return TurnEnded("failed", reason=f"dead letter: {receipt.reason}")
-        if receipt.state != "ended":
+            if letter.ended:
+                return letter.ended
+        ended = self.end_of(envelope_id)
+        if ended is None:
             raise LedgerError(f"the turn of message {envelope_id} is over, but how it ended could not be stored")
-        turn = self._book.find(receipt.turn)
-        return msgspec.convert(turn[-1].data, TurnEnded) if turn else TurnEnded("completed")
+        return ended
 
     async def injected(self, letters: Sequence[Letter], turn: str) -> None:
         """Record that the CLI took the letters as this turn."""
@@ -180,6 +199,10 @@ class Post:
         agent = letters[0].envelope.recipient
         turn = self._book.draft("turn", ended.turn, agent=agent, **msgspec.to_builtins(ended))
         await self._note("ended", letters, turn, *news, turn=ended.turn, outcome=ended.outcome, reason=ended.reason)
+
+    async def carried(self, letter: Letter, outcome: Outcome, reason: str) -> None:
+        """Record what a carrier says became of a letter."""
+        await self._note("ended", [letter], turn="", outcome=outcome, reason=reason)
 
     async def dead_letter(self, letters: Sequence[Letter], reason: str, *together: Draft) -> None:
         """Make dead letters of these and tell their senders, in one append with what is stored together with that."""
@@ -207,7 +230,7 @@ class Post:
         for e in (x.envelope for x in letters):
             box = self._box(e.sender_id)
             if e.sender != SYSTEM and not box.closed:
-                body = f"Your message {e.id} to {self._box(e.recipient).label}: {what}"
+                body = f"Your message {e.id} to {self.label(e.recipient)}: {what}"
                 news = self.envelope(SYSTEM, e.sender_id, body, in_reply_to=e.id, trace=e.trace, hops=e.hops)
                 drafts.append(self.accept(news))
         return drafts

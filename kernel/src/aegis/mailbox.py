@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import trio
 
 from aegis.envelope import Envelope, State
+from aegis.events import TurnEnded
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +21,7 @@ class Letter:
     turn: str = ""
     position: int = 0
     dead: bool = False
+    ended: TurnEnded | None = None
     over: trio.Event = field(default_factory=trio.Event)
 
 

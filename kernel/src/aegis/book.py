@@ -1,0 +1,108 @@
+"""What the ledger keeps: records in named books, and how a state is the fold of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+
+from aegis.errors import LedgerError
+
+if TYPE_CHECKING:
+    from aegis.ledger import Ledger
+
+SNAPSHOT_EVERY = 5_000
+encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """A record about to be written: `key` is what it is about, `data` any JSON object."""
+
+    book: str
+    kind: str
+    key: str
+    data: dict[str, Any] = {}
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A record on disk; `seq` rises over all books."""
+
+    seq: int
+    book: str
+    kind: str
+    key: str
+    at: str
+    data: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Slot:
+    """What is stored all or none: rows (`once`: unless the first one's key is known), or a book's snapshot."""
+
+    rows: list[tuple[str, str, str, bytes]]
+    snapshot: tuple[str, int, bytes] | None = None
+    once: bool = False
+    done: trio.Event = field(default_factory=trio.Event)
+    records: list[Record] = field(default_factory=list)
+    error: LedgerError | None = None
+
+
+class Book:
+    """One plugin's stream of records: write the record, then act; a restart is a fold over `replay`."""
+
+    def __init__(self, ledger: Ledger, name: str) -> None:
+        self._ledger, self.name = ledger, name
+
+    def draft(self, kind: str, key: str, /, **data: Any) -> Draft:
+        """Return a record of this book for a `Ledger.append` together with others."""
+        return Draft(self.name, kind, key, data)
+
+    async def append(self, kind: str, key: str, /, **data: Any) -> Record:
+        """Store one record; see `Ledger.append`."""
+        return (await self._ledger.append(self.draft(kind, key, **data)))[0]
+
+    def replay(self) -> tuple[Any, Iterator[Record]]:
+        """Return the last snapshot (or None) and the records after it, oldest first."""
+        last = self._ledger.rows("select seq, state from snapshots where book=?", self.name)
+        seq, state = next(last, (0, None))
+        return state, self._ledger.select("book=? and seq>? order by seq", self.name, seq)
+
+    def snapshot(self, state: Any, upto: int) -> None:
+        """Let a later `replay` begin with `state`, the fold of the records up to and with `upto`, soon."""
+        self._ledger.put(Slot([], (self.name, upto, encode(state))))
+
+    def fold(self, begin: Callable[[Any], None], apply: Callable[[Record], None], state: Callable[[], Any]) -> None:
+        """Rebuild a state and keep it: `begin` with the snapshot, if any, `apply` each record, and each committed one.
+
+        Live and after a restart the same function makes the state, so both agree. Once in `SNAPSHOT_EVERY` records
+        what `state` returns is kept as the next snapshot.
+        """
+        snapshot, records = self.replay()
+        if snapshot is not None:
+            begin(snapshot)
+        since = 0
+        for since, record in enumerate(records, 1):  # noqa: B007 - many short lives must lead to a snapshot, too
+            apply(record)
+
+        def committed(records: list[Record]) -> None:
+            nonlocal since
+            for record in records:
+                if record.book == self.name:
+                    apply(record)
+                    since += 1
+                    if since >= SNAPSHOT_EVERY:
+                        since = 0
+                        self.snapshot(state(), record.seq)
+
+        self._ledger.on_commit(committed)
+
+    def find(self, key: str) -> list[Record]:
+        """Return every record about `key`, oldest first."""
+        return list(self._ledger.select("book=? and key=? order by seq", self.name, key))
+
+    def newest(self, kind: str, count: int) -> list[Record]:
+        """Return the newest `count` records of a kind, newest first."""
+        return list(self._ledger.select("book=? and kind=? order by seq desc limit ?", self.name, kind, count))
