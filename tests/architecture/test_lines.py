@@ -15,11 +15,11 @@ from house import members
 BUDGETS = {"mechanism": 1940, "words": 660, "entrance": 800, "policy": 230}
 STOREYS = {
     "mechanism": {
-        "agent", "agent_view", "bus", "directory", "interceptors", "ledger", "mail", "mail_history", "mailbox",
+        "agent", "agent_view", "book", "bus", "directory", "interceptors", "ledger", "mail", "mail_history", "mailbox",
         "outbox", "registry", "roster", "seat", "supervise", "turn", "verb_definition", "verbs",
     },
     "words": {
-        "__init__", "admission", "book", "callers", "client", "clock", "driver", "envelope", "errors", "events",
+        "__init__", "admission", "callers", "client", "clock", "driver", "envelope", "errors", "events",
         "frontend", "hookspecs", "primitive", "reducer",
     },
     "entrance": {"app", "config", "discovery", "plugins", "project"},
