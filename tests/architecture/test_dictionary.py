@@ -18,7 +18,7 @@ STANDARD = {
 }
 # Members that have not yet got the inside that all have. This list only shrinks.
 NOT_YET = {
-    "kernel", "drivers/acp", "drivers/claude", "drivers/gemini", "drivers/opencode",
+    "kernel",
     "primitives/group", "primitives/queue",
     "plugins/budget",
 }  # fmt: skip

@@ -15,7 +15,7 @@ from aegis_gemini.driver import GeminiDriver
 from aegis_opencode.driver import OpenCodeDriver
 
 WILD = "a real CLI cannot be made to misbehave; that the driver bears it is shown with the fake one"
-UNSTAGED = dict.fromkeys(("die", "kill", "leave", "mute", "flood", "malformed", "long", "deaf"), WILD)
+UNSTAGED = dict.fromkeys(("die", "kill", "exit", "mute", "flood", "malformed", "long", "deaf"), WILD)
 
 
 @pytest.mark.timeout(150)  # it may not be resumed in the minute of its start

@@ -43,7 +43,7 @@ async def test_a_model_error_is_a_failed_turn_in_the_providers_words(
         assert isinstance(end, TurnEnded) and end.outcome == "completed"
 
 
-@pytest.mark.ability("clean leave")
+@pytest.mark.ability("clean exit")
 async def test_leaving_mid_turn_is_quick_and_leaves_nothing(staged: tuple[Seats, dict[str, Any]], model: Model) -> None:
     seats, keys = staged
     model.follow({"when": "^hang$", "say": "begun", "hang": True})

@@ -231,7 +231,7 @@ async def test_a_killed_cli_says_so_and_leaves_nothing(stage: Stage, how: signal
     await gone(tail)
 
 
-@pytest.mark.ability("clean leave")
+@pytest.mark.ability("clean exit")
 async def test_leaving_mid_turn_leaves_nothing(stage: Stage) -> None:
     stage.model.follow({"when": "go", "say": "starting", "hang": True})
     async with stage.open() as session:
@@ -251,7 +251,7 @@ async def test_a_session_around_us_does_not_leak_in(stage: Stage) -> None:
     assert "CLAUDE_CODE_SSE_PORT" not in of(ToolResult, events)[0].text
 
 
-@pytest.mark.ability("clean leave")
+@pytest.mark.ability("clean exit")
 async def test_nothing_is_left_in_the_temp_folder(stage: Stage, tmp_path: Path) -> None:
     aside = tmp_path / "aside"
     aside.mkdir()

@@ -34,7 +34,7 @@ WILD = "a real CLI cannot be made to misbehave; that the driver bears it is show
 
 
 class TestClaude(DriverContract):
-    unstaged = dict.fromkeys(("die", "kill", "leave", "mute", "flood", "malformed", "long"), WILD)
+    unstaged = dict.fromkeys(("die", "kill", "exit", "mute", "flood", "malformed", "long"), WILD)
     bill = ((Usage(5, output=2), 4.5e-5), (Usage(7, output=3), 6.6e-5))  # at $3 and $15 a million tokens
 
     @pytest.fixture

@@ -15,7 +15,7 @@ import aegis_acp.plugin
 from aegis.driver import Decision, PermissionRequest
 from aegis.errors import LaunchError, Refused
 from aegis.events import Text, ToolCall, ToolResult, TurnEnded, Unknown
-from aegis.testing.agent_contract import House
+from aegis.testing.agent_contract import LiveAgent
 from aegis.testing.contract_base import of
 from aegis.testing.plugin import Opened
 from aegis.testing.seats import Seats, heard, turn
@@ -39,7 +39,7 @@ def kernel_of(project: Path, kernel_with: Opened) -> Opens:
     return opened
 
 
-# ---------------------------------------------------------------------------------------------------- through the house
+# ---------------------------------------------------------------------------------------------------- through the live
 
 
 async def test_no_second_prompt_is_sent_while_it_is_busy(kernel_of: Opens, fakecli: Fake, tmp_path: Path) -> None:
@@ -50,11 +50,11 @@ async def test_no_second_prompt_is_sent_while_it_is_busy(kernel_of: Opens, fakec
         {"do": [{"say": "turn {turn}"}]},
     ]
     async with kernel_of(fakecli(script, "aegis_acp.testing")) as kernel:
-        house = House(kernel, await kernel.roster.spawn("fake", "lucid-knuth"))
-        async with house.hearing(Text):
-            first = await house.tell("hold")
-        more = [await house.tell(words) for words in ("one", "two")]
-        assert house.agent.state == "working"
+        live = LiveAgent(kernel, await kernel.roster.spawn("fake", "lucid-knuth"))
+        async with live.hearing(Text):
+            first = await live.tell("hold")
+        more = [await live.tell(words) for words in ("one", "two")]
+        assert live.agent.state == "working"
         free.touch()
         with trio.fail_after(30):
             ends = [await kernel.post.wait_turn(letter) for letter in (first, *more)]
@@ -69,13 +69,13 @@ async def test_a_model_error_is_a_failed_turn_its_sender_reads_and_the_next_work
     words = f"{status} the prompt is made of cheese"
     script = [{"when": "break", "do": [{"fail": words}]}, {"do": [{"say": "better"}]}]
     async with kernel_of(fakecli(script, "aegis_acp.testing")) as kernel:
-        house = House(kernel, await kernel.roster.spawn("fake", "lucid-knuth"))
-        end = await house.turn("break")
+        live = LiveAgent(kernel, await kernel.roster.spawn("fake", "lucid-knuth"))
+        end = await live.turn("break")
         assert end.outcome == "failed" and words in end.reason
         [news] = kernel.post.letters("human:anna")
         assert words in news.envelope.body
-        assert (await house.turn("and now")).reply == "better"
-        assert house.agent.state == "idle"
+        assert (await live.turn("and now")).reply == "better"
+        assert live.agent.state == "idle"
 
 
 @pytest.mark.parametrize("like", [[], ["--no-resume"], ["--no-load"]], ids=["resume", "load", "resume-only"])
@@ -84,14 +84,14 @@ async def test_a_conversation_the_agent_does_not_know_is_begun_anew_and_said(
 ) -> None:
     command = [*fakecli([{"do": [{"say": "turn {turn}"}]}], "aegis_acp.testing"), *like]
     async with kernel_of(command) as kernel:
-        house = House(kernel, await kernel.roster.spawn("fake", "lucid-knuth"))
-        assert (await house.turn("one")).reply == "turn 1"
-        former = house.agent.session_id
+        live = LiveAgent(kernel, await kernel.roster.spawn("fake", "lucid-knuth"))
+        assert (await live.turn("one")).reply == "turn 1"
+        former = live.agent.session_id
     (Path(environment["HOME"]) / ".fakecli" / f"acp-{former}.json").unlink()
     async with kernel_of(command) as kernel:
-        house = House(kernel, kernel.roster.find("lucid-knuth"))
-        assert (await house.turn("two")).reply == "turn 1"
-        assert house.agent.began == "restarted" and house.agent.session_id not in ("", former)
+        live = LiveAgent(kernel, kernel.roster.find("lucid-knuth"))
+        assert (await live.turn("two")).reply == "turn 1"
+        assert live.agent.began == "restarted" and live.agent.session_id not in ("", former)
 
 
 # -------------------------------------------------------------------------------------------------------- on its pipes

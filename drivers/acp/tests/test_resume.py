@@ -16,7 +16,7 @@ from aegis.testing.contract_base import of
 from aegis.testing.scenarios import SCRIPT
 from aegis.testing.seats import Seats, turn
 from aegis_acp.driver import AcpDriver
-from aegis_acp.past import Past
+from aegis_acp.session_record import SessionRecord
 
 Fake = Callable[..., list[str]]
 Agent = Callable[[str], dict[str, Any]]
@@ -147,8 +147,8 @@ async def test_a_session_is_not_loaded_in_the_minute_of_its_start(
     assert [f"started {waits} s later" in notice.text for notice in of(Notice, events)] == [True] * bool(waits)
 
 
-def test_a_past_of_another_shape_is_none(tmp_path: Path) -> None:
+def test_a_record_of_another_shape_counts_for_nothing(tmp_path: Path) -> None:
     (tmp_path / "acp.json").write_text('{"session_id": 5, "opened": "x", "told": 1, "paid": -1}')
-    past = Past(tmp_path / "acp.json")
+    record = SessionRecord(tmp_path / "acp.json")
     seat: Any = type("S", (), {"folder": tmp_path})
-    assert Past.of(seat) == past
+    assert SessionRecord.of(seat) == record

@@ -125,7 +125,7 @@ def test_gemini_says_no_more_of_what_was_refused(translator: Translator) -> None
 
 
 def test_an_edit_is_shown_as_the_agent_showed_it_best(translator: Translator) -> None:
-    """OpenCode shows the whole file as it asks for leave, and later only the words that were changed."""
+    """OpenCode shows the whole file as it asks for permission, and later only the words that were changed."""
     whole = {"type": "diff", "path": "/p/a.txt", "oldText": "one\ntwo\n", "newText": "one\nTWO\n"}
     part = whole | {"oldText": "two", "newText": "TWO"}
     translator.asked(asking("c1", kind="edit", title="edit", content=[whole]))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from aegis import Seat
-from aegis_gemini.driver import GeminiDriver, GeminiProfile
+from aegis_gemini.driver import GeminiDriver
+from aegis_gemini.profile import GeminiProfile
 
 
 def seat(folder: Path, env: dict[str, str] | None = None, **keys: Any) -> Seat:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from aegis import ConfigError, Seat
-from aegis_opencode.driver import OpenCodeDriver, OpenCodeProfile
+from aegis_opencode.driver import OpenCodeDriver
+from aegis_opencode.profile import OpenCodeProfile
 
 PROVIDER = {"provider": {"mine": {"npm": "x"}}, "permission": {"webfetch": "deny", "bash": "allow"}}
 

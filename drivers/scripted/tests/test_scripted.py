@@ -6,7 +6,7 @@ from aegis.errors import ConfigError, LaunchError, Refused
 from aegis.testing.script import STEPS, check
 from aegis.testing.seats import Seats, turn
 from aegis_scripted import plugin
-from aegis_scripted.default import SCRIPT
+from aegis_scripted.default_script import SCRIPT
 from aegis_scripted.driver import ScriptedDriver
 
 

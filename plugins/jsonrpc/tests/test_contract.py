@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import trio
 
+from aegis_jsonrpc import values
 from aegis_jsonrpc.connection import CLOSED, INTERNAL, Connection, RpcError
 
 
@@ -183,3 +184,22 @@ async def test_a_malformed_error_is_an_error(error: bytes) -> None:
         with trio.fail_after(1), pytest.raises(RpcError):
             await side.connection.request("echo")
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("read", "good", "empty", "bad"),
+    [
+        (values.text, "x", "", [None, 1, b"x", ["x"]]),
+        (values.mapping, {"a": 1}, {}, [None, [], "x"]),
+        (values.items, [1], [], [None, {}, "x", (1,)]),
+        (values.count, 7, 0, [None, "7", 7.0, True, -1, 2**63]),
+        (values.amount, 0.5, None, [None, "1", True, -0.5, float("nan"), float("inf"), 2**63]),
+    ],
+)
+def test_a_value_of_another_type_reads_as_nothing(read, good, empty, bad):
+    assert read(good) == good
+    assert [read(value) for value in bad] == [empty] * len(bad)
+
+
+def test_a_whole_number_is_an_amount():
+    assert values.amount(3) == 3.0

@@ -9,7 +9,7 @@ from typing import Any
 
 from aegis.events import ToolCall, ToolKind, ToolResult
 from aegis_acp import v1
-from aegis_acp.values import mapping, text
+from aegis_jsonrpc.values import mapping, text
 
 _WORD = re.compile(r"[A-Za-z][\w.-]*\Z")
 # Gemini's ids are made of the tool's name: write_file__write_file_1763694302001_0. The models' own ids are not.
@@ -58,7 +58,7 @@ class Call:
                 self.diff = diff
 
     def _shows(self, path: str, old: str, new: str) -> bool:
-        """Return whether the edit is known with more around it: OpenCode shows the whole file as it asks for leave."""
+        """Return whether the edit is known with more around it: OpenCode shows the whole file when it asks."""
         return self.diff is not None and self.diff[0] == path and old in self.diff[1] and new in self.diff[2]
 
     def _named(self, said: v1.ToolCallUpdate) -> str:

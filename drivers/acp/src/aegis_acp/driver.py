@@ -15,8 +15,8 @@ import trio
 
 from aegis import Command, DriverInfo, Probe, Profile, Refused, Seat
 from aegis.driver import Permission
-from aegis_acp.past import Past
 from aegis_acp.profile import AcpProfile
+from aegis_acp.session_record import SessionRecord
 
 if TYPE_CHECKING:
     from aegis_acp.session import AcpSession
@@ -68,31 +68,31 @@ class AcpDriver:
         profile = seat.profile
         assert isinstance(profile, AcpProfile)
         self.check(profile)
-        command, past = self.command(seat, profile), Past.of(seat)
+        command, record = self.command(seat, profile), SessionRecord.of(seat)
         # The protocol's types take 0.4 s to load: not before there is an agent, and beside everybody else's work.
         opening = await trio.to_thread.run_sync(import_module, "aegis_acp.opening")
-        waited = await self._wait(seat, past)
+        waited = await self._wait(seat, record)
         failure: Exception | None = None
         async with seat.start(command) as process, trio.open_nursery() as tasks:
             session = opening.AcpSession(seat, process, tasks)
             try:
                 mode = profile.mode_map.get(profile.permission) or self.modes.get(profile.permission, "")
-                begin = opening.Opening(seat, session, past, mode=mode, picks=self.picks)
+                begin = opening.Opening(seat, session, record, mode=mode, picks=self.picks)
                 await begin.run(self._now(), waited)
                 yield session
             except Exception as error:  # noqa: BLE001  # raised below: the nursery would wrap it in a group
                 failure = error
             finally:
-                await session.leave()
+                await session.close()
                 tasks.cancel_scope.cancel()
         if failure:
             raise failure
 
-    async def _wait(self, seat: Seat, past: Past) -> str:
+    async def _wait(self, seat: Seat, record: SessionRecord) -> str:
         """Let the minute pass in which the session to resume was opened, and return what there is to say of that."""
         now = self._now()
-        loads = self.once_a_minute and seat.resume and seat.resume == past.session_id and past.told
-        if not loads or now // _MINUTE > past.opened // _MINUTE:
+        loads = self.once_a_minute and seat.resume and seat.resume == record.session_id and record.told
+        if not loads or now // _MINUTE > record.opened // _MINUTE:
             return ""
         seconds = _MINUTE - now % _MINUTE
         await trio.sleep(seconds)

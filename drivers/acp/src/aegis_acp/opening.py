@@ -8,12 +8,12 @@ from aegis import LaunchError, Refused, Seat, SessionGone, __version__
 from aegis.errors import listed
 from aegis.events import Notice, SessionStarted
 from aegis_acp import v1
-from aegis_acp.past import Past
 from aegis_acp.profile import AcpProfile
 from aegis_acp.session import AcpSession
+from aegis_acp.session_record import SessionRecord
 from aegis_acp.translate import reason_of
-from aegis_acp.values import items, mapping, text
 from aegis_jsonrpc.connection import NO_METHOD, RpcError
+from aegis_jsonrpc.values import items, mapping, text
 
 _SIGN_IN = -32000  # the protocol's code for an agent that wants an account first
 
@@ -22,9 +22,9 @@ class Opening:
     """Opens the seat's session: `mode` is the agent's own for the profile's permission, `picks` that it is told its
     model here and not by its command."""
 
-    def __init__(self, seat: Seat, session: AcpSession, past: Past, *, mode: str, picks: bool) -> None:
+    def __init__(self, seat: Seat, session: AcpSession, record: SessionRecord, *, mode: str, picks: bool) -> None:
         assert isinstance(seat.profile, AcpProfile)
-        self._seat, self._session, self._past, self._profile = seat, session, past, seat.profile
+        self._seat, self._session, self._record, self._profile = seat, session, record, seat.profile
         self._mode, self._picks = mode, picks
         self._name, self._version = "the agent", ""
         self._notices: list[str] = []
@@ -53,9 +53,9 @@ class Opening:
             raise LaunchError(f"{self._name} opened a session without an id")
         self._session.session_id = session_id
         await self._adjust()
-        self._past.begin(session_id, opened, resumed=resumed)
+        self._record.begin(session_id, opened, resumed=resumed)
         started = SessionStarted(session_id, self._model(), self._version, self._current_mode())
-        self._session.opened(started, self._past)
+        self._session.opened(started, self._record)
         notices = [*filter(None, [notice]), *self._notices]
         self._session.say([Notice(words, "warning", self._name) for words in notices])
 
@@ -79,7 +79,7 @@ class Opening:
 
     async def _resumed(self, capable: v1.AgentCapabilities, where: dict[str, Any]) -> str:
         former = self._seat.resume
-        if not former or (self._past.session_id == former and not self._past.told):
+        if not former or (self._record.session_id == former and not self._record.told):
             return ""  # nothing was ever said in it, and some agents keep no such session
         can = capable.session_capabilities
         ways = ["session/resume"] if can and can.resume else []
@@ -87,7 +87,7 @@ class Opening:
         for way in ways:
             try:
                 self._offer = await self._session.request(way, {"sessionId": former} | where)
-                if way == "session/load" and not await self._session.settle():
+                if way == "session/load" and not await self._session.replayed():
                     why = "it opened one of this name in which nothing was ever said"
                     raise SessionGone(f"{self._name} cannot go on with the session {former}: {why}")
                 return former

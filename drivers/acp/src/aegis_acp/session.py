@@ -12,18 +12,18 @@ import trio
 from aegis import LaunchError, Process, Seat
 from aegis.events import Event, SessionStarted, TurnEnded, Unknown
 from aegis_acp import v1, wire
-from aegis_acp.past import Past
-from aegis_acp.questions import Questions
+from aegis_acp.permission_requests import PermissionRequests
+from aegis_acp.session_record import SessionRecord
 from aegis_acp.translate import HISTORY, Translator, reason_of
-from aegis_acp.values import mapping
 from aegis_jsonrpc.connection import CLOSED, NO_METHOD, Connection, RpcError
+from aegis_jsonrpc.values import mapping
 
 INVALID = -32602
 _START = 60.0  # seconds to answer a request that opens the session
 _WAITING = 2_000  # events not received yet, beyond which the agent is read no further
 _LATE = 0.5  # seconds after which one that has not begun to do so has nothing to repeat
-_SETTLE = 5.0  # seconds in which a loaded session may repeat itself
-_LEAVE = 0.3  # seconds to take a cancel before the process is ended
+_REPLAY = 5.0  # seconds in which a loaded session may repeat itself
+_CLOSE = 0.3  # seconds to take a cancel before the process is ended
 
 
 class AcpSession:
@@ -35,7 +35,7 @@ class AcpSession:
         self._process, self._tasks = process, tasks
         self._connection = Connection(self._lines, self._write, self._handle, self._stray)
         self._translator = Translator()
-        self._questions = Questions(seat, self._translator, self.say)
+        self._requests = PermissionRequests(seat, self._translator, self.say)
         self._events: deque[Event] = deque()
         self._news, self._room = trio.Event(), trio.Event()
         self._lost: LaunchError | None = None
@@ -43,7 +43,7 @@ class AcpSession:
         self._opening, self._repeated = True, 0  # until the first turn nothing is said that belongs to one
         self._begun_again = trio.Event()
         self._primer = "\n\n".join(seat.primer)
-        self._history = Past.of(seat)
+        self._history = SessionRecord.of(seat)
         tasks.start_soon(self._connection.run)
 
     # ---------------------------------------------------------------------------------------------------- opening
@@ -59,13 +59,13 @@ class AcpSession:
                 raise
         raise LaunchError(f"{self._process.command} has not answered {method!r} within {_START:.0f} s")
 
-    async def settle(self) -> bool:
+    async def replayed(self) -> bool:
         """Wait until a loaded session has said again all that it said before; False when that was nothing.
 
         Some go on with it after their answer: it is over when between a request and its answer nothing more came.
         """
         before = -1
-        with trio.move_on_after(_SETTLE):
+        with trio.move_on_after(_REPLAY):
             while before != self._repeated:
                 before = self._repeated
                 with suppress(RpcError):  # nobody has such a method
@@ -75,10 +75,10 @@ class AcpSession:
                         await self._begun_again.wait()
         return self._repeated > 0
 
-    def opened(self, started: SessionStarted, past: Past) -> None:
+    def opened(self, started: SessionStarted, record: SessionRecord) -> None:
         """Be this session; one that was never told anything gets the primer with its first prompt."""
-        self.session_id, self._history = started.session_id, past
-        self.say(self._translator.opened(started, past.paid))
+        self.session_id, self._history = started.session_id, record
+        self.say(self._translator.opened(started, record.paid))
 
     # ----------------------------------------------------------------------------------------------------- talking
 
@@ -86,7 +86,7 @@ class AcpSession:
         """Hand the prompt to the agent."""
         self._busy, self._interrupted, self._cut, self._opening = True, False, False, False
         self._translator.begin()
-        self._questions.begin()
+        self._requests.begin()
         texts = [wire.sayable(words) for words in [*self._aside(prompt), prompt]]
         begun = trio.Event()
         self._tasks.start_soon(self._turn, texts, begun)
@@ -102,7 +102,7 @@ class AcpSession:
         if not self._history.told:
             self._history.told = True
             self._history.keep()
-        refusals, self._questions.refusals = self._questions.refusals, []
+        refusals, self._requests.refusals = self._requests.refusals, []
         return [*told, *refusals]
 
     async def receive(self) -> Sequence[Event]:
@@ -118,16 +118,16 @@ class AcpSession:
         return events
 
     async def interrupt(self) -> None:
-        """Ask the turn in flight to stop, once all that it asks leave for is answered."""
+        """Ask the turn in flight to stop, once all that it asks permission for is answered."""
         if self._busy:
             self._interrupted = True
-            self._cut = await self._questions.end() or self._cut
+            self._cut = await self._requests.end() or self._cut
             with suppress(RpcError):  # it is gone; `receive` says so with its last words
                 await self._connection.notify("session/cancel", {"sessionId": self.session_id})
 
-    async def leave(self) -> None:
+    async def close(self) -> None:
         """Have the turn in flight, if any, stop its tools before the process ends."""
-        with trio.move_on_after(_LEAVE, shield=True):
+        with trio.move_on_after(_CLOSE, shield=True):
             await self.interrupt()
 
     async def _turn(self, texts: list[str], begun: trio.Event) -> None:
@@ -143,7 +143,7 @@ class AcpSession:
             failed = self._translator.failed(reason_of(str(error), error.data))
             events = self._translator.cancelled() if self._interrupted else failed
         self._busy = False
-        await self._questions.end()
+        await self._requests.end()
         if self._history.paid != self._translator.meter.paid:
             self._history.paid = self._translator.meter.paid
             self._history.keep()
@@ -192,11 +192,11 @@ class AcpSession:
         asked = v1.permission(params)
         if asked is None:
             self.say([Unknown(params)])
-            raise RpcError(INVALID, "this asks leave for nothing that is known")
+            raise RpcError(INVALID, "this asks permission for nothing that is known")
         if self.session_id and asked.session_id != self.session_id:
             self.say([Unknown(params)])
             raise RpcError(INVALID, f"there is no session {asked.session_id!r} here")
-        return await self._questions.answer(asked)
+        return await self._requests.answer(asked)
 
     def _updated(self, params: dict[str, Any]) -> None:
         update = params.get("update")

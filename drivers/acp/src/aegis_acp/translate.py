@@ -10,9 +10,9 @@ import msgspec
 
 from aegis.events import Event, Outcome, Plan, PlanEntry, SessionStarted, Text, Thought, TurnEnded, Unknown
 from aegis_acp import v1
-from aegis_acp.bill import Meter
 from aegis_acp.calls import Call, words
-from aegis_acp.values import mapping, text
+from aegis_acp.costs import Meter
+from aegis_jsonrpc.values import mapping, text
 
 HISTORY = frozenset({
     "user_message_chunk", "agent_message_chunk", "agent_thought_chunk", "tool_call", "tool_call_update", "plan",
@@ -81,7 +81,7 @@ class Translator:
 
     def _said(self, event: Text | Thought) -> list[Event]:
         """Return what is said; an empty chunk only begins a message, or carries something beside it."""
-        return [*self._settle(), event] if event.text else []
+        return [*self._refusals(), event] if event.text else []
 
     @staticmethod
     def _plan(said: v1.AgentPlanUpdate) -> list[Event]:
@@ -112,7 +112,7 @@ class Translator:
         return [*events, call.result()] if call.ended else events
 
     def asked(self, said: v1.ToolCallUpdate) -> tuple[Call, list[Event]]:
-        """Return the call that leave is asked for, and its announcement if there was none."""
+        """Return the call that permission is asked for, and its announcement if there was none."""
         call = self._known(said, asking=True)
         return call, [] if call.announced else [call.announcement()]
 
@@ -131,7 +131,7 @@ class Translator:
         self._refused.append(call)
         self._denied.append(call.name or call.kind)
 
-    def _settle(self) -> list[Event]:
+    def _refusals(self) -> list[Event]:
         """Return results for what was refused: the agent goes on without it."""
         refused, self._refused = self._refused, []
         return [call.result() for call in refused if not call.over]
@@ -164,7 +164,7 @@ class Translator:
         return self._end("cancelled", "interrupted", {})
 
     def _end(self, outcome: Outcome, reason: str, answer: dict[str, Any]) -> list[Event]:
-        events = self._settle()
+        events = self._refusals()
         for call in self._calls.values():
             if not call.over:
                 events += [] if call.announced else [call.announcement()]

@@ -74,7 +74,7 @@ def update(raw: dict[str, Any]) -> Update | None:
 
 
 def permission(params: Any) -> RequestPermissionRequest | None:
-    """Return what the agent asks leave for; None when it is malformed."""
+    """Return what the agent asks permission for; None when it is malformed."""
     try:
         return RequestPermissionRequest.model_validate(params)
     except (ValidationError, RecursionError):

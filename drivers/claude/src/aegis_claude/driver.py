@@ -20,7 +20,7 @@ from aegis.events import Event, ToolKind
 from aegis_claude import tools, wire
 from aegis_claude.profile import OWN_VARIABLES, ClaudeProfile, command
 from aegis_claude.translate import Translator
-from aegis_claude.values import items, mapping, text
+from aegis_jsonrpc.values import items, mapping, text
 
 PROVEN = "2.1.329"
 _START = 60.0  # seconds to answer the first request; 20 of them at once on two cores need about eight

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from aegis.events import Plan, PlanEntry
-from aegis_claude.values import items, mapping, text
+from aegis_jsonrpc.values import items, mapping, text
 
 TOOLS = frozenset({"TodoWrite", "TaskCreate", "TaskUpdate", "TaskList", "TaskGet"})
 _STATUS = frozenset({"pending", "in_progress", "completed"})

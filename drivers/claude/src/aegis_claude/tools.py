@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aegis.events import ToolKind
-from aegis_claude.values import mapping, text
+from aegis_jsonrpc.values import mapping, text
 
 _KINDS: dict[str, ToolKind] = {
     "Read": "read", "NotebookRead": "read", "ListMcpResources": "read", "ReadMcpResource": "read", "ToolSearch": "read",

@@ -19,8 +19,8 @@ from aegis.events import (
     Unknown,
 )
 from aegis_claude import plan, tools
-from aegis_claude.bill import Meter
-from aegis_claude.values import amount, count, items, mapping, text
+from aegis_claude.costs import Meter
+from aegis_jsonrpc.values import amount, count, items, mapping, text
 
 SOURCE = "claude-code"
 _LEVELS = {"warning": "warning", "warn": "warning", "error": "error"}
@@ -225,7 +225,7 @@ class Translator:
                 reason,
                 usage=usage,
                 cost_usd=cost,
-                seconds=amount(message.get("duration_ms")) / 1000,
+                seconds=(amount(message.get("duration_ms")) or 0) / 1000,
                 models=models,
                 denials=tuple(filter(None, denials)),
             )
@@ -264,7 +264,7 @@ def _notice(words: str, level: Any = "info") -> Notice:
 def _retry(message: dict[str, Any]) -> str:
     status, error = count(message.get("error_status")), text(message.get("error"))
     attempt, most = count(message.get("attempt")), count(message.get("max_retries"))
-    wait = amount(message.get("retry_delay_ms")) / 1000
+    wait = (amount(message.get("retry_delay_ms")) or 0) / 1000
     answer = " ".join(filter(None, (str(status or ""), error.replace("_", " ")))) or "an error"
     return f"the model answered {answer}; retry {attempt} of {most} in {wait:.1f} s"
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Literal
-
-from pydantic import Field
+from typing import Any, ClassVar
 
 from aegis import Command, DriverInfo, Profile, Seat
 from aegis_acp.driver import AcpDriver
-from aegis_acp.profile import AcpProfile
+from aegis_gemini.profile import GeminiProfile
 
 _ENVIRONMENT = {
     "GEMINI_CLI_NO_RELAUNCH": "true",  # else a launcher swallows the signals, and doubles start-up time and memory
@@ -23,13 +21,6 @@ _PLANE = '[[rule]]\nmcpName = "aegis"\ntoolName = "*"\ndecision = "allow"\nprior
 _ASK = '[[rule]]\ntoolName = {tools}\ndecision = "ask_user"\npriority = 998\n'
 _EDITS, _COMMANDS = ["write_file", "replace"], ["run_shell_command"]
 _ASKED = {"read": _EDITS + _COMMANDS, "write": _EDITS, "auto": _EDITS, "full": []}
-
-
-class GeminiProfile(AcpProfile):
-    """A profile with `provider: gemini`."""
-
-    provider: Literal["gemini", "gemini-cli"] = Field("gemini", description="which driver runs it")
-    command: list[str] = Field(["gemini"], min_length=1, description="how Gemini CLI is started here")
 
 
 class GeminiDriver(AcpDriver):

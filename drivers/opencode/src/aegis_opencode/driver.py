@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
-
-from pydantic import Field
+from typing import Any, ClassVar
 
 from aegis import Command, ConfigError, DriverInfo, Profile, Seat
 from aegis_acp.driver import AcpDriver
-from aegis_acp.profile import AcpProfile
+from aegis_opencode.profile import OpenCodeProfile
 
 _CONFIG = "OPENCODE_CONFIG_CONTENT"
 # Of the plane's verbs it asks, and the kernel answers: a pattern `aegis_*` would be other servers' tools, too.
@@ -18,14 +16,6 @@ _LOOK = dict.fromkeys(("read", "list", "glob", "grep", "lsp", "todowrite", "skil
 _ASK = {"*": "ask"} | _LOOK
 _PERMISSIONS = {"read": _ASK | {"edit": "deny", "bash": "deny"}, "write": _ASK, "full": {"*": "allow"}, "auto": _ASK}
 _AGENTS = ("build", "plan", "general", "explore")  # its own; each may have permissions of its own in the settings
-
-
-class OpenCodeProfile(AcpProfile):
-    """A profile with `provider: opencode`."""
-
-    provider: Literal["opencode"] = Field("opencode", description="which driver runs it")
-    command: list[str] = Field(["opencode"], min_length=1, description="how OpenCode is started here")
-    config: dict[str, Any] = Field(default_factory=dict, description="OpenCode's own configuration, merged into yours")
 
 
 class OpenCodeDriver(AcpDriver):

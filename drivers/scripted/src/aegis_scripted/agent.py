@@ -93,7 +93,7 @@ class EventAgent(ScriptedAgent):
         self._event("ToolResult", id=number, text=text, is_error=failed)
 
     def refusal(self, number: str, tool: str, given: Mapping[str, Any], server: str = "") -> str:
-        """Ask for leave to use a tool of its own; those of its plane are the plane's to refuse."""
+        """Ask for permission to use a tool of its own; those of its plane are the plane's to refuse."""
         if server:
             return ""
         paths = [given["path"]] if tool == "edit" else []

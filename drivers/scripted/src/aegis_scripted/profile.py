@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from aegis.driver import Profile
 from aegis.errors import ConfigError, Refused
 from aegis.testing.script import ScriptError, check
-from aegis_scripted.default import SCRIPT
+from aegis_scripted.default_script import SCRIPT
 from aegis_yamlfile.yamlfile import YamlFile
 
 

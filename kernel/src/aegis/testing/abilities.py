@@ -15,7 +15,7 @@ ABILITIES: dict[str, str] = {
     "effort": "the effort of the profile reaches the model",
     "usage": "the tokens of every turn are counted",
     "cost": "the dollars of every turn are counted",
-    # the house
+    # agents of aegis
     "primer": "the primer reaches the model",
     "compaction primer": "the primer reaches the model again when the conversation was compacted",
     "plane": "tools of the plane are called with the agent's own secret, which no one else can read",
@@ -23,19 +23,19 @@ ABILITIES: dict[str, str] = {
     "lost plane": "a plane that cannot be reached is reported",
     "hand-over": "a message of one agent, sent through the plane, becomes a turn of another",
     "reopen": "the workspace of the last time goes on where it was, by resuming or from the record",
-    # leave
+    # permission
     "permission read": "it changes nothing, whatever the person's own settings allow",
     "permission write": "it edits inside its folder unasked, and a person is asked for the rest",
     "permission auto": "a person is asked, and the answer is obeyed",
     "permission full": "nobody is asked",
-    "what governs it": "it changes no file that says what it may do, nor one that others run, without a person's leave",
+    "what governs it": "it changes no file that says what it may do, or that others run, without a person's permission",
     "open requests": "an interrupt takes back what was asked of a person",
     # stopping and going on
     "interrupt": "an interrupt ends the turn and keeps the session",
     "resume": "a conversation goes on in a new process",
     "lost session": "a conversation that is not there is not resumed, and that is said",
     "turn limit": "a turn that never ends is ended",
-    "clean leave": "leaving, even in the middle of a turn, leaves no process and no file",
+    "clean exit": "leaving, even in the middle of a turn, leaves no process and no file",
     "quit": "quitting in the middle of a turn takes less than two seconds, and the turn is said to be interrupted",
     # what goes wrong
     "failed start": "a CLI that does not come up is named and quoted",

@@ -28,7 +28,7 @@ class ScriptedAgent(ABC):
 
     handle = ""
     primer = ""
-    leaves_mid_turn = True  # when standard input closes; else it ends its turn first
+    exits_mid_turn = True  # when standard input closes; else it ends its turn first
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = rules
@@ -38,7 +38,7 @@ class ScriptedAgent(ABC):
         self.memory: dict[str, Any] = {"turn": 0, "before": "", "used": []}
         self.busy = self.interrupted = False
         self.spent: dict[str, Any] = {}
-        self.leaving: int | None = None
+        self.exit_code: int | None = None
         self._ids = 0
         self.shells: Shells | None = None
 
@@ -66,7 +66,7 @@ class ScriptedAgent(ABC):
 
     @abstractmethod
     def refusal(self, number: str, tool: str, given: Mapping[str, Any], server: str = "") -> str:
-        """Wait for leave to use the tool; return why not, an empty text when it may run."""
+        """Wait for permission to use the tool; return why not, an empty text when it may run."""
 
     @abstractmethod
     def begin(self) -> None:
@@ -94,8 +94,8 @@ class ScriptedAgent(ABC):
             if not self.prompts:
                 return 0
             self.turn(self.prompts.popleft())
-            if self.leaving is not None:
-                return self.leaving
+            if self.exit_code is not None:
+                return self.exit_code
 
     def turn(self, prompt: str) -> None:
         """Play one turn, with whatever is said to the agent in the middle of it."""
@@ -140,11 +140,11 @@ class ScriptedAgent(ABC):
         """Wait and hear until `over()` or the time is up; raises `Interrupted` when the turn is to end."""
 
         def stop() -> bool:
-            return self.interrupted or (self.stdio.closed and self.leaves_mid_turn)
+            return self.interrupted or (self.stdio.closed and self.exits_mid_turn)
 
         self.stdio.listen(0)
         self.stdio.wait(lambda: over() or stop(), seconds, glance=glance)
-        if self.stdio.closed and self.leaves_mid_turn:
+        if self.stdio.closed and self.exits_mid_turn:
             raise SystemExit(0)
         if self.interrupted:
             raise Interrupted
@@ -157,7 +157,7 @@ class ScriptedAgent(ABC):
         return f"{self.memory['turn']}-{self._ids}"
 
     def use(self, tool: str, given: Mapping[str, Any], work: Callable[[], tuple[str, bool]], server: str = "") -> str:
-        """Announce the tool, wait for leave, use it, say what came of it; return that."""
+        """Announce the tool, wait for permission, use it, say what came of it; return that."""
         number = self.next_id()
         self.call(number, tool, given, server)
         refusal = self.refusal(number, tool, given, server)

@@ -1,4 +1,4 @@
-"""What every driver keeps towards the house: an agent whose CLI misbehaves is in an honest state, and mail finds it."""
+"""What every driver keeps towards the live: an agent whose CLI misbehaves is in an honest state, and mail finds it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aegis.testing.seats import PATIENCE, marked
 QUIT = 2.0  # seconds that leaving a kernel may take, in every state
 
 
-class House:
+class LiveAgent:
     """A running kernel with one agent of the driver under test."""
 
     def __init__(self, kernel: Kernel, agent: Agent) -> None:
@@ -63,106 +63,106 @@ class AgentContract(StagedDriver):
     """Honest states, clear errors, and the next message."""
 
     @pytest.fixture
-    def open_house(self, kernel_with: Opened, plugin: object, stage: Mapping[str, Any], project: Any) -> Any:
+    def open_agent(self, kernel_with: Opened, plugin: object, stage: Mapping[str, Any], project: Any) -> Any:
         """Open the project with one agent of the profile under test, or with the agent of the last time."""
         body = {key: str(value) if hasattr(value, "__fspath__") else value for key, value in stage.items()}
 
         @asynccontextmanager
-        async def opened() -> AsyncIterator[House]:
+        async def opened() -> AsyncIterator[LiveAgent]:
             driver = next(iter(plugin.aegis_drivers()))  # type: ignore[attr-defined]
             profile = {"provider": driver.name} | body
             (project / FILE).write_text(json.dumps({"agents": {"staged": profile}}))
             async with kernel_with(driver=plugin) as kernel:
                 agents = list(kernel.roster)
-                yield House(kernel, agents[0] if agents else await kernel.roster.spawn("staged", "lucid-knuth"))
+                yield LiveAgent(kernel, agents[0] if agents else await kernel.roster.spawn("staged", "lucid-knuth"))
                 assert [fault for fault in kernel.faults if fault.final] == []
 
         return opened
 
     @pytest.mark.ability("answers")
     @pytest.mark.scene("one")
-    async def test_a_turn_through_the_house(self, open_house: Any) -> None:
-        async with open_house() as house:
-            ended = await house.turn("one")
+    async def test_a_turn_through_the_house(self, open_agent: Any) -> None:
+        async with open_agent() as live:
+            ended = await live.turn("one")
             assert (ended.outcome, ended.reply) == ("completed", "the first answer")
-            assert house.agent.state == "idle" and house.agent.session_id
+            assert live.agent.state == "idle" and live.agent.session_id
 
     @pytest.mark.ability("crash")
     @pytest.mark.scene("die", "kill", "two")
     @pytest.mark.parametrize(("word", "how"), [("die", "exited with code 3"), ("kill", "was ended by SIGKILL")])
-    async def test_a_cli_that_dies_mid_turn(self, open_house: Any, word: str, how: str) -> None:
-        async with open_house() as house:
-            ended = await house.turn(word)
+    async def test_a_cli_that_dies_mid_turn(self, open_agent: Any, word: str, how: str) -> None:
+        async with open_agent() as live:
+            ended = await live.turn(word)
             assert ended.outcome == "failed" and how in ended.reason
             assert "pid" in ended.reason, "the command is named"
             assert word != "die" or "complaint" in ended.reason, "its last words are quoted"
-            await house.until("stopped")
-            assert (await house.turn("two")).outcome == "completed", "the next message starts it again"
+            await live.until("stopped")
+            assert (await live.turn("two")).outcome == "completed", "the next message starts it again"
 
     @pytest.mark.ability("crash")
-    @pytest.mark.scene("leave", "two")
-    async def test_a_cli_that_dies_between_turns(self, open_house: Any) -> None:
-        async with open_house() as house:
-            assert (await house.turn("leave")).outcome == "completed"
-            await house.until("stopped")
-            assert "exited with code 4" in house.agent.reason
-            assert (await house.turn("two")).outcome == "completed"
+    @pytest.mark.scene("exit", "two")
+    async def test_a_cli_that_dies_between_turns(self, open_agent: Any) -> None:
+        async with open_agent() as live:
+            assert (await live.turn("exit")).outcome == "completed"
+            await live.until("stopped")
+            assert "exited with code 4" in live.agent.reason
+            assert (await live.turn("two")).outcome == "completed"
 
     @pytest.mark.ability("crash")
     @pytest.mark.scene("mute", "two")
-    async def test_a_cli_that_closes_its_output(self, open_house: Any) -> None:
-        async with open_house() as house:
-            ended = await house.turn("mute")
+    async def test_a_cli_that_closes_its_output(self, open_agent: Any) -> None:
+        async with open_agent() as live:
+            ended = await live.turn("mute")
             assert ended.outcome == "failed" and "closed its output" in ended.reason
-            assert (await house.turn("two")).outcome == "completed"
+            assert (await live.turn("two")).outcome == "completed"
 
     @pytest.mark.ability("turn limit")
     @pytest.mark.scene("hang", "two")
-    async def test_a_turn_that_never_ends_is_ended(self, open_house: Any, clock: TestClock) -> None:
-        async with open_house() as house:
-            async with house.hearing(Text):
-                letter = await house.tell("hang")
-            clock.jump(house.agent.profile.turn_limit)
+    async def test_a_turn_that_never_ends_is_ended(self, open_agent: Any, clock: TestClock) -> None:
+        async with open_agent() as live:
+            async with live.hearing(Text):
+                letter = await live.tell("hang")
+            clock.jump(live.agent.profile.turn_limit)
             with trio.fail_after(PATIENCE):
-                ended = await house.kernel.post.wait_turn(letter)
+                ended = await live.kernel.post.wait_turn(letter)
             assert ended.outcome == "failed" and "limit of 3600 s" in ended.reason
-            assert (await house.turn("two")).outcome == "completed"
+            assert (await live.turn("two")).outcome == "completed"
 
     @pytest.mark.ability("deaf CLI")
     @pytest.mark.scene("deaf", "two")
-    async def test_a_cli_that_obeys_nothing_is_killed(self, open_house: Any, clock: TestClock) -> None:
-        async with open_house() as house:
-            async with house.hearing(Text):
-                letter = await house.tell("deaf")
-            assert await house.agent.interrupt()
+    async def test_a_cli_that_obeys_nothing_is_killed(self, open_agent: Any, clock: TestClock) -> None:
+        async with open_agent() as live:
+            async with live.hearing(Text):
+                letter = await live.tell("deaf")
+            assert await live.agent.interrupt()
             clock.jump(60)
             with trio.fail_after(PATIENCE):
-                ended = await house.kernel.post.wait_turn(letter)
+                ended = await live.kernel.post.wait_turn(letter)
             assert ended.outcome == "failed" and "interrupted, and the CLI did not obey" in ended.reason
-            assert (await house.turn("two")).outcome == "completed"
+            assert (await live.turn("two")).outcome == "completed"
 
     @pytest.mark.ability("quit")
     @pytest.mark.scene("two")
     @pytest.mark.parametrize("word", [pytest.param(word, marks=pytest.mark.scene(word)) for word in ("hang", "deaf")])
-    async def test_quitting_mid_turn_is_quick_and_said(self, open_house: Any, word: str) -> None:
-        async with open_house() as house:
-            async with house.hearing(Text):
-                letter = await house.tell(word)
-            mark, left = house.agent.id, trio.current_time()
+    async def test_quitting_mid_turn_is_quick_and_said(self, open_agent: Any, word: str) -> None:
+        async with open_agent() as live:
+            async with live.hearing(Text):
+                letter = await live.tell(word)
+            mark, left = live.agent.id, trio.current_time()
         assert trio.current_time() - left < QUIT
         assert marked({mark}) == []
-        async with open_house() as house:
-            assert house.agent.id == mark
-            assert (await house.kernel.post.wait_turn(letter)).outcome == "interrupted"
-            again = await house.turn("two", 90)  # some may not be resumed in the minute in which they began
+        async with open_agent() as live:
+            assert live.agent.id == mark
+            assert (await live.kernel.post.wait_turn(letter)).outcome == "interrupted"
+            again = await live.turn("two", 90)  # some may not be resumed in the minute in which they began
             assert again.outcome == "completed", "and it goes on where it was"
 
-    @pytest.mark.ability("clean leave")
+    @pytest.mark.ability("clean exit")
     @pytest.mark.scene("hang")
-    async def test_closing_an_agent_leaves_nothing(self, open_house: Any) -> None:
-        async with open_house() as house:
-            async with house.hearing(Text):
-                await house.tell("hang")
-            await house.kernel.roster.close(house.agent)
-            assert marked({house.agent.id}) == []
-            assert house.agent.state == "closed"
+    async def test_closing_an_agent_leaves_nothing(self, open_agent: Any) -> None:
+        async with open_agent() as live:
+            async with live.hearing(Text):
+                await live.tell("hang")
+            await live.kernel.roster.close(live.agent)
+            assert marked({live.agent.id}) == []
+            assert live.agent.state == "closed"

@@ -1,4 +1,4 @@
-"""What every driver keeps, towards the CLI it drives and towards the house."""
+"""What every driver keeps, towards the CLI it drives and towards aegis."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class McpError(Exception):
 
 
 class McpClient:
-    """One session with one server; a session that the server has forgotten is begun anew."""
+    """One session with one server; a session that the server has forgotten is begun again."""
 
     def __init__(self, url: str, headers: Mapping[str, str], *, name: str = "aegis-fake") -> None:
         self._url = urlsplit(url)

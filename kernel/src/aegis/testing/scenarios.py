@@ -25,7 +25,7 @@ SCENES: dict[str, list[dict[str, Any]]] = {
     "fail": [{"fail": "the model is overloaded"}],
     "die": [{"say": "begun"}, {"stderr": 1}, {"crash": 3}],
     "kill": [{"say": "begun"}, {"crash": "SIGKILL"}],
-    "leave": [{"say": "good-bye"}, {"exit": 4}],
+    "exit": [{"say": "good-bye"}, {"exit": 4}],
     "mute": [{"say": "begun"}, {"close_stdout": True}],
     "flood": [{"stderr": FLOOD}, {"say": "the flood is over"}],
     "malformed": [{"malformed": True}, {"say": "where was I"}],

@@ -32,8 +32,8 @@ STEPS: dict[str, frozenset[str]] = {
     "think": frozenset(),  # text
     "line": frozenset(),  # so many characters, said as one line
     "call": frozenset({"args", "server", "save_as"}),  # a tool of the agent's plane
-    "ask": frozenset({"input", "save_as"}),  # a tool: wait for leave, and if it comes pretend to use it
-    "edit": frozenset({"text", "save_as"}),  # a path: wait for leave, then write the text there
+    "ask": frozenset({"input", "save_as"}),  # a tool: wait for permission, and if it comes pretend to use it
+    "edit": frozenset({"text", "save_as"}),  # a path: wait for permission, then write the text there
     "shell": frozenset({"background", "save_as"}),  # a command, run in a session of its own
     "wait": frozenset(),  # seconds, or {file: path}
     "usage": frozenset(),  # {input, output, cache_read, cache_write, cost} of this turn

@@ -1,4 +1,4 @@
-"""Seats without a house: a driver opened directly, to look at its sessions from close by."""
+"""Seats without a kernel: a driver opened directly, to look at its sessions from close by."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class SessionContract(StagedDriver):
             await session.interrupt()
             assert ended(await turn(session, "two")).outcome == "completed"
 
-    @pytest.mark.ability("clean leave")
+    @pytest.mark.ability("clean exit")
     @pytest.mark.scene("hang")
     async def test_leaving_mid_turn_leaves_nothing(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         async with seats.open(stage) as session:
@@ -95,12 +95,12 @@ class SessionContract(StagedDriver):
             await heard(session, Text)
         assert seats.left() == []
 
-    @pytest.mark.ability("clean leave")
+    @pytest.mark.ability("clean exit")
     @pytest.mark.scene("shell")
     async def test_leaving_ends_the_clis_shells_too(self, seats: Seats, stage: Mapping[str, Any]) -> None:
         async with seats.open(stage) as session, trio.open_nursery() as nursery:
             await session.send("shell")
-            nursery.start_soon(heard, session, TurnEnded)  # the request for leave comes while one listens
+            nursery.start_soon(heard, session, TurnEnded)  # the permission request comes while one listens
             shell = await child_of(seats.processes[0].pid, "tail")
             nursery.cancel_scope.cancel()
         assert seats.left() == []

@@ -80,7 +80,7 @@ def _other(agent: ScriptedAgent, what: str, value: Any, step: Rule) -> None:
         case "never_end":
             agent.pause(lambda: False)
         case "exit":
-            agent.leaving = value
+            agent.exit_code = value
         case _:
             _misbehave(agent, what, value)
 

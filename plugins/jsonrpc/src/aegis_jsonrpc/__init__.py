@@ -1,1 +1,1 @@
-"""JSON-RPC 2.0 over newline-delimited JSON, on trio: what the control socket and agents of ACP have in common."""
+"""JSON-RPC 2.0 over newline-delimited JSON, on trio, and how to read JSON that another process wrote."""

@@ -1,7 +1,7 @@
 """An agent's side of the Agent Client Protocol, played from a script (`aegis.testing.script`).
 
-What real agents do differently is switched on by flags: Gemini announces no tool that it asks leave for, OpenCode ends
-the turn when leave is not given, and so on (`Flags`). It keeps its conversations in HOME.
+What real agents do differently is switched on by flags: Gemini announces no tool for which it asks permission,
+OpenCode ends the turn when that is not given, and so on (`Flags`). It keeps its conversations in HOME.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Flags(argparse.ArgumentParser):
         super().__init__(prog="aegis_acp.testing", add_help=False, allow_abbrev=False)
         self.add_argument("--script", default="")
         self.add_argument("--version", action="store_true")
-        self.add_argument("--unannounced", action="store_true", help="a request for leave is the first sign of a tool")
+        self.add_argument("--unannounced", action="store_true", help="a permission request is the first sign of a tool")
         self.add_argument("--deny-ends-turn", action="store_true", help="a tool that may not run ends the turn")
         self.add_argument("--late-usage", action="store_true", help="the cost is said after the turn's end")
         self.add_argument("--replay", choices=("no", "before", "after"), default="before", help="history at a load")
@@ -225,7 +225,7 @@ class Acp(ScriptedAgent):
         self.memory["said"] = [*self.memory.get("said", []), (who, words)]
 
     def call(self, number: str, tool: str, given: Mapping[str, Any], server: str = "") -> None:
-        """Announce that a tool is used, unless that is only seen when it asks for leave."""
+        """Announce that a tool is used, unless that is only seen when it asks for permission."""
         if server or not self._flags.unannounced:
             self._update("tool_call", status="pending", **self._tool(number, tool, given, server) | {"rawInput": {}})
             self._update("tool_call_update", status="in_progress", **self._tool(number, tool, given, server))
@@ -284,7 +284,7 @@ class Acp(ScriptedAgent):
         """Wait for an answer that the protocol owes even after a cancel."""
         self.stdio.wait(lambda: over() or self.stdio.closed, 5)
         if not over():
-            print("a request for leave was not answered at the cancel", file=sys.stderr)
+            print("a permission request was not answered at the cancel", file=sys.stderr)
             os._exit(9)
 
     # -------------------------------------------------------------------------------------------------- the end

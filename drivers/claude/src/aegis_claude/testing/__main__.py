@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> None:
         os._exit(143)
 
     def stopped(number: int, frame: Any) -> None:
-        agent.interrupted, agent.leaving = True, 0
+        agent.interrupted, agent.exit_code = True, 0
         if not agent.busy:
             os._exit(0)
 

@@ -23,7 +23,7 @@ _NAMES = {"edit": "Write", "shell": "Bash"}
 class StreamJson(ScriptedAgent):
     """One conversation of the fake CLI."""
 
-    leaves_mid_turn = False
+    exits_mid_turn = False
 
     def __init__(self, rules: Sequence[Rule], flags: argparse.Namespace, version: str) -> None:
         super().__init__(rules)
@@ -53,7 +53,7 @@ class StreamJson(ScriptedAgent):
         return self._folder / f"{self.session}.json"
 
     def meet(self, told: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
-        """Connect to the MCP servers; whom it cannot reach it says in `system/init`."""
+        """Connect to the MCP servers; those it cannot reach it names in `system/init`."""
         self._lost = self.connect(told)
 
     # ------------------------------------------------------------------------------------------------- hearing
@@ -85,7 +85,7 @@ class StreamJson(ScriptedAgent):
         self.prompt(words)
 
     def nothing_to_resume(self) -> NoReturn:
-        """Say that there is no such conversation, and leave."""
+        """Say that there is no such conversation, and exit."""
         wrong = f"No conversation found with session ID: {self.session}"
         self.line("result", subtype="error_during_execution", is_error=True, errors=[wrong])
         os._exit(1)
@@ -182,7 +182,7 @@ class StreamJson(ScriptedAgent):
         )
 
     def refusal(self, number: str, tool: str, given: Mapping[str, Any], server: str = "") -> str:
-        """Ask over the control channel when the mode and the lists of tools leave it open."""
+        """Ask over the control channel when the mode and the lists of tools do not decide."""
         return self.control.refusal(number, self._name(tool, server), self._input(tool, given))
 
     # -------------------------------------------------------------------------------------------------- the end

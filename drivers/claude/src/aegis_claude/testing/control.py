@@ -1,4 +1,4 @@
-"""The control channel of the fake Claude Code: what is asked of the CLI, and what it asks leave for."""
+"""The control channel of the fake Claude Code: what is asked of the CLI, and what it asks permission for."""
 
 from __future__ import annotations
 

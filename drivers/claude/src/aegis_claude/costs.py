@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aegis.events import Usage
-from aegis_claude.values import amount, count, mapping, text
+from aegis_jsonrpc.values import amount, count, mapping, text
 
 _NAMES = {
     "input": "inputTokens",
@@ -34,7 +34,7 @@ class Meter:
         Sub-agents are counted. What the CLI spent on its own between two turns falls to the later one.
         """
         models = self._by_model(mapping(result.get("modelUsage")))
-        cost = self._since(self._cost, total := amount(result.get("total_cost_usd")))
+        cost = self._since(self._cost, total := amount(result.get("total_cost_usd")) or 0.0)
         self._cost = total
         if models:
             tokens = {name: sum(int(spent[name]) for spent in models.values()) for name in _NAMES}
@@ -48,7 +48,7 @@ class Meter:
         turn: dict[str, Any] = {}
         for model, said in totals.items():
             now = {name: float(count(mapping(said).get(key))) for name, key in _NAMES.items()}
-            now["cost_usd"] = amount(mapping(said).get("costUSD"))
+            now["cost_usd"] = amount(mapping(said).get("costUSD")) or 0.0
             before = self._models.get(model, {})
             spent = {name: self._since(before.get(name, 0.0), total) for name, total in now.items()}
             self._models[model] = now
@@ -58,5 +58,5 @@ class Meter:
 
     @staticmethod
     def _since(before: float, now: float) -> float:
-        spent = now - before if now >= before else now  # less than before: the CLI began to count anew
+        spent = now - before if now >= before else now  # less than before: the CLI began to count from zero again
         return round(spent, 9)

@@ -16,7 +16,7 @@ from aegis_acp.translate import Translator
 _SHOWN = 200  # characters of a title
 
 
-class Questions:
+class PermissionRequests:
     """The requests of one session; outside a turn, and once that is cancelled, nobody is asked."""
 
     def __init__(self, seat: Seat, translator: Translator, say: Callable[[Sequence[Event]], None]) -> None:

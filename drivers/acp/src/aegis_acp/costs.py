@@ -6,7 +6,7 @@ from typing import Any
 
 from aegis.events import Usage
 from aegis_acp.v1 import UsageUpdate
-from aegis_acp.values import amount, count, items, mapping, text
+from aegis_jsonrpc.values import amount, count, items, mapping, text
 
 _TOKENS = {
     "input": "inputTokens",
@@ -63,7 +63,7 @@ class Meter:
         self.paid = cost
         if paid is None:
             return None
-        return round(cost - paid if cost >= paid else cost, 9)  # less than before: it began to count anew
+        return round(cost - paid if cost >= paid else cost, 9)  # less than before: it began to count from zero again
 
 
 def _counted(said: Any) -> dict[str, int]:

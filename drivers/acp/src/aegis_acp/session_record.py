@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aegis import Seat
-from aegis_acp.values import amount, mapping, text
+from aegis_jsonrpc.values import amount, mapping, text
 
 
 @dataclass(slots=True)
-class Past:
+class SessionRecord:
     """The last session: `opened` is the time, in seconds since the epoch, `told` whether it ever had a turn, `paid`
     what it said that it cost, None when it is not known."""
 
@@ -22,8 +22,8 @@ class Past:
     paid: float | None = None
 
     @classmethod
-    def of(cls, seat: Seat) -> Past:
-        """Return what is kept; an empty past when nothing is, or when it cannot be read."""
+    def of(cls, seat: Seat) -> SessionRecord:
+        """Return what is kept; an empty record when nothing is, or when it cannot be read."""
         file = seat.folder / "acp.json"
         try:
             kept = mapping(json.loads(file.read_text()))
@@ -33,7 +33,7 @@ class Past:
         return cls(file, text(kept.get("session_id")), opened, told, amount(kept.get("paid")))
 
     def begin(self, session_id: str, opened: float, *, resumed: bool) -> None:
-        """Be the past of this session from now on."""
+        """Be the record of this session from now on."""
         if not resumed:
             self.told, self.paid = False, 0.0
         elif self.session_id != session_id:
