@@ -235,14 +235,14 @@ class Ends(LocalClient):
     """A client whose kernel goes away once an agent has said goodbye."""
 
     @asynccontextmanager
-    async def watch(self):
+    async def watch(self, since=None):
         async def until_goodbye(news):
             async for batches in news:
                 yield batches
                 if any("goodbye" in str(event) for batch in batches for event in batch.events):
                     return
 
-        async with super().watch() as news:
+        async with super().watch(since) as news:
             yield until_goodbye(news)
 
 

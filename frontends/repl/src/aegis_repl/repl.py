@@ -61,8 +61,9 @@ class Repl:
         self._screen = Screen(act, self._input, self._output)
         with _terminal_kept(self._input, self._output):
             try:
-                async with self._client.watch() as news:
-                    await self._begin()
+                snapshot = await self._client.snapshot()
+                async with self._client.watch(snapshot["number"]) as news:  # each change is in one of them
+                    await self._begin(snapshot)
                     await self._serve(news)
             except AegisError as error:
                 self._exit_message = str(error)
@@ -77,8 +78,7 @@ class Repl:
                 self._output.write(self._exit_message + "\n")
                 self._output.flush()
 
-    async def _begin(self) -> None:
-        snapshot = await self._client.snapshot()
+    async def _begin(self, snapshot: Mapping[str, Any]) -> None:
         await self._learn()
         self._last_tab = LastTab(Path(str(snapshot["root"])))
         self._state.load(snapshot, active=self._last_tab.load())
