@@ -185,7 +185,7 @@ async def test_a_message_is_found_by_the_beginning_of_its_id(stage):
     first = await stage.call("send", BO, handle="wry-hopper", text="one", wait=False)
     assert (await stage.call("message show", message=first.id[:-2])).body == "one"
     await stage.call("send", BO, handle="wry-hopper", text="two")
-    with pytest.raises(Refused, match="2 messages begin with '01'"):
+    with pytest.raises(Refused, match="more than one message begins with '01'"):
         await stage.call("message show", message="01")
     for nothing in ("", "zz"):
         with pytest.raises(NotFound):

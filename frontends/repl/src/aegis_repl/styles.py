@@ -28,6 +28,7 @@ STYLES = {
     "dot.starting": "ansiyellow",
     "dot.failed": "ansired",
     "dot.stopped": "ansibrightblack",
+    "dot.asleep": "ansibrightblack",
     "dot.closed": "ansibrightblack",
     "prompt.handle": "bold",
 }

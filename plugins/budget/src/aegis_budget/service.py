@@ -18,7 +18,7 @@ from aegis_budget.notes import Notes
 from aegis_budget.settings import UNITS, Entry
 from aegis_budget.store import TASK, Account
 
-_GONE = ("stopped", "failed", "closed")
+_GONE = ("asleep", "stopped", "failed", "closed")
 
 
 class Meter:

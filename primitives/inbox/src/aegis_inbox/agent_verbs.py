@@ -116,6 +116,30 @@ class AgentVerbs:
         """
         return await restarted(self._kernel, self._mine(caller, handle, "restart"), f"restarted by {caller}")
 
+    @verb("sleep", for_={"person", "program"}, positional=("handle", "reason"))
+    async def sleep(
+        self,
+        caller: Caller,
+        handle: Handle,
+        reason: Annotated[str, Field(description="why, shown beside the agent")] = "",
+    ) -> str:
+        """Put an idle agent to sleep: its CLI ends, and the agent keeps its conversation and its mail.
+
+        The next message starts it again, as `wake` does.
+        """
+        agent = self._kernel.roster.find(handle)
+        await agent.sleep(reason or f"put to sleep by {caller}")
+        return f"{agent.handle} is asleep"
+
+    @verb("wake", for_={"person", "program"})
+    async def wake(self, caller: Caller, handle: Handle) -> str:
+        """Start the CLI of an agent that is asleep or stopped."""
+        agent = self._kernel.roster.find(handle)
+        if agent.state not in ("asleep", "stopped"):
+            raise Refused(f"{agent.handle} is not asleep; it is {agent.state}")
+        agent.mailbox.wake()
+        return f"{agent.handle} wakes up"
+
     @verb("reopen", for_={"person", "program"}, positional=("handle",))
     async def reopen(
         self,

@@ -9,18 +9,18 @@ from typing import Annotated
 from pydantic import AliasChoices, Field
 
 from aegis import AegisError, Caller, Completes, Envelope, Kernel, NotFound, Receipt, Refused, report, verb
+from aegis.outbox import outside
 from aegis_inbox.messages import PERSON, Message, WholeMessages, check_body, envelope_of
-from aegis_inbox.store import MessageIds
 
 Target = Annotated[
     str,
     Completes("handle"),
     Field(
         validation_alias=AliasChoices("target_handle", "target"),
-        description="handle of the agent that gets it, or `human` for the person",
+        description="handle of the agent that gets it, `human` for the person, or an address (`name@place`)",
     ),
 ]
-Recipient = Annotated[str, Completes("handle"), Field(description="handle of the agent that gets it")]
+Recipient = Annotated[str, Completes("handle"), Field(description="handle of the agent that gets it, or an address")]
 Interrupt = Annotated[bool, Field(description="cut the agent's turn short, so that it reads this now")]
 _GLANCE = 200  # characters of a body in a list: a long one would drown the others
 _LOOKED_AT = 1000  # messages, when those of one agent are looked for
@@ -33,8 +33,7 @@ class MessageVerbs:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._ids = MessageIds(kernel)
-        kernel.verbs.complete_with("message", lambda: self._ids.newest(50))
+        kernel.verbs.complete_with("message", lambda: list(kernel.post.recent)[::-1])
 
     @verb("handoff", tool="aegis_handoff")
     async def handoff(
@@ -66,16 +65,20 @@ class MessageVerbs:
         interrupt: Interrupt = False,
     ) -> str | Receipt:
         """Send a message to an agent, and with --wait return its reply."""
-        agent = self._kernel.roster.find(handle)
+        recipient = outside(handle, self._kernel.post.carriers) or self._kernel.roster.find(handle).id
         check_body(text, "the text is empty; say something")
-        letter = envelope_of(self._kernel, caller, agent.id, text, interrupt=interrupt)
+        if wait and ":" in recipient:
+            raise Refused(f"{recipient} answers by mail; send it without --wait")
+        letter = envelope_of(self._kernel, caller, recipient, text, interrupt=interrupt)
         receipt = await self._kernel.post.deliver(letter)
         if not wait:
             return receipt
         report(str(receipt))
         ended = await self._kernel.post.wait_turn(receipt.id)
         if ended.outcome != "completed":
-            raise AegisError(f"{agent.handle}'s turn {ended.outcome}" + (f": {ended.reason}" if ended.reason else ""))
+            raise AegisError(
+                f"{receipt.recipient}'s turn {ended.outcome}" + (f": {ended.reason}" if ended.reason else "")
+            )
         return ended.reply
 
     @verb("read", tool="aegis_read_peer", read_only=True)
@@ -100,12 +103,12 @@ class MessageVerbs:
         try:
             return self._message(*self._kernel.post.find(message))
         except NotFound:
-            found = self._ids.beginning_with(message)
+            found = await self._kernel.post.newest(2, begins=message)
             if len(found) > 1:
-                raise Refused(f"{len(found)} messages begin with {message!r}; say more of the id") from None
+                raise Refused(f"more than one message begins with {message!r}; say more of the id") from None
             if not found:
                 raise
-            return self._message(*self._kernel.post.find(found[0]))
+            return self._message(*found[0])
 
     @verb("message list", read_only=True)
     async def recent(
@@ -123,8 +126,7 @@ class MessageVerbs:
         that could not be delivered.
         """
         who = self._kernel.roster.find(handle).id if handle else ""
-        newest = self._ids.newest(_LOOKED_AT if who else count, dead=dead)
-        found = map(self._kernel.post.find, newest)
+        found = await self._kernel.post.newest(_LOOKED_AT if who else count, dead=dead)
         rows = [self._message(e, r, _GLANCE) for e, r in found if who in ("", e.recipient, e.sender_id)]
         return rows[:count]
 
@@ -160,6 +162,8 @@ class MessageVerbs:
     def _address(self, caller: Caller, target: str) -> str:
         if target.split(":")[0] in PERSON:
             return target if target.startswith("human:") else f"human:{getpass.getuser()}"
+        if address := outside(target, self._kernel.post.carriers):
+            return address
         agent = self._kernel.roster.find(target)
         if agent.id == caller.agent_id:
             others = ", ".join(sorted(self._kernel.roster.live() - {agent.handle})) or "nobody else is alive"

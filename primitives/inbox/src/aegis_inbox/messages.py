@@ -45,11 +45,12 @@ def envelope_of(
 ) -> Envelope:
     """Return the caller's envelope: its name, its trace, one hop further when it is an agent."""
     more = {"trace": caller.trace} if caller.trace else {}
+    answered = caller.class_ == "person" or caller.kind in kernel.post.carriers  # others have nobody who reads
     return kernel.post.envelope(
         str(caller),
         recipient,
         body,
-        sender_id=caller.agent_id or str(caller),
+        sender_id=caller.agent_id or (str(caller) if answered else ""),
         hops=caller.hops + (caller.class_ == "agent"),
         urgency="interrupt" if interrupt else "next_turn",
         in_reply_to=reply,
