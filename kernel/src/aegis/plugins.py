@@ -106,7 +106,7 @@ class Plugins:
         """Return every registry in which plugins own things, those that plugins collect into among them."""
         verbs, collected = self._kernel.verbs, [c.into for c in self._collected.values()]
         own = [self._kernel.drivers, self._kernel.config.sections, verbs.verbs, verbs.tools, verbs.completers]
-        own += [self._kernel.secrets.sources, self._kernel.post.carriers]
+        own += [self._kernel.secrets.sources, self._kernel.post.carriers, self._kernel.bus.replayers]
         return [*collected, *own, self._found.hooks, self._collected]
 
     async def _furnish(self, names: Collection[str]) -> None:
