@@ -305,6 +305,17 @@ async def test_a_canvas_that_is_closed_is_forgotten_and_its_file_stays(stage: St
     assert (await stage.call("open", name="draft", file="plan.md")).version == 1
 
 
+async def test_no_workflow_closes_a_canvas_for_an_agent(stage: Stage):
+    await stage.open()
+    eve = stage.kernel.roster.caller(await stage.agent("eve"))
+    with pytest.raises(Refused, match="agent:eve may not use 'canvas close'"):
+        await stage.call("close", eve, name="plan")
+    with pytest.raises(Refused, match="only a person can close a canvas, and workflow:tidy acts for agent:eve"):
+        await stage.call("close", eve.through("workflow", "tidy"), name="plan")
+    await stage.call("close", ANNA.through("workflow", "tidy"), name="plan")
+    assert await stage.call("list") == []
+
+
 async def test_nothing_is_left_when_the_file_cannot_be_written(stage: Stage):
     await stage.open()
     [opened] = stage.kernel.ledger.book("canvas").newest("opened", 1)

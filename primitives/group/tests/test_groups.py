@@ -265,6 +265,19 @@ async def test_bad_input_is_answered_with_what_there_is(stage: Stage):
     assert [view.name for view in await stage.call("group list", ANNA)] == ["audit"], "nothing half-done remains"
 
 
+async def test_an_agent_and_its_workflows_add_what_they_started(stage: Stage):
+    lead = stage.kernel.roster.caller(await stage.kernel.roster.spawn("sec", "lead"))
+    flow = lead.through("workflow", "review")
+    await stage.call("group spawn", lead, group="mine", profile="sec", handle="first")
+    await stage.call("group spawn", flow, group="other", profile="sec", handle="second")
+    await stage.kernel.roster.spawn("sec", "stranger")
+    for caller, handle, group in ((lead, "first", "one"), (flow, "second", "two"), (lead, "lead", "three")):
+        await stage.call("group add", caller, group=group, handle=handle)
+    for caller in (lead, flow):
+        with pytest.raises(Refused, match=r"stranger is neither. Ask a person"):
+            await stage.call("group add", caller, group="one", handle="stranger")
+
+
 async def test_name_and_group_mean_the_same(stage: Stage):
     await stage.call("group spawn-mixed", name="audit", profiles=["sec"])
     asked = await stage.call("group broadcast", name="audit", objective="look")

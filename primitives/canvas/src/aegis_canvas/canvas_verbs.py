@@ -207,6 +207,8 @@ class CanvasVerbs:
     async def close(self, caller: Caller, name: Name) -> str:
         """Close a canvas and end its subscriptions and claims; its file stays."""
         canvas = self._store.find(name)
+        if is_agents(caller):  # a workflow that an agent began
+            raise Refused(f"only a person can close a canvas, and {caller} acts for {caller.principal}")
         async with self._writer.lock(canvas):
             await self._store.append(self._store.draft("closed", canvas, by=str(caller)))
         self._watcher.renew()

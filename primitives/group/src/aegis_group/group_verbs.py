@@ -107,7 +107,7 @@ class GroupVerbs:
     async def add(self, caller: Caller, group: GroupName, handle: Handle) -> Joined:
         """Add a running agent to a group; a group that does not exist is created."""
         agent = self._kernel.roster.find(handle)
-        if is_agents(caller) and caller.agent_id not in (agent.id, agent.by):
+        if is_agents(caller) and not {agent.id, agent.by} & {caller.agent_id, str(caller)}:
             raise Refused(f"{caller} may add itself and agents it spawned; {agent.handle} is neither. Ask a person.")
         [member] = await self._membership.join(caller, group, [(agent.id, agent.profile_name)])
         return Joined(agent.handle, group, member.label)
