@@ -125,7 +125,7 @@ class BroadcastVerbs:
             made, found.id, group, caller.agent_id or str(caller), fields, stamp(self._kernel.clock.now()),
             deadline_in(self._kernel, seconds), replies, callback=callback, trace=caller.trace, hops=caller.hops,
         )  # fmt: skip
-        cost = expected_cost(self._kernel, [reply.agent for reply in replies.values()])
+        cost = await expected_cost(self._kernel, [reply.agent for reply in replies.values()])
         report(f"asking {len(letters)} members" + ("" if cost is None else f", about ${cost:.2f}"))
         await self._store.append(
             self._store.draft("broadcast_started", made, **msgspec.to_builtins(asked)),

@@ -10,7 +10,7 @@ from aegis import Kernel
 _LOOK = 300  # newest turns that are searched for those of the members' profiles
 
 
-def expected_cost(kernel: Kernel, agents: Sequence[str]) -> float | None:
+async def expected_cost(kernel: Kernel, agents: Sequence[str]) -> float | None:
     """Return the dollars of one turn of each agent, None when no cost is known.
 
     The average of an agent's own turns is taken, else of its profile's; an agent without either counts like the rest.
@@ -23,18 +23,16 @@ def expected_cost(kernel: Kernel, agents: Sequence[str]) -> float | None:
         else:
             fresh.append(one.profile_name)
     if fresh:
-        means = _means(kernel, set(fresh))
+        means = await _means(kernel, set(fresh))
         known += [means[profile] for profile in fresh if profile in means]
     return sum(known) / len(known) * len(agents) if known else None
 
 
-def _means(kernel: Kernel, profiles: set[str]) -> dict[str, float]:
+async def _means(kernel: Kernel, profiles: set[str]) -> dict[str, float]:
     """Return the mean cost of a turn by profile, for those of these profiles that had one lately."""
-    roster, profile_of, costs = kernel.ledger.book("roster"), dict[str, str](), defaultdict[str, list[float]](list)
-    for turn in kernel.ledger.book("mail").newest("turn", _LOOK):
-        agent = str(turn.data.get("agent", ""))
-        if agent not in profile_of:
-            profile_of[agent] = next((str(r.data["profile"]) for r in roster.find(agent)[:1]), "")
-        if profile_of[agent] in profiles:
-            costs[profile_of[agent]].append(turn.data.get("cost_usd") or 0.0)
+    costs = defaultdict[str, list[float]](list)
+    for turn in await kernel.post.turns(count=_LOOK):
+        born = kernel.roster.born(turn.agent)
+        if born and born.profile in profiles:
+            costs[born.profile].append(turn.ended.cost_usd or 0.0)
     return {profile: sum(each) / len(each) for profile, each in costs.items()}

@@ -172,19 +172,19 @@ class GroupVerbs:
     @verb("group status", tool="aegis_group_status", read_only=True)
     async def status(self, caller: Caller, group: GroupName) -> GroupView:
         """Show a group: its members, what each is doing, and its open broadcasts."""
-        return self._view(self._store.group(group))
+        return await self._view(self._store.group(group))
 
     @verb("group list", tool="aegis_group_list", read_only=True)
     async def rows(self, caller: Caller) -> list[GroupView]:
         """List the groups, each with its members and open broadcasts."""
-        return [self._view(group) for group in sorted(self._store.groups.values(), key=lambda g: g.name)]
+        return [await self._view(group) for group in sorted(self._store.groups.values(), key=lambda g: g.name)]
 
-    def _view(self, group: Group) -> GroupView:
+    async def _view(self, group: Group) -> GroupView:
         alive = {label: self._kernel.roster.get(member.agent) for label, member in group.members.items()}
         open_ = {b.id: str(b) for b in self._store.open.values() if b.group == group.id}
         handles = {label: agent.handle for label, agent in alive.items() if agent}
         states = {label: agent.state if agent else "lost" for label, agent in alive.items()}
-        cost = expected_cost(self._kernel, [agent.id for agent in alive.values() if agent])
+        cost = await expected_cost(self._kernel, [agent.id for agent in alive.values() if agent])
         return GroupView(group.name, handles, states, self._kernel.roster.label(group.by), open_, cost)
 
     # -- parts --------------------------------------------------------------------------------------------------
@@ -196,4 +196,5 @@ class GroupVerbs:
         for member in group.members.values():
             if member.agent == agent.id:
                 return member
-        raise NotFound(f"{handle} is not in {group.name} (members: {listed(self._view(group).members.values())})")
+        there = listed(self._kernel.roster.label(member.agent) for member in group.members.values())
+        raise NotFound(f"{handle} is not in {group.name} (members: {there})")
