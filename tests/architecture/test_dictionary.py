@@ -19,7 +19,7 @@ STANDARD = {
 # Members that have not yet got the inside that all have. This list only shrinks.
 NOT_YET = {
     "kernel",
-    "primitives/group", "primitives/queue",
+    "primitives/queue",
     "plugins/budget",
 }  # fmt: skip
 MODELS = {"BaseModel", "Profile", "Settings"}

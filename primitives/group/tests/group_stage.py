@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +48,13 @@ class Stage:
     def session(self, handle: str) -> EchoSession:
         """Return its session."""
         return self.echo.driver.sessions[self.agent(handle).id]
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Return once it holds; the disk and the machine's other work are waited for."""
+    with trio.fail_after(10):
+        while not holds():
+            await settled()
 
 
 async def settled() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from group_stage import ANNA, MortalPlugin, Stage, settled
+from group_stage import ANNA, MortalPlugin, Stage, settled, until
 
 from aegis import AegisError, Caller, NotFound, Refused, hookimpl
 from aegis.events import Usage
@@ -131,9 +131,10 @@ async def test_with_interrupt_losers_are_really_stopped(stage: Stage):
     stage.session(members["sec"]).gate.set()
     loser = stage.agent(members["api"])
     await stage.call("group wait-any", group="audit", interrupt=True)
-    await settled()
-    [first] = [r for r in stage.kernel.ledger.book("mail").newest("turn", 9) if r.data["agent"] == loser.id][-1:]
-    assert first.data["outcome"] == "cancelled", "its gate was shut: only the interrupt ended it"
+    with trio.fail_after(10):
+        while not (turns := await stage.kernel.post.turns(loser.id)):
+            await settled()
+    assert turns[-1].ended.outcome == "cancelled", "its gate was closed: only the interrupt ended it"
 
 
 async def test_a_quorum_is_enough_and_a_veto_ends_it(stage: Stage):
@@ -158,8 +159,7 @@ async def test_whoever_asked_can_be_woken_instead_of_waiting(stage: Stage):
     lead = await stage.kernel.roster.spawn("sec", "lead")
     await stage.call("group spawn", lead, profile="api", group="mine")
     asked = await stage.ask("mine", lead, callback=True)
-    while not stage.session("lead").heard:
-        await settled()
+    await until(lambda: stage.session("lead").heard)
     [told] = stage.session("lead").heard
     assert told.startswith(f"> from group:mine/broadcast:{asked} · task#{asked} · ok · ")
     assert "api (done): " in told
@@ -236,9 +236,7 @@ async def test_a_member_that_is_restarted_is_the_same_agent_with_its_mail(stage:
     stage.session("second").gate.set()
     result = await stage.call("group wait-all", lead, group="mine")
     assert {label: reply.status for label, reply in result.by_member.items()} == {"sec": "done", "sec#2": "done"}
-    with trio.fail_after(10):
-        while "and read this" not in "".join(stage.session("first").heard):
-            await settled()
+    await until(lambda: "and read this" in "".join(stage.session("first").heard))
     with pytest.raises(Refused, match="Ask a person"):
         await stage.call("group restart", stage.agent("second"), group="mine", handle="first")
 
@@ -423,9 +421,7 @@ async def test_the_answer_is_what_a_member_says_once_nothing_comes_to_it_any_mor
     asked = await stage.ask()
     await stage.call("send", handle=members["sec"], text="a stray")
     session = stage.session(members["sec"])
-    with trio.fail_after(10):
-        while len(session.heard) < 2 or agent.state != "idle":  # the turn with the question is over by then
-            await settled()
+    await until(lambda: len(session.heard) == 2 and agent.state == "idle")  # the turn with the question is over by then
     session.gate = trio.Event()
     await post.deliver(post.envelope("queue:work", agent.id, "the task's result", task_id="7"))
     agent.expect("task 7", "")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import trio
-from group_stage import Stage, settled
+from group_stage import Stage, settled, until
 
 import aegis_group.plugin
 from aegis import NotFound
@@ -20,9 +20,9 @@ async def test_when_the_plugin_leaves_its_broadcasts_end_and_all_are_told(stage:
     await stage.call("group spawn-mixed", lead, group="mine", profiles=["api", "style"])
     members = (await stage.call("group status", group="mine")).members
     await stage.call("send", handle=members["style"], text="first this")  # so it does not begin with the question
-    await settled()
+    await until(lambda: stage.session(members["style"]).heard)
     asked = await stage.ask("mine", lead, callback=True)
-    await settled()
+    await until(lambda: stage.session(members["api"]).heard)
     here = owners(kernel)
 
     async def wait() -> None:
@@ -42,14 +42,12 @@ async def test_when_the_plugin_leaves_its_broadcasts_end_and_all_are_told(stage:
         await stage.call("group list")
     for handle in ("lead", *members.values()):
         stage.session(handle).gate.set()
-    await settled()
-    assert "ended: stopped" in stage.session("lead").heard[-1], "the callback"
-    assert stage.session(members["api"]).heard[-1].endswith("aegis-group was stopped")
+    await until(lambda: "ended: stopped" in stage.session("lead").heard[-1])  # the callback
+    await until(lambda: stage.session(members["api"]).heard[-1].endswith("aegis-group was stopped"))
     assert "objective" not in "".join(stage.session(members["style"]).heard), "the question was taken back"
 
     await kernel.plugins.enter("group", aegis_group.plugin)
-    await settled()
-    assert owners(kernel) == here
+    await until(lambda: owners(kernel) == here)
     [view] = await stage.call("group list")
     assert (view.members, view.open_broadcasts) == (members, {})
     again = await stage.call("group wait-all", group="mine", broadcast_id=asked)
@@ -64,8 +62,9 @@ async def test_members_that_close_while_the_plugin_is_away_are_removed_when_it_e
     await stage.kernel.roster.close(stage.agent(members["sec"]), "closed by human:anna")
     await stage.kernel.roster.rename(stage.agent(members["api"]), "somebody-else")
     await stage.kernel.plugins.enter("group", aegis_group.plugin)
-    await settled()
-    assert (await stage.call("group status", group="audit")).members == {"api": "somebody-else"}
+    with trio.fail_after(10):
+        while (await stage.call("group status", group="audit")).members != {"api": "somebody-else"}:
+            await settled()
 
 
 async def test_a_changed_section_counts_from_the_next_call_on(stage: Stage, project, config):
