@@ -77,7 +77,8 @@ def test_a_kernel_killed_in_a_run_leaves_no_shell_and_the_run_is_said_to_be_kill
         first, killed = house.json("term", "read", "build")
         assert (first["seq"], first["exit"], first["killed_by_restart"]) == (0, 0, False)
         assert (killed["seq"], killed["exit"], killed["killed_by_restart"]) == (1, None, True)
-        assert "the terminal 'build' is closed: aegis ended its shell" in house.refuses("term", "run", "build", "true", code=3)
+        refused = house.refuses("term", "run", "build", "true", code=3)
+        assert "the terminal 'build' is closed: aegis ended its shell" in refused
         house.run("term", "spawn", "build")
         assert house.json("term", "run", "build", "true")["seq"] == 2
         lines = (house.root / ".aegis/state/terminals/build/ledger.jsonl").read_text()
