@@ -5,7 +5,7 @@ An overlay is a file `.aegis/<section>/<key>.yaml` whose body is that entry. A b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,7 @@ class Config:
         self.root, self._file, self.error = root, YamlFile(root / FILE, ConfigError), ""
         self.sections, self._drivers, self._tell = sections, drivers, tell
         sections.add("environment", TypeAdapter(Inheritance), "")
+        self.remarkers: Registry[Callable[[], Iterable[str]]] = Registry("remarks on the configuration")
         self._found = self._check(*self._file.load())
 
     @property
@@ -80,9 +81,14 @@ class Config:
         return self._found.profiles
 
     @property
+    def unusable(self) -> dict[str, str]:
+        """The profiles of the file that cannot be used here, and why."""
+        return self._found.unusable
+
+    @property
     def remarks(self) -> list[str]:
-        """What in the files has no effect, because nothing here knows it; each a sentence."""
-        return self._found.remarks
+        """What in the files has no effect here, each a sentence; plugins add theirs to `remarkers`."""
+        return [*self._found.remarks, *(remark for tell in self.remarkers.values() for remark in tell())]
 
     def _enforce(self, found: _Checked, who: str) -> None:
         was, now = (
@@ -140,8 +146,7 @@ class Config:
         if why := self._found.unusable.get(name):
             raise NotFound(why)
         providers = by_every_name(self._drivers)
-        found = self.profiles.get(name)
-        if found is None and name in providers:
+        if (found := self.profiles.get(name)) is None and name in providers:
             found = providers[name].settings(provider=providers[name].name)
         if found is None:
             what = f"there is no profile {name!r}" if name else "no profile is named, and there is no `default_agent`"

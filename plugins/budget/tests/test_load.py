@@ -43,6 +43,15 @@ async def test_what_is_refused_at_the_start(kernel_with, plugins, project, budge
             pass
 
 
+async def test_a_budget_of_a_profile_whose_plugin_is_not_here_is_a_remark(kernel_with, plugins, budgets, till):
+    budgets("profiles: {distant: [{usd: 1, window: 1h}]}")
+    async with kernel_with(**plugins) as kernel:
+        [remark] = kernel.config.remarks
+        assert "budgets.profiles.distant: there is no profile 'distant'" in remark
+        await kernel.roster.spawn("poor", "ada")
+        assert (await turn(kernel, till, "ada")).outcome == "completed"
+
+
 async def test_the_sentence_names_three_ways_out(kernel_with, plugins, budgets):
     budgets(START, model="new")
     with pytest.raises(ConfigError) as error:

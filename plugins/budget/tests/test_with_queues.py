@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
-from budget_stage import ANNA, call, config, settled, until
+from budget_stage import ANNA, call, config, settled, turn, until
 
 import aegis_queue.plugin
 from aegis import ConfigError, Refused
@@ -111,11 +111,28 @@ async def test_what_is_wrong_with_the_budgets_of_a_queue_is_said_at_the_start(ke
             pass
 
 
-async def test_budgets_of_a_queue_that_is_not_there_are_refused_at_the_start(kernel_with, plugins, budgets):
+async def test_budgets_of_a_queue_that_is_not_there_are_a_remark(kernel_with, plugins, budgets):
     budgets("queues: {nightley: [{usd: 1, window: 1h}]}", more="queues: {nightly: {agent: poor}}")
-    with pytest.raises(ConfigError, match=r"budgets\.queues\.nightley: there is no queue .* Did you mean 'nightly'"):
-        async with kernel_with(**plugins):
-            pass
+    async with kernel_with(**plugins) as kernel:
+        [remark] = kernel.config.remarks
+        assert (
+            "budgets.queues.nightley: there is no queue 'nightley' (queues: nightly). Did you mean 'nightly'?" in remark
+        )
+        assert remark.endswith(" It covers nobody.")
+        assert await put(kernel)
+
+
+async def test_each_plugin_goes_on_without_the_other(kernel_with, plugins, budgets, till):
+    budgets("queues: {nightly: [{usd: 1, window: 1h}]}", more=f"queues: {{nightly: {CAP}, other: {{agent: poor}}}}")
+    async with kernel_with(**{name: p for name, p in plugins.items() if name != "budget"}) as kernel:
+        assert [r for r in kernel.config.remarks if "queues.nightly.budgets: nothing here can hold them" in r]
+        with pytest.raises(Refused, match="install aegis-budget or remove them"):
+            await put(kernel)
+        assert await put(kernel, queue="other")
+    async with kernel_with(**{name: p for name, p in plugins.items() if name != "queue"}) as kernel:
+        assert [r for r in kernel.config.remarks if "budgets.queues.nightly: nothing here has queues" in r]
+        await kernel.roster.spawn("poor", "ada")
+        assert (await turn(kernel, till, "ada")).outcome == "completed"
 
 
 async def test_a_model_without_a_price_is_held_by_the_budget_of_its_queue(kernel_with, plugins, budgets):

@@ -205,6 +205,30 @@ async def test_a_queue_that_could_not_work_is_refused_at_the_start(kernel_with, 
             pass
 
 
+async def test_a_queue_whose_profile_is_not_here_is_a_remark_and_its_tasks_wait_for_it(kernel_with, plugins, project):
+    more = "agents: {far: {provider: distant}}\nqueues: {one: {agent: echo}, two: {agent: far}, three: {agent: away}}\n"
+    (project / ".aegis.yaml").write_text(more)
+    async with kernel_with(**plugins) as kernel:
+        remarks = [remark for remark in kernel.config.remarks if "queues." in remark]
+        assert [remark.endswith("Its tasks wait.") for remark in remarks] == [True, True]
+        assert "queues.two.agent: the profile 'far' cannot be used: there is no provider 'distant'" in remarks[0]
+        assert "queues.three.agent: there is no profile 'away'" in remarks[1]
+        queues = Queues(kernel, plugins["echo"])
+        with pytest.raises(NotFound, match="the profile 'far' cannot be used"):
+            await queues.put("work", queue="two")
+        assert (await queues.end(await queues.put("work"))).outcome == "ok"
+        await queues.call("queue pause", queue="one")
+        task = await queues.put("work")
+        (project / ".aegis.yaml").write_text(more.replace("one: {agent: echo}", "one: {agent: far}"))
+        kernel.config.reload()
+        await queues.call("queue resume", queue="one")
+        await queues.settled()
+        assert "the profile 'far' cannot be used" in (await queues.status(task)).held
+        (project / ".aegis.yaml").write_text(more)
+        kernel.config.reload()
+        assert (await queues.end(task)).outcome == "ok", "the changed configuration woke it"
+
+
 async def test_what_comes_after_waits_and_ends_when_it_never_could_begin(queues: Queues):
     queues.echo.driver.gated = True
     first = await queues.put("first")

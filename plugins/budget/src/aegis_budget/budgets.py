@@ -108,9 +108,6 @@ class Budgets:
             queues = self._kernel.config.section("queues")
         except KeyError:  # nothing here has queues
             return
-        for name in self.settings.queues.keys() - queues.keys():
-            there = f"there is no queue {name!r} (queues: {listed(queues)})"
-            yield f"budgets.queues.{name}: {there}.{nearest(name, queues)}"
         for name, queue in queues.items():
             try:
                 own = handed_over(name, [entry.model_dump(exclude_none=True) for entry in queue.budgets])
@@ -125,11 +122,27 @@ class Budgets:
             if wrong := self.unpriced(covering, queue.agent, driver, profile.model or ""):
                 yield wrong
 
-    def _unknown_profiles(self) -> Iterator[str]:
+    def _unknown_profiles(self, *, misspelt: bool = True) -> Iterator[str]:
+        """Yield a sentence for each budget of a profile that is nearly the name of one; or of any that is not here."""
         names = self._kernel.config.names()
-        for name in self.settings.profiles.keys() - set(names):
-            there = f"there is no profile {name!r} (profiles: {listed(names)})"
-            yield f"budgets.profiles.{name}: {there}.{nearest(name, names)}"
+        for name in sorted(self.settings.profiles.keys() - {*names, *self._kernel.config.unusable}):
+            if bool(near := nearest(name, names)) is misspelt:
+                yield f"budgets.profiles.{name}: there is no profile {name!r} (profiles: {listed(names)}).{near}"
+
+    def remarks(self) -> Iterator[str]:
+        """Yield a sentence for each budget that covers nobody here."""
+        file = self._kernel.project.root / FILE
+        for sentence in self._unknown_profiles(misspelt=False):
+            yield f"{file}: {sentence} It covers nobody."
+        try:
+            queues = self._kernel.config.section("queues")
+        except KeyError:
+            for name in sorted(self.settings.queues):
+                yield f"{file}: budgets.queues.{name}: nothing here has queues (aegis-queue would). It covers nobody."
+            return
+        for name in sorted(self.settings.queues.keys() - queues.keys()):
+            there = f"there is no queue {name!r} (queues: {listed(queues)}).{nearest(name, queues)}"
+            yield f"{file}: budgets.queues.{name}: {there} It covers nobody."
 
     def wrong(self, scopes: tuple[str, ...], profile: str, model: str) -> str:
         """Return why these budgets cannot hold a turn, empty when they can; what cannot be held must not begin."""

@@ -33,6 +33,7 @@ def _parts(kernel: Kernel, settings: Mapping[str, Any]) -> list[Interceptor]:
     account = Account(kernel, settings["budgets"].longest)
     budgets = Budgets(kernel, settings, account)
     budgets.check()
+    kernel.config.remarkers.add("budget", budgets.remarks)
     notes = Notes(kernel, account, budgets)
     limiter = Limiter(kernel, account, budgets, notes)
     meter = Meter(kernel, account, budgets, limiter, notes)

@@ -8,14 +8,14 @@ from typing import Any
 
 import trio
 
-from aegis import ConfigError, Hold, Kernel, NotFound, Refused, finish_despite_cancel
+from aegis import Hold, Kernel, Refused, finish_despite_cancel
 from aegis.bus import Subscription
 from aegis.clock import stamp
 from aegis.events import AgentChanged, ConfigChanged, Gap, PluginsChanged
-from aegis.project import FILE
 from aegis_queue.admission import Holds, ask, work_of
 from aegis_queue.broker import Broker
 from aegis_queue.brokers import Brokers
+from aegis_queue.checks import unusable
 from aegis_queue.ending import End, finish
 from aegis_queue.job import BY, Job
 from aegis_queue.outbox import send
@@ -44,14 +44,6 @@ class Dispatcher:
         """Return the queues as configured now."""
         found: dict[str, QueueSettings] = self._settings["queues"]
         return found
-
-    def check(self) -> None:
-        """Raise `ConfigError` when a queue names a profile that does not exist."""
-        for name, settings in self.queues().items():
-            try:
-                self._kernel.config.profile(settings.agent)
-            except NotFound as error:
-                raise ConfigError(f"{self._kernel.project.root / FILE}: queues.{name}.agent: {error}") from None
 
     def room(self, queue: str) -> int:
         """Return how many more workers the queue may have now."""
@@ -217,6 +209,8 @@ class Dispatcher:
 
     async def _admitted(self, task: Task, settings: QueueSettings) -> Hold | None:
         """Return None when the task may begin, or why its queue has to wait."""
+        if why := unusable(self._kernel, settings):  # until another configuration, or another plugin, is here
+            return Hold(why)
         try:
             return await ask(self._kernel, work_of(task, settings))
         except Refused as refusal:  # what is wrong is not the task: it waits until somebody has corrected it

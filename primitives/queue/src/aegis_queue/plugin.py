@@ -48,6 +48,7 @@ def aegis_interceptors(kernel: Kernel) -> list[Interceptor]:
 def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primitive]:
     """Offer queues and their tasks; raises `ConfigError` for a queue whose profile is misspelt."""
     from aegis_queue.brokers import Brokers  # noqa: PLC0415 - the same
+    from aegis_queue.checks import check, remarks  # noqa: PLC0415
     from aegis_queue.dispatcher import Dispatcher  # noqa: PLC0415
     from aegis_queue.queue_verbs import QueueVerbs  # noqa: PLC0415
     from aegis_queue.task_verbs import TaskVerbs  # noqa: PLC0415
@@ -55,7 +56,8 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
     brokers = Brokers(settings["plugins.queue"].broker)
     kernel.plugins.collect("aegis_brokers", brokers.offered)
     dispatcher = Dispatcher(kernel, settings, brokers)
-    dispatcher.check()
+    check(kernel, dispatcher.queues())
+    kernel.config.remarkers.add("queue", lambda: remarks(kernel, dispatcher.queues))
     return [QueueVerbs(kernel, dispatcher), TaskVerbs(kernel, dispatcher)]
 
 
