@@ -261,6 +261,23 @@ def aegis_mirrors() -> list[tuple[str, str]]:
     return [("greetings", "greetings/{who}.jsonl")]
 
 
+class Elsewhere:
+    """An engine that keeps tasks on a server; the methods of `aegis_queue.broker.Broker` are left out here."""
+
+    name = "elsewhere"
+
+
+@hookimpl(optionalhook=True)
+def aegis_brokers() -> list[Elsewhere]:
+    """Keep the tasks of queues: `plugins.queue.broker: elsewhere` chooses this engine.
+
+    When: once, as this plugin or aegis-queue enters, whichever is later.
+    Gets: nothing.
+    Returns: brokers, not open yet. `aegis_queue.testing.BrokerContract` tests one.
+    """
+    return [Elsewhere()]
+
+
 @hookimpl
 def aegis_interceptors(settings: Mapping[str, Any]) -> list[Policy]:
     """Cut across verbs, turns, launches and permissions.
@@ -298,6 +315,17 @@ class Policy:
         if self._settings["plugins.example"].closed:
             raise Refused(f"no {profile} is started: `plugins.example.closed` is set")
         return None
+
+    async def before_rename(self, by: Caller, agent_id: str, handle: str) -> None:
+        """Say whether an agent may get another handle.
+
+        When: before the handle is looked at and anything changes.
+        Gets: who asks, the agent's id, and its new handle.
+        Returns: nothing.
+        Raises: `Refused` to forbid it.
+        """
+        if handle == "boss":
+            raise Refused("nobody is the boss here")
 
     async def before_open(self, seat: Seat) -> None:
         """Add what the agent's CLI is to have.

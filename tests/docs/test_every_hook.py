@@ -9,6 +9,8 @@ import trio
 from hookpages import EXAMPLE, Examples, facts, published, specs
 
 import aegis_group.plugin
+import aegis_queue.plugin
+import aegis_records.plugin
 import aegis_workflow.plugin
 from aegis import Caller, Command, PermissionRequest, Refused, Work, hookspecs, open_kernel
 from aegis.interceptors import POINTS
@@ -44,8 +46,9 @@ def seen(example):
 
 @pytest.fixture
 async def kernel(example, tmp_path, seen):
-    """Enter a kernel with the example and what its reducer and workflow are for."""
-    plugins = {"example": example, "group": aegis_group.plugin, "workflow": aegis_workflow.plugin}
+    """Enter a kernel with the example and the plugins that publish hooks."""
+    plugins = {"group": aegis_group.plugin, "queue": aegis_queue.plugin, "records": aegis_records.plugin}
+    plugins |= {"workflow": aegis_workflow.plugin, "example": example}
     async with open_kernel(tmp_path, plugins=plugins, environment={}) as kernel:
         yield kernel
 
@@ -69,6 +72,17 @@ async def test_what_the_hooks_offer_is_there(kernel, example):
     assert "welcome" in str(await kernel.verbs.call(ANNA, "workflow list"))
     assert [console.name for console in example.aegis_consoles()] == ["listing"]
     assert [f.error for f in kernel.faults] == []
+
+
+async def test_what_the_hooks_offer_goes_with_the_plugin(kernel):
+    def owned():
+        registries = kernel.plugins.registries()
+        return {name for registry in registries for name in registry if registry.owners()[name] == "example"}
+
+    ours = {"plugins.example", "parrot", "longest", "welcome", "elsewhere", "greetings", "example greet"}
+    assert ours <= owned()
+    await kernel.plugins.leave("example")
+    assert owned() == set()
 
 
 async def test_an_agents_life_passes_the_points(kernel, seen):
@@ -100,6 +114,8 @@ async def test_what_the_points_answer(kernel, tmp_path):
     work = Work(kind="task", id="1", place="q", profile="parrot", caller=ANNA)
     assert await points.admit(work) is None
     assert await points.spawn(ANNA, "parrot", "polly") is False
+    with pytest.raises(Refused, match="nobody is the boss"):
+        await kernel.roster.rename(agent, "boss")
 
 
 async def test_the_listing_lists(kernel, example, capsys):
