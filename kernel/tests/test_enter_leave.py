@@ -14,9 +14,9 @@ from fakedriver import FakeDriver
 
 from aegis import Caller, Registry, hookimpl, hookspec, verb
 from aegis.app import Kernel, open_kernel
-from aegis.discovery import GROUP
 from aegis.errors import AegisError, NotFound, Refused
 from aegis.events import ConfigChanged, PluginsChanged, VerbsChanged
+from aegis.plugins import GROUP
 from aegis.testing.plugin import Opened
 from aegis.testing.registries import owners
 from aegis.testing.seeds import seed

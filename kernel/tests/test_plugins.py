@@ -15,8 +15,8 @@ from fakedriver import FakeDriver, Plugin
 
 from aegis import hookimpl
 from aegis.callers import Caller
-from aegis.discovery import GROUP, Discovery
 from aegis.events import Fault
+from aegis.plugins import GROUP, discovered
 from aegis.testing.plugin import Opened
 from aegis.verb_definition import verb
 
@@ -221,7 +221,7 @@ async def test_the_public_face_says_of_each_fault_whether_it_is_final(kernel_wit
 
 
 def test_every_installed_plugin_loads_and_names_its_hooks() -> None:
-    rows = {row.name: row for row in Discovery().report()}
+    rows = {row.name: row for row in discovered().report()}
     assert set(rows) >= {point.name for point in entry_points(group=GROUP)}
     assert {name: row.error for name, row in rows.items() if row.state != "loaded"} == {}
     assert all(row.hooks for row in rows.values())

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from aegis.app import open_kernel
-from aegis.discovery import GROUP
+from aegis.plugins import GROUP
 
 POINTS = {point.name: point for point in entry_points(group=GROUP)}
 NAMES = sorted(POINTS)

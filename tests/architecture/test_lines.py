@@ -22,7 +22,7 @@ STOREYS = {
         "__init__", "admission", "callers", "client", "clock", "driver", "envelope", "errors", "events",
         "frontend", "hookspecs", "primitive", "reducer",
     },
-    "entrance": {"app", "config", "discovery", "plugins", "project"},
+    "entrance": {"app", "config", "plugins", "project"},
     "policy": {"environment", "permission", "secrets"},
 }  # fmt: skip
 KERNEL_MODULE, MODULE = 210, 300

@@ -27,9 +27,9 @@ import trio.testing
 
 from aegis import Caller, Command, Process, hookimpl, verb
 from aegis.app import Kernel, open_kernel
-from aegis.discovery import GROUP
 from aegis.driver import Probe, Profile, Seat
 from aegis.events import Event, Text, TurnEnded
+from aegis.plugins import GROUP
 from aegis_cli.running import freeze_memory
 from aegis_cli.socket_path import socket_of
 

@@ -11,8 +11,8 @@ pytestmark = pytest.mark.packaging
 LOADED = """
 import json, sys
 from importlib.metadata import distributions
-from aegis.discovery import Discovery
-found = Discovery().report()
+from aegis.plugins import discovered
+found = discovered().report()
 ours = sorted(d.name for d in distributions() if "aegis" in d.name)
 print(json.dumps({"ours": ours, "states": {p.name: [p.state, p.error, p.distribution] for p in found}}))
 """

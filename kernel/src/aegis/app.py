@@ -20,7 +20,6 @@ from aegis.callers import Caller
 from aegis.client import LocalClient
 from aegis.clock import Clock, stamp
 from aegis.config import Config
-from aegis.discovery import Discovery, disabled_in
 from aegis.driver import Driver
 from aegis.environment import Environment
 from aegis.events import Fault, TurnEnded
@@ -28,7 +27,7 @@ from aegis.interceptors import Interceptors
 from aegis.ledger import Ledger
 from aegis.mail import Post
 from aegis.mailbox import Letter
-from aegis.plugins import Plugins
+from aegis.plugins import Plugins, declare, disabled_in, discovered
 from aegis.project import Project
 from aegis.reducer import Reducer
 from aegis.registry import Registry
@@ -36,8 +35,7 @@ from aegis.roster import Roster
 from aegis.secrets import Redactor, Secrets
 from aegis.supervise import Supervisor, root_cause
 from aegis.verbs import Verbs
-
-_START = 15.0  # seconds a surface has to let callers in
+from aegis_discovery.discovery import Discovery
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -104,10 +102,10 @@ async def open_kernel(
     inherit (default: see `aegis.environment`); `clean` closes old agents. Raises `ConfigError`, `Busy`, `LedgerError`.
     """
     project = Project(root.resolve())
-    found = Discovery(disabled_in(project.root), plugins)
+    found = discovered(disabled_in(project.root), plugins)
     drivers: Registry[Driver] = Registry("driver")
     sections: Registry[Any] = Registry("section")
-    found.declare(found.names, drivers, sections)
+    declare(found, found.names, drivers, sections)
     inherited, redactor = Environment.of(environment), Redactor()
     clock, bus = clock or Clock(), Bus(cut=redactor.events)
     config = Config(project.root, sections, drivers, partial(bus.publish, ""))

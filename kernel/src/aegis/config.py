@@ -59,7 +59,10 @@ class _Live(Mapping[str, Any]):
 
 
 class Config:
-    """The configuration in force; `error` says why the files are not, `remarks` what in them has no effect here."""
+    """The configuration in force: `profiles` that can be used, `remarks` on what has no effect here, one sentence each.
+
+    `error` says why the files are not in force, when they are wrong.
+    """
 
     def __init__(
         self,
@@ -73,17 +76,10 @@ class Config:
         self.sections, self._drivers, self._tell = sections, drivers, tell
         sections.add("environment", TypeAdapter(Inheritance), "")
         self.remarkers: Registry[Callable[[], Iterable[str]]] = Registry("remarks on the configuration")
-        self._found = self._check(*self._file.load())
+        self._keep(self._check(*self._file.load()))
 
-    @property
-    def profiles(self) -> dict[str, Profile]:
-        """The profiles of the file that can be used."""
-        return self._found.profiles
-
-    @property
-    def unusable(self) -> dict[str, str]:
-        """The profiles of the file that cannot be used here, and why."""
-        return self._found.unusable
+    def _keep(self, found: _Checked) -> None:
+        self._found, self.profiles = found, found.profiles
 
     @property
     def remarks(self) -> list[str]:
@@ -94,7 +90,7 @@ class Config:
         was, now = (
             {**f.sections, "agents": (f.profiles, f.unusable), "default_agent": f.default} for f in (self._found, found)
         )
-        self._found = found
+        self._keep(found)
         changed = tuple(sorted(n for n in was.keys() | now.keys() if n not in was or n not in now or was[n] != now[n]))
         if changed or self.error:
             self.error = ""

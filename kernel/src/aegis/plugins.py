@@ -2,25 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trio
+from pydantic import TypeAdapter
 
-from aegis.discovery import Discovery, Found, named
+from aegis import hookspecs
+from aegis.driver import Driver
 from aegis.errors import AegisError, ConfigError, NotFound, Refused, listed
 from aegis.events import Fault, PluginsChanged
+from aegis.project import FILE
 from aegis.registry import Registry, acting
 from aegis.supervise import first_of
+from aegis_discovery.discovery import Discovery, Found
+from aegis_yamlfile.yamlfile import YamlFile
 
 if TYPE_CHECKING:
     from aegis.app import Kernel
 
+GROUP = "aegis.plugins"
+ONLY = "AEGIS_PLUGINS"  # `AEGIS_PLUGINS=inbox,mcp` narrows what is loaded; empty loads nothing
 _START = 15.0  # seconds a surface has to let callers in
+
+
+def discovered(disabled: Collection[str] = (), given: Mapping[str, object] | None = None) -> Discovery:
+    """Return the installed plugins that are not disabled, or exactly the `given` ones (tests name theirs)."""
+    narrowed = os.environ.get(ONLY)
+    only = None if narrowed is None else list(filter(None, narrowed.split(",")))
+    return Discovery("aegis", GROUP, hookspecs, disabled=disabled, only=only, given=given, error=AegisError)
+
+
+def declare(
+    found: Discovery, names: Iterable[str], drivers: Registry[Driver], sections: Registry[TypeAdapter[Any]]
+) -> None:
+    """Put the drivers and sections of these plugins into the registries; one that cannot say its own is lost."""
+    for name in list(names):
+        try:
+            for driver in chain.from_iterable(found.answers("aegis_drivers", name)):
+                drivers.add(named(driver, "driver"), driver, name)
+            for models in found.answers("aegis_settings", name):
+                for section, model in dict(models).items():
+                    sections.add(str(section), TypeAdapter(model), name)
+        except Exception as error:  # whatever it returned, or raised, that is none of this
+            found.fail(name, error)
+            drivers.remove(name)
+            sections.remove(name)
+            found.drop(name)
+
+
+def disabled_in(root: Path) -> set[str]:
+    """Return the plugins that the project's file disables; what else is wrong in it `Config` says."""
+    section = YamlFile(root / FILE, ConfigError).load()[1].get("plugins")
+    names = section.get("disabled") if isinstance(section, dict) else ()
+    return set(map(str, names)) if isinstance(names, list) else set()
+
+
+def named(thing: Any, what: str) -> str:
+    """Return the name of what a plugin offers; raises `AegisError` when it has none."""
+    name = getattr(thing, "name", None)
+    if not isinstance(name, str):
+        raise AegisError(f"it offers {thing!r} as a {what}, which has no name")
+    return name
 
 
 @dataclass(slots=True)
@@ -47,6 +96,10 @@ class Plugins:
     def report(self) -> list[Found]:
         """Return every installed or asked-for plugin and its state."""
         return self._found.report()
+
+    def hooks(self) -> dict[str, str]:
+        """Return who publishes each hook; empty: the kernel."""
+        return self._found.hooks()
 
     def collect(self, hook: str, into: Registry[Any], name_of: Callable[[Any], str] | None = None) -> None:
         """Keep in the registry what plugins return from the hook: those that are here, and those that will be.
@@ -80,9 +133,12 @@ class Plugins:
             if name in self.names:
                 raise Refused(f"the plugin {name!r} is here already")
             config = self._kernel.config
-            self._found.load(name, plugin)
+            try:
+                self._found.load(name, plugin)
+            except AegisError as error:
+                raise (AegisError if plugin or name in self._found.installed else NotFound)(str(error)) from None
             self._failed.pop(name, None)
-            self._found.declare([name], self._kernel.drivers, config.sections)
+            declare(self._found, [name], self._kernel.drivers, config.sections)
             try:
                 config.check_again()
             except ConfigError as error:  # its own section is wrong: it cannot be used with it
@@ -108,7 +164,7 @@ class Plugins:
         own = [self._kernel.drivers, self._kernel.config.sections, verbs.verbs, verbs.tools, verbs.completers]
         own += [self._kernel.secrets.sources, self._kernel.post.carriers, self._kernel.bus.replayers]
         own.append(self._kernel.config.remarkers)
-        return [*collected, *own, self._found.hooks, self._collected]
+        return [*collected, *own, self._collected]
 
     async def _furnish(self, names: Collection[str]) -> None:
         """Ask each for what it offers, hook by hook, and start it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aegis.discovery import ONLY
+from aegis.plugins import ONLY
 
 AEGIS = Path(sys.executable).with_name("aegis")
 PATIENCE = 30

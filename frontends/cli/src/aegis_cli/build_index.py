@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from aegis import AegisError, Caller, open_kernel
-from aegis.discovery import GROUP
+from aegis.plugins import GROUP
 from aegis_cli.index import sources
 
 

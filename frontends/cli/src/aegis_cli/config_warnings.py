@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from aegis import Profile
-from aegis.discovery import disabled_in
 from aegis.errors import nearest
+from aegis.plugins import disabled_in
 from aegis.project import Project
 
 

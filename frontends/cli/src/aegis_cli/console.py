@@ -11,8 +11,7 @@ from pathlib import Path
 import trio
 
 from aegis import AegisError, Busy, Client, ConfigError, Console, NotFound
-from aegis.discovery import Discovery, disabled_in
-from aegis.plugins import Plugins
+from aegis.plugins import Plugins, disabled_in, discovered
 from aegis.project import Project
 from aegis.supervise import first_of
 from aegis_cli.running import Stop, kernel_here, local_user, plainly, say, stoppable
@@ -20,6 +19,7 @@ from aegis_cli.shell import Shell
 from aegis_cli.signals import take_over
 from aegis_cli.socket_client import connected
 from aegis_cli.socket_path import socket_of
+from aegis_discovery.discovery import Discovery
 
 _LIMIT, _STEP = 20.0, 0.1  # seconds for another kernel that is starting or ending to have done so
 _HANGUP = (signal.SIGTERM, signal.SIGHUP)  # Ctrl-C is a key of the console
@@ -78,7 +78,7 @@ def first(plugins: Plugins | Discovery) -> Console:
 
 
 def _plugins(root: Path) -> Discovery:
-    return Discovery(disabled_in(root))
+    return discovered(disabled_in(root))
 
 
 async def _reopen(client: Client) -> None:

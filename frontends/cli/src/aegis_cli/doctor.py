@@ -13,9 +13,9 @@ from typing import Any
 import aegis
 from aegis import AegisError, ConfigError, Driver, Profile, Refused
 from aegis.config import Config
-from aegis.discovery import Discovery, Found, disabled_in
 from aegis.driver import Checks, by_every_name, info_of
 from aegis.environment import Environment, Inheritance
+from aegis.plugins import declare, disabled_in, discovered
 from aegis.project import FILE, Project
 from aegis.registry import Registry
 from aegis_cli import render
@@ -25,6 +25,7 @@ from aegis_cli.shell import Shell, installed_index, own_parser
 from aegis_cli.socket_path import socket_of
 from aegis_cli.stop import held
 from aegis_cli.transcript import STAYS
+from aegis_discovery.discovery import Discovery, Found
 
 _LITTLE = 100 * 2**20  # bytes of free disk below which the ledger is in danger
 
@@ -91,7 +92,7 @@ def _plugins(project: Project, failed: dict[str, str]) -> tuple[list[dict[str, A
         disabled = disabled_in(project.root)
     except ConfigError:
         disabled = set()  # the configuration is reported for itself
-    found = Discovery(disabled)
+    found = discovered(disabled)
     for hook in ("aegis_consoles", "aegis_reducers"):
         for _ in found.offers(hook):
             pass  # asked only for the errors of those that cannot answer
@@ -113,7 +114,7 @@ def _configuration(
     try:
         drivers: Registry[Driver] = Registry("driver")
         sections: Registry[Any] = Registry("section")
-        found.declare(found.names, drivers, sections)
+        declare(found, found.names, drivers, sections)
         rows = [_provider(name, driver) for name, driver in drivers.items()]
         every = by_every_name(drivers)
         config = Config(project.root, sections, drivers)

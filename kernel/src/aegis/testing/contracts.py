@@ -23,8 +23,8 @@ import trio
 
 from aegis.app import Kernel, open_kernel
 from aegis.callers import Caller
-from aegis.discovery import GROUP, ONLY
 from aegis.events import Event, Outcome
+from aegis.plugins import GROUP, ONLY
 from aegis.project import FILE
 from aegis.reducer import Answer, Reducer
 from aegis.testing.driver_contract import DriverContract

@@ -12,6 +12,7 @@ def owners(kernel: Kernel) -> dict[str, Any]:
     held: dict[str, Any] = {f"{r.what}s": r.owners() for r in kernel.plugins.registries()}
     tasks = kernel.supervisor.children.values()
     return held | {
+        "hooks": kernel.plugins.hooks(),
         "interceptors": kernel.interceptors.owners(),
         "ledger listeners": sorted(whose for whose, _ in kernel.ledger.listeners),
         "tasks": sorted((task.owner, task.name) for task in tasks if not task.name.startswith("agent:")),
