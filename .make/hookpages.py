@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
-from house import ROOT
+from workspace import ROOT
 
 from aegis import hookspecs
 from aegis.interceptors import POINTS, Interceptor

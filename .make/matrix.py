@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from house import ROOT
+from workspace import ROOT
 
 from aegis.testing.abilities import ABILITIES
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import hookpages
-import house
 import matrix
 import msgspec
 import trio
-from house import ROOMS, ROOT, Member, members
+import workspace
 from pydantic import TypeAdapter
+from workspace import ROOMS, ROOT, Member, members
 
 from aegis import Kernel, errors, events, open_kernel
 from aegis.callers import CLASSES
@@ -79,7 +79,7 @@ def fields(schema: dict[str, Any], *, sections: dict[str, Any] | None = None) ->
 
 def hooks() -> str:
     """Return the page of hooks and interceptor points."""
-    plugins = ((m.folder.name, import_module(f"{m.package}.plugin")) for m in house.plugins())
+    plugins = ((m.folder.name, import_module(f"{m.package}.plugin")) for m in workspace.plugins())
     return page("Hooks", *hookpages.parts(plugins))
 
 
@@ -241,7 +241,7 @@ def between(text: str, mark: str, body: str) -> str:
 
 async def everything() -> dict[Path, str]:
     """Return every generated page, made by a kernel that has every member and no other plugin."""
-    plugins = {m.folder.name: import_module(f"{m.package}.plugin") for m in house.plugins()}
+    plugins = {m.folder.name: import_module(f"{m.package}.plugin") for m in workspace.plugins()}
     with tempfile.TemporaryDirectory() as folder:
         async with open_kernel(Path(folder), plugins=plugins, environment={}) as kernel:
             if broken := [p for p in kernel.plugins.report() if p.state == "failed"]:
@@ -271,7 +271,7 @@ def pages(
     yield REFERENCE / "README.md", page("Reference", index)
     readme = ROOT / "README.md"
     yield readme, between(readme.read_text(), "packages", package_table(members()))
-    for member in house.plugins():
+    for member in workspace.plugins():
         text = (member.folder / "README.md").read_text()
         yield member.folder / "README.md", between(text, "verbs", verb_table(verbs, member.folder.name))
 

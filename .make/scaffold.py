@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from string import Template
 
-from house import ROOT
+from workspace import ROOT
 
 TEMPLATES = Path(__file__).parent / "templates"
 ROOM = {"driver": "drivers", "primitive": "primitives", "frontend": "frontends", "plugin": "plugins"}

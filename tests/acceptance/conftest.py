@@ -1,4 +1,4 @@
-"""A house to live in: real `aegis` processes in a project and a home of their own, seen from outside only."""
+"""Real `aegis` processes in a project and a home of their own, seen from outside only."""
 
 import json
 import os
@@ -19,10 +19,10 @@ AEGIS = str(Path(sys.executable).with_name("aegis"))
 PATIENCE = 30  # seconds after which a test says what it waited for
 
 
-class House:
+class Aegis:
     """One project, and the `aegis` of the environment under test."""
 
-    aegis = AEGIS
+    command = AEGIS
 
     def __init__(self, root: Path, home: Path, cache: Path) -> None:
         self.root = root
@@ -124,36 +124,36 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def build(folder: Path, cache: Path) -> House:
-    """Return a house in an empty folder, with a home nobody lived in."""
+def build(folder: Path, cache: Path) -> Aegis:
+    """Return an empty project, with a home in which nothing is."""
     for name in ("project", "home"):
         (folder / name).mkdir()
-    return House(folder / "project", folder / "home", cache)
+    return Aegis(folder / "project", folder / "home", cache)
 
 
 @pytest.fixture
-def house(tmp_path: Path, cache: Path) -> House:
-    """A house in which nothing runs yet."""
+def aegis(tmp_path: Path, cache: Path) -> Aegis:
+    """A project in which nothing runs yet."""
     return build(tmp_path, cache)
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Callable[[str], House]:
-    """Houses for all tests of a module, in which they set up what they need."""
+def built(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Callable[[str], Aegis]:
+    """Projects for all tests of a module, in which they set up what they need."""
     return lambda name: build(tmp_path_factory.mktemp(name), cache)
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[House]:
-    """A house with a kernel in it, for all tests of a module; they leave no agent behind."""
-    house = build(tmp_path_factory.mktemp("running"), cache)
-    with house.serving():
-        yield house
+def running(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Aegis]:
+    """A project with a kernel that runs, for all tests of a module; they leave no agent behind."""
+    aegis = build(tmp_path_factory.mktemp("running"), cache)
+    with aegis.serving():
+        yield aegis
 
 
 @pytest.fixture
-def staffed(running: House) -> Iterator[House]:
-    """That house, with the agents `ada` and `bob`."""
+def staffed(running: Aegis) -> Iterator[Aegis]:
+    """That project, with the agents `ada` and `bob`."""
     for handle in ("ada", "bob"):
         assert running.says("spawn", "scripted", "--handle", handle) == f"{handle} is here (scripted)"
     yield running

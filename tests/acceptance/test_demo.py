@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 
 
-def test_the_story_is_told_to_its_end(house):
-    said = house.says("demo", "--plain")
+def test_the_story_is_told_to_its_end(aegis):
+    said = aegis.says("demo", "--plain")
     mail = re.findall(r"^✉ from agent:(\w+) · \d\d:\d\d:\d\dZ → (\w+)", said, re.MULTILINE)
     assert mail == [
         ("planner", "builder"), ("builder", "reviewer"), ("reviewer", "builder"), ("builder", "reviewer"),
@@ -19,11 +19,11 @@ def test_the_story_is_told_to_its_end(house):
     assert "reviewer · shell" in said
     assert "check.py says no (exit code 1)" in said, "the check really ran, and really failed"
     assert "check.py passes (exit code 0)" in said
-    assert not list(house.root.iterdir()), "it plays in a folder of its own"
+    assert not list(aegis.root.iterdir()), "it plays in a folder of its own"
 
 
-def test_the_folder_is_kept_when_asked_for(house):
-    done = house.run("demo", "--plain", "--keep")
+def test_the_folder_is_kept_when_asked_for(aegis):
+    done = aegis.run("demo", "--plain", "--keep")
     folder = Path(done.stderr.removeprefix("aegis: the demo's folder is ").strip())
     try:
         assert "divmod" in (folder / "split.py").read_text()
@@ -32,15 +32,15 @@ def test_the_folder_is_kept_when_asked_for(house):
         shutil.rmtree(folder)
 
 
-def test_a_demo_that_is_left_early_leaves_nothing(house):
-    with house.start("demo", "--plain", text=False) as demo:
+def test_a_demo_that_is_left_early_leaves_nothing(aegis):
+    with aegis.start("demo", "--plain", text=False) as demo:
         demo.stdout.readline()
         demo.send_signal(signal.SIGINT)
         demo.wait(20)
     assert demo.returncode == 130
 
 
-def test_without_its_agents_it_says_what_is_missing(house):
-    house.environment["AEGIS_PLUGINS"] = "cli,inbox"
-    assert "there is no provider 'scripted'" in house.refuses("demo", "--plain", code=2)
-    assert json.loads(house.run("--json", "demo", code=2).stdout)["error"]["type"] == "ConfigError"
+def test_without_its_agents_it_says_what_is_missing(aegis):
+    aegis.environment["AEGIS_PLUGINS"] = "cli,inbox"
+    assert "there is no provider 'scripted'" in aegis.refuses("demo", "--plain", code=2)
+    assert json.loads(aegis.run("--json", "demo", code=2).stdout)["error"]["type"] == "ConfigError"

@@ -47,10 +47,10 @@ budgets:
 
 @pytest.fixture(scope="module")
 def groups(built):
-    house = built("groups")
-    (house.root / ".aegis.yaml").write_text(CONFIG)
-    with house.serving():
-        yield house
+    aegis = built("groups")
+    (aegis.root / ".aegis.yaml").write_text(CONFIG)
+    with aegis.serving():
+        yield aegis
 
 
 def test_a_wait_that_outlasts_a_call_comes_as_mail_with_the_same_result(groups):

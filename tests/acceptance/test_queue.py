@@ -48,14 +48,14 @@ queues:
 
 @pytest.fixture(scope="module")
 def queues(built):
-    house = built("queues")
-    (house.root / ".aegis.yaml").write_text(CONFIG)
-    with house.serving():
-        yield house
+    aegis = built("queues")
+    (aegis.root / ".aegis.yaml").write_text(CONFIG)
+    with aegis.serving():
+        yield aegis
 
 
-def put(house, *words):
-    return house.json("enqueue", *words)["task_id"]
+def put(aegis, *words):
+    return aegis.json("enqueue", *words)["task_id"]
 
 
 def test_a_task_from_the_shell_to_its_result_and_the_letter_home(queues):
@@ -154,20 +154,20 @@ def test_the_log_of_a_queue_is_lines_for_grep(queues):
     assert (of(failed)[0]["callback"], of(failed)[2]["error"]) == (False, "the model gave up")
 
 
-def test_killed_in_the_middle_the_last_words_are_still_told(house):
-    (house.root / ".aegis.yaml").write_text(CONFIG)
-    server = house.start("serve")
+def test_killed_in_the_middle_the_last_words_are_still_told(aegis):
+    (aegis.root / ".aegis.yaml").write_text(CONFIG)
+    server = aegis.start("serve")
     try:
-        house.wait_for_line(server, "aegis runs in")
-        task = put(house, "night", "ponder")
-        house.eventually(lambda: house.json("task", "show", task)["worker"], "a worker")
-        house.eventually(lambda: "I had found" in house.says("task", "logs", task), "a word")
+        aegis.wait_for_line(server, "aegis runs in")
+        task = put(aegis, "night", "ponder")
+        aegis.eventually(lambda: aegis.json("task", "show", task)["worker"], "a worker")
+        aegis.eventually(lambda: "I had found" in aegis.says("task", "logs", task), "a word")
     finally:
         server.kill()
-        house.end(server)
-    with house.serving():
-        house.eventually(lambda: "task#" in house.says("message", "inbox", "--keep"), "a letter")
-        [header, _, *body] = house.says("message", "inbox").splitlines()
+        aegis.end(server)
+    with aegis.serving():
+        aegis.eventually(lambda: "task#" in aegis.says("message", "inbox", "--keep"), "a letter")
+        [header, _, *body] = aegis.says("message", "inbox").splitlines()
     assert f"queue:night · task#{task} · error · " in header
     assert body == ["", "Its last words:", "I had found it"]
 

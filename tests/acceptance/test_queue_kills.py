@@ -50,50 +50,50 @@ def hand_over(root: Path, first: int, last: int) -> int:
 
 
 @pytest.mark.timeout(300)
-def test_five_hundred_tasks_survive_ten_kills(house, record_property):
+def test_five_hundred_tasks_survive_ten_kills(aegis, record_property):
     dice, began = random.Random(SEED), time.monotonic()
-    script = house.root / "script.json"
+    script = aegis.root / "script.json"
     script.write_text(json.dumps(SCRIPT))
     command = [sys.executable, "-m", "aegis_claude.testing", "--script", str(script)]
-    (house.root / ".aegis.yaml").write_text(
+    (aegis.root / ".aegis.yaml").write_text(
         f"agents:\n  fake: {{provider: claude-code, command: {json.dumps(command)}}}\n"
         "queues:\n  many: {agent: fake, max_parallel: 8, retries: 3, backoff: 0.1, retry_on: [interrupted]}\n"
     )
     known = 0
     for when in sorted(dice.sample(range(TASKS * 9 // 10), KILLS)):
-        server = house.start("serve")
+        server = aegis.start("serve")
         try:
             if dice.random() < 0.8:  # else in the middle of its start
-                house.wait_for_line(server, "aegis runs in")
+                aegis.wait_for_line(server, "aegis runs in")
                 try:
-                    known = hand_over(house.root, known, min(TASKS, when + 60))
+                    known = hand_over(aegis.root, known, min(TASKS, when + 60))
                 except AegisError:
                     assert server.poll() is not None
-                house.eventually(lambda when=when: ended(house.root) >= when, f"the end of {when} tasks")
+                aegis.eventually(lambda when=when: ended(aegis.root) >= when, f"the end of {when} tasks")
             time.sleep(dice.random() / 5)
         finally:
             server.kill()
-            house.end(server)
-    with house.serving():
-        hand_over(house.root, known, TASKS)
-        house.eventually(lambda: ended(house.root) >= TASKS, "the end of the last task")
-        most = max(row["running"] for row in house.json("queue", "list"))
-        inbox = house.says("message", "inbox")
+            aegis.end(server)
+    with aegis.serving():
+        hand_over(aegis.root, known, TASKS)
+        aegis.eventually(lambda: ended(aegis.root) >= TASKS, "the end of the last task")
+        most = max(row["running"] for row in aegis.json("queue", "list"))
+        inbox = aegis.says("message", "inbox")
     took = time.monotonic() - began
     record_property("seconds", round(took, 1))
 
-    fates = Counter(key for _, key, _ in records(house.root, f"book = 'queue' and kind in {ENDS}"))
+    fates = Counter(key for _, key, _ in records(aegis.root, f"book = 'queue' and kind in {ENDS}"))
     assert len(fates) == TASKS
     assert set(fates.values()) == {1}, "a task has more than one end"
     callbacks = [
-        d["task_id"] for _, _, d in records(house.root, "book = 'mail' and kind = 'accepted'") if d.get("status")
+        d["task_id"] for _, _, d in records(aegis.root, "book = 'mail' and kind = 'accepted'") if d.get("status")
     ]
     assert Counter(callbacks) == fates, "each task is told of exactly once"
     assert Counter(re.findall(r"task#(\w+) · (?:ok|error) ·", inbox)) == fates, "and each of that was read"
-    outcomes = Counter((kind, d["outcome"]) for kind, _, d in records(house.root, f"book = 'queue' and kind in {ENDS}"))
-    attempts = [d["attempt"] for _, _, d in records(house.root, f"book = 'queue' and kind in {ENDS}")]
+    outcomes = Counter((kind, d["outcome"]) for kind, _, d in records(aegis.root, f"book = 'queue' and kind in {ENDS}"))
+    attempts = [d["attempt"] for _, _, d in records(aegis.root, f"book = 'queue' and kind in {ENDS}")]
     print(f"seed {SEED}: {took:.0f} s, {dict(outcomes)}, {sum(attempts)} attempts")
     assert outcomes["completed", "ok"] > TASKS * 0.7
     assert outcomes["failed", "error"] > 50
     assert most <= 8
-    assert house.left() == []
+    assert aegis.left() == []

@@ -37,39 +37,39 @@ while True:
 """
 
 
-def test_a_secret_is_nowhere_but_with_its_agent(house):
-    house.environment["WEATHER_KEY"] = SECRET
+def test_a_secret_is_nowhere_but_with_its_agent(aegis):
+    aegis.environment["WEATHER_KEY"] = SECRET
     profile = {"provider": "acp", "command": [sys.executable, "-c", AGENT], "env": {"API_KEY": "${secret:WEATHER_KEY}"}}
     bad = profile | {"env": {"API_KEY": "${secret:WEATHER_KAY}"}}
     config = {"agents": {"wren": profile | {"permission": "auto"}, "rex": bad}, "queues": {"q": {"agent": "wren"}}}
-    (house.root / ".aegis.yaml").write_text(json.dumps(config))
+    (aegis.root / ".aegis.yaml").write_text(json.dumps(config))
     said = []
-    with house.serving():
-        house.run("spawn", "wren", "--handle", "wren")
-        house.run("send", "wren", "go")
-        house.eventually(lambda: house.json("approvals", "list"), "a request")
-        said += [house.says("approvals", "list"), house.says("approvals", "show", "1"), house.says("sessions")]
-        house.run("approvals", "deny", "1", f"never {SECRET}")
-        house.eventually(lambda: "my key is <secret:WEATHER_KEY>" in house.says("transcript", "wren"), "an answer")
-        said += [house.says("transcript", "wren"), house.says("events", "wren")]
-        house.run("term", "spawn", "t")
-        house.run("term", "run", "t", f"echo '{SECRET}'")
-        said += [house.says("term", "read", "t"), house.says("term", "screen", "t")]
-        house.run("send", "wren", "die")
-        house.eventually(lambda: "the key is <secret:WEATHER_KEY>" in house.says("events", "wren"), "its last words")
-        said += [house.says("--json", "sessions"), house.says("doctor")]
-        refusal = house.run("spawn", "rex", "--handle", "rex", code=1).stderr
+    with aegis.serving():
+        aegis.run("spawn", "wren", "--handle", "wren")
+        aegis.run("send", "wren", "go")
+        aegis.eventually(lambda: aegis.json("approvals", "list"), "a request")
+        said += [aegis.says("approvals", "list"), aegis.says("approvals", "show", "1"), aegis.says("sessions")]
+        aegis.run("approvals", "deny", "1", f"never {SECRET}")
+        aegis.eventually(lambda: "my key is <secret:WEATHER_KEY>" in aegis.says("transcript", "wren"), "an answer")
+        said += [aegis.says("transcript", "wren"), aegis.says("events", "wren")]
+        aegis.run("term", "spawn", "t")
+        aegis.run("term", "run", "t", f"echo '{SECRET}'")
+        said += [aegis.says("term", "read", "t"), aegis.says("term", "screen", "t")]
+        aegis.run("send", "wren", "die")
+        aegis.eventually(lambda: "the key is <secret:WEATHER_KEY>" in aegis.says("events", "wren"), "its last words")
+        said += [aegis.says("--json", "sessions"), aegis.says("doctor")]
+        refusal = aegis.run("spawn", "rex", "--handle", "rex", code=1).stderr
         assert "API_KEY needs the secret 'WEATHER_KAY'" in refusal and "Did you mean 'WEATHER_KEY'" in refusal
     forms = {SECRET, json.dumps(SECRET)[1:-1], json.dumps(json.dumps(SECRET)[1:-1])[1:-1], "sesame-"}
     assert [form for form in forms for text in said if form in text] == []
-    files = [path for path in (house.root / ".aegis").rglob("*") if path.is_file()]
+    files = [path for path in (aegis.root / ".aegis").rglob("*") if path.is_file()]
     assert [path for path in files for form in forms if form.encode() in path.read_bytes()] == []
     assert any(b"<secret:WEATHER_KEY>" in path.read_bytes() for path in files)
 
 
-def test_doctor_says_what_is_not_passed_on(house):
-    house.environment |= {"ANTHROPIC_API_KEY": "x", "WEATHER_KEY": "y"}
-    said = house.json("doctor")["environment"]
+def test_doctor_says_what_is_not_passed_on(aegis):
+    aegis.environment |= {"ANTHROPIC_API_KEY": "x", "WEATHER_KEY": "y"}
+    said = aegis.json("doctor")["environment"]
     assert "only to claude-code: ANTHROPIC_API_KEY;" in said and "to no CLI: WEATHER_KEY;" in said
-    (house.root / ".aegis.yaml").write_text("environment: {inherit: [WEATHER_*]}\n")
-    assert "WEATHER_KEY" not in house.json("doctor")["environment"]
+    (aegis.root / ".aegis.yaml").write_text("environment: {inherit: [WEATHER_*]}\n")
+    assert "WEATHER_KEY" not in aegis.json("doctor")["environment"]

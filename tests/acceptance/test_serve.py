@@ -45,36 +45,36 @@ def test_a_second_kernel_is_refused_and_names_the_first(running):
     assert running.json("sessions") == []
 
 
-def test_stop_ends_it_and_waits(house):
-    with house.serving() as server:
-        assert house.says("stop") == f"the aegis in {house.root} (pid {server.pid}) has ended"
+def test_stop_ends_it_and_waits(aegis):
+    with aegis.serving() as server:
+        assert aegis.says("stop") == f"the aegis in {aegis.root} (pid {server.pid}) has ended"
         assert server.wait(5) == 0
-    said = house.refuses("stop", code=1)
-    assert said == f"no aegis runs in {house.root}; start one with `aegis` (a REPL) or `aegis serve` (without a screen)"
-    with house.serving():
-        assert house.json("sessions") == []
+    said = aegis.refuses("stop", code=1)
+    assert said == f"no aegis runs in {aegis.root}; start one with `aegis` (a REPL) or `aegis serve` (without a screen)"
+    with aegis.serving():
+        assert aegis.json("sessions") == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda n: n.name)
-def test_signals_end_it(house, number, record_property):
-    with house.serving() as server:
-        report(record_property, number.name, house.end(server, number))
+def test_signals_end_it(aegis, number, record_property):
+    with aegis.serving() as server:
+        report(record_property, number.name, aegis.end(server, number))
         assert server.returncode == 0
-    assert not socket_of(Project(house.root)).exists()
+    assert not socket_of(Project(aegis.root)).exists()
 
 
 @pytest.mark.parametrize("after", ["import", "kernel.lock", "ledger.db", "control.sock"])
-def test_it_ends_while_it_starts(house, after, record_property):
+def test_it_ends_while_it_starts(aegis, after, record_property):
     """A signal in the middle of starting ends it just as well, and leaves nothing in the way of the next."""
-    server = house.start("serve")
+    server = aegis.start("serve")
     if after == "import":
-        house.eventually(lambda: importing(server.pid), "the kernel's imports")
+        aegis.eventually(lambda: importing(server.pid), "the kernel's imports")
     else:
-        house.eventually((Project(house.root).state / after).exists, after)
-    report(record_property, f"starting, {after}", house.end(server))
+        aegis.eventually((Project(aegis.root).state / after).exists, after)
+    report(record_property, f"starting, {after}", aegis.end(server))
     assert server.returncode == 0
-    with house.serving():
-        assert house.json("sessions") == []
+    with aegis.serving():
+        assert aegis.json("sessions") == []
 
 
 def importing(pid):
@@ -88,54 +88,54 @@ def importing(pid):
 
 
 @pytest.mark.parametrize("state", [*WORKING, "idle", "deaf", "mute", "waited for", "watched"])
-def test_it_ends_whatever_its_agents_do(house, state, record_property):
-    (house.root / ".aegis.yaml").write_text(DEAF)
+def test_it_ends_whatever_its_agents_do(aegis, state, record_property):
+    (aegis.root / ".aegis.yaml").write_text(DEAF)
     profile = state if state in ("deaf", "mute") else "scripted"
     callers = []
-    with house.serving() as server:
-        house.run("spawn", profile, "--handle", "ada")
+    with aegis.serving() as server:
+        aegis.run("spawn", profile, "--handle", "ada")
         if state == "waited for":
-            callers.append(house.start("send", "ada", "wait 60", "--wait"))
+            callers.append(aegis.start("send", "ada", "wait 60", "--wait"))
         elif state != "idle":
-            house.run("send", "ada", WORKING.get(state, "hello"))
+            aegis.run("send", "ada", WORKING.get(state, "hello"))
         if state == "watched":
-            callers.append(house.start("events", "--follow"))
+            callers.append(aegis.start("events", "--follow"))
             callers[-1].stderr.readline()
         elif state != "idle":
-            house.eventually(lambda: house.json("sessions")[0]["state"] == "working", "a turn")
-        report(record_property, state, house.end(server))
+            aegis.eventually(lambda: aegis.json("sessions")[0]["state"] == "working", "a turn")
+        report(record_property, state, aegis.end(server))
         assert server.returncode == 0
     for caller in callers:
         assert caller.wait(10) == (0 if state == "watched" else 1)
-        house.end(caller)
-    assert house.left() == []
+        aegis.end(caller)
+    assert aegis.left() == []
 
 
-def test_agents_come_back(house):
-    with house.serving():
-        house.run("spawn", "scripted", "--handle", "ada")
-        house.run("send", "ada", "remember the milk", "--wait")
-    with house.serving():
-        assert house.says("send", "ada", "hello", "--wait").startswith("Hello. I am ada")
-    with house.serving("--clean"):
-        assert house.json("sessions") == []
+def test_agents_come_back(aegis):
+    with aegis.serving():
+        aegis.run("spawn", "scripted", "--handle", "ada")
+        aegis.run("send", "ada", "remember the milk", "--wait")
+    with aegis.serving():
+        assert aegis.says("send", "ada", "hello", "--wait").startswith("Hello. I am ada")
+    with aegis.serving("--clean"):
+        assert aegis.json("sessions") == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_another_user_is_refused(house):
+def test_another_user_is_refused(aegis):
     """Twice: by the modes of folder and socket, and, were those opened wide, by who is at the other end."""
-    house.root = Path(tempfile.mkdtemp())  # where others can reach it, unlike pytest's folders
+    aegis.root = Path(tempfile.mkdtemp())  # where others can reach it, unlike pytest's folders
     try:
-        house.root.chmod(0o755)
-        with house.serving():
-            project = Project(house.root)
+        aegis.root.chmod(0o755)
+        with aegis.serving():
+            project = Project(aegis.root)
             assert "belongs to another user" in as_nobody(project)
             project.state.chmod(0o755)
             socket_of(project).chmod(0o666)
             assert "sent this user away" in as_nobody(project)
-            assert house.json("sessions") == []
+            assert aegis.json("sessions") == []
     finally:
-        shutil.rmtree(house.root)
+        shutil.rmtree(aegis.root)
 
 
 def as_nobody(project):
@@ -160,27 +160,27 @@ def as_nobody(project):
         return pipe.read()
 
 
-def test_a_broken_plugin_is_named_and_everything_else_works(house, tmp_path):
+def test_a_broken_plugin_is_named_and_everything_else_works(aegis, tmp_path):
     dist = tmp_path / "site" / "acme_broken-1.0.dist-info"
     dist.mkdir(parents=True)
     (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-broken\nVersion: 1.0\n")
     (dist / "entry_points.txt").write_text("[aegis.plugins]\nbroken = acme_broken\n")
     (tmp_path / "site" / "acme_broken.py").write_text("raise RuntimeError('the glue has dried')\n")
-    house.environment["PYTHONPATH"] = str(tmp_path / "site")
+    aegis.environment["PYTHONPATH"] = str(tmp_path / "site")
     error = "RuntimeError: the glue has dried"
-    rows = {row["name"]: row for row in house.json("plugin", "list")}
+    rows = {row["name"]: row for row in aegis.json("plugin", "list")}
     assert (rows["broken"]["state"], rows["broken"]["error"]) == ("failed", error)
     assert rows["broken"]["distribution"] == "acme-broken"
-    assert f"✗ the plugin 'broken' is broken: {error}" in house.run("doctor", code=1).stdout
-    with house.start("serve") as server:
-        house.wait_for_line(server, "aegis runs in")
-        house.run("spawn", "scripted", "--handle", "ada")
-        assert house.says("send", "ada", "hello", "--wait").startswith("Hello. I am ada")
-        assert "broken" in house.run("doctor", code=1).stdout
+    assert f"✗ the plugin 'broken' is broken: {error}" in aegis.run("doctor", code=1).stdout
+    with aegis.start("serve") as server:
+        aegis.wait_for_line(server, "aegis runs in")
+        aegis.run("spawn", "scripted", "--handle", "ada")
+        assert aegis.says("send", "ada", "hello", "--wait").startswith("Hello. I am ada")
+        assert "broken" in aegis.run("doctor", code=1).stdout
         server.send_signal(signal.SIGTERM)
         assert f"aegis: the plugin 'broken' is broken and left out: {error}\n" in server.stderr.read()
-    (house.root / ".aegis.yaml").write_text("plugins: {disabled: [broken]}\n")
-    rows = {row["name"]: row for row in house.json("doctor")["plugins"]}
+    (aegis.root / ".aegis.yaml").write_text("plugins: {disabled: [broken]}\n")
+    rows = {row["name"]: row for row in aegis.json("doctor")["plugins"]}
     assert (rows["broken"]["state"], rows["broken"]["error"]) == ("disabled", "")
 
 
@@ -202,15 +202,15 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_configuration_is_a_sentence_and_nothing_is_started(house, case):
+def test_a_wrong_configuration_is_a_sentence_and_nothing_is_started(aegis, case):
     text, where, nearest = WRONG[case]
-    file = house.root / ".aegis.yaml"
+    file = aegis.root / ".aegis.yaml"
     file.write_text(text)
-    said = house.refuses("serve", code=2)
+    said = aegis.refuses("serve", code=2)
     assert said.startswith(f"{file}{where}")
     assert nearest in said
-    assert not (house.root / ".aegis").exists()
-    assert said in house.run("doctor", code=1).stdout
+    assert not (aegis.root / ".aegis").exists()
+    assert said in aegis.run("doctor", code=1).stdout
 
 
 UNKNOWN = {
@@ -222,54 +222,54 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("case", UNKNOWN)
-def test_what_nothing_here_knows_is_a_word_and_the_rest_starts(house, case):
+def test_what_nothing_here_knows_is_a_word_and_the_rest_starts(aegis, case):
     text, where, nearest = UNKNOWN[case]
-    file = house.root / ".aegis.yaml"
+    file = aegis.root / ".aegis.yaml"
     file.write_text(text)
-    with house.serving() as server:
-        house.run("spawn", "scripted", "--handle", "ada")
+    with aegis.serving() as server:
+        aegis.run("spawn", "scripted", "--handle", "ada")
         server.send_signal(signal.SIGTERM)
         said = next(line for line in server.stderr.read().splitlines() if f"{file}{where}" in line)
     assert nearest in said and said.endswith("It has no effect.")
-    assert said.removeprefix("aegis: ") in house.run("doctor", code=1).stdout
+    assert said.removeprefix("aegis: ") in aegis.run("doctor", code=1).stdout
 
 
-def test_a_configuration_that_is_a_folder(house):
-    (house.root / ".aegis.yaml").mkdir()
-    assert "is a directory" in house.refuses("serve", code=2)
-    assert not (house.root / ".aegis").exists()
+def test_a_configuration_that_is_a_folder(aegis):
+    (aegis.root / ".aegis.yaml").mkdir()
+    assert "is a directory" in aegis.refuses("serve", code=2)
+    assert not (aegis.root / ".aegis").exists()
 
 
 @pytest.mark.parametrize("text", [None, "", "# nothing yet\n"], ids=["absent", "empty", "comments"])
-def test_without_a_configuration_every_provider_is_a_profile(house, text):
+def test_without_a_configuration_every_provider_is_a_profile(aegis, text):
     if text is not None:
-        (house.root / ".aegis.yaml").write_text(text)
-    with house.serving():
-        assert "scripted" in house.json("agents")
+        (aegis.root / ".aegis.yaml").write_text(text)
+    with aegis.serving():
+        assert "scripted" in aegis.json("agents")
 
 
-def test_a_ledger_that_is_damaged_is_said_to_be(house):
-    with house.serving():
+def test_a_ledger_that_is_damaged_is_said_to_be(aegis):
+    with aegis.serving():
         pass
-    ledger = Project(house.root).state / "ledger.db"
+    ledger = Project(aegis.root).state / "ledger.db"
     for extra in ("-wal", "-shm"):
         ledger.with_name(ledger.name + extra).unlink(missing_ok=True)
     ledger.write_bytes(b"no database " * 1000)
-    assert f"cannot open the ledger {ledger}" in house.refuses("serve", code=1)
+    assert f"cannot open the ledger {ledger}" in aegis.refuses("serve", code=1)
     with pytest.raises(sqlite3.DatabaseError):
         sqlite3.connect(ledger).execute("select 1 from records")
 
 
-def test_a_console_needs_a_terminal(house):
-    assert house.refuses(code=2).startswith("a console needs a terminal; `aegis serve` runs without one")
+def test_a_console_needs_a_terminal(aegis):
+    assert aegis.refuses(code=2).startswith("a console needs a terminal; `aegis serve` runs without one")
 
 
 class Screen:
     """A console at a terminal of its own."""
 
-    def __init__(self, house, *words):
+    def __init__(self, aegis, *words):
         self.terminal, theirs = pty.openpty()
-        self.process = house.start(*words, stdin=theirs, stdout=theirs, stderr=theirs)
+        self.process = aegis.start(*words, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
         os.set_blocking(self.terminal, False)
         self.shown = b""
@@ -290,51 +290,51 @@ class Screen:
 
 
 @pytest.fixture
-def screen(house):
-    """Open consoles in the house; they are closed with the test."""
+def screen(aegis):
+    """Open consoles in the project; they are closed with the test."""
     made = []
 
     def opened(*words):
-        made.append(Screen(house, *words))
+        made.append(Screen(aegis, *words))
         return made[-1]
 
     yield opened
     for one in made:
-        house.end(one.process)
+        aegis.end(one.process)
         os.close(one.terminal)
 
 
-def test_without_arguments_it_is_the_kernel_and_a_console(house, screen):
+def test_without_arguments_it_is_the_kernel_and_a_console(aegis, screen):
     console = screen("--agent", "scripted")
-    house.eventually(lambda: socket_of(Project(house.root)).exists() and console.draw(), "a kernel behind a console")
-    house.eventually(lambda: len(house.json("sessions")) == 1, "the agent that was asked for")
-    house.run("stop")
-    house.eventually(console.ended, "the console's end")
+    aegis.eventually(lambda: socket_of(Project(aegis.root)).exists() and console.draw(), "a kernel behind a console")
+    aegis.eventually(lambda: len(aegis.json("sessions")) == 1, "the agent that was asked for")
+    aegis.run("stop")
+    aegis.eventually(console.ended, "the console's end")
     assert console.process.returncode == 0
 
 
-def test_a_console_attaches_to_the_kernel_that_runs(house, screen):
-    with house.serving() as server:
+def test_a_console_attaches_to_the_kernel_that_runs(aegis, screen):
+    with aegis.serving() as server:
         console = screen()
-        house.eventually(lambda: b"\x1b[" in console.draw(), "something on the screen")
+        aegis.eventually(lambda: b"\x1b[" in console.draw(), "something on the screen")
         assert server.poll() is None
-        house.run("stop")
-        house.eventually(console.ended, "the console's end")
-    assert f"the aegis in {house.root} has ended".encode() in console.draw().replace(b"\r\n", b"")
+        aegis.run("stop")
+        aegis.eventually(console.ended, "the console's end")
+    assert f"the aegis in {aegis.root} has ended".encode() in console.draw().replace(b"\r\n", b"")
 
 
-def test_of_several_that_start_at_once_one_is_the_kernel(house, screen):
+def test_of_several_that_start_at_once_one_is_the_kernel(aegis, screen):
     consoles = [screen() for _ in range(3)]
     for console in consoles:
-        house.eventually(lambda console=console: b"\x1b[" in console.draw(), "every console")
-    assert house.json("sessions") == []
-    house.run("stop")
+        aegis.eventually(lambda console=console: b"\x1b[" in console.draw(), "every console")
+    assert aegis.json("sessions") == []
+    aegis.run("stop")
     for console in consoles:
-        house.eventually(console.ended, "the consoles' end")
+        aegis.eventually(console.ended, "the consoles' end")
 
 
-def test_a_project_deep_in_the_folders_is_reached(house):
-    house.root = house.root / ("d" * 60) / ("e" * 60)
-    house.root.mkdir(parents=True)
-    with house.serving():
-        assert house.json("sessions") == []
+def test_a_project_deep_in_the_folders_is_reached(aegis):
+    aegis.root = aegis.root / ("d" * 60) / ("e" * 60)
+    aegis.root.mkdir(parents=True)
+    with aegis.serving():
+        assert aegis.json("sessions") == []

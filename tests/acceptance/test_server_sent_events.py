@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 import trio
-from house import ROOT
+from workspace import ROOT
 
 from aegis.project import Project
 
@@ -18,22 +18,22 @@ EXAMPLE = ROOT / "docs/examples/server-sent-events"
 
 
 @pytest.fixture
-def installed(house, monkeypatch):
-    """A house in whose environment the example is installed, in a folder whose path fits a socket's address."""
+def installed(aegis, monkeypatch):
+    """A aegis in whose environment the example is installed, in a folder whose path fits a socket's address."""
     project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
     [(name, module)] = project["entry-points"]["aegis.plugins"].items()
     with tempfile.TemporaryDirectory() as folder:
-        site, house.root = Path(folder) / "site", Path(folder) / "project"
+        site, aegis.root = Path(folder) / "site", Path(folder) / "project"
         info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-        for path in (info, house.root):
+        for path in (info, aegis.root):
             path.mkdir(parents=True)
         shutil.copy(EXAMPLE / f"{module}.py", site)
         (info / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
         )
         (info / "entry_points.txt").write_text(f"[aegis.plugins]\n{name} = {module}\n")
-        house.environment["PYTHONPATH"] = str(site)
-        yield house
+        aegis.environment["PYTHONPATH"] = str(site)
+        yield aegis
 
 
 class Reader:
@@ -71,16 +71,16 @@ class Reader:
 
 
 @asynccontextmanager
-async def asking(house, request, *headers):
+async def asking(aegis, request, *headers):
     """Send a request and enter what comes back, after the head."""
-    async with await trio.open_unix_socket(str(Project(house.root).state / "sse.sock")) as stream:
+    async with await trio.open_unix_socket(str(Project(aegis.root).state / "sse.sock")) as stream:
         await stream.send_all("\r\n".join([f"{request} HTTP/1.1", "Host: aegis", *headers, "", ""]).encode())
         reader = Reader(stream)
         yield (await reader.part()).split(" ")[1], reader
 
 
-async def post(house, target):
-    async with asking(house, f"POST {target}") as (status, reader):
+async def post(aegis, target):
+    async with asking(aegis, f"POST {target}") as (status, reader):
         return status, json.loads(await reader.rest())
 
 

@@ -101,7 +101,7 @@ def test_a_turn_is_interrupted(staffed):
     assert staffed.says("send", "ada", "awake?", "--wait").startswith("You said: awake?")
 
 
-def test_leave_is_given_from_the_shell(staffed):
+def test_a_permission_is_given_from_the_shell(staffed):
     with staffed.start("send", "bob", "ask for a day off", "--wait") as asking:
         staffed.eventually(lambda: staffed.json("approvals", "list"), "a request")
         [pending] = staffed.json("approvals", "list")

@@ -18,51 +18,51 @@ agents:
 
 
 @pytest.fixture
-def deaf(house):
-    """A house whose kernel was started by somebody who hears nothing."""
-    (house.root / ".aegis.yaml").write_text(CONFIG)
+def deaf(aegis):
+    """The kernel of a project, started by somebody who hears nothing."""
+    (aegis.root / ".aegis.yaml").write_text(CONFIG)
     server = subprocess.Popen(
-        deafened(house.aegis, "serve"), cwd=house.root, env=house.environment,
+        deafened(aegis.command, "serve"), cwd=aegis.root, env=aegis.environment,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        house.wait_for_line(server, "aegis runs in")
+        aegis.wait_for_line(server, "aegis runs in")
         yield server
         if server.poll() is None:
-            house.run("stop")
+            aegis.run("stop")
     finally:
-        house.end(server, signal.SIGKILL)
+        aegis.end(server, signal.SIGKILL)
 
 
-def test_what_is_ignored_stays_ignored(house, deaf):
+def test_what_is_ignored_stays_ignored(aegis, deaf):
     for number in DEAF_TO:
         deaf.send_signal(number)
-        assert house.json("sessions") == [], f"it goes on after {number.name}: who started it wanted that ignored"
-    house.run("stop")
+        assert aegis.json("sessions") == [], f"it goes on after {number.name}: who started it wanted that ignored"
+    aegis.run("stop")
     assert deaf.wait(30) == 0
 
 
 @pytest.mark.usefixtures("deaf")
-def test_a_shell_and_an_agent_hear_everything(house):
+def test_a_shell_and_an_agent_hear_everything(aegis):
     if not Path("/proc/self/status").exists():
         pytest.skip("this system does not show what a process ignores")
-    house.run("term", "spawn", "build")
-    said = house.says("term", "run", "build", "grep -E 'Sig(Blk|Ign)' /proc/self/status")
+    aegis.run("term", "spawn", "build")
+    said = aegis.says("term", "run", "build", "grep -E 'Sig(Blk|Ign)' /proc/self/status")
     assert re.findall(r"Sig(Blk|Ign):\s*(\w+)", said) == [("Blk", "0" * 16), ("Ign", "0" * 16)]
 
 
 @pytest.mark.usefixtures("deaf")
-def test_ctrl_c_reaches_a_shell(house):
-    house.run("term", "spawn", "build")
-    with house.start("term", "run", "build", "touch mark; sleep 600") as caller:
-        house.eventually((house.root / "mark").exists, "the command")
-        house.run("term", "keys", "build", "ctrl-c")
+def test_ctrl_c_reaches_a_shell(aegis):
+    aegis.run("term", "spawn", "build")
+    with aegis.start("term", "run", "build", "touch mark; sleep 600") as caller:
+        aegis.eventually((aegis.root / "mark").exists, "the command")
+        aegis.run("term", "keys", "build", "ctrl-c")
         assert caller.wait(30) == 0
         assert "exit 130" in caller.stdout.read()
 
 
 @pytest.mark.usefixtures("deaf")
-def test_the_exit_code_of_an_agent_is_told(house):
-    house.run("spawn", "brief", "--handle", "ada")
-    house.run("send", "ada", "hello")
-    house.eventually(lambda: "exited with code 3" in str(house.json("sessions")), "the end of the agent")
+def test_the_exit_code_of_an_agent_is_told(aegis):
+    aegis.run("spawn", "brief", "--handle", "ada")
+    aegis.run("send", "ada", "hello")
+    aegis.eventually(lambda: "exited with code 3" in str(aegis.json("sessions")), "the end of the agent")

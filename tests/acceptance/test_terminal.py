@@ -22,94 +22,94 @@ PATIENCE = 30
 SECRET = "ghp_" + "x9Y8z7W6" * 5
 
 
-def marked(house, name: str = "") -> list[psutil.Process]:
-    """Return the processes that live in this house's home, all or of one name, without the kernel and its callers."""
-    ours = with_variable("HOME", house.environment["HOME"])
+def marked(aegis, name: str = "") -> list[psutil.Process]:
+    """Return the processes that live in this home, all or of one name, without the kernel and its callers."""
+    ours = with_variable("HOME", aegis.environment["HOME"])
     return those(lambda process: "AEGIS_TERM" in process.environ() and name in process.name(), ours)
 
 
 @contextmanager
-def begun(house, command: str) -> Iterator[subprocess.Popen]:
+def begun(aegis, command: str) -> Iterator[subprocess.Popen]:
     """Have a command run that makes the file `mark` and does not end."""
-    with house.start("term", "run", "build", command) as caller:
+    with aegis.start("term", "run", "build", command) as caller:
         try:
-            house.eventually((house.root / "mark").exists, f"the beginning of {command!r}")
+            aegis.eventually((aegis.root / "mark").exists, f"the beginning of {command!r}")
             yield caller
         finally:
             caller.kill()
 
 
 @contextmanager
-def serving(house) -> Iterator[subprocess.Popen]:
+def serving(aegis) -> Iterator[subprocess.Popen]:
     """Have a kernel that the test ends itself."""
-    with house.start("serve") as server:
+    with aegis.start("serve") as server:
         try:
-            house.wait_for_line(server, "aegis runs in")
+            aegis.wait_for_line(server, "aegis runs in")
             yield server
         finally:
-            house.end(server)
+            aegis.end(server)
 
 
-def test_a_terminal_from_the_shell(house):
-    with house.serving():
-        assert house.says("term", "spawn", "build").startswith(f"build: /bin/bash in {house.root} (pid ")
-        assert re.fullmatch(r"one\n\[0\] exit 0 · \d\.\d\ds", house.says("term", "run", "build", "echo one"))
-        assert house.json("term", "run", "build", "(exit 3)")["exit"] == 3
-        assert [run["seq"] for run in house.json("term", "read", "build")] == [0, 1]
-        assert "one" in house.says("term", "tail", "build")
-        assert house.refuses("term", "run", "buidl", "true", code=4).startswith("there is no terminal 'buidl'")
-        assert house.says("term", "close", "build") == "done"
-        assert marked(house) == []
+def test_a_terminal_from_the_shell(aegis):
+    with aegis.serving():
+        assert aegis.says("term", "spawn", "build").startswith(f"build: /bin/bash in {aegis.root} (pid ")
+        assert re.fullmatch(r"one\n\[0\] exit 0 · \d\.\d\ds", aegis.says("term", "run", "build", "echo one"))
+        assert aegis.json("term", "run", "build", "(exit 3)")["exit"] == 3
+        assert [run["seq"] for run in aegis.json("term", "read", "build")] == [0, 1]
+        assert "one" in aegis.says("term", "tail", "build")
+        assert aegis.refuses("term", "run", "buidl", "true", code=4).startswith("there is no terminal 'buidl'")
+        assert aegis.says("term", "close", "build") == "done"
+        assert marked(aegis) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what is left is seen in /proc")
-def test_a_kernel_killed_in_a_run_leaves_no_shell_and_the_run_is_said_to_be_killed(house):
-    with serving(house) as server:
-        house.run("term", "spawn", "build")
-        house.run("term", "run", "build", f"echo {SECRET}")
-        with begun(house, f"nohup setsid sleep 600 & echo {SECRET}; touch mark; sleep 600") as caller:
-            house.eventually(lambda: len(marked(house, "sleep")) == 2, "two programs in the shell")
+def test_a_kernel_killed_in_a_run_leaves_no_shell_and_the_run_is_said_to_be_killed(aegis):
+    with serving(aegis) as server:
+        aegis.run("term", "spawn", "build")
+        aegis.run("term", "run", "build", f"echo {SECRET}")
+        with begun(aegis, f"nohup setsid sleep 600 & echo {SECRET}; touch mark; sleep 600") as caller:
+            aegis.eventually(lambda: len(marked(aegis, "sleep")) == 2, "two programs in the shell")
             server.kill()
             caller.wait(PATIENCE)
-    house.eventually(lambda: not marked(house, "bash"), "the end of the shell")
-    with house.serving():
-        assert marked(house) == [], "what had cut itself loose is gone with the next start"
-        first, killed = house.json("term", "read", "build")
+    aegis.eventually(lambda: not marked(aegis, "bash"), "the end of the shell")
+    with aegis.serving():
+        assert marked(aegis) == [], "what had cut itself loose is gone with the next start"
+        first, killed = aegis.json("term", "read", "build")
         assert (first["seq"], first["exit"], first["killed_by_restart"]) == (0, 0, False)
         assert (killed["seq"], killed["exit"], killed["killed_by_restart"]) == (1, None, True)
-        refused = house.refuses("term", "run", "build", "true", code=3)
+        refused = aegis.refuses("term", "run", "build", "true", code=3)
         assert "the terminal 'build' is closed: aegis ended its shell" in refused
-        house.run("term", "spawn", "build")
-        assert house.json("term", "run", "build", "true")["seq"] == 2
-        lines = (house.root / ".aegis/state/terminals/build/ledger.jsonl").read_text()
+        aegis.run("term", "spawn", "build")
+        assert aegis.json("term", "run", "build", "true")["seq"] == 2
+        lines = (aegis.root / ".aegis/state/terminals/build/ledger.jsonl").read_text()
         assert [word in lines for word in ('"killed_by_restart":true', '"terminal":"build"')] == [True, True]
-    kept = b"".join(f.read_bytes() for f in (house.root / ".aegis").rglob("*") if f.is_file())
+    kept = b"".join(f.read_bytes() for f in (aegis.root / ".aegis").rglob("*") if f.is_file())
     assert b"[redacted]" in kept
     assert SECRET.encode() not in kept
     assert SECRET[8:].encode() not in kept
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_quitting_in_a_run_leaves_nothing(house, shell, record_property):
+def test_quitting_in_a_run_leaves_nothing(aegis, shell, record_property):
     if not any((os.access(f"{d}/{shell}", os.X_OK)) for d in os.environ["PATH"].split(os.pathsep)):
         pytest.skip(f"{shell} is not installed")
-    with serving(house) as server:
+    with serving(aegis) as server:
         for name in ("build", "other", "third"):
-            house.run("term", "spawn", name, "--shell", shell)
-        with begun(house, "trap '' HUP TERM INT; touch mark; sleep 600") as caller:
-            record_property("seconds", round(house.end(server, signal.SIGTERM), 2))
+            aegis.run("term", "spawn", name, "--shell", shell)
+        with begun(aegis, "trap '' HUP TERM INT; touch mark; sleep 600") as caller:
+            record_property("seconds", round(aegis.end(server, signal.SIGTERM), 2))
             assert server.returncode == 0
             caller.wait(PATIENCE)
-    assert marked(house) == []
+    assert marked(aegis) == []
 
 
-def test_attach_typed_in_a_terminal_attaches(house):
-    with house.serving():
-        house.run("term", "spawn", "build")
-        house.run("term", "run", "build", "PS1='here> '; clear")
+def test_attach_typed_in_a_terminal_attaches(aegis):
+    with aegis.serving():
+        aegis.run("term", "spawn", "build")
+        aegis.run("term", "run", "build", "PS1='here> '; clear")
         master, slave = pty.openpty()
         person = subprocess.Popen(
-            [AEGIS, "term", "attach", "build"], cwd=house.root, env=house.environment, stdin=slave, stdout=slave,
+            [AEGIS, "term", "attach", "build"], cwd=aegis.root, env=aegis.environment, stdin=slave, stdout=slave,
             stderr=slave, start_new_session=True,
         )  # fmt: skip
         os.close(slave)
@@ -132,5 +132,5 @@ def test_attach_typed_in_a_terminal_attaches(house):
             person.kill()
             person.wait()
             os.close(master)
-        assert house.says("term", "attach", "build").startswith("this needs a terminal of your own; type there: `")
-        assert house.json("term", "attach", "build")["argv"][-1] == "build"
+        assert aegis.says("term", "attach", "build").startswith("this needs a terminal of your own; type there: `")
+        assert aegis.json("term", "attach", "build")["argv"][-1] == "build"

@@ -22,36 +22,36 @@ async def rows(news, turns):
     raise AssertionError("the kernel ended")
 
 
-def written(house):
+def written(aegis):
     """Return the numbers that are on disk, in order."""
-    files = (house.root / ".aegis/state/sessions").glob("*.jsonl")
+    files = (aegis.root / ".aegis/state/sessions").glob("*.jsonl")
     return sorted(json.loads(line)["number"] for file in files for line in file.read_text().splitlines())
 
 
-async def run(house, *words):
-    return await trio.to_thread.run_sync(house.run, *words)
+async def run(aegis, *words):
+    return await trio.to_thread.run_sync(aegis.run, *words)
 
 
-async def test_a_client_goes_on_where_it_was_in_a_kernel_that_was_killed_and_started_again(house):
-    path = str(socket_of(Project(house.root)))
-    with house.serving() as server:
-        await run(house, "spawn", "scripted", "--handle", "ada")
+async def test_a_client_goes_on_where_it_was_in_a_kernel_that_was_killed_and_started_again(aegis):
+    path = str(socket_of(Project(aegis.root)))
+    with aegis.serving() as server:
+        await run(aegis, "spawn", "scripted", "--handle", "ada")
         async with connected(path) as client:
             async with client.watch() as news:
-                await run(house, "send", "ada", "hello", "--wait")
+                await run(aegis, "send", "ada", "hello", "--wait")
                 seen = await rows(news, 1)
             last = seen[-1][0]
-            await run(house, "send", "ada", "hello again", "--wait")
-            house.eventually(lambda: len(written(house)) >= 8, "the second turn on disk")
+            await run(aegis, "send", "ada", "hello again", "--wait")
+            aegis.eventually(lambda: len(written(aegis)) >= 8, "the second turn on disk")
             server.send_signal(signal.SIGKILL)
             with trio.fail_after(30):
                 await client.ended.wait()
-    missed = [n for n in written(house) if n > last]
-    with house.serving():
+    missed = [n for n in written(aegis) if n > last]
+    with aegis.serving():
         async with connected(path) as client:
             assert (await client.snapshot())["number"] > max(missed)
             async with client.watch(last) as news:
-                await run(house, "send", "ada", "and again", "--wait")
+                await run(aegis, "send", "ada", "and again", "--wait")
                 seen = await rows(news, 2)
     numbers = [n for n, _ in seen]
     assert numbers == sorted(set(numbers)), "each once, in order"

@@ -61,16 +61,16 @@ async def deploy(engine) -> str:
 
 @pytest.fixture(scope="module")
 def flows(built):
-    house = built("flows")
-    (house.root / ".aegis.yaml").write_text(CONFIG)
-    (house.root / "flows").mkdir()
-    (house.root / "flows" / "release.py").write_text(FLOW)
-    with house.serving():
-        yield house
+    aegis = built("flows")
+    (aegis.root / ".aegis.yaml").write_text(CONFIG)
+    (aegis.root / "flows").mkdir()
+    (aegis.root / "flows" / "release.py").write_text(FLOW)
+    with aegis.serving():
+        yield aegis
 
 
-def last(house) -> str:
-    return house.json("workflow", "runs")[0]["workflow_id"]
+def last(aegis) -> str:
+    return aegis.json("workflow", "runs")[0]["workflow_id"]
 
 
 def test_its_arguments_are_options_typed_by_its_signature(flows):
@@ -120,49 +120,49 @@ def test_what_reviewers_said_is_kept_though_one_of_them_fails(flows):
     assert "## critic\n\nNo review:" in report
 
 
-def flows_git(house) -> None:
+def flows_git(aegis) -> None:
     import subprocess  # noqa: PLC0415
 
     def git(*words: str) -> None:
         who = ("-c", "user.name=a", "-c", "user.email=a@example.invalid")
-        subprocess.run(["git", *who, *words], cwd=house.root, check=True, capture_output=True)
+        subprocess.run(["git", *who, *words], cwd=aegis.root, check=True, capture_output=True)
 
     git("init", "-q", "-b", "main")
     git("commit", "-q", "--allow-empty", "-m", "begin")
     git("checkout", "-qb", "feat/door")
-    Path(house.root, "open.py").write_text("open = True\n")
+    Path(aegis.root, "open.py").write_text("open = True\n")
     git("add", "open.py")
     git("commit", "-qm", "a door")
 
 
-def test_killed_in_the_middle_it_goes_on_and_what_is_unsure_is_decided(house):
-    (house.root / ".aegis.yaml").write_text(CONFIG)
-    (house.root / "flows").mkdir()
-    (house.root / "flows" / "release.py").write_text(FLOW)
-    server = house.start("serve")
-    house.wait_for_line(server, "aegis runs in")
-    sure = house.json("workflow", "run", "brainstorm_to_spec", "--topic", "A Door")["workflow_id"]
-    unsure = house.json("workflow", "run", "deploy")["workflow_id"]
+def test_killed_in_the_middle_it_goes_on_and_what_is_unsure_is_decided(aegis):
+    (aegis.root / ".aegis.yaml").write_text(CONFIG)
+    (aegis.root / "flows").mkdir()
+    (aegis.root / "flows" / "release.py").write_text(FLOW)
+    server = aegis.start("serve")
+    aegis.wait_for_line(server, "aegis runs in")
+    sure = aegis.json("workflow", "run", "brainstorm_to_spec", "--topic", "A Door")["workflow_id"]
+    unsure = aegis.json("workflow", "run", "deploy")["workflow_id"]
     for n in range(2):
-        house.eventually(lambda: house.json("workflow", "show", sure)["asks"], "a question")
-        house.run("workflow", "answer", sure, f"answer {n}")
-    house.eventually((house.root / "deployed").exists, "the deployment")
-    house.end(server, signal.SIGKILL)
-    assert "no aegis runs" in house.refuses("workflow", "run", "brainstorm_to_spec", "--topic", "x", code=1)
-    with house.serving():
+        aegis.eventually(lambda: aegis.json("workflow", "show", sure)["asks"], "a question")
+        aegis.run("workflow", "answer", sure, f"answer {n}")
+    aegis.eventually((aegis.root / "deployed").exists, "the deployment")
+    aegis.end(server, signal.SIGKILL)
+    assert "no aegis runs" in aegis.refuses("workflow", "run", "brainstorm_to_spec", "--topic", "x", code=1)
+    with aegis.serving():
         for n in range(2, 5):
-            house.eventually(lambda: house.json("workflow", "show", sure)["asks"], "a question")
-            house.run("workflow", "answer", sure, f"answer {n}")
-        row = house.json("workflow", "wait", sure)
-        assert (row["status"], (house.root / row["result"]).read_text()) == ("ok", "# A door\n")
-        house.eventually(lambda: house.json("workflow", "show", unsure)["status"] == "needs attention", "its parking")
-        assert "rerun|skip|fail" in house.says("message", "inbox")
-        assert not runs(int((house.root / "pid").read_text())), "the command did not outlive the kernel's return"
-        house.run("workflow", "decide", unsure, "rerun")
-        assert house.json("workflow", "wait", unsure)["result"] == "2"
-        (house.root / "flows" / "release.py").write_text(FLOW.replace('"release-notes"', '"notes"'))
-        names = [row["name"] for row in house.json("workflow", "list")]
+            aegis.eventually(lambda: aegis.json("workflow", "show", sure)["asks"], "a question")
+            aegis.run("workflow", "answer", sure, f"answer {n}")
+        row = aegis.json("workflow", "wait", sure)
+        assert (row["status"], (aegis.root / row["result"]).read_text()) == ("ok", "# A door\n")
+        aegis.eventually(lambda: aegis.json("workflow", "show", unsure)["status"] == "needs attention", "its parking")
+        assert "rerun|skip|fail" in aegis.says("message", "inbox")
+        assert not runs(int((aegis.root / "pid").read_text())), "the command did not outlive the kernel's return"
+        aegis.run("workflow", "decide", unsure, "rerun")
+        assert aegis.json("workflow", "wait", unsure)["result"] == "2"
+        (aegis.root / "flows" / "release.py").write_text(FLOW.replace('"release-notes"', '"notes"'))
+        names = [row["name"] for row in aegis.json("workflow", "list")]
         assert "notes" in names and "release-notes" not in names, "a file that is changed is read anew"
-        (house.root / "flows" / "broken.py").write_text("def (\n")
-        assert "flows/broken.py" in house.refuses("workflow", "list", code=2)
-        assert json.loads(house.says("workflow", "record", sure).splitlines()[0])["kind"] == "started"
+        (aegis.root / "flows" / "broken.py").write_text("def (\n")
+        assert "flows/broken.py" in aegis.refuses("workflow", "list", code=2)
+        assert json.loads(aegis.says("workflow", "record", sure).splitlines()[0])["kind"] == "started"

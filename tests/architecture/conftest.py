@@ -1,6 +1,6 @@
 """Tests that ask for `member` run once for each; those that ask for `plugin`, once for each that has an entry point."""
 
-from house import members, plugins
+from workspace import members, plugins
 
 
 def pytest_generate_tests(metafunc):

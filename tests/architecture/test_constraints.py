@@ -4,9 +4,9 @@ import re
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
 
-from house import ROOT, members
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from workspace import ROOT, members
 
 PIN = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)")
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from house import ROOT, members
+from workspace import ROOT, members
 
 # Words that had several jobs here, or that nobody looks for; the page on words says what each thing is called instead.
 BANNED = {

@@ -8,9 +8,9 @@ import tomllib
 from importlib.metadata import packages_distributions
 
 import pytest
-from house import ROOT, libraries, members
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from workspace import ROOT, libraries, members
 
 LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
 CONTRACTS = {c["id"]: c for c in LINTER["contracts"]}

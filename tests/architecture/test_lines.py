@@ -5,7 +5,7 @@ import tokenize
 from pathlib import Path
 
 import pytest
-from house import members
+from workspace import members
 
 # The kernel has three storeys, and a line is admitted by the question of its storey: for mechanism, "could two plugins
 # corrupt each other without it?"; for words, "is it a value or a protocol that plugins meet in?"; for the entrance, "is

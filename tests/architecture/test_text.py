@@ -5,7 +5,7 @@ import subprocess
 import tomllib
 
 import pytest
-from house import ROOT
+from workspace import ROOT
 
 # written in pieces, so that this file passes its own test; ada and anna are nobody, in recordings
 HOSTS = [

@@ -1,6 +1,6 @@
 """Tests that ask for `page` run once for each page of the documentation and each README."""
 
-from house import ROOT, members
+from workspace import ROOT, members
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(m.folder / "README.md" for m in members())])
 

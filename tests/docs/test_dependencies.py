@@ -3,8 +3,8 @@
 import re
 import tomllib
 
-from house import ROOT, members
 from packaging.requirements import Requirement
+from workspace import ROOT, members
 
 PAGE = ROOT / "docs" / "decisions" / "dependencies.md"
 

@@ -3,9 +3,9 @@
 import importlib.util
 from collections import Counter
 
-import house
 import pytest
 import trio
+import workspace
 from hookpages import EXAMPLE, Examples, facts, published, specs
 
 import aegis_group.plugin
@@ -54,7 +54,7 @@ async def kernel(example, tmp_path, seen):
 
 
 def test_every_hook_and_every_point_has_an_example_that_says_when():
-    plugins = [(m.folder.name, importlib.import_module(f"{m.package}.plugin")) for m in house.plugins()]
+    plugins = [(m.folder.name, importlib.import_module(f"{m.package}.plugin")) for m in workspace.plugins()]
     every = [*specs([hookspecs]), *(found for several in published(plugins).values() for found in several)]
     examples = Examples(EXAMPLE)
     assert [name for name, _ in every if "**When**" not in examples.hook(name)] == []

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from house import ROOT, members
+from workspace import ROOT, members
 
 
 def test_generated_pages_are_up_to_date():

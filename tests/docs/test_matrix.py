@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from house import ROOT
+from workspace import ROOT
 
 CONFTEST = """
 import sys
@@ -102,7 +102,7 @@ class Place:
         """Make it."""
         for file in (self.file, self.tests, self.package):
             file.parent.mkdir(parents=True)
-        for source in (".make/house.py", ".make/matrix.py", "tests/live/proofs.py"):
+        for source in (".make/workspace.py", ".make/matrix.py", "tests/live/proofs.py"):
             (self.folder / source).parent.mkdir(exist_ok=True)
             shutil.copy(ROOT / source, self.folder / source)
         self.package.write_text('{"name": "@toys/toy", "version": "1.2.3"}')

@@ -6,8 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import house
 import pytest
+import workspace
 from pydantic import TypeAdapter
 
 from aegis import open_kernel
@@ -16,7 +16,7 @@ from aegis import open_kernel
 @pytest.fixture
 async def everything():
     """Enter a kernel with every member."""
-    plugins = {m.folder.name: import_module(f"{m.package}.plugin") for m in house.plugins()}
+    plugins = {m.folder.name: import_module(f"{m.package}.plugin") for m in workspace.plugins()}
     with tempfile.TemporaryDirectory() as folder:
         async with open_kernel(Path(folder), plugins=plugins, environment={}) as kernel:
             yield kernel

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from house import ROOT
+from workspace import ROOT
 
 PAGE = ROOT / "docs" / "tutorial" / "README.md"
 BLOCK = re.compile(r"^```(yaml|console|markdown)\n(.*?)^```", re.MULTILINE | re.DOTALL)

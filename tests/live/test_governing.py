@@ -20,7 +20,7 @@ async def refuse(request: PermissionRequest) -> Decision:
 
 
 @pytest.fixture
-def house(stage: Stage) -> Path:
+def root(stage: Stage) -> Path:
     """A project of aegis: its configuration, its state, and links to both."""
     project = stage.project
     for folder in (".aegis/state", ".git/hooks", "sub"):
@@ -55,46 +55,44 @@ async def acted(stage: Stage, permission: str, acts: list[Block]) -> dict[str, b
 @pytest.mark.parametrize("beforehand", [(), ("Edit", "Write", "NotebookEdit")], ids=["plain", "allowed"])
 @pytest.mark.parametrize("permission", ["write", "auto"])
 async def test_it_never_edits_what_governs_it_unasked(
-    stage: Stage, house: Path, permission: str, beforehand: tuple[str, ...]
+    stage: Stage, root: Path, permission: str, beforehand: tuple[str, ...]
 ) -> None:
     if beforehand:
         allow_beforehand(stage, *beforehand)
-    own, notebook = str(house / ".aegis.yaml"), str(house / ".aegis" / "n.ipynb")
+    own, notebook = str(root / ".aegis.yaml"), str(root / ".aegis" / "n.ipynb")
     wider = {"old_string": "agents", "new_string": "agenda"}
-    places = [own, f"{house}/sub/../.aegis.yaml", f"{house}/link/../.aegis.yaml", ".aegis.yaml"]
+    places = [own, f"{root}/sub/../.aegis.yaml", f"{root}/link/../.aegis.yaml", ".aegis.yaml"]
     acts = [tool_use("Read", file_path=own), tool_use("Read", file_path=notebook)]
     acts += [tool_use("Edit", file_path=place, **wider) for place in places]
     acts += [
-        tool_use("Write", file_path=f"{house}/{place}", content="x") for place in (".aegis/agents/me.yaml", "link/x")
+        tool_use("Write", file_path=f"{root}/{place}", content="x") for place in (".aegis/agents/me.yaml", "link/x")
     ]
     acts += [tool_use("NotebookEdit", notebook_path=notebook, new_source="x", edit_mode="insert", cell_type="code")]
     acts += [bash("cd .aegis"), tool_use("Write", file_path="here.yaml", content="x")]
     done = list((await acted(stage, permission, acts)).items())
     assert [name for name, passed in done[2:] if passed] == ["9 Bash cd .aegis"]
     assert len(stage.asked) == len(acts) - 3, "each was asked about"
-    assert (house / ".aegis.yaml").read_text() == KEPT
-    assert {path.name for path in (house / ".aegis").iterdir()} == {"state", "n.ipynb"}
+    assert (root / ".aegis.yaml").read_text() == KEPT
+    assert {path.name for path in (root / ".aegis").iterdir()} == {"state", "n.ipynb"}
 
 
 @pytest.mark.ability("permission write")
-async def test_write_asks_before_every_command_that_changes_a_file(stage: Stage, house: Path) -> None:
+async def test_write_asks_before_every_command_that_changes_a_file(stage: Stage, root: Path) -> None:
     """The CLI's own mode for edits would run these: mkdir, touch, cp, mv, rm, sed."""
-    (house / "a.txt").write_text("a")
+    (root / "a.txt").write_text("a")
     commands = ["touch .aegis.yaml", "sed -i s/a/b/ .aegis.yaml", "cp a.txt .aegis.yaml", "mv a.txt b.txt", "rm a.txt"]
     commands += ["mkdir new", "echo x > .aegis.yaml", "ln -f .aegis.yaml c.txt", "tee .aegis.yaml", "python3 -c 1"]
     done = await acted(stage, "write", [*map(bash, commands), bash("ls -a")])
     assert [name for name, passed in done.items() if passed] == ["10 Bash ls -a"]
     assert [(asked.kind, asked.title) for asked in stage.asked] == [("execute", command) for command in commands]
-    assert (house / ".aegis.yaml").read_text() == KEPT and (house / "a.txt").exists() and not (house / "new").exists()
+    assert (root / ".aegis.yaml").read_text() == KEPT and (root / "a.txt").exists() and not (root / "new").exists()
 
 
 @pytest.mark.ability("what governs it")
-async def test_write_asks_before_it_edits_what_others_run(stage: Stage, house: Path) -> None:
+async def test_write_asks_before_it_edits_what_others_run(stage: Stage, root: Path) -> None:
     places = [".claude/settings.json", ".claude/settings.local.json", ".mcp.json", ".git/hooks/pre-commit", ".bashrc"]
     plain = ["a.txt", "sub/b.txt", ".github/ci.yaml"]
-    acts = [tool_use("Write", file_path=str(house / place), content="x") for place in [*places, *plain]]
+    acts = [tool_use("Write", file_path=str(root / place), content="x") for place in [*places, *plain]]
     done = await acted(stage, "write", acts)
     assert list(done.values()) == [False] * len(places) + [True] * len(plain)
-    assert [(asked.kind, asked.paths) for asked in stage.asked] == [
-        ("other", (str(house / place),)) for place in places
-    ]
+    assert [(asked.kind, asked.paths) for asked in stage.asked] == [("other", (str(root / place),)) for place in places]

@@ -96,7 +96,7 @@ class Beside:
 
 
 @asynccontextmanager
-async def house(
+async def opened(
     project: Path, resident: Resident, beside: Beside | None = None, *, prompt: str = "", **plane: float
 ) -> AsyncIterator[Kernel]:
     """Open a kernel in which `lucid-knuth` lives."""
@@ -127,7 +127,7 @@ async def test_an_agent_that_does_not_find_the_plane_is_marked_in_seconds(
 ) -> None:
     """None of these CLIs fails, and some say nothing: it is noticed where nobody came."""
     nowhere = Beside(elsewhere="http://127.0.0.1:9/mcp")
-    async with house(project, resident, nowhere, notice_after=1) as kernel:
+    async with opened(project, resident, nowhere, notice_after=1) as kernel:
         with kernel.bus.subscribe() as news:
             agent = kernel.roster.find("lucid-knuth")
             seen = [agent.snapshot()["notes"]]
@@ -153,7 +153,7 @@ async def test_a_call_that_reports_progress_outlasts_the_clis_patience(
     async def nap() -> None:
         await trio.sleep(5)  # the CLI has no clock but the real one
 
-    async with house(project, resident, Beside(nap), progress_every=0.5) as kernel:
+    async with opened(project, resident, Beside(nap), progress_every=0.5) as kernel:
         assert "well rested" in await said(kernel, "rest now")
 
 
@@ -168,7 +168,7 @@ async def test_a_call_that_takes_longer_ends_the_turn_and_its_result_comes_as_a_
         {"on": "tool_result", "say": "{reply}"},
     )
     woken = trio.Event()
-    async with house(project, resident, Beside(woken.wait), ticket_after=1) as kernel:
+    async with opened(project, resident, Beside(woken.wait), ticket_after=1) as kernel:
         with kernel.bus.subscribe() as news:
             reply = await said(kernel, "rest now")
             assert "ticket" in reply and "well rested" not in reply
@@ -187,7 +187,7 @@ async def test_after_a_compaction_it_is_told_again_who_it_is(
 ) -> None:
     full = {"input_tokens": 990_000 if cli == "gemini" else 150_000, "output_tokens": 5}
     model.follow({"when": "fill up", "say": "full", "usage": full}, {"when": "and now", "say": "third"})
-    async with house(project, resident, prompt=PROMPT) as kernel:
+    async with opened(project, resident, prompt=PROMPT) as kernel:
         await said(kernel, "where do I begin")
         await said(kernel, "fill up")
         if cli != "gemini":  # it does so by itself, when half of its context is used

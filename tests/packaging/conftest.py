@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from house import ROOT, members
 from uv import find_uv_bin
+from workspace import ROOT, members
 
 STRANGER = Path(__file__).parent / "acme-aegis-dice"
 

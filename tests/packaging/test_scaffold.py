@@ -1,4 +1,4 @@
-"""`make new-plugin` gives a member that works at once, and that the house takes in as it is."""
+"""`make new-plugin` gives a member that works at once, and that the workspace takes in as it is."""
 
 import shutil
 import subprocess
@@ -6,7 +6,7 @@ import sys
 import tomllib
 
 import pytest
-from house import ROOT, members
+from workspace import ROOT, members
 
 pytestmark = pytest.mark.packaging
 KINDS = ("driver", "primitive", "frontend", "plugin")
@@ -18,38 +18,38 @@ def scaffold(root, *arguments):
 
 
 @pytest.fixture
-def house(tmp_path):
-    root = tmp_path / "house"
+def repository(tmp_path):
+    root = tmp_path / "workspace"
     root.mkdir()
     shutil.copy(ROOT / "pyproject.toml", root)
     return root
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_its_tests_pass_at_once(house, clean, done, kind):
-    assert scaffold(house, kind, "probe").returncode == 0
-    (folder,) = house.glob("*/probe")
-    done(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", house / "dist", cwd=folder)
+def test_its_tests_pass_at_once(repository, clean, done, kind):
+    assert scaffold(repository, kind, "probe").returncode == 0
+    (folder,) = repository.glob("*/probe")
+    done(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", repository / "dist", cwd=folder)
     environment = clean("aegis-microkernel")
-    environment.install(*(house / "dist").glob("*.whl"), "pytest", "hypothesis")
+    environment.install(*(repository / "dist").glob("*.whl"), "pytest", "hypothesis")
     said = environment.run(
         "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "-c", "pyproject.toml", cwd=folder
     )
     assert " passed" in said
 
 
-def test_the_house_takes_it_in_as_it_is(house, done):
+def test_the_workspace_takes_it_in_as_it_is(repository, done):
     for kind in KINDS:
-        assert scaffold(house, kind, f"probe{kind}").returncode == 0
+        assert scaffold(repository, kind, f"probe{kind}").returncode == 0
     ruff = [sys.executable, "-m", "ruff"]
-    done(*ruff, "check", "--no-cache", ".", cwd=house)
-    done(*ruff, "format", "--no-cache", "--check", ".", cwd=house)
+    done(*ruff, "check", "--no-cache", ".", cwd=repository)
+    done(*ruff, "format", "--no-cache", "--check", ".", cwd=repository)
 
 
-def test_it_is_in_every_list(house):
-    scaffold(house, "primitive", "probe")
+def test_it_is_in_every_list(repository):
+    scaffold(repository, "primitive", "probe")
     before = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    after = tomllib.loads((house / "pyproject.toml").read_text())
+    after = tomllib.loads((repository / "pyproject.toml").read_text())
     assert after["tool"]["uv"]["sources"] == {**before["tool"]["uv"]["sources"], "aegis-probe": {"workspace": True}}
     old, new = before["tool"]["importlinter"], after["tool"]["importlinter"]
     assert new["root_packages"] == sorted([*old["root_packages"], "aegis_probe"])
@@ -69,10 +69,10 @@ def test_it_is_in_every_list(house):
         (["primitive"], "the following arguments are required: name"),
     ],
 )
-def test_a_wrong_request_is_refused_with_a_sentence(house, arguments, sentence):
+def test_a_wrong_request_is_refused_with_a_sentence(repository, arguments, sentence):
     inbox = next(m for m in members() if m.folder.name == "inbox")
-    (house / inbox.path).mkdir(parents=True)
-    shutil.copy(inbox.folder / "pyproject.toml", house / inbox.path)
-    answer = scaffold(house, *arguments)
+    (repository / inbox.path).mkdir(parents=True)
+    shutil.copy(inbox.folder / "pyproject.toml", repository / inbox.path)
+    answer = scaffold(repository, *arguments)
     assert answer.returncode == 2
     assert sentence in answer.stderr

@@ -30,7 +30,7 @@ NEEDED = (
 
 
 @pytest.fixture(scope="module")
-def house(clean):
+def installed(clean):
     return clean(*NEEDED)
 
 
@@ -43,10 +43,10 @@ def project(tmp_path):
 
 
 @contextmanager
-def serving(house, project):
-    command = [house.bin / "aegis", "serve"]
+def serving(installed, project):
+    command = [installed.bin / "aegis", "serve"]
     with subprocess.Popen(
-        command, cwd=project, env=house.variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        command, cwd=project, env=installed.variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     ) as kernel:
         try:
             assert kernel.stdout.readline(), "aegis serve says when it is ready"
@@ -56,30 +56,30 @@ def serving(house, project):
             assert kernel.wait(10) == 0
 
 
-def test_people_throw_dice_in_the_shell(house, project):
-    with serving(house, project):
-        said = json.loads(house.run("aegis", "--json", "dice", "roll", "--count", "3", "--sides", "1", cwd=project))
+def test_people_throw_dice_in_the_shell(installed, project):
+    with serving(installed, project):
+        said = json.loads(installed.run("aegis", "--json", "dice", "roll", "--count", "3", "--sides", "1", cwd=project))
         assert said["value"]["eyes"] == [1, 1, 1]
         assert said["value"]["thrown_by"].startswith("human:")
-        assert "how many sides each has" in house.run("aegis", "dice", "roll", "--help", cwd=project)
+        assert "how many sides each has" in installed.run("aegis", "dice", "roll", "--help", cwd=project)
 
 
-def test_agents_throw_dice_over_mcp(house, project):
-    with serving(house, project):
-        house.run("aegis", "spawn", "gambler", "--handle", "bo", cwd=project)
-        reply = house.run("aegis", "send", "bo", "throw", "--wait", cwd=project)
+def test_agents_throw_dice_over_mcp(installed, project):
+    with serving(installed, project):
+        installed.run("aegis", "spawn", "gambler", "--handle", "bo", cwd=project)
+        reply = installed.run("aegis", "send", "bo", "throw", "--wait", cwd=project)
         assert '"total":3' in reply.replace(" ", "")
         assert "agent:bo" in reply
 
 
-def test_people_throw_dice_in_the_repl(house, project, tmp_path):
+def test_people_throw_dice_in_the_repl(installed, project, tmp_path):
     if not shutil.which("tmux"):
         pytest.skip("tmux is not here to type into a terminal")
     tmux = ["tmux", "-S", str(tmp_path / "tmux")]
 
     def terminal(*words):
         run = subprocess.run(
-            [*tmux, *words], env=house.variables, cwd=project, capture_output=True, text=True, check=True
+            [*tmux, *words], env=installed.variables, cwd=project, capture_output=True, text=True, check=True
         )
         return run.stdout
 
@@ -89,8 +89,8 @@ def test_people_throw_dice_in_the_repl(house, project, tmp_path):
             assert time.monotonic() < until, f"{text!r} never came; the screen:\n{screen}"
             time.sleep(0.05)
 
-    with serving(house, project):
-        terminal("new-session", "-d", "-x", "100", "-y", "30", str(house.bin / "aegis"))
+    with serving(installed, project):
+        terminal("new-session", "-d", "-x", "100", "-y", "30", str(installed.bin / "aegis"))
         try:
             wait_screen("›")
             terminal("send-keys", "-l", "/dice roll --count 3 --sides 1")
@@ -101,11 +101,11 @@ def test_people_throw_dice_in_the_repl(house, project, tmp_path):
 
 
 def test_it_goes_without_a_trace(clean, project, done):
-    house = clean(*NEEDED)
-    done(find_uv_bin(), "pip", "uninstall", "-q", "--python", house.bin / "python", "acme-aegis-dice")
-    with serving(house, project):
-        call = [house.bin / "aegis", "dice", "roll"]
-        answer = subprocess.run(call, cwd=project, env=house.variables, capture_output=True, text=True, check=False)
+    installed = clean(*NEEDED)
+    done(find_uv_bin(), "pip", "uninstall", "-q", "--python", installed.bin / "python", "acme-aegis-dice")
+    with serving(installed, project):
+        call = [installed.bin / "aegis", "dice", "roll"]
+        answer = subprocess.run(call, cwd=project, env=installed.variables, capture_output=True, text=True, check=False)
         assert answer.returncode in {2, 4}
         assert "dice" in answer.stderr
-        assert "dice" not in house.run("aegis", "--help", cwd=project)
+        assert "dice" not in installed.run("aegis", "--help", cwd=project)

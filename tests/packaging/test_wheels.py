@@ -4,7 +4,7 @@ import json
 import zipfile
 
 import pytest
-from house import libraries, members, plugins
+from workspace import libraries, members, plugins
 
 pytestmark = pytest.mark.packaging
 

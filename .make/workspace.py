@@ -1,4 +1,4 @@
-"""What stands in the house: the rooms, and the members in them."""
+"""The workspace: its rooms (`drivers`, `primitives`, …), and the members in them."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ import subprocess
 import tomllib
 
 import pytest
-from house import ROOMS, ROOT, folders, libraries, members
+from workspace import ROOMS, ROOT, folders, libraries, members
 
 WORKSPACE = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TOP = {

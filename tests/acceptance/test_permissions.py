@@ -1,4 +1,4 @@
-"""Leave from the shell, with CLIs of two protocols: what modes, rules and people answer, all of it kept."""
+"""Permissions from the shell, with CLIs of two protocols: what modes, rules and people answer, all of it kept."""
 
 import json
 import sys
@@ -15,8 +15,8 @@ PROVIDERS = {"aegis_acp": ("acp", {"asks": True}), "aegis_claude": ("claude-code
 
 
 @pytest.fixture(params=sorted(PROVIDERS))
-def lodged(request, house, tmp_path):
-    """A house in which `wren`, of `write`, and `rex`, of `read`, live; and `ada`, who asks."""
+def lodged(request, aegis, tmp_path):
+    """A project in which `wren`, of `write`, and `rex`, of `read`, live; and `ada`, who asks."""
     script = tmp_path / "script.json"
     script.write_text(json.dumps(SCRIPT))
     provider, keys = PROVIDERS[request.param]
@@ -24,24 +24,24 @@ def lodged(request, house, tmp_path):
     profile = {"provider": provider, "command": command} | keys
     agents = {name: profile | {"permission": name} for name in ("read", "write", "auto")}
     deny = {"agent": "write", "kind": "edit", "match": "./migrations/**", "answer": "deny"}
-    (house.root / "migrations").mkdir()
-    (house.root / ".aegis.yaml").write_text(
+    (aegis.root / "migrations").mkdir()
+    (aegis.root / ".aegis.yaml").write_text(
         json.dumps({"agents": agents, "plugins": {"approvals": {"timeout": 600, "rules": [deny]}}})
     )
-    with house.serving():
+    with aegis.serving():
         for profile, handle in (("write", "wren"), ("read", "rex"), ("auto", "ada")):
-            house.run("spawn", profile, "--handle", handle)
-        yield house
+            aegis.run("spawn", profile, "--handle", handle)
+        yield aegis
 
 
-def history(house):
-    return {row["id"]: row for row in house.json("approvals", "list", "--all")}
+def history(aegis):
+    return {row["id"]: row for row in aegis.json("approvals", "list", "--all")}
 
 
-def asked(house):
+def asked(aegis):
     """Return the one request that is open, once there is one."""
-    house.eventually(lambda: house.json("approvals", "list"), "a request")
-    [row] = house.json("approvals", "list")
+    aegis.eventually(lambda: aegis.json("approvals", "list"), "a request")
+    [row] = aegis.json("approvals", "list")
     return row
 
 
