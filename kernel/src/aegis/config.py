@@ -59,7 +59,7 @@ class _Live(Mapping[str, Any]):
 
 
 class Config:
-    """The configuration in force: `profiles` that can be used, `remarks` on what has no effect here, one sentence each.
+    """The configuration in force: `profiles` that can be used, those `unusable` and why, `remarks` on what has no effect.
 
     `error` says why the files are not in force, when they are wrong.
     """
@@ -79,7 +79,7 @@ class Config:
         self._keep(self._check(*self._file.load()))
 
     def _keep(self, found: _Checked) -> None:
-        self._found, self.profiles = found, found.profiles
+        self._found, self.profiles, self.unusable = found, found.profiles, found.unusable
 
     @property
     def remarks(self) -> list[str]:
@@ -139,7 +139,7 @@ class Config:
     def profile(self, name: str) -> tuple[Profile, Driver]:
         """Return a profile and its driver; every provider is also a profile of its own name, with its defaults."""
         name = name or self.default_agent
-        if why := self._found.unusable.get(name):
+        if why := self.unusable.get(name):
             raise NotFound(why)
         providers = by_every_name(self._drivers)
         if (found := self.profiles.get(name)) is None and name in providers:
