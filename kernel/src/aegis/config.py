@@ -59,7 +59,7 @@ class _Live(Mapping[str, Any]):
 
 
 class Config:
-    """The configuration in force: `profiles` that can be used, those `unusable` and why, `remarks` on what has no effect.
+    """The configuration in force: `profiles` that can be used, the `unusable` and why, `remarks` on the rest.
 
     `error` says why the files are not in force, when they are wrong.
     """
