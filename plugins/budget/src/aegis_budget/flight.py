@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from aegis import Driver, NotFound
 from aegis.events import TurnEnded, Usage
@@ -56,11 +54,8 @@ class Bill:
             ended, held, flight.scopes, flight.turn.agent_id, flight.driver.name, flight.model, flight.used
         )
 
-    def lost(
-        self, key: str, scopes: tuple[str, ...], agent: str, held: Reservation | None, record: dict[str, Any]
-    ) -> Draft:
-        """Return the record of a turn that aegis did not see to its end; `record` is how it ended, if that is known."""
-        ended = msgspec.convert(record, TurnEnded) if record else TurnEnded("interrupted", key)
+    def lost(self, key: str, scopes: tuple[str, ...], agent: str, held: Reservation | None, ended: TurnEnded) -> Draft:
+        """Return the record of a turn that aegis did not see to its end."""
         try:
             profile, driver = self.budgets.profile(scopes)
         except NotFound:  # its profile is gone; what is known of the cost does not need it

@@ -9,7 +9,8 @@ import trio
 
 from aegis import Kernel
 from aegis.events import AgentChanged, ConfigChanged, Event, Gap, Notice, SessionStarted, TurnEnded, TurnStarted, Usage
-from aegis.ledger import Draft, Record
+from aegis.ledger import Draft
+from aegis.mail_history import PastTurn
 from aegis_budget.budgets import PROJECT, Budgets, queue_of, scopes_of
 from aegis_budget.decision import Check
 from aegis_budget.flight import Flight
@@ -34,7 +35,6 @@ class Meter:
         )
         self._in: dict[str, str] = {}  # agent → the turn its stream is in
         self._lost = dict(account.open)
-        self._unsettled = account.unsettled()
 
     def broke(self, why: str) -> None:
         """Let nothing begin under a budget any more."""
@@ -109,24 +109,23 @@ class Meter:
 
     async def _close_old_turns(self) -> None:
         """Bill the turns that were in flight when aegis stopped, and give back what tasks never used."""
-        mail = self._kernel.ledger.book("mail")
         await self._account.release(*(key for key in self._lost if key.startswith(TASK)))
         drafts: list[Draft] = []
         for key, held in self._lost.items():
             if not key.startswith(TASK):
-                ends = [record.data for record in mail.find(key) if record.kind == "turn"]
-                drafts.append(self._limiter.bill.lost(key, held.scopes, held.agent, held, ends[-1] if ends else {}))
+                turn = self._kernel.post.turn(key)
+                ended = turn.ended if turn else TurnEnded("interrupted", key)
+                drafts.append(self._limiter.bill.lost(key, held.scopes, held.agent, held, ended))
         drafts += [
-            self._late(record)
-            for record in self._unsettled
-            if record.key not in self._lost and (record.data.get("usage") or record.data.get("cost_usd"))
+            self._late(turn)
+            for turn in await self._account.unsettled()
+            if turn.ended.turn not in self._lost and (turn.ended.usage or turn.ended.cost_usd)
         ]
         await self._account.settle(*drafts)
-        self._lost, self._unsettled = {}, []
+        self._lost = {}
 
-    def _late(self, record: Record) -> Draft:
+    def _late(self, turn: PastTurn) -> Draft:
         """Bill a turn under no budget that ended just before aegis died."""
-        agent = record.data["agent"]
-        born = self._kernel.roster.born(agent)
+        born = self._kernel.roster.born(turn.agent)
         scopes = scopes_of(born.profile, queue_of(str(born.by))) if born else (PROJECT,)
-        return self._limiter.bill.lost(record.key, scopes, agent, None, record.data)
+        return self._limiter.bill.lost(turn.ended.turn, scopes, turn.agent, None, turn.ended)

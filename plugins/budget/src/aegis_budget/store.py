@@ -16,6 +16,7 @@ import trio
 
 from aegis import Kernel, LedgerError
 from aegis.ledger import Draft, Record
+from aegis.mail_history import PastTurn
 from aegis_budget.settings import Unit
 from aegis_budget.tally import Tally
 
@@ -53,6 +54,7 @@ class Account:
         self.open: dict[str, Reservation] = {}
         self.handed: dict[str, list[dict[str, Any]]] = {}
         self._newest = self._settled = 0
+        self._begun = next((r.seq for r in kernel.ledger.select("true order by seq desc limit 1")), 0)
         self.moved = trio.Event()  # set, and replaced, when something that was reserved is spent or given back
         self._book.fold(self._begin, self._apply, self._state)
 
@@ -125,11 +127,12 @@ class Account:
         where = "book='budget' and kind='spent' and json_extract(cast(data as text), '$.when') > ? order by seq"
         return self._kernel.ledger.select(where, self.now() - seconds)
 
-    def unsettled(self) -> list[Record]:
-        """Return the turns that ended since the last start and of which nothing was written down here."""
-        known = "select 1 from records r where r.book='budget' and r.key=records.key and r.kind='spent'"
-        where = f"book='mail' and kind='turn' and seq>? and not exists ({known}) order by seq"
-        return list(self._kernel.ledger.select(where, self._settled))
+    async def unsettled(self) -> list[PastTurn]:
+        """Return the turns that ended since the last start and before this one, of which nothing was written here."""
+        turns = [t for t in await self._kernel.post.turns(since=self._settled) if t.seq <= self._begun]
+        where = "book='budget' and kind='spent' and seq>?"
+        spent = await self._kernel.ledger.aside(lambda select: {r.key for r in select(where, self._settled)})
+        return [turn for turn in turns[::-1] if turn.ended.turn not in spent]
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -160,9 +163,8 @@ class Account:
         await self._kernel.ledger.append(*drafts)
 
     async def settle(self, *drafts: Draft) -> None:
-        """Store what was found at a start, and that every turn up to now is in the book."""
-        turns = self._kernel.ledger.select("book='mail' and kind='turn' and seq>? limit 1", self._settled)
-        if drafts or any(True for _ in turns):
+        """Store what was found at a start, and that every turn up to then is in the book."""
+        if drafts or self._begun > self._settled:
             await self._kernel.ledger.append(*drafts, self._book.draft("settled", "start"))
 
     async def hand(self, queue: str, budgets: list[dict[str, Any]]) -> None:

@@ -103,6 +103,8 @@ class MessageVerbs:
         try:
             return self._message(*self._kernel.post.find(message))
         except NotFound:
+            if not message:
+                raise
             found = await self._kernel.post.newest(2, begins=message)
             if len(found) > 1:
                 raise Refused(f"more than one message begins with {message!r}; say more of the id") from None

@@ -24,7 +24,6 @@ BY = "queue:"  # what the roster has as the origin of a worker, before the queue
 _OVERLOADED = re.compile(r"\b(429|503|529)\b|overloaded|rate.?limit|too many requests|quota", re.IGNORECASE)
 _PAUSE, _PAUSES, _LONGEST = 30.0, 6, 3600.0  # seconds before going on, how often, and the longest wait
 _GIVING_BACK = 2.0  # seconds for giving a task back though everything stops
-_LOOK = 500  # turns of the project among which the newest one of a worker is looked for
 _FAILED: dict[str, Outcome] = {"refused": "refused", "interrupted": "interrupted"}
 _GO_ON = "The provider could not answer ({why}). Go on with task#{id} where you were; do nothing twice."
 _BACKGROUND = "What you had running beside your turns is over. Say the final result of task#{id}."
@@ -104,7 +103,7 @@ class Job:
         for letter in post.letters(self.task.worker):
             if letter.state == "injected":
                 ended = await post.wait_turn(letter.envelope.id)
-        return self._newest(ended)
+        return await self._newest(ended)
 
     async def _start_worker(self) -> None:
         task, post = self.task, self._kernel.post
@@ -142,7 +141,7 @@ class Job:
         if self._overloaded(ended) and self._pauses < _PAUSES:
             await self._rest(min(_PAUSE * 2**self._pauses, _LONGEST))
             self._pauses += 1
-            newest = self._newest(ended)
+            newest = await self._newest(ended)
             return newest if newest is not ended else await self._say(_GO_ON.format(why=ended.reason, id=self.task.id))
         if ended.outcome in ("failed", "refused", "interrupted"):
             self.cut_off = ended.outcome == "interrupted" and ended.turn != self._former
@@ -155,7 +154,7 @@ class Job:
         if agent.expecting:
             self._background = self._background or "background" in agent.expecting
             await self._change()
-            return self._newest(ended)
+            return await self._newest(ended)
         if self._background:
             self._background = False
             return await self._say(_BACKGROUND.format(id=self.task.id))
@@ -173,9 +172,11 @@ class Job:
                 return End("ok", plain(fitted(self.task, ended.reply)))
         except Refused as refusal:
             wrong = str(refusal)
-        if self._kernel.ledger.book("mail").find(once):
-            return End("error", ended.reply, f"{wrong}, also when it was asked again")
-        return await self._say(_REPAIR.format(id=self.task.id, wrong=wrong, schema=_json(self.task)), once)
+        try:
+            self._kernel.post.find(once)
+        except NotFound:
+            return await self._say(_REPAIR.format(id=self.task.id, wrong=wrong, schema=_json(self.task)), once)
+        return End("error", ended.reply, f"{wrong}, also when it was asked again")
 
     async def _recorded(self) -> str:
         """Return the last recorded words of a worker whose turn ran when aegis died."""
@@ -199,12 +200,10 @@ class Job:
         agent = self._kernel.roster.get(self.task.worker)
         return agent is None or agent.end_reason not in ("", INTERRUPTED)
 
-    def _newest(self, known: TurnEnded) -> TurnEnded:
+    async def _newest(self, known: TurnEnded) -> TurnEnded:
         """Return the end of the worker's newest turn, which the queue may not have caused."""
-        for record in self._kernel.ledger.book("mail").newest("turn", _LOOK):
-            if record.data["agent"] == self.task.worker:
-                return known if record.key == known.turn else msgspec.convert(record.data, TurnEnded)
-        return known
+        newest = await self._kernel.post.turns(self.task.worker, count=1)
+        return newest[0].ended if newest and newest[0].ended.turn != known.turn else known
 
     def _overloaded(self, ended: TurnEnded) -> bool:
         wait = self._settings.on_overload == "wait" and ended.outcome == "failed"
