@@ -49,6 +49,12 @@ async def until(agent: Agent, state: str) -> None:
             await anext(news)
 
 
+async def noted(agent: Agent, source: str, text: str) -> None:
+    with agent.kernel.bus.subscribe() as news, trio.fail_after(10):
+        while agent.notes.get(source, "") != text:
+            await anext(news)
+
+
 async def test_a_sleeper_has_no_session_and_the_next_message_resumes_it(kernel: Kernel, driver: FakeDriver) -> None:
     ann = await kernel.roster.spawn("fake", "ann")
     await ask(kernel, ann, "before")

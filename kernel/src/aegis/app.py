@@ -155,4 +155,5 @@ async def _revive(kernel: Kernel, clean: bool) -> None:
         await kernel.post.ended(letters, TurnEnded("interrupted", turn, reason=INTERRUPTED), tell=True)
     for agent in agents if clean else ():
         await kernel.roster.close(agent, "started clean")
+    kernel.supervisor.start("profiles", kernel.roster.follow_config)
     kernel.roster.begin(agents)

@@ -16,7 +16,7 @@ from aegis.callers import Caller
 from aegis.clock import new_id, stamp
 from aegis.directory import Directory
 from aegis.errors import LaunchError, LedgerError, NotFound, Refused, listed, nearest
-from aegis.events import Fault
+from aegis.events import ConfigChanged, Fault
 from aegis.registry import acting
 from aegis_processes.cancellation import finish_despite_cancel
 from aegis_processes.processes import sweep
@@ -203,6 +203,13 @@ class Roster:
             agent.handle = agent.mailbox.label = before
             raise
         agent.show()
+
+    async def follow_config(self) -> None:
+        """Have agents say that their profile has changed as soon as it has, until cancelled."""
+        with self._kernel.bus.subscribe(only=(ConfigChanged,)) as news:
+            async for _ in news:
+                for agent in self:
+                    agent.follow_profile()
 
     async def restore(self) -> list[Agent]:
         """Bring back every agent that was not closed and return them, to be started by `begin`."""
