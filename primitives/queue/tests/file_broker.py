@@ -19,7 +19,7 @@ from aegis_queue.task import STATES, Report, Task
 
 T = TypeVar("T")
 SCHEMA = """
-pragma synchronous=full;
+pragma journal_mode=wal; pragma synchronous=full;
 create table if not exists tasks(
   seq integer primary key autoincrement, id text unique, queue text, state text, name text, data blob,
   taken int default 0, ended int default 0);

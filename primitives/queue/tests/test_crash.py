@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from books import books
+from file_broker import FileBrokerPlugin
+from outbox_crash import CONFIG as OUTBOX
 from player_driver import Players
 from queue_crash import CONFIG
 from queue_stage import Queues
@@ -124,3 +127,56 @@ def test_the_walk_finds_a_ledger_that_does_not_sync() -> None:
 def _kinds(path: Path) -> set[str]:
     with closing(sqlite3.connect(path)) as db:
         return {kind for (kind,) in db.execute("select distinct kind from records where book='queue'")}
+
+
+def stored(disk: Path) -> dict[str, str]:
+    """Return the state of each task in the file of the second broker."""
+    path = disk / ".aegis" / "state" / "tasks.db"
+    if not path.exists():
+        return {}
+    with closing(sqlite3.connect(path)) as db:
+        known = db.execute("select 1 from sqlite_master where name='tasks'").fetchone()
+        return dict(db.execute("select id, state from tasks")) if known else {}
+
+
+def told(disk: Path) -> list[tuple[str, str]]:
+    """Return the task and the body of each letter of a queue that was accepted for somebody."""
+    with closing(sqlite3.connect(disk / ".aegis" / "state" / "ledger.db")) as db:
+        rows = db.execute("select data from records where book='mail' and kind='accepted' order by seq")
+        letters = [json.loads(data) for (data,) in rows]
+    return [(x["task_id"], x["body"]) for x in letters if x["sender"].startswith("queue:") and x.get("status")]
+
+
+async def _live_with_an_outbox(disk: Path) -> None:
+    players = Players()
+    players.kept = _Every()
+    plugins = {"player": players, "queue": aegis_queue.plugin, "engine": FileBrokerPlugin()}
+    async with open_kernel(disk, plugins=plugins, environment={}) as kernel:
+        queues = Queues(kernel, players)
+        with trio.fail_after(20):
+            for row in await queues.call("task list"):
+                await queues.end(row.id)
+            while queues.workers():
+                await trio.testing.wait_all_tasks_blocked(0.002)
+        await queues.settled()
+        assert not kernel.faults, f"faults: {kernel.faults}"
+
+
+@pytest.mark.timeout(300)
+def test_with_an_outbox_every_end_is_told_once_whichever_write_aegis_dies_at() -> None:
+    states: set[str] = set()
+
+    def check(disk: Path, notes: Path) -> None:
+        tasks = stored(disk)
+        states.update(tasks.values())
+        assert {ack["task"] for ack in acks(notes)} <= tasks.keys(), "what was accepted is lost"
+        (disk / ".aegis.yaml").write_text(OUTBOX)
+        for _ in range(2):
+            trio.run(_live_with_an_outbox, disk)
+            assert sorted(task for task, _ in told(disk)) == sorted(tasks), told(disk)
+            assert {state in ("completed", "failed", "cancelled") for state in stored(disk).values()} <= {True}
+
+    found = walk([sys.executable, str(Path(__file__).with_name("outbox_crash.py"))], check)
+    print(found)
+    assert not found.failures, str(found)
+    assert states >= {"pending", "running", "completed"}
