@@ -18,6 +18,7 @@ from aegis import hookspecs
 from aegis.driver import Driver
 from aegis.errors import AegisError, ConfigError, NotFound, Refused, listed
 from aegis.events import Fault, PluginsChanged
+from aegis.primitive import Restores, Runs
 from aegis.project import FILE
 from aegis.registry import Registry, acting
 from aegis.supervise import first_of
@@ -180,7 +181,7 @@ class Plugins:
                     settings = kernel.config.of(name)
                     for thing in chain.from_iterable(self._found.answers(hook, name, kernel=kernel, settings=settings)):
                         kernel.verbs.add(name, thing)
-                        if hasattr(thing, "restore"):
+                        if isinstance(thing, Restores):
                             thing.restore()
                         await begin(name, thing)
         for name in [n for n in names if n in self._failed]:
@@ -190,7 +191,7 @@ class Plugins:
         self._kernel.interceptors.add(interceptor)
 
     async def _run(self, name: str, primitive: Any) -> None:
-        if hasattr(primitive, "run"):
+        if isinstance(primitive, Runs):
             down = partial(self._kernel.verbs.remove, name)
             self._kernel.supervisor.start(f"{name}.{primitive.name}", primitive.run, on_down=down)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from aegis.errors import AegisError, Refused, listed, nearest
-from aegis.events import Event, decode
+from aegis.events import Event, decode, encode
 from aegis.registry import Registry
 
 Find = Callable[[str], Awaitable[str | None]]
@@ -60,9 +60,10 @@ class Redactor:
 
     def json(self, line: bytes) -> bytes:
         """Return a JSON text without the values."""
-        if any(sign in line for sign in self._signs):
-            return msgspec.json.encode(self.data(msgspec.json.decode(line)))
-        return line
+        return msgspec.json.encode(self.data(msgspec.json.decode(line))) if self._shown(line) else line
+
+    def _shown(self, line: bytes) -> bool:
+        return any(sign in line for sign in self._signs)
 
     def events(self, events: Sequence[Event]) -> Sequence[Event]:
         """Return the events without the values; those that hold none as they are."""
@@ -70,6 +71,11 @@ class Redactor:
 
     def event(self, event: E) -> E:
         """Return the event without the values."""
+        try:
+            if not self._shown(encode(event)):
+                return event
+        except UnicodeEncodeError:  # half a character: looked at word by word
+            pass
         said = msgspec.to_builtins(event)
         return event if (cut := self.data(said)) == said else cast("E", decode(cut))
 
