@@ -19,7 +19,7 @@ from aegis_records.jsonlines import Appender, last_lines, read_lines
 from aegis_records.replay import replay
 from aegis_records.turns_text import last_words, recent_turns
 
-_encode_into = msgspec.json.Encoder().encode_into
+_encode_lines = msgspec.json.Encoder().encode_lines
 _NOT_SAID = (AgentChanged, Delivered)  # views change all the time; mail is recorded where it is read
 _BEHIND = 20_000  # events that may wait for the disk before a CLI is made to
 _TAIL = 2**20  # bytes of each transcript among which the newest events are looked for
@@ -32,6 +32,13 @@ class RecordedEvent(msgspec.Struct, frozen=True):
     agent_id: str
     handle: str
     event: dict[str, Any]
+
+
+class _Written(msgspec.Struct, gc=False):
+    v: int
+    aegis_ts: str
+    number: int
+    event: Event
 
 
 class _Line(msgspec.Struct):
@@ -66,16 +73,14 @@ class Transcripts:
                 await self._appender.write()
 
     def _take(self, batches: Iterable[Batch]) -> None:
-        prefix = b'{"v":1,"aegis_ts":"%s","number":' % stamp(self._kernel.clock.now()).encode()
+        now = stamp(self._kernel.clock.now())
         for agent_id, events, last in batches:
             if not agent_id or ":" in agent_id:  # the kernel's own, or a person's mail
                 continue
-            buffer = self._appender.buffer(f"sessions/{agent_id}.jsonl")
-            for number, event in enumerate(events, last - len(events) + 1):
-                if type(event) not in _NOT_SAID:
-                    buffer += b'%s%d,"event":' % (prefix, number)
-                    _encode_into(event, buffer, -1)
-                    buffer += b"}\n"
+            numbered = enumerate(events, last - len(events) + 1)
+            lines = [_Written(1, now, number, event) for number, event in numbered if type(event) not in _NOT_SAID]
+            if lines:
+                self._appender.buffer(f"sessions/{agent_id}.jsonl").extend(_encode_lines(lines))
 
     async def _flush(self) -> None:
         """Have everything that was published before in the files."""
