@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import trio
-from fakedriver import FakeDriver
+from fakedriver import FakeDriver, Plugin
 
 from aegis import Caller, Registry, hookimpl, hookspec, verb
 from aegis.app import Kernel, open_kernel
@@ -93,6 +93,7 @@ class Everything:
 
 async def test_all_that_a_plugin_added_goes_with_it(kernel_with: Opened) -> None:
     async with kernel_with() as kernel:
+        await trio.testing.wait_all_tasks_blocked()
         before = owners(kernel)
         plugin = Everything("acme")
         with kernel.bus.subscribe() as news:
@@ -236,6 +237,31 @@ async def test_a_hook_that_nobody_publishes_is_an_error_unless_it_is_optional(ke
         with pytest.raises(AegisError, match="'aegis_shapes', a hook that nobody here publishes"):
             await kernel.plugins.enter("b", Offers("ball", optional=False))
         assert kernel.plugins.names == ["a"]
+
+
+# -- agents without their driver ------------------------------------------------------------------------------------
+
+
+async def test_agents_whose_driver_leaves_wait_with_their_mail_until_it_enters(kernel_with: Opened) -> None:
+    driver = FakeDriver("same")
+    plugin = Plugin(drivers=[driver])
+    async with kernel_with(cli=plugin) as kernel:
+        ann = await kernel.roster.spawn("same", "ann")
+        await kernel.plugins.leave("cli")
+        assert kernel.roster.live() == set()
+        assert kernel.roster.absent == {"ann": "its provider 'same' is not here"}
+        receipt = await kernel.post.deliver(kernel.post.envelope("human:sam", ann.id, "hello"))
+        assert receipt.state == "accepted"
+        with pytest.raises(NotFound, match="'same'"):
+            await kernel.roster.spawn("same", "bob")
+        await kernel.plugins.enter("cli")
+        with pytest.raises(Refused, match="'ann' is taken"):
+            await kernel.roster.spawn("same", "ann")
+        assert kernel.roster.absent == {}
+        with trio.fail_after(10):
+            ended = await kernel.post.wait_turn(receipt.id)
+        assert ended.outcome == "completed"
+        assert kernel.roster.find("ann").id == ann.id
 
 
 # -- settings without their plugin ----------------------------------------------------------------------------------

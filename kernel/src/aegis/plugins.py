@@ -149,6 +149,7 @@ class Plugins:
             if why := self._failed.get(name) or next((f.error for f in self.report() if f.name == name), ""):
                 await self._withdraw(name, why)
                 raise AegisError(f"the plugin {name!r} was left out: {why}")
+            self._kernel.roster.begin(self._kernel.roster.bring_back())
             self._kernel.bus.publish("", PluginsChanged(entered=(name,)))
 
     async def leave(self, name: str) -> None:
@@ -224,6 +225,7 @@ class Plugins:
         """Take back what the plugin added; with `why` its verbs say it, and its strict interceptors go on refusing."""
         kernel = self._kernel
         kernel.verbs.remove(name, why)
+        await kernel.roster.part_with([d for n, d in kernel.drivers.items() if kernel.drivers.owners()[n] == name])
         await kernel.supervisor.remove(name)
         kernel.interceptors.remove(name, strict=not why)
         kernel.ledger.remove(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from aegis.agent import Agent
 from aegis.callers import Caller
 from aegis.clock import new_id, stamp
 from aegis.directory import Directory
+from aegis.driver import Driver
 from aegis.errors import LaunchError, LedgerError, NotFound, Refused, listed, nearest
 from aegis.events import ConfigChanged, Fault
 from aegis.registry import acting
@@ -215,15 +216,33 @@ class Roster:
         """Bring back every agent that was not closed and return them, to be started by `begin`."""
         self._directory.restore(self._book)
         await trio.to_thread.run_sync(sweep, set(self._directory.open))  # CLIs that outlived a killed kernel
-        for agent_id, seen in list(self._directory.open.items()):
-            try:
-                self._add(agent_id, **seen).opened.set()
-            except Refused as error:  # its profile is gone: it keeps its mail and waits for the profile
-                self.absent[seen["handle"]] = str(error)
-                self._kernel.bus.report(Fault(f"agent:{seen['handle']}", f"cannot come back: {error}", final=True))
+        self.bring_back()
         if late := list(self._kernel.post.keep_only(self._directory.open)):
             await self._kernel.post.dead_letter(late, "it was closed")  # accepted while their agent was closing
         return list(self)
+
+    def bring_back(self) -> list[Agent]:
+        """Return those that were absent and can be used now; the others keep their mail and wait for their profile."""
+        back = []
+        for agent_id, seen in [(i, s) for i, s in self._directory.open.items() if i not in self._agents]:
+            try:
+                back.append(self._add(agent_id, **seen))
+                back[-1].opened.set()
+                self.absent.pop(seen["handle"], None)
+            except Refused as error:
+                if seen["handle"] not in self.absent:
+                    self._kernel.bus.report(Fault(f"agent:{seen['handle']}", f"cannot come back: {error}", final=True))
+                self.absent[seen["handle"]] = str(error)
+        return back
+
+    async def part_with(self, drivers: Collection[Driver]) -> None:
+        """End the sessions of these drivers' agents, which are absent until their provider is here again."""
+        for agent in [a for a in self if a.driver in drivers]:
+            await self._kernel.supervisor.stop(f"agent:{agent.id}")
+            if agent.id in self._agents and agent.id not in self._closing:
+                del self._agents[agent.id]
+                self.absent[agent.handle] = f"its provider {agent.driver.name!r} is not here"
+                agent.show("stopped", self.absent[agent.handle])
 
     def begin(self, agents: list[Agent]) -> None:
         """Start agents that came back: those with mail open their sessions at once, the others when some comes."""
