@@ -6,7 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,21 @@ class Environment:
         return finished(self.bin / command[0], *command[1:], cwd=cwd or self.home, env=self.variables)
 
 
+def with_ours(distributions: Iterable[str]) -> list[str]:
+    """Return these and what they need of ours: no name of ours is ever looked for in an index."""
+    needs = {m.distribution: m.toml["project"]["dependencies"] for m in members()}
+    found = list(dict.fromkeys(distributions))
+    for name in found:
+        found += [need for need in needs.get(name, ()) if need in needs and need not in found]
+    return found
+
+
+@pytest.fixture
+def together() -> Callable[..., list[str]]:
+    """These distributions and what they need of ours, in order of their names."""
+    return lambda *distributions: sorted(with_ours(distributions))
+
+
 @pytest.fixture
 def done() -> Callable[..., str]:
     """Run a command to its end and return what it printed; fail with all it said."""
@@ -99,7 +114,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory, wheel: Callable[[str], Path]
 
     def make(*distributions: str) -> Environment:
         environment = Environment(tmp_path_factory.mktemp("clean"))
-        environment.install(*(wheel(name) for name in distributions))
+        environment.install(*(wheel(name) for name in with_ours(distributions)))
         return environment
 
     return make

@@ -18,10 +18,10 @@ print(json.dumps({"ours": ours, "states": {p.name: [p.state, p.error, p.distribu
 """
 
 
-def test_the_kernel_alone(clean):
-    environment = clean("aegis-microkernel")
-    seen = json.loads(environment.run("python", "-c", LOADED))
-    assert seen == {"ours": ["aegis-microkernel"], "states": {}}
+def test_the_kernel_alone(clean, together):
+    seen = json.loads(clean("aegis-microkernel").run("python", "-c", LOADED))
+    assert seen == {"ours": together("aegis-microkernel"), "states": {}}
+    assert set(seen["ours"]) <= {"aegis-microkernel", *(m.distribution for m in libraries())}
 
 
 @pytest.mark.parametrize("library", libraries(), ids=lambda m: m.path)
@@ -33,15 +33,11 @@ def test_a_library_needs_nothing_of_ours(clean, library):
 
 
 @pytest.mark.parametrize("member", plugins(), ids=lambda m: m.path)
-def test_a_member_and_the_kernel(clean, member):
-    together = [member]
-    for one in together:  # the shims of ACP stand on its driver, and that on a library
-        needs = set(one.toml["project"]["dependencies"])
-        together += [m for m in members()[1:] if m.distribution in needs and m not in together]
-    environment = clean("aegis-microkernel", *(m.distribution for m in together))
-    seen = json.loads(environment.run("python", "-c", LOADED))
-    assert seen["ours"] == sorted(["aegis-microkernel", *(m.distribution for m in together)])
-    offered = [m for m in together if m not in libraries()]
+def test_a_member_and_the_kernel(clean, together, member):
+    ours = together("aegis-microkernel", member.distribution)  # the shims of ACP stand on its driver
+    seen = json.loads(clean(*ours).run("python", "-c", LOADED))
+    assert seen["ours"] == ours
+    offered = [m for m in plugins() if m.distribution in ours]
     assert seen["states"] == {m.folder.name: ["loaded", "", m.distribution] for m in offered}
 
 

@@ -15,7 +15,7 @@ from aegis.ledger import Ledger, Record
 _Select = Callable[..., Iterator[Record]]
 
 
-class PastTurn(msgspec.Struct, frozen=True):
+class TurnRecord(msgspec.Struct, frozen=True):
     """A turn that is over: whose it was and how it ended; `seq` is the number of its record."""
 
     agent: str
@@ -48,16 +48,16 @@ class MailHistory:
         over = last.kind in ("ended", "dead", "read")
         return past.ended if past else how_ended(last, None) if over else None
 
-    def turn(self, turn_id: str) -> PastTurn | None:
+    def turn(self, turn_id: str) -> TurnRecord | None:
         """Return the turn of this id once it is over."""
         ends = [r for r in self._book.find(turn_id) if r.kind == "turn"]
-        return _past(ends[-1]) if ends else None
+        return _turn_record(ends[-1]) if ends else None
 
-    async def turns(self, agent: str = "", count: int = 1_000_000, since: int = 0) -> list[PastTurn]:
+    async def turns(self, agent: str = "", count: int = 1_000_000, since: int = 0) -> list[TurnRecord]:
         """Return the newest turns that are over, newest first: of one agent, after a record, if these are given."""
         whose, args = (" and json_extract(cast(data as text), '$.agent')=?", (agent,)) if agent else ("", ())
         where = f"book='mail' and kind='turn' and seq>?{whose} order by seq desc limit ?"
-        return await self._ledger.aside(lambda select: [_past(r) for r in select(where, since, *args, count)])
+        return await self._ledger.aside(lambda select: [_turn_record(r) for r in select(where, since, *args, count)])
 
     async def newest(self, count: int, *, begins: str = "", dead: bool = False) -> list[tuple[Envelope, Receipt]]:
         """Return the newest messages (whose ids begin so; or dead letters), each with its fate, newest first."""
@@ -77,8 +77,8 @@ class MailHistory:
         return envelope, Receipt(envelope.id, self.label(envelope.recipient), state, **more)
 
 
-def _past(record: Record) -> PastTurn:
-    return PastTurn(record.data["agent"], msgspec.convert(record.data, TurnEnded), record.seq)
+def _turn_record(record: Record) -> TurnRecord:
+    return TurnRecord(record.data["agent"], msgspec.convert(record.data, TurnEnded), record.seq)
 
 
 def how_ended(record: Record, last: Record | None) -> TurnEnded:

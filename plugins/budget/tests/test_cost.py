@@ -6,7 +6,7 @@ import pytest
 
 from aegis.events import TurnEnded, Usage
 from aegis_budget.cost import Cost, cost_of
-from aegis_budget.prices import Prices, largest_request, sheet
+from aegis_budget.prices import Prices, largest_request, price_list
 from aegis_budget.settings import BudgetsSettings
 
 NONE = Prices(BudgetsSettings())
@@ -83,7 +83,7 @@ def test_what_nobody_says_is_not_known():
     ["claude-opus-4-5", "anthropic/claude-opus-4-5", "claude-opus-4-5-20251101", "claude-opus-4-5-latest"],
 )
 def test_a_model_is_found_by_its_names(model):
-    assert NONE.find("opencode", model) == sheet().models["claude-opus-4-5"]
+    assert NONE.find("opencode", model) == price_list().models["claude-opus-4-5"]
 
 
 @pytest.mark.parametrize("model", ["", "claude-opus-4-5-turbo", "claude-opus", "gpt-5-pro"])
@@ -104,8 +104,8 @@ def test_a_rate_for_what_has_no_price():
 
 
 def test_every_price_says_when_and_where_and_how_large_a_request_may_be():
-    for name, price in sheet().models.items():
+    for name, price in price_list().models.items():
         assert price.as_of and price.source.startswith("https://"), name
         assert largest_request(price) > 0, name
         assert price.cache_read <= price.input <= price.cache_write < price.output, name
-    assert largest_request(sheet().models["claude-opus-4-5"]) == Decimal("1.25") + Decimal("1.60")
+    assert largest_request(price_list().models["claude-opus-4-5"]) == Decimal("1.25") + Decimal("1.60")

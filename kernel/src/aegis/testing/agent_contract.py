@@ -81,7 +81,7 @@ class AgentContract(StagedDriver):
 
     @pytest.mark.ability("answers")
     @pytest.mark.scene("one")
-    async def test_a_turn_through_the_house(self, open_agent: Any) -> None:
+    async def test_a_turn_through_the_kernel(self, open_agent: Any) -> None:
         async with open_agent() as live:
             ended = await live.turn("one")
             assert (ended.outcome, ended.reply) == ("completed", "the first answer")

@@ -27,7 +27,7 @@ class Plane(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Door)
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.callers: dict[str, str] = {}
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
 
@@ -49,7 +49,7 @@ class Plane(ThreadingHTTPServer):
         return {"content": [{"type": "text", "text": f"you are {caller}"}]}
 
 
-class _Door(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     server: Plane
 
     def do_POST(self) -> None:

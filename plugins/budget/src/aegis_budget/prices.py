@@ -7,27 +7,19 @@ from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
-from aegis import Driver, Settings
+from aegis import Driver
 from aegis.driver import info_of
 from aegis.events import Usage
-from aegis_budget.settings import BudgetsSettings, Price
+from aegis_budget.settings import BudgetsSettings, Price, PriceList
 
 MILLION = Decimal(1_000_000)
 _DATED = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|@\d{8}|-latest)\Z")
 
 
-class Sheet(Settings):
-    """The packaged table: list prices by provider or by model alone."""
-
-    version: str
-    providers: dict[str, dict[str, Price]]
-    models: dict[str, Price]
-
-
 @lru_cache(1)
-def sheet() -> Sheet:
+def price_list() -> PriceList:
     """Return the packaged table."""
-    return Sheet.model_validate_json(Path(__file__).with_name("prices.json").read_bytes())
+    return PriceList.model_validate_json(Path(__file__).with_name("prices.json").read_bytes())
 
 
 class Prices:
@@ -40,14 +32,14 @@ class Prices:
 
     def find(self, provider: str, model: str) -> Price | None:
         """Return the price of a model at a provider, None when nobody knows it."""
-        own, theirs = self._own.get(provider, {}), sheet().providers.get(provider, {})
+        own, theirs = self._own.get(provider, {}), price_list().providers.get(provider, {})
         for name in _names(model):
             if name in own:
                 return own[name]
         if "*" in own:
             return own["*"]
         for name in _names(model):
-            if found := theirs.get(name) or sheet().models.get(name):
+            if found := theirs.get(name) or price_list().models.get(name):
                 return found
         return theirs.get("*", self._rest)
 

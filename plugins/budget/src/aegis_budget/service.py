@@ -10,7 +10,7 @@ import trio
 from aegis import Kernel
 from aegis.events import AgentChanged, ConfigChanged, Event, Gap, Notice, SessionStarted, TurnEnded, TurnStarted, Usage
 from aegis.ledger import Draft
-from aegis.mail_history import PastTurn
+from aegis.mail_history import TurnRecord
 from aegis_budget.budgets import PROJECT, Budgets, queue_of, scopes_of
 from aegis_budget.decision import Check
 from aegis_budget.flight import Flight
@@ -124,7 +124,7 @@ class Meter:
         await self._account.settle(*drafts)
         self._lost = {}
 
-    def _late(self, turn: PastTurn) -> Draft:
+    def _late(self, turn: TurnRecord) -> Draft:
         """Bill a turn under no budget that ended just before aegis died."""
         born = self._kernel.roster.born(turn.agent)
         scopes = scopes_of(born.profile, queue_of(str(born.by))) if born else (PROJECT,)

@@ -128,6 +128,14 @@ class Price(Settings):
     source: str = Field("", description="where the price is published")
 
 
+class PriceList(Settings):
+    """The packaged table: list prices by provider or by model alone."""
+
+    version: str
+    providers: dict[str, dict[str, Price]]
+    models: dict[str, Price]
+
+
 class Estimate(Settings):
     """What is reserved for a turn before its cost is known."""
 

@@ -16,7 +16,7 @@ import trio
 
 from aegis import Kernel, LedgerError
 from aegis.ledger import Draft, Record
-from aegis.mail_history import PastTurn
+from aegis.mail_history import TurnRecord
 from aegis_budget.settings import Unit
 from aegis_budget.tally import Tally
 
@@ -127,7 +127,7 @@ class Account:
         where = "book='budget' and kind='spent' and json_extract(cast(data as text), '$.when') > ? order by seq"
         return self._kernel.ledger.select(where, self.now() - seconds)
 
-    async def unsettled(self) -> list[PastTurn]:
+    async def unsettled(self) -> list[TurnRecord]:
         """Return the turns that ended since the last start and before this one, of which nothing was written here."""
         turns = [t for t in await self._kernel.post.turns(since=self._settled) if t.seq <= self._begun]
         where = "book='budget' and kind='spent' and seq>?"
