@@ -12,6 +12,7 @@ import trio
 from model_server import Block, Model, tool_use
 
 from aegis.driver import Decision, McpServer, PermissionRequest, Seat
+from aegis.errors import LaunchError
 from aegis.events import Event, TurnEnded
 from aegis.testing.seats import judging
 from aegis_claude.driver import ClaudeDriver, ClaudeSession
@@ -65,7 +66,7 @@ class Stage:
     @asynccontextmanager
     async def start(self, nursery: trio.Nursery, command: Command) -> AsyncIterator[Process]:
         """Run the command as the seat's process."""
-        async with running(command, nursery) as self.process:
+        async with running(command, nursery, LaunchError) as self.process:
             yield self.process
 
     @asynccontextmanager

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from aegis.driver import Decision, PermissionRequest, Seat
+from aegis.errors import LaunchError
 from aegis.testing.seats import judging
 from aegis_claude.driver import ClaudeDriver, ClaudeSession
 from aegis_claude.profile import ClaudeProfile
@@ -41,7 +42,7 @@ async def _opened(seat: Seat) -> AsyncIterator[ClaudeSession]:
     """Open the seat's session with a real process."""
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
-        seat.start = partial(running, nursery=nursery)
+        seat.start = partial(running, nursery=nursery, error=LaunchError)
         try:
             async with ClaudeDriver().open(seat) as session:
                 yield session
