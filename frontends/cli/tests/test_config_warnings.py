@@ -45,8 +45,8 @@ def test_what_is_installed_gets_no_warning(project, text):
     assert said(project, text) == []
 
 
-def test_a_disabled_plugin_that_is_none(project):
+def test_a_disabled_plugin_that_is_not_installed(project):
     assert said(project, "plugins: {disabled: [inbox, aprovals, 7]}\n") == [
-        "plugins.disabled: no plugin 'aprovals' is installed. Did you mean 'approvals'?",
         "plugins.disabled: no plugin '7' is installed.",
+        "plugins.disabled: no plugin 'aprovals' is installed. Did you mean 'approvals'?",
     ]
