@@ -284,6 +284,7 @@ async def test_settings_of_a_plugin_that_is_gone_are_a_word(kernel_with: Opened,
 async def test_a_plugin_whose_own_section_is_wrong_does_not_enter(kernel_with: Opened, project: Path) -> None:
     (project / ".aegis.yaml").write_text("acme: {a: many}\n")
     async with kernel_with() as kernel:
+        await trio.testing.wait_all_tasks_blocked()
         before = owners(kernel)
         with pytest.raises(AegisError, match=r":1: acme\.a: .*integer"):
             await kernel.plugins.enter("acme", Everything("acme"))

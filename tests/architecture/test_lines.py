@@ -15,7 +15,7 @@ from workspace import members
 BUDGETS = {"mechanism": 1975, "words": 660, "entrance": 800, "policy": 230}
 STOREYS = {
     "mechanism": {
-        "agent", "agent_view", "book", "bus", "directory", "interceptors", "ledger", "mail", "mail_history", "mailbox",
+        "agent", "agent_view", "bus", "directory", "interceptors", "ledger", "mail", "mail_history", "mailbox",
         "outbox", "registry", "roster", "seat", "supervise", "turn", "verb_definition", "verbs",
     },
     "words": {

@@ -1,173 +1,40 @@
-"""Durable books in one SQLite file: what a verb answered is on disk, what belongs together is stored together.
-
-One connection and one writer task, which commits whatever piled up while the last commit was in flight
-(WAL, `synchronous=FULL`: one fsync a commit). Other processes read with `mode=ro` or go through the kernel.
-"""
+"""The ledger of a project: durable books, whose listeners belong to plugins and go with them."""
 
 from __future__ import annotations
 
-import logging
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from functools import partial
-from itertools import starmap
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
-import msgspec
-import trio
-
-from aegis.book import Book, Draft, Record, Slot, encode
 from aegis.errors import LedgerError
 from aegis.registry import acting, owner
-
-_SCHEMA = """
-pragma journal_mode=wal; pragma synchronous=full; pragma fullfsync=1;
-create table if not exists records(
-  seq integer primary key autoincrement, book text not null, kind text not null, key text not null, at text not null,
-  data blob not null);
-create index if not exists records_by_key on records(book, key);
-create index if not exists records_by_book on records(book, seq);
-create table if not exists snapshots(book text primary key, seq integer not null, state blob not null);
-"""
-_INSERT = "insert into records(book, kind, key, at, data) values (?, ?, ?, ?, ?)"
-_SNAPSHOT = "insert or replace into snapshots(book, seq, state) values (?, ?, ?)"
-_KNOWN = "select 1 from records where book=? and key=? limit 1"
-T = TypeVar("T")
+from aegis_ledger import ledger
+from aegis_ledger.book import Book, Draft, Record
 
 __all__ = ["Book", "Draft", "Ledger", "Record"]
 
+Tell = Callable[[list[Record]], object]
 
-class Ledger:
-    """Every book of one project."""
+
+class Ledger(ledger.Ledger):
+    """Every book of one project; raises `LedgerError`."""
 
     def __init__(self, path: Path, now: Callable[[], str], cut: Callable[[bytes], bytes] = bytes) -> None:
-        self._path, self._now, self._cut = path, now, cut
-        self._waiting: list[Slot] = []
-        self._over = False
-        self._wake = trio.Event()
-        self.listeners: list[tuple[str, Callable[[list[Record]], object]]] = []
-        try:
-            self._db = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
-            self._db.executescript(_SCHEMA)
-            self._read = self._reader()
-        except sqlite3.Error as error:
-            why = f"cannot open the ledger {path}: {error}; is the disk full, read-only or damaged?"
-            raise LedgerError(why) from error
+        super().__init__(path, now, cut, LedgerError)
+        self.owners: list[tuple[str, Tell]] = []
 
-    def book(self, name: str) -> Book:
-        """Return the book of this name; books need no creation."""
-        return Book(self, name)
-
-    def on_commit(self, tell: Callable[[list[Record]], object]) -> None:
+    def on_commit(self, tell: Tell) -> None:
         """Have `tell` called with each group of records, in order, once it is on disk and before anyone is answered."""
-        self.listeners.append((owner.get(), tell))
+        whose = owner.get()
+
+        def told(records: list[Record]) -> None:
+            with acting(whose):
+                tell(records)
+
+        super().on_commit(told)
+        self.owners.append((whose, told))
 
     def remove(self, by: str) -> None:
         """Tell the listeners of this owner no more."""
-        self.listeners = [(whose, tell) for whose, tell in self.listeners if whose != by]
-
-    async def append(self, *drafts: Draft, once: bool = False) -> list[Record]:
-        """Store all of the drafts or none, on disk when this returns, cancelled or not; raises `LedgerError`.
-
-        With `once` none, and an empty list is returned, when there is a record about the first one's key already.
-        """
-        try:
-            slot = Slot([(d.book, d.kind, d.key, self._cut(encode(d.data))) for d in drafts], once=once)
-        except Exception as error:
-            raise LedgerError(f"the ledger {self._path} did not store the record: {error!r}") from error
-        self.put(slot)
-        with trio.CancelScope(shield=True):  # accepted work is stored or failed, never "maybe"
-            await slot.done.wait()
-        if slot.error:
-            raise slot.error
-        return slot.records
-
-    def put(self, slot: Slot) -> None:
-        """Have the slot stored with the next commit."""
-        if self._over:
-            raise LedgerError(f"the ledger {self._path} is closed; the record was not stored")
-        self._waiting.append(slot)
-        self._wake.set()
-
-    async def run(self) -> None:
-        """Commit what is put, in order, for as long as the kernel lives; cancelled, it commits what still waits."""
-        try:
-            while True:
-                await self._wake.wait()
-                await self._write()
-        finally:
-            with trio.CancelScope(shield=True):
-                while self._waiting:
-                    await self._write()
-            self._over = True
-            self._read.close()
-            self._db.close()
-
-    async def _write(self) -> None:
-        self._wake = trio.Event()
-        batch, self._waiting = self._waiting, []
-        with trio.CancelScope(shield=True):  # a commit under way is waited for, so that each slot learns its fate
-            if not await trio.to_thread.run_sync(self._commit, batch):
-                for slot in batch:  # one bad row must not fail its neighbours
-                    await trio.to_thread.run_sync(self._commit, [slot])
-        for slot in batch:
-            for whose, tell in self.listeners if slot.records else ():
-                try:
-                    with acting(whose):
-                        tell(slot.records)
-                except Exception:
-                    logging.getLogger(__name__).exception("a listener of the ledger failed")
-            slot.done.set()
-
-    def _commit(self, batch: list[Slot]) -> bool:
-        at = self._now()
-        stored: list[list[Record]] = []
-        try:
-            self._db.execute("begin immediate")
-            for slot in batch:
-                known = slot.once and self._db.execute(_KNOWN, slot.rows[0][0:3:2]).fetchone()
-                stored.append([] if known else [self._insert(*row, at) for row in slot.rows])
-                if slot.snapshot:
-                    self._db.execute(_SNAPSHOT, slot.snapshot)
-            self._db.execute("commit")
-        except Exception as error:  # noqa: BLE001 - whatever it was, each slot learns its fate
-            if self._db.in_transaction:
-                self._db.execute("rollback")
-            for slot in batch:
-                slot.error = LedgerError(f"the ledger {self._path} did not store the record: {error}")
-            return False
-        for slot, records in zip(batch, stored, strict=True):
-            slot.records, slot.error = records, None
-        return True
-
-    def _insert(self, book: str, kind: str, key: str, data: bytes, at: str) -> Record:
-        seq = self._db.execute(_INSERT, (book, kind, key, at, data)).lastrowid or 0
-        return Record(seq, book, kind, key, at, msgspec.json.decode(data))  # what a replay will give, too
-
-    def _reader(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)  # sees only what is committed
-
-    async def aside(self, work: Callable[[Callable[..., Iterator[Record]]], T]) -> T:
-        """Return what `work(select)` makes of the records, in a thread: a long history does not keep the loop."""
-
-        def read() -> T:
-            with closing(self._reader()) as db:
-                return work(partial(self.select, db=db))
-
-        return await trio.to_thread.run_sync(read)
-
-    def select(self, where: str, *args: Any, db: sqlite3.Connection | None = None) -> Iterator[Record]:
-        """Return the stored records for which an SQL condition holds."""
-        query = f"select seq, book, kind, key, at, data from records where {where}"
-        return starmap(Record, self.rows(query, *args, db=db))
-
-    def rows(self, query: str, *args: Any, db: sqlite3.Connection | None = None) -> Iterator[Any]:
-        """Yield the rows of a query, whose last column is JSON; raises `LedgerError`."""
-        try:
-            with closing((db or self._read).execute(query, args)) as rows:
-                for *fields, data in rows:
-                    yield *fields, msgspec.json.decode(data)
-        except (sqlite3.Error, msgspec.DecodeError) as error:
-            raise LedgerError(f"the ledger {self._path} cannot be read: {error}; is the file damaged?") from error
+        gone = [told for whose, told in self.owners if whose == by]
+        self.owners = [(whose, told) for whose, told in self.owners if whose != by]
+        self.listeners = [told for told in self.listeners if told not in gone]

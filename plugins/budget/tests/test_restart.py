@@ -7,9 +7,9 @@ from budget_stage import Till, admit, call, release, settled, spent, tell, turn
 
 import aegis_budget.plugin
 from aegis import open_kernel
-from aegis.book import SNAPSHOT_EVERY
 from aegis.ledger import Draft
 from aegis.testing.clock import TestClock
+from aegis_ledger.book import SNAPSHOT_EVERY
 
 CAP = "profiles: {poor: [{usd: 1, window: 1h}]}\nturn: {usd: 0.30}"
 

@@ -14,7 +14,7 @@ def owners(kernel: Kernel) -> dict[str, Any]:
     return held | {
         "hooks": kernel.plugins.hooks(),
         "interceptors": kernel.interceptors.owners(),
-        "ledger listeners": sorted(whose for whose, _ in kernel.ledger.listeners),
+        "ledger listeners": sorted(whose for whose, _ in kernel.ledger.owners),
         "tasks": sorted((task.owner, task.name) for task in tasks if not task.name.startswith("agent:")),
         "subscriptions": len(kernel.bus.subscriptions),
         "plugins": kernel.plugins.names,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,10 +15,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from aegis.app import open_kernel
-from aegis.book import SNAPSHOT_EVERY
-from aegis.errors import Busy, LedgerError
-from aegis.ledger import Draft, Ledger, Record
+from aegis_ledger.book import SNAPSHOT_EVERY, Draft, LedgerFailure, Record
+from aegis_ledger.ledger import Ledger
 
 Opened = Callable[[], AbstractAsyncContextManager[Ledger]]
 NOBODY = 65534
@@ -47,7 +44,7 @@ async def _many(ledger: Ledger, drafts: list[Draft]) -> list[Record | Exception]
     async def one(draft: Draft) -> None:
         try:
             got[draft.key] = (await ledger.append(draft))[0]
-        except LedgerError as error:
+        except LedgerFailure as error:
             got[draft.key] = error
 
     async with trio.open_nursery() as nursery:
@@ -93,7 +90,7 @@ async def test_a_group_is_committed_together_and_sequence_numbers_follow_arrival
 
 async def test_records_of_several_books_are_stored_all_or_none(opened: Opened) -> None:
     async with opened() as ledger:
-        with pytest.raises(LedgerError, match="did not store"):
+        with pytest.raises(LedgerFailure, match="did not store"):
             await ledger.append(Draft("queue", "completed", "t"), Draft("mail", "accepted", "e", {"bad": "\ud800"}))
         assert not list(ledger.select("true"))
         await ledger.append(Draft("queue", "completed", "t"), Draft("mail", "accepted", "e"))
@@ -110,7 +107,7 @@ async def test_one_bad_row_does_not_fail_its_neighbours(opened: Opened, poison: 
     async with opened() as ledger:
         drafts = [Draft("a", "k", str(n), poison if n == 4 else {"n": n}) for n in range(9)]
         got = await _many(ledger, drafts)
-        assert isinstance(got[4], LedgerError)
+        assert isinstance(got[4], LedgerFailure)
         assert "ledger.db" in str(got[4])
         assert [r.data["n"] for r in got if isinstance(r, Record)] == [0, 1, 2, 3, 5, 6, 7, 8]
         assert len(list(ledger.book("a").replay()[1])) == 8
@@ -132,7 +129,7 @@ async def test_leaving_commits_what_waits_and_refuses_what_comes_later(tmp_path:
         nursery.start_soon(ledger.book("a").append, "said", "in-time")
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
-    with trio.fail_after(1), pytest.raises(LedgerError, match="closed"):
+    with trio.fail_after(1), pytest.raises(LedgerFailure, match="closed"):
         await ledger.book("a").append("said", "too-late")
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as db:
         assert db.execute("select key from records").fetchall() == [("in-time",)]
@@ -187,7 +184,7 @@ async def test_on_a_full_disk_nothing_is_acknowledged_and_it_goes_on_when_there_
             got = await _many(ledger, [Draft("a", "k", str(n), {"text": "x" * 40_000}) for n in range(8)])
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-        refused = [g for g in got if isinstance(g, LedgerError)]
+        refused = [g for g in got if isinstance(g, LedgerFailure)]
         assert refused, "the disk was not full"
         assert "ledger.db did not store the record" in str(refused[0])
         stored = {r.key for r in ledger.book("a").replay()[1]}
@@ -199,7 +196,9 @@ async def test_on_a_full_disk_nothing_is_acknowledged_and_it_goes_on_when_there_
 
 @pytest.mark.skipif(sys.platform != "linux", reason="drops its privileges with setpriv")
 def test_a_read_only_folder_is_said_in_a_sentence(tmp_path: Path) -> None:
-    script = "import sys; from pathlib import Path; from aegis.ledger import Ledger; Ledger(Path(sys.argv[1]), str)"
+    script = (
+        "import sys; from pathlib import Path; from aegis_ledger.ledger import Ledger; Ledger(Path(sys.argv[1]), str)"
+    )
     folder = tmp_path / "state"
     folder.mkdir()
     folder.chmod(0o555)
@@ -211,16 +210,16 @@ def test_a_read_only_folder_is_said_in_a_sentence(tmp_path: Path) -> None:
     done = subprocess.run(
         [*drop, sys.executable, "-c", script, str(folder / "ledger.db")], capture_output=True, text=True, check=False
     )
-    if "Permission denied" in done.stderr and "LedgerError" not in done.stderr:
+    if "Permission denied" in done.stderr and "LedgerFailure" not in done.stderr:
         pytest.skip("another user cannot reach this interpreter")
-    assert "LedgerError: cannot open the ledger" in done.stderr, done.stderr
+    assert "LedgerFailure: cannot open the ledger" in done.stderr, done.stderr
     assert "read-only" in done.stderr
 
 
 def test_a_file_that_is_no_ledger_is_said_in_a_sentence_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.write_bytes(b"this was a diary once " * 100)
-    with pytest.raises(LedgerError, match=r"cannot open the ledger .*ledger\.db: .*damaged"):
+    with pytest.raises(LedgerFailure, match=r"cannot open the ledger .*ledger\.db: .*damaged"):
         Ledger(path, str)
     assert path.read_bytes().startswith(b"this was a diary once")
 
@@ -238,40 +237,8 @@ async def test_a_damaged_page_is_said_in_a_sentence(opened: Opened, tmp_path: Pa
             list(ledger.book("a").replay()[1])
             await ledger.append(Draft("a", "k", "x"))
     leaf = caught.value.exceptions[0] if isinstance(caught.value, BaseExceptionGroup) else caught.value
-    assert isinstance(leaf, LedgerError), repr(leaf)
+    assert isinstance(leaf, LedgerFailure), repr(leaf)
     assert str(path) in str(leaf)
-
-
-async def test_a_second_kernel_is_refused_and_told_whose_the_project_is(project: Path) -> None:
-    async with open_kernel(project, plugins={}, environment={}):
-        with pytest.raises(Busy, match=rf"already runs in .*pid {os.getpid()}"):
-            async with open_kernel(project, plugins={}, environment={}):
-                pytest.fail("two kernels ran in one project")
-    async with open_kernel(project, plugins={}, environment={}):
-        pass
-
-
-def test_a_kernel_that_was_killed_leaves_the_project_free(project: Path) -> None:
-    script = (
-        "import sys, trio; from pathlib import Path; from aegis.app import open_kernel\n"
-        "async def main():\n"
-        "    async with open_kernel(Path(sys.argv[1]), plugins={}, environment={}):\n"
-        "        print('up', flush=True); await trio.sleep_forever()\n"
-        "trio.run(main)"
-    )
-    with subprocess.Popen([sys.executable, "-c", script, str(project)], stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout
-        assert other.stdout.readline() == "up\n"
-
-        async def enter() -> None:
-            async with open_kernel(project, plugins={}, environment={}):
-                pass
-
-        with pytest.raises(Busy, match=f"pid {other.pid}"):
-            trio.run(enter)
-        other.send_signal(signal.SIGKILL)
-        other.wait()
-        trio.run(enter)
 
 
 async def test_many_short_lives_lead_to_a_snapshot_as_a_long_one_does(opened: Opened) -> None:

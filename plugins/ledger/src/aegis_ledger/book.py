@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from aegis.errors import LedgerError
-
 if TYPE_CHECKING:
-    from aegis.ledger import Ledger
+    from aegis_ledger.ledger import Ledger
 
 SNAPSHOT_EVERY = 5_000
 encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class LedgerFailure(Exception):
+    """The disk did not keep what it was given, or cannot be read; nothing was acknowledged."""
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -47,7 +49,7 @@ class Slot:
     once: bool = False
     done: trio.Event = field(default_factory=trio.Event)
     records: list[Record] = field(default_factory=list)
-    error: LedgerError | None = None
+    error: Exception | None = None
 
 
 class Book:
