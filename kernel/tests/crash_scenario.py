@@ -126,6 +126,10 @@ class Day:
         await self.kernel.roster.close(agent, "its work is done")
         note(self.acks, did="close", id=agent.id)
 
+    async def put_to_sleep(self, agent: Agent) -> None:
+        await agent.sleep("night")
+        note(self.acks, did="sleep", id=agent.id)
+
     async def rename(self, agent: Agent, handle: str) -> None:
         was = agent.handle
         await self.kernel.roster.rename(agent, handle)
@@ -163,6 +167,7 @@ async def main(disk: Path, notes: Path, forgotten: str) -> None:
         await day.write_home(ann)
         await day.write_home(bob)
         await day.read_mail()
+        await day.put_to_sleep(ann)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from aegis.testing.crash import Crash, compiled, walk
 
 SCENARIO = [sys.executable, str(Path(__file__).with_name("crash_scenario.py"))]
 KINDS = {
-    ("roster", "spawned"), ("roster", "session"), ("roster", "renamed"), ("roster", "closed"),
+    ("roster", "spawned"), ("roster", "session"), ("roster", "renamed"), ("roster", "slept"),
+    ("roster", "closed"),
     ("mail", "accepted"), ("mail", "injected"), ("mail", "ended"), ("mail", "turn"), ("mail", "dead"), ("mail", "read"),
 }  # fmt: skip
 

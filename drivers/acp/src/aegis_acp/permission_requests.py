@@ -21,7 +21,7 @@ class PermissionRequests:
 
     def __init__(self, seat: Seat, translator: Translator, say: Callable[[Sequence[Event]], None]) -> None:
         self._seat, self._translator, self._say = seat, translator, say
-        self._open: dict[str, tuple[trio.CancelScope, trio.Event]] = {}
+        self._open: set[tuple[trio.CancelScope, trio.Event]] = set()
         self._welcome = False
         self.refusals: list[str] = []  # what the agent was not told yet: the protocol has no field for a reason
 
@@ -32,8 +32,8 @@ class PermissionRequests:
     async def end(self) -> bool:
         """Take back whatever is open, return once all of it is answered, and say whether there was any."""
         self._welcome = False
-        answered = [event for _, event in self._open.values()]
-        for scope, _ in self._open.values():
+        answered = [event for _, event in self._open]
+        for scope, _ in self._open:
             scope.cancel()
         for event in answered:
             await event.wait()
@@ -45,23 +45,21 @@ class PermissionRequests:
             return v1.CANCELLED
         call, events = self._translator.asked(asked.tool_call)
         self._say(events)
-        number = call.id
-        while number in self._open:
-            number += "'"
-        scope, over = self._open[number] = trio.CancelScope(), trio.Event()
+        scope, over = waiting = trio.CancelScope(), trio.Event()
+        self._open.add(waiting)
         try:
             with scope:
-                decision = await self._decide(number, call)
+                decision = await self._decide(call)
         finally:
-            del self._open[number]
+            self._open.discard(waiting)
             over.set()
         return v1.CANCELLED if scope.cancelled_caught else self._chosen(decision, call, asked.options)
 
-    async def _decide(self, number: str, call: Call) -> Decision:
+    async def _decide(self, call: Call) -> Decision:
         paths = {str((self._seat.cwd / path).resolve()): path for path in reversed(call.paths)}  # each file once
         named = tuple(reversed(paths.values()))
         return await self._seat.ask(
-            PermissionRequest(number, call.name or call.kind, call.kind, call.title, call.shown, named)
+            PermissionRequest(call.id, call.name or call.kind, call.kind, call.title, call.shown, named)
         )
 
     def _chosen(self, decision: Decision, call: Call, offered: Sequence[v1.PermissionOption]) -> dict[str, Any]:
