@@ -130,8 +130,6 @@ def _roster(kernel: Kernel, acks: list[dict[str, Any]], before: list[Row]) -> No
         elif ack["did"] == "rename":
             assert agent and agent.handle == ack["handle"], f"{ack['was']} was renamed to {ack['handle']}: {agent}"
         elif ack["did"] == "sleep":
-            assert agent and (agent.state, agent.reason) == ("asleep", "night"), (
-                f"it does not sleep: {agent}"
-            )
+            assert agent and (agent.state, agent.reason) == ("asleep", "night"), f"it does not sleep: {agent}"
         elif ack["did"] == "close":
             assert agent is None, f"{ack['id']} was closed and is back"
