@@ -85,7 +85,8 @@ def test_a_library_depends_on_nothing_of_ours():
 def test_a_library_is_shared():
     for library in libraries():
         users = [m.path for m in members() if library.distribution in m.toml["project"]["dependencies"]]
-        assert len(users) > 1, f"{library.path} is used by {users}: what one member uses belongs to it"
+        beneath = users == ["kernel"]  # which stays small by standing on it
+        assert len(users) > 1 or beneath, f"{library.path} is used by {users}: what one member uses belongs to it"
 
 
 def test_the_readme_names_its_distribution(member):
