@@ -59,17 +59,13 @@ async def end_after_a_kill(
         with trio.fail_after(10):
             while any(agent.by == f"workflow:{run}" for agent in kernel.roster):  # closed beside the telling
                 await trio.lowlevel.checkpoint()
-        return row, paid(kernel, row.name)
+        return row, await paid(kernel, row.name)
 
 
-def paid(kernel: Kernel, name: str) -> dict[str, int]:
+async def paid(kernel: Kernel, name: str) -> dict[str, int]:
     """Return how often each thing that the workflow said had a turn that completed."""
-    book = kernel.ledger.book("mail")
-    said = {
-        r.key: str(r.data["body"]) for r in book.newest("accepted", 10_000) if r.data["sender"] == f"workflow:{name}"
-    }
-    done = (r for r in book.newest("ended", 10_000) if r.key in said and r.data["outcome"] == "completed")
-    return Counter(said[r.key] for r in done)
+    said = [(e, r) for e, r in await kernel.post.newest(10_000) if e.sender == f"workflow:{name}"]
+    return Counter(envelope.body for envelope, receipt in said if receipt.outcome == "completed")
 
 
 async def replayed(kernel: Kernel, record: Path) -> str:
