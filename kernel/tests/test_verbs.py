@@ -12,6 +12,7 @@ import trio
 from fakedriver import Plugin
 from pydantic import BaseModel, Field
 
+from aegis import hookimpl
 from aegis.app import Kernel
 from aegis.callers import Caller
 from aegis.errors import AegisError, NotFound, Refused
@@ -351,3 +352,21 @@ async def test_advice_for_agents_is_told_to_agents_only(kernel_with: Opened) -> 
         assert found.doc == "Give advice.\n\nIt is free."
         assert found.told == "Give advice.\n\nIt is free.\n\ndo not ask twice; end your turn."
         assert "twice" not in found.describe()["doc"]
+
+
+async def test_what_completes_goes_with_the_verbs(kernel_with: Opened) -> None:
+    class Colours:
+        name = "colours"
+
+        def __init__(self, kernel: Kernel) -> None:
+            kernel.verbs.complete_with("colour", lambda: ["red"])
+
+    class Offers:
+        @hookimpl
+        def aegis_primitives(self, kernel: Kernel) -> list[Any]:
+            return [Colours(kernel)]
+
+    async with kernel_with(colours=Offers()) as kernel:
+        assert kernel.verbs.completions("colour") == ["red"]
+        kernel.verbs.remove("colours", "it fell")
+        assert kernel.verbs.completions("colour") == []

@@ -79,8 +79,9 @@ class Verbs:
             self._bus.publish("", VerbsChanged(added=tuple(v.name for v in found)))
 
     def remove(self, plugin: str, why: str = "") -> None:
-        """Take back a plugin's verbs; with `why`, calls are refused with that reason until it adds them again."""
+        """Take back a plugin's verbs and completers; with `why`, calls are refused with that reason from then on."""
         self.tools.remove(plugin)
+        self.completers.remove(plugin)
         gone = tuple(self.verbs.remove(plugin))
         self._down |= {name: f"{name}: its plugin {plugin!r} is down ({why})" if why else "" for name in gone}
         if gone:
