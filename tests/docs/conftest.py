@@ -2,7 +2,8 @@
 
 from workspace import ROOT, members
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(m.folder / "README.md" for m in members())])
+ROOTS = [ROOT / "README.md", ROOT / "AGENTS.md", ROOT / "CONTRIBUTING.md"]
+PAGES = sorted([*ROOTS, *(ROOT / "docs").rglob("*.md"), *(m.folder / "README.md" for m in members())])
 
 
 def pytest_generate_tests(metafunc):
