@@ -7,7 +7,7 @@ import pytest
 import trio
 from queue_stage import ANNA, Queues
 
-from aegis import Caller, Hold, Refused, Work
+from aegis import Caller, Hold, Refused, Work, hookimpl
 from aegis.events import ConfigChanged
 
 
@@ -94,6 +94,22 @@ async def test_what_is_wrong_holds_the_queue_until_somebody_changes_the_configur
     assert (await queues.status(task)).held == "the price of it is not known"
     doorman.answer = None
     queues.kernel.bus.publish("", ConfigChanged(("budgets",)))
+    assert (await queues.end(task)).outcome == "ok"
+
+
+async def test_a_queue_held_by_a_plugin_that_leaves_goes_on(queues: Queues):
+    class Plugin:
+        @hookimpl
+        def aegis_interceptors(self):
+            one = Doorman()
+            one.answer = Hold("no room", changed=trio.Event())
+            return [one]
+
+    await queues.kernel.plugins.enter("doorman", Plugin())
+    task = await queues.put("work")
+    await queues.settled()
+    assert (await queues.status(task)).held == "no room"
+    await queues.kernel.plugins.leave("doorman")
     assert (await queues.end(task)).outcome == "ok"
 
 

@@ -62,6 +62,11 @@ class Holds:
         if hold.changed is not None:
             nursery.start_soon(self._watch, queue, hold, hold.changed)
 
+    def ask_again(self) -> None:
+        """Ask about every held queue again: who held it may be gone, or may hold it no more."""
+        self._holds = {queue: Hold(hold.reason) for queue, hold in self._holds.items()}
+        self._wake()
+
     async def _watch(self, queue: str, hold: Hold, changed: trio.Event) -> None:
         await changed.wait()
         if self._holds.get(queue) is hold:

@@ -164,7 +164,7 @@ class Dispatcher:
                         for job in workers.values():
                             job.recheck()
                     if isinstance(event, Gap | ConfigChanged | PluginsChanged):
-                        self.wake()
+                        self.holds.ask_again()
                     elif isinstance(event, AgentChanged) and agent_id in workers:
                         workers[agent_id].recheck()
 
