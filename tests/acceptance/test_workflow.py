@@ -89,7 +89,7 @@ def test_its_arguments_are_options_typed_by_its_signature(flows):
     run = started["workflow_id"]
     flows.eventually(lambda: flows.json("workflow", "show", run)["asks"], "the question")
     assert "which colour?" in flows.says("message", "inbox")
-    assert "'green' is none of the answers" in flows.refuses("workflow", "answer", run[-6:], "green", code=3)
+    assert "'green' is not one of the answers" in flows.refuses("workflow", "answer", run[-6:], "green", code=3)
     flows.run("workflow", "answer", run[-6:], "blue")
     row = flows.json("workflow", "wait", run)
     assert row["result"] == {

@@ -34,11 +34,11 @@ class Mirror:
     async def rebuild(self) -> tuple[int, int]:
         """Write every file again from the ledger; return how many records are in how many files."""
         async with self._rebuilding:
-            await self._appender.flush()
-            self._later, last = [], 0
+            self._later, last = [], 0  # first: what is committed during the flush must not be buffered again
             files: set[str] = set()
             count = 0
             try:
+                await self._appender.flush()
                 for count, record in enumerate(self._kernel.ledger.select("1 order by seq"), 1):
                     last, name = record.seq, self._file(record)
                     if name not in files:
