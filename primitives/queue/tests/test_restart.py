@@ -101,6 +101,22 @@ async def test_what_was_read_is_tried_again_if_the_queue_says_so(open_queues, pr
         assert len(queues.mail()) == 1
 
 
+async def test_a_task_whose_worker_has_no_driver_any_more_was_interrupted(
+    open_queues, project, tmp_path, environment, clock
+):
+    players = Players()
+    task = await lived(open_queues, players)
+    copy = killed(project, tmp_path / "copy", "mail", "injected")
+    plugins = {"queue": aegis_queue.plugin}
+    async with open_kernel(copy, plugins=plugins, clock=clock, environment=environment) as kernel:
+        queues = Queues(kernel, players)
+        status = await queues.end(task)
+        assert (status.status, status.outcome) == ("failed", "interrupted")
+        assert "its worker cannot come back: there is no profile 'player'" in status.error
+        await queues.settled()
+        assert len(queues.mail()) == 1
+
+
 async def test_one_more_chance_is_one_also_after_a_restart(open_queues, project, tmp_path):
     """Aegis died after the answer to the repair had come, before that was judged."""
     players = Players()

@@ -132,9 +132,11 @@ class Job:
     async def _judged(self, ended: TurnEnded) -> End | TurnEnded:
         """Return the end of the attempt, or the end of the worker's next turn when there is more to come."""
         self.task, post = await self._broker.find(self.task.id), self._kernel.post
-        agent = self._kernel.roster.get(self.task.worker)
+        agent, handle = self._kernel.roster.get(self.task.worker), self.task.worker_handle
         if self.task.report is not None:
             return End("ok", ended.reply)
+        if agent is None and ended.outcome == "interrupted" and (why := self._kernel.roster.absent.get(handle)):
+            return End("interrupted", await self._recorded(), f"its worker cannot come back: {why}")
         if agent is None or self._gone():
             why = (agent.end_reason if agent else ended.reason) or "its worker is gone"
             return End("cancelled", ended.reply, why)
