@@ -11,13 +11,23 @@ from workspace import ROOT
 
 TEMPLATES = Path(__file__).parent / "templates"
 ROOM = {"driver": "drivers", "primitive": "primitives", "frontend": "frontends", "plugin": "plugins"}
-EXTRA = {"driver": '\n    "msgspec>=0.20",\n    "trio>=0.30",', "frontend": '\n    "trio>=0.30",'}
+NEEDS = {
+    "driver": ("msgspec>=0.20", "pydantic>=2.10", "trio>=0.30"),
+    "primitive": ("pydantic>=2.10",),
+    "frontend": ("trio>=0.30",),
+    "plugin": ("pydantic>=2.10",),
+}
 
 
 def render(kind: str, name: str, root: Path) -> Path:
     """Write the member's files and return its folder."""
     folder = root / ROOM[kind] / name
-    words = {"name": name, "Noun": name.capitalize(), "kind": kind, "extra": EXTRA.get(kind, "")}
+    words = {
+        "name": name,
+        "Noun": name.capitalize(),
+        "kind": kind,
+        "extra": "".join(f'\n    "{need}",' for need in NEEDS[kind]),
+    }
     for base in (TEMPLATES / "every", TEMPLATES / kind):
         for template in sorted(p for p in base.rglob("*") if p.is_file()):
             place = template.relative_to(base).with_suffix("").as_posix()

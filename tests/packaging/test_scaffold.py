@@ -1,15 +1,24 @@
 """`make new-plugin` gives a member that works at once, and that the workspace takes in as it is."""
 
+import ast
+import importlib.util
 import shutil
 import subprocess
 import sys
 import tomllib
 
 import pytest
-from workspace import ROOT, libraries, members
+from workspace import ROOT, Member, libraries, members
 
 pytestmark = pytest.mark.packaging
-KINDS = ("driver", "primitive", "frontend", "plugin")
+INSIDE = {  # the page on members says what is in each
+    "driver": {"plugin", "profile", "wire", "translate", "driver"},
+    "primitive": {"plugin", "settings", "verbs", "store"},
+    "frontend": {"plugin", "service"},
+    "plugin": {"plugin", "settings", "policy"},
+}
+KINDS = tuple(INSIDE)
+DICTIONARY = ROOT / "tests" / "architecture" / "test_dictionary.py"
 
 
 def scaffold(root, *arguments):
@@ -44,6 +53,39 @@ def test_the_workspace_takes_it_in_as_it_is(repository, done):
     ruff = [sys.executable, "-m", "ruff"]
     done(*ruff, "check", "--no-cache", ".", cwd=repository)
     done(*ruff, "format", "--no-cache", "--check", ".", cwd=repository)
+    sources = [str(folder) for folder in repository.glob("*/*/src")]
+    done(sys.executable, "-m", "mypy", "--cache-dir", repository / "cache", *sources, cwd=repository)
+
+
+@pytest.fixture
+def dictionary(repository):
+    """The rules on names and places, for members of this repository."""
+    spec = importlib.util.spec_from_file_location("dictionary", DICTIONARY)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.ROOT = repository
+    return module
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_has_the_inside_of_every_member(repository, dictionary, kind):
+    assert scaffold(repository, kind, "probe").returncode == 0
+    (folder,) = repository.glob("*/probe")
+    member = Member(folder, folder.parent.name)
+    assert {path.stem for path in member.modules()} == {"__init__", *INSIDE[kind]}
+    assert dictionary.without_its_inside(member) == set()
+    tests = {name for path in folder.glob("tests/*.py") for name in dictionary.names(path)}
+    assert dictionary.speaks_otherwise(member) == set()
+    assert {name for name in tests if dictionary.words(name) & dictionary.BANNED} == set()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_keeps_no_value_of_its_settings(repository, kind):
+    """Settings are a live mapping: what the entry module hands on is the mapping, never a section of it."""
+    assert scaffold(repository, kind, "probe").returncode == 0
+    for entry in repository.glob("*/probe/src/*/plugin.py"):
+        taken = [node for node in ast.walk(ast.parse(entry.read_text())) if isinstance(node, ast.Subscript)]
+        assert [ast.unparse(node) for node in taken if ast.unparse(node.value) == "settings"] == []
 
 
 def test_it_is_in_every_list(repository):
