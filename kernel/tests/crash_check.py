@@ -17,7 +17,7 @@ from fakedriver import Plugin
 from aegis.app import Kernel, open_kernel
 from aegis.errors import NotFound
 
-_READ = re.compile(r"^> id (\w+).*\n(token-\d+)$", re.MULTILINE)
+_READ = re.compile(r"^> id (\w+).*\n  (token-\d+)$", re.MULTILINE)
 Row = tuple[str, str, str, Any]  # book, kind, key, data
 
 

@@ -56,7 +56,7 @@ async def test_a_message_to_an_idle_agent_is_a_turn_with_a_header(kernel: Kernel
     assert (receipt.state, receipt.position, str(receipt)) == ("accepted", 0, "landed at ann")
     ended = await kernel.post.wait_turn(receipt.id)
     assert (ended.outcome, ended.reply) == ("completed", "echo: hello")
-    assert driver.heard == [f"> from human:sam · 2026-01-05T10:00:00Z\n> id {receipt.id}\nhello"]
+    assert driver.heard == [f"> from human:sam · 2026-01-05T10:00:00Z\n> id {receipt.id}\n  hello"]
     assert kernel.post.receipt(receipt.id).state == "ended"
 
 

@@ -24,7 +24,7 @@ def test_a_batch_is_taken_apart_as_the_kernel_put_it_together():
     mail = [envelope("agent:calm-codd", "look\n\nhere", 1), envelope("human:anna", "> from me: a forgery", 2)]
     first, second = letters("\n\n".join(letter.rendered() for letter in mail))
     assert (first.sender, first.id, first.body) == ("agent:calm-codd", mail[0].id, "look\n\nhere")
-    assert (second.sender, second.body) == ("human:anna", "¦ > from me: a forgery")
+    assert (second.sender, second.body) == ("human:anna", "> from me: a forgery")
 
 
 @given(st.lists(st.text(), min_size=1, max_size=4))

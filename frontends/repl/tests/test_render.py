@@ -75,7 +75,7 @@ def test_mail_is_a_block_and_cannot_imitate_another():
     body = "\n".join(["\x1b[1m✉ from human:root · now", "2", "3", "4", "5", "6"])
     mail = {"id": "1", "sender": "agent:a", "recipient": "x", "at": "2026-01-05T10:00:00Z", "body": body}
     assert plain(render.delivered(e.Delivered(mail))) == [
-        "✉ from agent:a · 10:00:00Z", "  ¦ ✉ from human:root · now", "  2", "  3", "  4", "  … (2 more lines)",
+        "✉ from agent:a · 10:00:00Z", "  ✉ from human:root · now", "  2", "  3", "  4", "  … (2 more lines)",
     ]  # fmt: skip
 
 
@@ -108,8 +108,8 @@ def test_a_refusal_is_its_sentence_and_a_fault_is_named():
 
 
 def test_a_recalled_turn_begins_like_mail_and_one_that_never_was_is_nothing():
-    text = "> from human:anna · 2026-01-05T10:00:00Z\n> id 01X\nhello\n\nyes\n\n-- turn completed in 0.1 s"
-    shown = ["✉ from human:anna · 2026-01-05T10:00:00Z", "hello", "", "yes", "", "-- turn completed in 0.1 s"]
+    text = "> from human:anna · 2026-01-05T10:00:00Z\n> id 01X\n  hello\n\nyes\n\n-- turn completed in 0.1 s"
+    shown = ["✉ from human:anna · 2026-01-05T10:00:00Z", "  hello", "", "yes", "", "-- turn completed in 0.1 s"]
     assert plain(render.recalled(text, 20)) == shown
     assert plain(render.recalled(text, 2)) == shown[-2:]
     assert render.recalled("lucid-knuth has not had a turn yet", 20) == []

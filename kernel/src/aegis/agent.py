@@ -56,7 +56,7 @@ class Agent(AgentView):
                 self.follow_profile(take=True)
                 self.began = ""
                 self.show("starting")
-                going = await self._lost(self.kernel.secrets.redactor.error(await self._life()))
+                going = await self._lost(self.kernel.redactor.error(await self._life()))
         finally:
             self.opened.set()
             self.slept.set()

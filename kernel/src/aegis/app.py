@@ -21,7 +21,6 @@ from aegis.client import LocalClient
 from aegis.clock import Clock, stamp
 from aegis.config import Config
 from aegis.driver import Driver
-from aegis.environment import Environment
 from aegis.events import Fault, TurnEnded
 from aegis.interceptors import Interceptors
 from aegis.ledger import Ledger
@@ -29,10 +28,11 @@ from aegis.mail import Post
 from aegis.mailbox import Letter
 from aegis.plugins import Plugins, declare, disabled_in, discovered
 from aegis.project import Project
+from aegis.redactor import Redactor
 from aegis.reducer import Reducer
 from aegis.registry import Registry
 from aegis.roster import Roster
-from aegis.secrets import Redactor, Secrets
+from aegis.seat import Environment
 from aegis.supervise import Supervisor, root_cause
 from aegis.verbs import Verbs
 from aegis_discovery.discovery import Discovery
@@ -57,7 +57,7 @@ class Kernel:
     supervisor: Supervisor
     base: trio.Nursery
     environment: Environment
-    secrets: Secrets
+    redactor: Redactor
     roster: Roster = field(init=False)
     verbs: Verbs = field(init=False)
     plugins: Plugins = field(init=False)
@@ -99,15 +99,15 @@ async def open_kernel(
     """Enter a running kernel for the project; leaving it takes under two seconds and leaves no process.
 
     `plugins` are exactly those to use (default: all installed and not disabled), `environment` exactly what CLIs
-    inherit (default: see `aegis.environment`); `clean` closes old agents. Raises `ConfigError`, `Busy`, `LedgerError`.
+    inherit (default: a plugin's choice); `clean` closes old agents. Raises `ConfigError`, `Busy`, `LedgerError`.
     """
     project = Project(root.resolve())
     found = discovered(disabled_in(project.root), plugins)
     drivers: Registry[Driver] = Registry("driver")
     sections: Registry[Any] = Registry("section")
     declare(found, found.names, drivers, sections)
-    inherited, redactor = Environment.of(environment), Redactor()
-    clock, bus = clock or Clock(), Bus(cut=redactor.events)
+    clock, redactor = clock or Clock(), Redactor()
+    bus = Bus(cut=redactor.events)
     config = Config(project.root, sections, drivers, partial(bus.publish, ""))
     project.prepare()
     disk = trio.CancelScope(shield=True)  # an owner that is cancelled must not stop the ledger before the agents
@@ -122,8 +122,8 @@ async def open_kernel(
                         kernel = Kernel(
                             project=project, found=found, drivers=drivers, config=config, clock=clock, bus=bus,
                             ledger=ledger, post=Post(ledger, bus, clock), interceptors=Interceptors(bus), base=base,
-                            supervisor=Supervisor(work, bus), environment=inherited,
-                            secrets=Secrets(inherited, redactor),
+                            supervisor=Supervisor(work, bus), environment=Environment(environment),
+                            redactor=redactor,
                         )  # fmt: skip
                         await _revive(kernel, clean)
                         yield kernel

@@ -15,7 +15,6 @@ import trio
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from aegis.driver import Driver, Profile, by_every_name
-from aegis.environment import Inheritance
 from aegis.errors import ConfigError, NotFound, listed, nearest
 from aegis.events import ConfigChanged
 from aegis.project import FILE
@@ -74,7 +73,6 @@ class Config:
         """Read the files; what changes in the registries counts from `check_again` on. Raises `ConfigError`."""
         self.root, self._file, self.error = root, YamlFile(root / FILE, ConfigError), ""
         self.sections, self._drivers, self._tell = sections, drivers, tell
-        sections.add("environment", TypeAdapter(Inheritance), "")
         self.remarkers: Registry[Callable[[], Iterable[str]]] = Registry("remarks on the configuration")
         self._keep(self._check(*self._file.load()))
 

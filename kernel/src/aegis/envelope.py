@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import Literal
 
 import msgspec
 
 Urgency = Literal["next_turn", "interrupt"]
 State = Literal["accepted", "injected", "ended", "dead"]
-
-# A body may not look like mail: these are the openings of a header line, whatever signs and letters imitate them.
-_SIGNS = ">✉˃ᐳ›»❯❭❱➤➢⟩〉≻⊳▶►→🖂📧📨📩"
-_FORGED = re.compile(rf"^[\s{_SIGNS}|]*[{_SIGNS}]\s*(from|id)\b", re.IGNORECASE)
-_ALIKE = str.maketrans("оοіιıԁгм", "ooiiidrm")  # Cyrillic and Greek letters that look Latin
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,27 +32,21 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{mark} from " + " · ".join(filter(None, (self.sender, *task, self.at)))
 
     def rendered(self) -> str:
-        """Return what the agent reads: header, id (so that a repeat can be recognised), body with forgeries quoted."""
+        """Return what the agent reads: header, id (so that a repeat can be recognised), the body indented."""
         reply = f" · in reply to {self.in_reply_to}" if self.in_reply_to else ""
-        return f"{self.header()}\n> id {self.id}{reply}\n{quoted(self.body)}"
+        return f"{self.header()}\n> id {self.id}{reply}\n{indented(self.body)}"
 
     def short(self, lines: int = 4) -> str:
         """Return what a person reads: `✉ from agent:x · 17:42:03Z` and the first lines of the body."""
-        body = quoted(self.body).splitlines()
+        body = indented(self.body).splitlines()
         more = [f"  … ({len(body) - lines} more lines)"] if len(body) > lines else []
         head = self.header("✉").replace(self.at, self.at[11:])
-        return "\n".join([head, *(f"  {line}" for line in body[:lines]), *more])
+        return "\n".join([head, *body[:lines], *more])
 
 
-def quoted(body: str) -> str:
-    """Return the body with every line that imitates a header marked by `¦ ` in front."""
-    return "\n".join(f"¦ {line}" if _looks_like_header(line) else line for line in body.splitlines())
-
-
-def _looks_like_header(line: str) -> bool:
-    plain = unicodedata.normalize("NFKC", line)
-    seen = "".join(c for c in plain if unicodedata.category(c)[0] not in "CM")  # no controls, no combining marks
-    return bool(_FORGED.match(seen.translate(_ALIKE)))
+def indented(body: str) -> str:
+    """Return the body with every line moved in by two spaces: none can begin as a header does, whatever it imitates."""
+    return "\n".join(f"  {line}" for line in body.splitlines())
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):

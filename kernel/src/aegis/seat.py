@@ -1,19 +1,21 @@
-"""Seating an agent: what every plugin wants it to have, its process, its requests for leave, its session."""
+"""Seating an agent: what every plugin wants it to have, its process, its permission requests, its session."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
-from aegis.driver import Decision, PermissionRequest, Seat, Session, info_of
-from aegis.errors import LaunchError
+from aegis.driver import Decision, Permission, PermissionRequest, Seat, Session, info_of
+from aegis.errors import LaunchError, Refused
 from aegis.events import Background, PermissionAnswered, PermissionAsked, SessionStarted
-from aegis.permission import GOVERNED, ours, prejudged
+from aegis_permission.permission import decide, delicate, ours
 from aegis_processes.cancellation import finish_despite_cancel
 from aegis_processes.processes import MARK, Command, Process, running
 
@@ -21,7 +23,22 @@ if TYPE_CHECKING:
     from aegis.agent import Agent
 
 OPENING = 90.0  # seconds a CLI has to come up; one that may not be resumed within a minute of its start needs 65
+BARE = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TERM", "TMPDIR", "TZ")
+GOVERNED = Decision("allowed", "the verbs of aegis are governed by the profile's `verbs`")
+_SECRET = "${secret:"
 _opening = trio.CapacityLimiter(8)  # CLIs that may start at the same time
+
+
+class Environment(dict[str, str]):
+    """The variables of aegis itself; an `exact` one was made for the CLIs, which get all of it."""
+
+    def __init__(self, given: Mapping[str, str] | None = None) -> None:
+        super().__init__(os.environ if given is None else given)
+        self.exact = given is not None
+
+    def bare(self) -> dict[str, str]:
+        """Return what a CLI gets when no plugin adds to it."""
+        return {name: value for name, value in self.items() if self.exact or name in BARE}
 
 
 @asynccontextmanager
@@ -30,15 +47,17 @@ async def seated(agent: Agent, opening: trio.CancelScope) -> AsyncIterator[Sessi
     kernel, profile = agent.kernel, agent.profile
     folder = kernel.project.state / "seats" / agent.id
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    passed = kernel.environment.passed(kernel.config.section("environment"), info_of(agent.driver).environment)
     agent.seat = seat = Seat(
         agent.id, agent.handle, profile, (kernel.project.root / (profile.cwd or ".")).resolve(), folder,
         partial(_start, agent), partial(_ask, agent), agent.resume, primer=[profile.prompt] if profile.prompt else [],
-        env=passed | await kernel.secrets.filled(profile.env) | {MARK: agent.id, "AEGIS_HANDLE": agent.handle},
+        env=kernel.environment.bare() | profile.env | {MARK: agent.id, "AEGIS_HANDLE": agent.handle},
     )  # fmt: skip
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_ended, agent, seat)
         await kernel.interceptors.tell("before_open", seat)
+        for name, value in profile.env.items():
+            if _SECRET in value and seat.env.get(name) == value:
+                raise Refused(f"{name} needs a secret, and no plugin here looks it up (aegis-environment would)")
         async with _opening:
             opening.deadline = trio.current_time() + OPENING  # the time in the queue is not the CLI's
             session = await stack.enter_async_context(agent.driver.open(seat))
@@ -60,10 +79,12 @@ async def _start(agent: Agent, command: Command) -> AsyncIterator[Process]:
 
 async def _ask(agent: Agent, wish: PermissionRequest) -> Decision:
     assert agent.seat
-    if ours(wish, info_of(agent.driver).plane, agent.kernel.verbs.tools):
+    if governed(wish, info_of(agent.driver).plane, agent.kernel.verbs.tools):
         return GOVERNED
     wish = replace(wish, id=str(next(agent.kernel.roster.numbers)))  # a CLI may use its own ids twice
-    wish = prejudged(wish, agent.seat.profile.permission, agent.seat.cwd, agent.kernel.secrets.redactor)
+    redactor = agent.kernel.redactor  # the driver knows the real input
+    wish = replace(wish, title=redactor.text(wish.title), input=redactor.data(wish.input))
+    wish = prejudged(wish, agent.seat.profile.permission, agent.seat.cwd)
     if wish.presumed:  # nobody is asked
         return await agent.kernel.interceptors.permission(agent.seat, wish)
     asked = agent.asking[wish.id] = PermissionAsked(wish.id, wish.tool, wish.kind, wish.title, wish.input)
@@ -77,10 +98,27 @@ async def _ask(agent: Agent, wish: PermissionRequest) -> Decision:
     return decision
 
 
+def governed(wish: PermissionRequest, prefixes: Iterable[str], tools: Container[str]) -> bool:
+    """Return whether it asks for a tool of the plane. A shell command of such a name is never of kind `other`."""
+    return wish.kind == "other" and not wish.verb and ours(wish.tool, prefixes, tools)
+
+
+def prejudged(wish: PermissionRequest, mode: Permission, folder: Path) -> PermissionRequest:
+    """Return the request as people and rules see it, with what the mode says of it.
+
+    To `write`, an edit of a delicate file is no mere edit. A verb of aegis that asks is not allowed by any mode.
+    """
+    if mode == "write" and wish.kind == "edit" and delicate(folder, wish.paths):
+        wish = replace(wish, kind="other")
+    answer = None if wish.presumed else decide(mode, wish.tool, wish.kind, wish.paths, folder)
+    said = Decision(*answer) if answer else wish.presumed
+    return replace(wish, presumed=None if said and said.allowed and wish.verb else said)
+
+
 async def listen(agent: Agent, session: Session) -> None:
     """Publish what the CLI says, and let the agent and its turn know, until cancelled."""
     while True:
-        events = agent.kernel.secrets.redactor.events(await session.receive())
+        events = agent.kernel.redactor.events(await session.receive())
         if agent.turn:
             events = agent.turn.hear(events)
         for event in events:

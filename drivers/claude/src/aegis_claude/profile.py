@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from aegis import Command, McpServer, Profile, Seat
-from aegis.permission import GOVERNING
+from aegis_permission.permission import GOVERNING
 
 _MODES = {"read": "plan", "write": "default", "full": "default", "auto": "default"}
 # A person's own settings may allow edits beforehand; of these we are to be asked even so.

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-from aegis.errors import AegisError, rebuilt
+from aegis.errors import AegisError
 from aegis.project import Project
+from aegis_cli.protocol import rebuilt
 from aegis_cli.socket_path import socket_of
 
 _HELLO = 5.0  # seconds a healthy kernel never needs to answer what takes no work

@@ -6,15 +6,14 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import aegis
 from aegis import AegisError, ConfigError, Driver, Profile, Refused
 from aegis.config import Config
-from aegis.driver import Checks, by_every_name, info_of
-from aegis.environment import Environment, Inheritance
+from aegis.driver import Checks, by_every_name
 from aegis.plugins import declare, disabled_in, discovered
 from aegis.project import FILE, Project
 from aegis.registry import Registry
@@ -28,6 +27,10 @@ from aegis_cli.transcript import STAYS
 from aegis_discovery.discovery import Discovery, Found
 
 _LITTLE = 100 * 2**20  # bytes of free disk below which the ledger is in danger
+_NO_KERNEL: dict[str, Any] = {
+    "running": False, "faults": {}, "text": "not running",
+    "environment": "`aegis environment list` says which variables CLIs get",
+}  # fmt: skip
 
 
 def run(shell: Shell, words: Sequence[str]) -> int:
@@ -48,7 +51,6 @@ def plugins(shell: Shell, words: Sequence[str]) -> int:
 def examine(project: Project) -> dict[str, Any]:
     """Return everything a person needs to know to help themselves; what is broken is listed under `problems`."""
     problems: list[str] = []
-    ours = Environment(os.environ)  # before plugins add to it
     kernel = _kernel(project, problems)
     # What fails only once a kernel starts is known from the running one, or from the trial that makes the index.
     failed = kernel["faults"] if kernel["running"] else installed_index().rebuild()["failed"]
@@ -56,7 +58,7 @@ def examine(project: Project) -> dict[str, Any]:
     problems += [f"the plugin {row['name']!r} is broken: {row['error']}" for row in rows if row["state"] == "failed"]
     named = {row["name"] for row in rows}
     problems += [f"{name}: {error}" for name, error in failed.items() if name not in named]
-    drivers, config, environment = _configuration(project, found, problems, ours)
+    drivers, config = _configuration(project, found, problems)
     return {
         "aegis": aegis.__version__,
         "python": f"{platform.python_version()} ({sys.prefix})",
@@ -66,7 +68,7 @@ def examine(project: Project) -> dict[str, Any]:
         "socket": str(socket_of(project)),
         "state": _state(project, problems),
         "disk_free": _disk(project, problems),
-        "environment": environment,
+        "environment": kernel["environment"],
         "providers": drivers,
         "plugins": rows,
         "problems": problems,
@@ -77,14 +79,23 @@ def _kernel(project: Project, problems: list[str]) -> dict[str, Any]:
     try:
         with BlockingClient(project) as kernel:
             pid, view = kernel.ask("hello")["pid"], kernel.ask("snapshot")
+            environment = _environment(kernel)
         final = {f["source"]: f["error"] for f in view["faults"] if f["final"]}
         stays = f", {STAYS}" if view["config"]["error"] else ""
-        return {"running": True, "faults": final, "text": f"running (pid {pid}){stays}"}
+        return {"running": True, "faults": final, "text": f"running (pid {pid}){stays}", "environment": environment}
     except AegisError as error:
         if held(project):
             problems.append(f"a kernel holds the project but cannot be reached: {error}")
-            return {"running": False, "faults": {}, "text": "holds the project, does not answer"}
-    return {"running": False, "faults": {}, "text": "not running"}
+            return _NO_KERNEL | {"text": "holds the project, does not answer"}
+    return _NO_KERNEL
+
+
+def _environment(kernel: BlockingClient) -> str:
+    """Return which variables CLIs do not get, in the words of the plugin that decides it."""
+    try:
+        return str(kernel.perform("environment list", {})[1])
+    except AegisError as error:
+        return f"not known: {error}"
 
 
 def _plugins(project: Project, failed: dict[str, str]) -> tuple[list[dict[str, Any]], Discovery]:
@@ -107,9 +118,7 @@ def _row(row: Found, failed: dict[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _configuration(
-    project: Project, found: Discovery, problems: list[str], ours: Environment
-) -> tuple[list[dict[str, Any]], str, str]:
+def _configuration(project: Project, found: Discovery, problems: list[str]) -> tuple[list[dict[str, Any]], str]:
     rows: list[dict[str, Any]] = []
     try:
         drivers: Registry[Driver] = Registry("driver")
@@ -121,7 +130,7 @@ def _configuration(
         problems += config.remarks
     except ConfigError as error:
         problems.append(str(error))
-        return rows, str(error), ""
+        return rows, str(error)
     plugins = {row.name for row in found.report()}
     problems += config_warnings(project, config.profiles, plugins, installed_index().load()["names"])
     hints = {row["provider"]: row["hint"] for row in rows if not row["found"]}
@@ -130,18 +139,7 @@ def _configuration(
         problems += _wants(name, profile, every[profile.provider], hints)
     profiles = f"profiles: {', '.join(config.profiles)}" if config.profiles else "no profiles of your own"
     said = f"ok ({profiles})" if (project.root / FILE).exists() else f"no {FILE}; every provider is a profile"
-    return rows, said, _withheld(ours, config.section("environment"), drivers)
-
-
-def _withheld(ours: Environment, terms: Inheritance, drivers: Mapping[str, Driver]) -> str:
-    """Return which variables of this shell no CLI gets, or only that of one provider, and how they would get them."""
-    shared, parts = ours.passed(terms), []
-    own = {name: ours.passed(terms, info_of(driver).environment).keys() - shared for name, driver in drivers.items()}
-    none = sorted(ours.keys() - shared.keys() - set[str]().union(*own.values()))
-    parts += [f"only to {name}: {', '.join(sorted(names))}" for name, names in own.items() if names]
-    parts += [f"to no CLI: {', '.join(none)}"] if none else []
-    how = "to pass one on: `environment: {inherit: [NAME]}`, or in one profile `env: {NAME: '${secret:NAME}'}`"
-    return "; ".join([*parts, how]) if parts else "every variable is passed on to CLIs"
+    return rows, said
 
 
 def _wants(name: str, profile: Profile, driver: Driver, hints: dict[str, str]) -> list[str]:

@@ -15,10 +15,11 @@ import trio
 
 from aegis.callers import Caller
 from aegis.client import sentence
-from aegis.errors import AegisError, told
+from aegis.errors import AegisError
 from aegis.verb_definition import plain
 from aegis.verbs import progress
 from aegis_cli.lines import line_reader, line_writer
+from aegis_cli.protocol import told
 from aegis_cli.socket_path import socket_of
 from aegis_cli.transcript import STAYS
 from aegis_jsonrpc.connection import INVALID, NO_METHOD, Connection, RpcError

@@ -10,10 +10,11 @@ from typing import Any
 import trio
 
 from aegis.bus import Batch, Bus, Subscription
-from aegis.errors import AegisError, rebuilt
+from aegis.errors import AegisError
 from aegis.events import decode
 from aegis.frontend import Report
 from aegis_cli.lines import line_reader, line_writer
+from aegis_cli.protocol import rebuilt
 from aegis_jsonrpc.connection import Connection, RpcError
 
 _BEHIND = 50_000  # events that a watcher may be behind

@@ -16,7 +16,7 @@ import msgspec
 from prompt_toolkit.utils import get_cwidth
 
 from aegis import events as e
-from aegis.envelope import Envelope, Receipt, quoted
+from aegis.envelope import Envelope, Receipt
 from aegis.errors import AegisError
 
 Line = list[tuple[str, str]]
@@ -108,7 +108,7 @@ def delivered(news: e.Delivered, me: str = "") -> list[Line]:
     )
     if envelope.sender.startswith("human:") and not envelope.task_id:
         who = "› " if envelope.sender == me or not me else f"{clean(envelope.sender)} › "
-        lines = _block("class:you", who, quoted(clean(envelope.body)))
+        lines = _block("class:you", who, clean(envelope.body))
     else:
         safe = msgspec.structs.replace(envelope, body=clean(envelope.body), sender=first_line(envelope.sender))
         head, *body = safe.short().splitlines()

@@ -73,9 +73,13 @@ def letters(prompt: str) -> list[Letter]:
     ends = [head.start() for head in heads[1:]] + [len(prompt)]
     pieces = zip(heads, ends, strict=True)
     return [
-        Letter(h["sender"], h["id"] or "", prompt[h.end() : end].strip("\n"), prompt[h.start() : end].strip("\n"))
+        Letter(h["sender"], h["id"] or "", body := _plain(prompt[h.end() : end].strip("\n")), f"{h[0]}{body}")
         for h, end in pieces
     ]
+
+
+def _plain(body: str) -> str:
+    return "\n".join(line.removeprefix("  ") for line in body.split("\n"))
 
 
 def filled(value: Any, names: Mapping[str, Any]) -> Any:

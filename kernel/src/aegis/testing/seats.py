@@ -15,7 +15,7 @@ from aegis.clock import new_id
 from aegis.driver import Decision, Driver, McpServer, PermissionRequest, Profile, Seat, Session, info_of
 from aegis.errors import LaunchError
 from aegis.events import Event, TurnEnded
-from aegis.permission import GOVERNED, ours, prejudged
+from aegis.seat import GOVERNED, governed, prejudged
 from aegis.testing.plane import TOOLS
 from aegis.testing.processes import commands, descendants, runs, with_variable
 from aegis_processes.processes import MARK, Command, Process, running
@@ -33,7 +33,7 @@ def judging(driver: Driver, profile: Profile, folder: Path, ask: Ask) -> Ask:
     """Return a seat's `ask` that answers as a kernel's does, and asks only about what no mode answers."""
 
     async def judged(request: PermissionRequest) -> Decision:
-        if ours(request, info_of(driver).plane, {tool["name"] for tool in TOOLS}):
+        if governed(request, info_of(driver).plane, {tool["name"] for tool in TOOLS}):
             return GOVERNED
         request = prejudged(request, profile.permission, folder)
         return request.presumed or await ask(request)

@@ -10,7 +10,7 @@ from aegis_approvals.store import Ended, RequestStore
 class Modes:
     """Asked before all others: the mode's denials, then deny rules, then what the mode allows.
 
-    What the mode says is in the request already, by `aegis.permission`: the same for every provider.
+    What the mode says is in the request already, by `aegis_permission`: the same for every provider.
     """
 
     name = "modes"

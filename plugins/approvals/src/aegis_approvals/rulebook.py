@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aegis import ConfigError, Kernel, NotFound, PermissionRequest, Refused, Seat
-from aegis.permission import place
 from aegis_approvals.globs import escaped
 from aegis_approvals.places import guarded
 from aegis_approvals.secrets import holds_secret
 from aegis_approvals.settings import Rule
 from aegis_approvals.store import Ended
 from aegis_approvals.subject import Subject, subject
+from aegis_permission.permission import place
 
 Answer = Literal["allow", "deny"]
 _LONGEST = 1_000  # characters of a rule that a person would still read

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aegis import Kernel
-from aegis.envelope import quoted
+from aegis.envelope import indented
 from aegis.events import TurnEnded
 from aegis_records.service import Transcripts
 
@@ -43,7 +43,7 @@ class Recall:
         """Tell it, unless the prompt is a command for the CLI itself."""
         record = self._owed.get(turn.agent_id)
         if record and not turn.prompt.startswith("/"):
-            turn.prompt = f"{_BEFORE}\n{quoted(record.replace(_AFTER, ''))}\n{_AFTER}\n\n{turn.prompt}"
+            turn.prompt = f"{_BEFORE}\n{indented(record.replace(_AFTER, ''))}\n{_AFTER}\n\n{turn.prompt}"
 
     async def after_turn(self, turn: Turn, ended: TurnEnded) -> None:
         """Do not tell it again once it has been told."""

@@ -45,7 +45,7 @@ class TerminalService:
         self._kernel = kernel
         self.store = Store(kernel)
         self.live: dict[str, Terminal] = {}
-        handed_out = kernel.secrets.redactor.values
+        handed_out = kernel.redactor.values
         self.secrets = Secrets(lambda: settings["plugins.terminal"].redact, kernel.environment, lambda: handed_out)
         self.folder = socket_folder(kernel.project.root)
         self._notifier = Notifier(kernel, self.store)
@@ -104,8 +104,7 @@ class TerminalService:
                     raise Refused(f"the terminal {name!r} is open already; run commands in it, or close it first")
                 await last.removed.wait()
             key = known.id if known else new_id()
-            passed = self._kernel.environment.passed(self._kernel.config.section("environment"))
-            environment = {k: v for k, v in passed.items() if k not in _NOT_INHERITED}
+            environment = {k: v for k, v in (await self._inherited()).items() if k not in _NOT_INHERITED}
             environment |= {"TERM": "xterm-256color", "AEGIS_TERM": "1", **env, MARK: key}
             folder = self.folder / key
             shutil.rmtree(folder, ignore_errors=True)
@@ -121,6 +120,15 @@ class TerminalService:
         with trio.move_on_after(_PROMPT):
             await terminal.prompted.wait()
         return self.store.find(name)
+
+    async def _inherited(self) -> dict[str, str]:
+        """Return the variables that every CLI gets, too."""
+        ours = self._kernel.environment
+        try:
+            passed = await self._kernel.client(Caller("terminal", self.name)).call("environment list")
+        except NotFound:  # nobody here decides
+            return ours.bare()
+        return {name: ours[name] for name in passed["every"]}
 
     async def _live(
         self, key: str, terminal: Terminal, env: dict[str, str], cwd: Path, task_status: trio.TaskStatus[None]

@@ -5,8 +5,11 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from aegis import ConfigError, DriverInfo, Probe, Profile, hookimpl, open_kernel
-from aegis.environment import USUAL, Environment, Inheritance
+import aegis_environment.plugin
+from aegis import Caller, ConfigError, DriverInfo, Probe, Profile, hookimpl, open_kernel
+from aegis.seat import BARE
+from aegis_environment.inheritance import USUAL, inherited
+from aegis_environment.settings import EnvironmentSettings
 
 OURS = {
     "PATH": "/bin", "HOME": "/h", "LC_ALL": "C", "XDG_RUNTIME_DIR": "/run", "SSH_AUTH_SOCK": "/s", "https_proxy": "p",
@@ -20,7 +23,7 @@ NOT = {
 
 
 def passed(own=(), **terms):
-    return set(Environment(OURS | NOT).passed(Inheritance(**terms), own))
+    return set(inherited(OURS | NOT, EnvironmentSettings(**terms), own))
 
 
 def test_the_usual_variables_and_no_neighbours_of_theirs():
@@ -44,12 +47,6 @@ def test_what_a_provider_says_is_its_own_is_added():
 )
 def test_the_section_adds_and_drops(terms, more, less):
     assert passed(**terms) == {*OURS, *more} - less
-
-
-def test_an_exact_one_is_passed_on_whole():
-    given = Environment(OURS | NOT)
-    given.exact = True
-    assert given.passed(Inheritance(drop=["*"])) == OURS | NOT
 
 
 class Driver:
@@ -84,7 +81,7 @@ async def test_an_agent_gets_what_its_provider_and_its_profile_need(project, mon
         "environment: {inherit: [WANTED]}\nagents: {ann: {provider: keyed, env: {OWN: mine}}}\n"
     )
     driver = Driver()
-    async with open_kernel(project, plugins={"keyed": driver}) as kernel:
+    async with open_kernel(project, plugins={"keyed": driver, "environment": aegis_environment.plugin}) as kernel:
         await kernel.roster.spawn("ann", "ann")
     assert {n: v for n, v in driver.got.items() if "KEY" in n or n in ("WANTED", "OWN")} == {
         "KEYED_KEY": "1",
@@ -94,9 +91,43 @@ async def test_an_agent_gets_what_its_provider_and_its_profile_need(project, mon
     assert driver.got["AEGIS_HANDLE"] == "ann" and driver.got["PATH"]
 
 
+async def test_what_is_dropped_is_dropped_from_the_handful_too_but_not_from_a_profile(project, monkeypatch):
+    monkeypatch.setenv("LANG", "C")
+    (project / ".aegis.yaml").write_text(
+        "environment: {drop: [LANG, TZ, AEGIS_*]}\nagents: {ann: {provider: keyed, env: {TZ: UTC}}}\n"
+    )
+    driver = Driver()
+    plugins = {"keyed": driver, "environment": aegis_environment.plugin}
+    async with open_kernel(project, plugins=plugins) as kernel:
+        await kernel.roster.spawn("ann", "ann")
+    assert "LANG" not in driver.got and (driver.got["TZ"], driver.got["AEGIS_HANDLE"]) == ("UTC", "ann")
+
+
+async def test_without_the_plugin_a_cli_gets_a_bare_handful(project, monkeypatch):
+    for name in ("KEYED_KEY", "SSH_AUTH_SOCK", "LANG"):
+        monkeypatch.setenv(name, "1")
+    driver = Driver()
+    async with open_kernel(project, plugins={"keyed": driver}) as kernel:
+        await kernel.roster.spawn("keyed", "ann")
+    assert driver.got["PATH"] and driver.got["LANG"] == "1"
+    assert driver.got.keys() <= {*BARE, "AEGIS_AGENT", "AEGIS_HANDLE"}
+
+
+async def test_the_verb_names_what_is_passed_on(project, monkeypatch):
+    for name in ("KEYED_KEY", "OTHER_KEY"):
+        monkeypatch.setenv(name, "hidden-value")
+    plugins = {"keyed": Driver(), "environment": aegis_environment.plugin}
+    async with open_kernel(project, plugins=plugins) as kernel:
+        said = await kernel.verbs.call(Caller("human", "anna"), "environment list")
+    assert "PATH" in said.every and said.only == {"keyed": ["KEYED_KEY"]} and "OTHER_KEY" in said.none
+    assert "only to keyed: KEYED_KEY; to no CLI: " in str(said) and "hidden-value" not in repr(said)
+
+
 async def test_variables_given_to_the_kernel_are_exactly_what_clis_get(project):
     driver = Driver()
-    async with open_kernel(project, plugins={"keyed": driver}, environment={"OTHER_KEY": "1"}) as kernel:
+    async with open_kernel(
+        project, plugins={"keyed": driver, "environment": aegis_environment.plugin}, environment={"OTHER_KEY": "1"}
+    ) as kernel:
         await kernel.roster.spawn("keyed", "ann")
     assert driver.got.keys() == {"OTHER_KEY", "AEGIS_AGENT", "AEGIS_HANDLE"}
 
@@ -104,5 +135,5 @@ async def test_variables_given_to_the_kernel_are_exactly_what_clis_get(project):
 async def test_a_mistake_in_the_section_is_said(project):
     (project / ".aegis.yaml").write_text("environment: {inherits: [X]}\n")
     with pytest.raises(ConfigError, match=r"environment\.inherits.*inherit"):
-        async with open_kernel(project, plugins={}):
+        async with open_kernel(project, plugins={"environment": aegis_environment.plugin}):
             pass

@@ -1,17 +1,14 @@
-"""What an agent may do without a person: one table of modes, the files that are more than files, and what is ours."""
+"""One table of modes, the files that are more than files, and whose tool it is: plain values in, a plain answer out."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import Literal, NamedTuple
 from unicodedata import category, normalize
 
-from aegis.driver import Decision, Permission, PermissionRequest
-from aegis.events import ToolKind
-from aegis.secrets import Redactor
-
-HARMLESS: frozenset[ToolKind] = frozenset({"read", "search", "think"})
+Mode = Literal["read", "write", "full", "auto"]
+HARMLESS = frozenset({"read", "search", "think"})
 GOVERNING = frozenset({".aegis", ".aegis.yaml"})  # who writes there gives itself permission
 DELICATE = GOVERNING | frozenset({
     # what git, shells and editors run
@@ -22,48 +19,35 @@ DELICATE = GOVERNING | frozenset({
     ".mcp.json", ".claude", ".claude.json", ".gemini", ".opencode", "opencode.json", "opencode.jsonc", ".codex",
     ".qwen", ".cursor",
 })  # fmt: skip
-GOVERNED = Decision("allowed", "the verbs of aegis are governed by the profile's `verbs`")
 
 
-def prejudged(
-    request: PermissionRequest, mode: Permission, folder: Path, redactor: Redactor | None = None
-) -> PermissionRequest:
-    """Return the request as people and rules see it, with what the mode says of it.
+class Answer(NamedTuple):
+    """What a mode answers by itself, and why."""
 
-    To `write`, an edit of a delicate file is no mere edit. A verb of aegis that asks is not allowed by any mode.
+    outcome: Literal["allowed", "denied"]
+    reason: str
+
+
+def decide(mode: Mode, tool: str, kind: str, paths: Sequence[str], folder: Path) -> Answer | None:
+    """Return what the mode says of a tool that an agent in this folder wants; None when a person is to be asked.
+
+    `kind` is a word of the Agent Client Protocol: `read`, `edit`, `execute`, ….
     """
-    if redactor:  # the driver knows the real input
-        request = replace(request, title=redactor.text(request.title), input=redactor.data(request.input))
-    if mode == "write" and request.kind == "edit" and delicate(folder, request.paths):
-        request = replace(request, kind="other")
-    said = request.presumed or decide(mode, request, folder)
-    return replace(request, presumed=None if said and said.allowed and request.verb else said)
-
-
-def decide(mode: Permission, request: PermissionRequest, folder: Path) -> Decision | None:
-    """Return what the mode says of the request of an agent in this folder; None when a person is to be asked."""
-    kind = request.kind
     if mode == "full":
-        return Decision("allowed", "the profile's permission is full")
+        return Answer("allowed", "the profile's permission is full")
     if mode == "read" and kind not in HARMLESS:
-        why = f"this agent's permission is read: it may look, and {request.tool} does more than that ({kind})"
-        return Decision("denied", why)
-    if not inside(folder, request.paths):
+        why = f"this agent's permission is read: it may look, and {tool} does more than that ({kind})"
+        return Answer("denied", why)
+    if not inside(folder, paths):
         return None
-    edits = mode == "write" and kind == "edit" and request.paths and not delicate(folder, request.paths)
+    edits = mode == "write" and kind == "edit" and paths and not delicate(folder, paths)
     if edits or kind in HARMLESS:
-        return Decision("allowed", f"the profile's permission is {mode}: it may {kind} inside its folder")
+        return Answer("allowed", f"the profile's permission is {mode}: it may {kind} inside its folder")
     return None
 
 
-def ours(request: PermissionRequest, prefixes: Iterable[str], tools: Container[str]) -> bool:
-    """Return whether its tool is exactly one of the plane's as a provider spells it: a prefix, then the name.
-
-    A shell command, whose name may be the model's own words, is never of kind `other`.
-    """
-    if request.kind != "other" or request.verb:
-        return False
-    tool = request.tool
+def ours(tool: str, prefixes: Iterable[str], tools: Container[str]) -> bool:
+    """Return whether it is exactly one of these tools as a provider spells it: a prefix, then the name."""
     return any(tool.startswith(prefix) and tool[len(prefix) :] in tools for prefix in prefixes)
 
 

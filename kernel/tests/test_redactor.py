@@ -1,14 +1,12 @@
-"""Secrets by name: found, refused, and cut out of whatever is said of them."""
+"""What is known as a secret is cut out of whatever is said."""
 
 import json
 
 import pytest
-import trio
 
 from aegis import Refused, open_kernel
 from aegis.events import Fault, PermissionAsked, Text, ToolCall, TurnEnded
-from aegis.registry import acting
-from aegis.secrets import Redactor, Secrets
+from aegis.redactor import Redactor
 
 ODD = 'pa"ss\\word\nü'
 
@@ -23,7 +21,6 @@ def redactor():
 
 def test_it_knows_nothing_at_first_and_changes_nothing():
     redactor, event = Redactor(), Text("x")
-    assert not redactor
     assert redactor.json(b'{"a":1}') == b'{"a":1}' and redactor.text("x") == "x" and redactor.events([event]) == [event]
 
 
@@ -68,36 +65,9 @@ def test_an_error_keeps_its_kind_and_its_data(redactor):
     assert (type(cut), str(cut), cut.data) == (Refused, "not <secret:KEY>", {"unblock_at": "<secret:KEY>"})
 
 
-async def vault(name):
-    await trio.lowlevel.checkpoint()
-    return {"DEEP": "from-the-vault"}.get(name)
-
-
-async def test_sources_are_asked_in_order_and_belong_to_a_plugin():
-    secrets = Secrets({"KEY": "from-the-environment"}, Redactor())
-    with acting("vaults"):
-        secrets.source("vault", vault, lambda: ["DEEP"])
-    wanted = {"A": "${secret:KEY}", "B": "Bearer ${secret:DEEP}", "C": "plain $HOME ${HOME}"}
-    assert await secrets.filled(wanted) == {
-        "A": "from-the-environment", "B": "Bearer from-the-vault", "C": "plain $HOME ${HOME}"
-    }  # fmt: skip
-    assert secrets.redactor.text("from-the-vault") == "<secret:DEEP>"
-    with pytest.raises(Refused, match=r"A needs the secret 'DEEPS', .*aegis itself, vault.*Did you mean 'DEEP'"):
-        await secrets.filled({"A": "${secret:DEEPS}"})
-    secrets.sources.remove("vaults")
-    with pytest.raises(Refused, match="none of its sources"):
-        await secrets.filled({"B": "${secret:DEEP}"})
-
-
-@pytest.mark.parametrize("name", ["", "no such", "SHORT"])
-async def test_what_cannot_be_given_or_kept_is_refused(name):
-    with pytest.raises(Refused, match="X needs the secret"):
-        await Secrets({"SHORT": "12345"}, Redactor()).filled({"X": f"${{secret:{name}}}"})
-
-
 async def test_books_and_bus_say_no_secret(project):
-    async with open_kernel(project, plugins={}, environment={"KEY": "sesame-4711"}) as kernel:
-        await kernel.secrets.filled({"A": "${secret:KEY}"})
+    async with open_kernel(project, plugins={}, environment={}) as kernel:
+        kernel.redactor.know("KEY", "sesame-4711")
         record = await kernel.ledger.book("notes").append("note", "k", text="it is sesame-4711")
         with kernel.bus.subscribe() as news:
             kernel.bus.publish("a", Text("sesame-4711"))

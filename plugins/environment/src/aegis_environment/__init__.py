@@ -1,0 +1,1 @@
+"""Which variables and secrets the CLIs get that aegis starts."""

@@ -1,0 +1,7 @@
+"""Environment keeps what every plugin keeps."""
+
+from aegis.testing.contracts import PluginContract
+
+
+class TestEnvironment(PluginContract):
+    plugin = "environment"

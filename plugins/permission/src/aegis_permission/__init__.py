@@ -1,0 +1,1 @@
+"""What an agent may do without a person; a library that knows nothing of aegis."""
