@@ -80,7 +80,7 @@ async def test_mail_during_a_turn_is_the_next_turn_whole_and_in_order(kernel: Ke
     await kernel.post.wait_turn(last.id)
     assert len(driver.heard) == 2
     read = driver.heard[1].split("\n\n")
-    assert [part.splitlines()[-1] for part in read] == ["one", "two", "three", "four"]
+    assert [part.splitlines()[-1].strip() for part in read] == ["one", "two", "three", "four"]
     assert all(part.startswith("> from human:sam · ") for part in read)
     assert ann.turns == 2
 
@@ -231,7 +231,7 @@ async def test_three_failed_openings_are_a_failed_agent_that_can_be_revived(
         await say(kernel, ann, "again")
     kernel.roster.revive(ann)
     assert (await ask(kernel, ann, "and now")).reply == "echo: and now"
-    assert [heard.splitlines()[-1] for heard in driver.heard] == ["and now"], "a dead letter was delivered"
+    assert [heard.splitlines()[-1].strip() for heard in driver.heard] == ["and now"], "a dead letter was delivered"
 
 
 async def test_the_last_try_begins_a_new_session(kernel: Kernel, driver: FakeDriver, autojump: TestClock) -> None:

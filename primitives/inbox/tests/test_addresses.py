@@ -74,7 +74,7 @@ async def test_an_agent_is_put_to_sleep_and_woken(stage):
         await stage.call("wake", ANNA, handle="calm-codd")
     await stage.call("sleep", Caller("schedule", "night"), handle="calm-codd", reason="night")
     assert calm.reason == "night"
-    assert (await stage.call("send", ANNA, handle="calm-codd", text="hi", wait=True)).endswith("\nhi")
+    assert (await stage.call("send", ANNA, handle="calm-codd", text="hi", wait=True)).endswith("\n  hi")
 
 
 async def test_no_agent_puts_another_to_sleep(stage):

@@ -23,7 +23,7 @@ async def test_a_handoff_to_an_idle_agent_is_its_next_turn_with_the_reference_he
     await stage.kernel.post.wait_turn(receipt.id)
     head, mark, body = stage.session(bo).heard[0].splitlines()
     assert re.fullmatch(r"> from agent:calm-codd · \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", head)
-    assert (mark, body) == (f"> id {receipt.id}", "PR ready")
+    assert (mark, body) == (f"> id {receipt.id}", "  PR ready")
 
 
 async def test_a_busy_agent_reads_the_whole_batch_in_order_of_arrival_one_turn_later(stage):
@@ -80,7 +80,7 @@ async def test_an_empty_message_is_refused(stage):
 async def test_send_and_wait_returns_the_reply_and_says_why_there_is_none(stage):
     anna = await stage.spawn("calm-codd")
     reply = await stage.call("send", handle="calm-codd", text="hello", wait=True)
-    assert reply.endswith("\nhello"), "the echo says what it read"
+    assert reply.endswith("\n  hello"), "the echo says what it read"
     stage.session(anna).gate = trio.Event()
     async with trio.open_nursery() as nursery:
 
@@ -116,7 +116,7 @@ async def test_a_rename_leads_old_and_new_handle_to_the_agent_and_tells_it(stage
     bo = await stage.spawn("wry-hopper")
     await stage.call("rename", old_handle="wry-hopper", new_handle="true-turing")
     for handle in ("wry-hopper", "true-turing"):
-        assert (await stage.call("send", handle=handle, text="hi", wait=True)).endswith("\nhi")
+        assert (await stage.call("send", handle=handle, text="hi", wait=True)).endswith("\n  hi")
     assert any("Your handle is now true-turing" in p for p in stage.session(bo).heard)
 
 
@@ -133,7 +133,7 @@ async def test_an_agent_has_power_over_itself_and_those_it_spawned_only(stage, w
 async def test_spawn_makes_up_a_handle_and_delivers_the_prompt(stage):
     made = await stage.call("spawn", agent="echo", prompt="hello")
     assert re.fullmatch(r"[a-z]+-[a-z]+", made.handle)
-    assert (await stage.kernel.post.wait_turn(made.receipt.id)).reply.endswith("\nhello")
+    assert (await stage.kernel.post.wait_turn(made.receipt.id)).reply.endswith("\n  hello")
 
 
 async def test_a_profile_that_is_not_there_is_refused_with_those_that_are(stage):
@@ -148,7 +148,7 @@ async def test_read_shows_what_a_peer_read_and_said(stage):
     for text in ("one", "two", "three"):
         await stage.call("send", handle="wry-hopper", text=text, wait=True)
     text = await stage.call("read", anna, handle="wry-hopper", turns=2)
-    assert [w for w in ("one", "two", "three") if f"\n{w}\n" in text] == ["two", "three"]
+    assert [w for w in ("one", "two", "three") if f"\n  {w}\n" in text] == ["two", "three"]
     assert text.count("three") == 2, "what it read, and what it said"
     assert "-- turn completed" in text
 

@@ -44,7 +44,7 @@ async def test_an_agent_whose_session_is_lost_reads_the_record_of_it_once(kernel
         [ann] = kernel.roster
         assert await said(kernel, "ann", "/compact") == "/compact", "a command is for the CLI alone"
         reply = await said(kernel, "ann", "go on")
-        assert "the password is swordfish" in reply and reply.endswith("\ngo on")
+        assert "the password is swordfish" in reply and reply.endswith("\n  go on")
         head, tail = reply.split("[aegis: end of the record]")
         assert "\n> from" not in head, "nothing of the record looks like mail"
         assert tail.count("\n> from human:anna") == 1

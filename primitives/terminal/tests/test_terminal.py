@@ -217,7 +217,7 @@ async def test_subscribers_are_woken_with_exit_code_and_tail(build: Stage):
     await build.call("subscribe", bob, name="build")
     await build.run("seq 1 20; exit_code() { return 3; }; exit_code", bob)
     await until(lambda: build.heard(eve))
-    head, _id, *body = build.heard(eve)[0].splitlines()
+    head, _id, *body = build.heard(eve)[0].replace("\n  ", "\n").splitlines()
     assert head.startswith("> from term:build · 2026-01-05T10:00:0")
     assert body[0] == "$ seq 1 20; exit_code() { return 3; }; exit_code  · run by agent:bob"
     assert re.fullmatch(r"exit 3 · \d+\.\d\ds", body[1])
@@ -260,7 +260,7 @@ async def test_a_pattern_is_told_while_the_run_goes_on_and_once(build: Stage):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(build.run, "echo one; echo listening on :8080; read line; echo listening on :8080")
         await until(lambda: build.heard(eve))
-        body = build.heard(eve)[0].splitlines()[2:]
+        body = build.heard(eve)[0].replace("\n  ", "\n").splitlines()[2:]
         assert re.fullmatch(r"still running · \d+\.\d\ds", body[1])
         assert body[2:] == ["──", "one", "listening on :8080"]
         assert build.bodies("human:bo") == [], "how it ends is to be known, too"

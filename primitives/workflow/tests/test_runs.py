@@ -42,7 +42,7 @@ async def two_phases(engine):
     first = await engine.send(coder, "first")
     counted("between")
     second = await engine.send(coder, "second")
-    return [first.splitlines()[-1], second.splitlines()[-1]]
+    return [first.splitlines()[-1].strip(), second.splitlines()[-1].strip()]
 
 
 @workflow
@@ -68,12 +68,12 @@ async def fails(engine, how: str):
 async def side_by_side(engine):
     one, two = await engine.spawn("coder"), await engine.spawn("coder")
     said = await engine.parallel([engine.send(one, "left"), engine.send(two, "right")])
-    return [text.splitlines()[-1] for text in said]
+    return [text.splitlines()[-1].strip() for text in said]
 
 
 @workflow
 async def delegates(engine):
-    return (await engine.delegate("work", "count the stars")).splitlines()[-1]
+    return (await engine.delegate("work", "count the stars")).splitlines()[-1].strip()
 
 
 @workflow
@@ -114,7 +114,7 @@ async def test_a_run_has_a_result_its_agents_are_gone_and_whoever_began_it_is_to
     run = await stage.begin("hello", name="Ada", times=2)
     row = await stage.end(run)
     assert row.status == "ok"
-    assert [text.splitlines()[-1] for text in row.result] == ["say hello to Ada (0)", "say hello to Ada (1)"]
+    assert [text.splitlines()[-1].strip() for text in row.result] == ["say hello to Ada (0)", "say hello to Ada (1)"]
     [letter] = stage.mail()
     assert letter.startswith(f"> from workflow:hello · task#{run} · ok · ")
     assert list(stage.kernel.roster) == []
@@ -468,7 +468,7 @@ async def test_a_reply_is_what_an_agent_says_once_nothing_comes_to_it_any_more(s
 async def waits_for_more(engine):
     coder = await engine.spawn("coder")
     engine._agent(coder).expect("task 7", "the end of a task")  # noqa: SLF001
-    return (await engine.send(coder, "begin")).splitlines()[-1]
+    return (await engine.send(coder, "begin")).splitlines()[-1].strip()
 
 
 @workflow
