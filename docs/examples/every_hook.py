@@ -261,6 +261,31 @@ def aegis_mirrors() -> list[tuple[str, str]]:
     return [("greetings", "greetings/{who}.jsonl")]
 
 
+class Vault:
+    """A place to look secrets up in; a real one asks a keyring, or a program."""
+
+    name = "vault"
+
+    async def find(self, name: str) -> str | None:
+        """Return the secret, or None: this source does not have it."""
+        return {"GREETING_KEY": "open-sesame"}.get(name)
+
+    def names(self) -> list[str]:
+        """Return what may be named to whoever misspells one."""
+        return ["GREETING_KEY"]
+
+
+@hookimpl(optionalhook=True)
+def aegis_secret_sources() -> list[Vault]:
+    """Offer places where `${secret:NAME}` in a profile's `env` is looked up.
+
+    When: once, as this plugin or aegis-environment enters, whichever is later.
+    Gets: nothing.
+    Returns: sources; they are asked, in the order in which they came, after aegis's own variables.
+    """
+    return [Vault()]
+
+
 class Elsewhere:
     """An engine that keeps tasks on a server; the methods of `aegis_queue.broker.Broker` are left out here."""
 

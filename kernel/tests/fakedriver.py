@@ -54,7 +54,9 @@ class FakeSession:
 
 def echo(session: FakeSession, prompt: str) -> None:
     """Answer at once with the last line."""
-    session.say(SessionStarted(session.session_id), Text("echo: " + prompt.splitlines()[-1].strip()), TurnEnded("completed"))
+    session.say(
+        SessionStarted(session.session_id), Text("echo: " + prompt.splitlines()[-1].strip()), TurnEnded("completed")
+    )
 
 
 def work(session: FakeSession, prompt: str) -> None:

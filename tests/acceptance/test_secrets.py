@@ -67,9 +67,12 @@ def test_a_secret_is_nowhere_but_with_its_agent(aegis):
     assert any(b"<secret:WEATHER_KEY>" in path.read_bytes() for path in files)
 
 
-def test_doctor_says_what_is_not_passed_on(aegis):
+def test_a_person_is_told_what_is_not_passed_on(aegis):
     aegis.environment |= {"ANTHROPIC_API_KEY": "x", "WEATHER_KEY": "y"}
-    said = aegis.json("doctor")["environment"]
+    assert "`aegis environment list`" in aegis.json("doctor")["environment"]
+    said = aegis.says("environment", "list")
     assert "only to claude-code: ANTHROPIC_API_KEY;" in said and "to no CLI: WEATHER_KEY;" in said
     (aegis.root / ".aegis.yaml").write_text("environment: {inherit: [WEATHER_*]}\n")
-    assert "WEATHER_KEY" not in aegis.json("doctor")["environment"]
+    with aegis.serving():
+        said = aegis.json("doctor")["environment"]
+    assert "only to claude-code: ANTHROPIC_API_KEY;" in said and "WEATHER_KEY" not in said

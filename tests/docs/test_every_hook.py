@@ -8,6 +8,7 @@ import trio
 import workspace
 from hookpages import EXAMPLE, Examples, facts, published, specs
 
+import aegis_environment.plugin
 import aegis_group.plugin
 import aegis_queue.plugin
 import aegis_records.plugin
@@ -48,7 +49,7 @@ def seen(example):
 async def kernel(example, tmp_path, seen):
     """Enter a kernel with the example and the plugins that publish hooks."""
     plugins = {"group": aegis_group.plugin, "queue": aegis_queue.plugin, "records": aegis_records.plugin}
-    plugins |= {"workflow": aegis_workflow.plugin, "example": example}
+    plugins |= {"workflow": aegis_workflow.plugin, "environment": aegis_environment.plugin, "example": example}
     async with open_kernel(tmp_path, plugins=plugins, environment={}) as kernel:
         yield kernel
 
@@ -79,7 +80,7 @@ async def test_what_the_hooks_offer_goes_with_the_plugin(kernel):
         registries = kernel.plugins.registries()
         return {name for registry in registries for name in registry if registry.owners()[name] == "example"}
 
-    ours = {"plugins.example", "parrot", "longest", "welcome", "elsewhere", "greetings", "example greet"}
+    ours = {"plugins.example", "parrot", "longest", "welcome", "elsewhere", "greetings", "vault", "example greet"}
     assert ours <= owned()
     await kernel.plugins.leave("example")
     assert owned() == set()

@@ -36,7 +36,9 @@ class Coder:
             (self._cwd / "tests" / "door.py").write_text("right")
         if "Do slice" in prompt:
             (self._cwd / f"slice-{prompt.split('Do slice ')[1][0]}").write_text("done")
-        await self._send.send([SessionStarted(self.session_id), Text(prompt.splitlines()[-1].strip()), TurnEnded("completed")])
+        await self._send.send(
+            [SessionStarted(self.session_id), Text(prompt.splitlines()[-1].strip()), TurnEnded("completed")]
+        )
 
     async def receive(self):
         return await self._receive.receive()

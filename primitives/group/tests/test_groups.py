@@ -26,7 +26,7 @@ async def test_everybody_is_asked_and_the_answers_are_one_value(stage: Stage):
     assert {reply.status for reply in result.by_member.values()} == {"done"}
     assert sorted(result.order) == ["api", "sec", "style"]
     for reply in result.by_member.values():
-        first, _, *said = reply.text.splitlines()
+        first, _, *said = reply.text.replace("\n  ", "\n").splitlines()
         assert first.startswith(f"> from group:audit/broadcast:{asked.broadcast_id} · ")
         assert said == ["objective: look at x", "output_format: a list", "tool_guidance: ", "boundaries: "]
     assert result.reduced == result.combined
@@ -119,7 +119,7 @@ async def test_the_first_answer_wins_and_losers_that_had_not_begun_need_not(stag
     await settled()
     [_, cancel] = stage.session(members["api"]).heard
     assert cancel.startswith(f"> from group:audit/cancel:{asked} · ")
-    assert cancel.endswith("\nsuperseded by sec")
+    assert cancel.endswith("\n  superseded by sec")
     assert len(stage.session(members["style"]).heard) == 1, "the question was taken back before it began"
 
 
