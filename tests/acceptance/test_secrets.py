@@ -70,7 +70,8 @@ def test_a_secret_is_nowhere_but_with_its_agent(aegis):
 def test_a_person_is_told_what_is_not_passed_on(aegis):
     aegis.environment |= {"ANTHROPIC_API_KEY": "x", "WEATHER_KEY": "y"}
     assert "`aegis environment list`" in aegis.json("doctor")["environment"]
-    said = aegis.says("environment", "list")
+    with aegis.serving():
+        said = aegis.says("environment", "list")
     assert "only to claude-code: ANTHROPIC_API_KEY;" in said and "to no CLI: WEATHER_KEY;" in said
     (aegis.root / ".aegis.yaml").write_text("environment: {inherit: [WEATHER_*]}\n")
     with aegis.serving():

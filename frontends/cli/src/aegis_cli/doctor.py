@@ -29,7 +29,7 @@ from aegis_discovery.discovery import Discovery, Found
 _LITTLE = 100 * 2**20  # bytes of free disk below which the ledger is in danger
 _NO_KERNEL: dict[str, Any] = {
     "running": False, "faults": {}, "text": "not running",
-    "environment": "`aegis environment list` says which variables CLIs get",
+    "environment": "while aegis runs, `aegis environment list` says which variables CLIs get",
 }  # fmt: skip
 
 
