@@ -9,8 +9,8 @@ from workspace import members
 
 # The kernel has three storeys, and a line is admitted by the question of its storey: for mechanism, "could two plugins
 # corrupt each other without it?"; for words, "is it a value or a protocol that plugins meet in?"; for the entrance, "is
-# it needed before the first plugin runs?". A budget
-# only falls.
+# it needed before the first plugin runs?". A budget only
+# falls.
 BUDGETS = {"mechanism": 1845, "words": 620, "entrance": 595}
 STOREYS = {
     "mechanism": {
