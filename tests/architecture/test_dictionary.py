@@ -125,3 +125,8 @@ def test_each_kind_of_thing_stands_in_the_module_of_that_name(plugin):
 def test_what_is_excepted_is_there():
     said = {f"{place(module)}: {name}" for member in members() for module in member.modules() for name in names(module)}
     assert said >= STANDARD
+
+
+def test_the_page_on_words_says_what_to_write_instead():
+    page = (ROOT / "docs" / "explanation" / "members.md").read_text()
+    assert {word for word in BANNED if f"| `{word}` | " not in page} == set()

@@ -114,7 +114,7 @@ class Background(Event, frozen=True):
 
 
 class PermissionAsked(Event, frozen=True):
-    """The agent waits for leave to use a tool."""
+    """The agent waits for permission to use a tool."""
 
     id: str
     tool: str
