@@ -12,7 +12,7 @@ KINDS := driver primitive frontend plugin
 # One worker for each core; each takes the tests in their order, and one that is done takes over from another.
 PARALLEL := -n logical --maxprocesses=8 --dist=worksteal
 # What takes long and says little of a change in the making is left to `make test`.
-LONG := tests/docs/test_matrix.py tests/docs/test_tutorial.py kernel/tests/test_crash.py
+LONG := tests/docs/test_matrix.py tests/docs/test_tutorial.py tests/docs/test_readme.py kernel/tests/test_crash.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check style types bench matrix docs clis new-plugin constraints format ready clean $(KINDS)
