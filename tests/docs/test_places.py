@@ -8,7 +8,8 @@ from workspace import ROOT, members
 
 PAGES = sorted([ROOT / "AGENTS.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("explanation/*.md"),
                 *(ROOT / "docs").glob("decisions/*.md")])  # fmt: skip
-PLACE = re.compile(r"`(?P<file>[\w./-]+\.(?:py|json|yaml|toml))`(?P<names>(?::|,) `[\w.]+`(?:, `[\w.]+`)*)?")
+NAME = r"`(?![^`]*\.(?:py|json|yaml|toml)`)[\w.]+`"
+PLACE = re.compile(rf"`(?P<file>[\w./-]+\.(?:py|json|yaml|toml))`(?P<names>: {NAME}(?:, {NAME})*)?")
 PACKAGES = {m.package: m.source for m in members()}
 FREE = {".aegis.yaml", "plugin.py", "settings.py", "verbs.py", "store.py", "service.py", "hookspecs.py", "testing.py",
         "profile.py", "wire.py", "translate.py", "driver.py", "opencode.json", ".mcp.json", ".claude.json",
@@ -31,8 +32,7 @@ def files(text: str) -> list[tuple[str, Path | None, list[str]]]:
         if not here.exists() and name in FREE:
             continue
         folder = here.parent
-        inside = re.findall(r"`([\w.]+)`", names) if names.startswith(":") else []
-        found.append((name, here if here.is_file() else None, [n for n in inside if not n.endswith((".py", ".json"))]))
+        found.append((name, here if here.is_file() else None, re.findall(r"`([\w.]+)`", names)))
     return found
 
 
@@ -56,7 +56,7 @@ def test_what_a_page_names_is_there(naming: Path) -> None:
 
 
 def test_the_look_sees_what_is_wrong() -> None:
-    [one, two, three] = files("`aegis/mail.py`: `Post.deliver`, `Nobody`; `turn.py`, and `aegis/nowhere.py`")
+    [one, two, three] = files("`aegis/mail.py`: `Post.deliver`, `Nobody`, `turn.py`, `aegis/nowhere.py`")
     assert one[1] and one[2] == ["Post.deliver", "Nobody"]
     source = one[1].read_text()
     assert has(source, "Post.deliver") and has(source, "MAX_HOPS") and not has(source, "Nobody")
