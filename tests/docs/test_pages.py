@@ -40,6 +40,7 @@ def test_yaml_loads(page):
         assert YAML(typ="safe").load(text) is not None, text
 
 
+@pytest.mark.timeout(240)  # a page may have a dozen blocks, each a process of its own
 def test_python_runs(page, tmp_path):
     """Each block runs by itself; a block that is not meant to run says ```text."""
     for number, code in enumerate(fenced(page, "python")):
