@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from ruamel.yaml import YAML
+from workspace import ROOT, members
 
 FENCE = re.compile(r"^(?P<indent> *)```(?P<lang>[\w-]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
@@ -42,14 +43,27 @@ def test_yaml_loads(page):
 
 @pytest.mark.timeout(240)  # a page may have a dozen blocks, each a process of its own
 def test_python_runs(page, tmp_path):
-    """Each block runs by itself; a block that is not meant to run says ```text."""
+    """Each block runs by itself, one that begins `# test_….py` under pytest; what is not meant to run says ```text."""
     for number, code in enumerate(fenced(page, "python")):
         script = tmp_path / f"block_{number}.py"
         script.write_text(code)
         environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
-        run = [sys.executable, "-W", "error", str(script)]
+        tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if code.startswith("# test_") else []
+        run = [sys.executable, "-W", "error", *tests, str(script)]
         answer = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert answer.returncode == 0, f"{code}\n{answer.stderr}"
+        assert answer.returncode == 0, f"{code}\n{answer.stdout}\n{answer.stderr}"
+
+
+def test_every_contract_of_the_kit_is_on_the_page():
+    said = (ROOT / "docs" / "how-to" / "add-a-plugin.md").read_text()
+    modules = [path for member in members() for path in member.modules() if "testing" in (path.stem, path.parent.name)]
+    classes = {
+        f"{'.'.join(path.with_suffix('').parts[path.parts.index('src') + 1 :])}.{name}"
+        for path in modules
+        for name in re.findall(r"^class (\w+Contract)\b", path.read_text(), re.MULTILINE)
+    }
+    kept = {name.replace("driver_contract.", "contracts.") for name in classes}
+    assert len(kept) > 8 and [name for name in kept if f"| `{name}` |" not in said] == []
 
 
 def test_the_sieve_finds_what_it_looks_for(tmp_path):
