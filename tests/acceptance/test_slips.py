@@ -1,6 +1,8 @@
 """A slip in the configuration stops nothing, and is said at the start and by the doctor."""
 
 import signal
+import sys
+from pathlib import Path
 
 SLIPS = [
     "agents.a.verbs: no verb here matches 'handof'. Did you mean 'handoff'?",
@@ -58,6 +60,15 @@ def test_a_profile_is_looked_for_by_its_own_command(aegis):
     (aegis.root / ".aegis.yaml").write_text("agents:\n  a: {provider: acp, command: [no-such-agent]}\n")
     problems = aegis.json_of("doctor", code=1)["problems"]
     assert problems == ["the profile 'a' needs no-such-agent, which is not found."]
+
+
+def test_without_any_agent_cli_the_doctor_says_what_is_left(aegis):
+    aegis.environment["PATH"] = str(Path(sys.executable).parent)
+    said = aegis.run("doctor").stdout
+    assert said.endswith("✓ nothing is broken\n! no agent CLI was found: only scripted agents can be started, "
+                         "without any model; install one of the above\n")  # fmt: skip
+    (aegis.root / ".aegis.yaml").write_text(f"agents:\n  a: {{provider: acp, command: [{sys.executable}]}}\n")
+    assert aegis.json("doctor")["advice"] == []
 
 
 def test_a_profile_of_which_no_agent_could_be_started_says_why(aegis):

@@ -13,7 +13,7 @@ from typing import Any
 import aegis
 from aegis import AegisError, ConfigError, Driver, Profile, Refused
 from aegis.config import Config
-from aegis.driver import Checks, by_every_name
+from aegis.driver import Checks, by_every_name, info_of
 from aegis.plugins import declare, disabled_in, discovered
 from aegis.project import FILE, Project
 from aegis.registry import Registry
@@ -26,6 +26,7 @@ from aegis_cli.stop import held
 from aegis_cli.transcript import STAYS
 from aegis_discovery.discovery import Discovery, Found
 
+_NO_CLI = "no agent CLI was found: only scripted agents can be started, without any model; install one of the above"
 _LITTLE = 100 * 2**20  # bytes of free disk below which the ledger is in danger
 _NO_KERNEL: dict[str, Any] = {
     "running": False, "faults": {}, "text": "not running",
@@ -58,7 +59,8 @@ def examine(project: Project) -> dict[str, Any]:
     problems += [f"the plugin {row['name']!r} is broken: {row['error']}" for row in rows if row["state"] == "failed"]
     named = {row["name"] for row in rows}
     problems += [f"{name}: {error}" for name, error in failed.items() if name not in named]
-    drivers, config = _configuration(project, found, problems)
+    advice: list[str] = []
+    drivers, config = _configuration(project, found, problems, advice)
     return {
         "aegis": aegis.__version__,
         "python": f"{platform.python_version()} ({sys.prefix})",
@@ -72,6 +74,7 @@ def examine(project: Project) -> dict[str, Any]:
         "providers": drivers,
         "plugins": rows,
         "problems": problems,
+        "advice": advice,
     }
 
 
@@ -118,7 +121,9 @@ def _row(row: Found, failed: dict[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _configuration(project: Project, found: Discovery, problems: list[str]) -> tuple[list[dict[str, Any]], str]:
+def _configuration(
+    project: Project, found: Discovery, problems: list[str], advice: list[str]
+) -> tuple[list[dict[str, Any]], str]:
     rows: list[dict[str, Any]] = []
     try:
         drivers: Registry[Driver] = Registry("driver")
@@ -137,6 +142,10 @@ def _configuration(project: Project, found: Discovery, problems: list[str]) -> t
     hints = {name: hints[driver.name] for name, driver in every.items() if driver.name in hints}
     for name, profile in config.profiles.items():
         problems += _wants(name, profile, every[profile.provider], hints)
+    real = {driver.name for driver in drivers.values() if not info_of(driver).fallback}
+    used = {every[profile.provider].name for profile in config.profiles.values()}
+    if not real & {*used, *(row["provider"] for row in rows if row["found"])}:
+        advice.append(_NO_CLI)
     profiles = f"profiles: {', '.join(config.profiles)}" if config.profiles else "no profiles of your own"
     said = f"ok ({profiles})" if (project.root / FILE).exists() else f"no {FILE}; every provider is a profile"
     return rows, said
@@ -193,6 +202,7 @@ def _text(findings: dict[str, Any]) -> str:
     width = render.width_of(sys.stdout)
     facts = {name: value for name, value in findings.items() if isinstance(value, str)}
     problems = [f"✗ {p}" for p in findings["problems"]] or ["✓ nothing is broken"]
+    problems += [f"! {a}" for a in findings["advice"]]
     parts = [render.fields(facts)]
     parts += [render.table(findings[name], width) for name in ("providers", "plugins") if findings[name]]
     return "\n\n".join([*parts, "\n".join(problems)])
