@@ -11,14 +11,14 @@ from workspace import members
 # corrupt each other without it?"; for words, "is it a value or a protocol that plugins meet in?"; for the entrance, "is
 # it needed before the first plugin runs?". A budget only
 # falls.
-BUDGETS = {"mechanism": 1845, "words": 620, "entrance": 595}
+BUDGETS = {"mechanism": 1848, "words": 567, "entrance": 595}
 STOREYS = {
     "mechanism": {
-        "agent", "agent_view", "bus", "directory", "interceptors", "ledger", "mail", "mail_history", "mailbox",
-        "outbox", "redactor", "registry", "roster", "seat", "supervise", "turn", "verb_definition", "verbs",
+        "agent", "agent_view", "bus", "client", "directory", "interceptors", "ledger", "mail", "mail_history",
+        "mailbox", "outbox", "redactor", "registry", "roster", "seat", "supervise", "turn", "verb_definition", "verbs",
     },
     "words": {
-        "__init__", "admission", "callers", "client", "clock", "driver", "envelope", "errors", "events",
+        "__init__", "admission", "callers", "clock", "driver", "envelope", "errors", "events",
         "frontend", "hookspecs", "primitive", "reducer",
     },
     "entrance": {"app", "config", "plugins", "project"},

@@ -20,38 +20,32 @@ if TYPE_CHECKING:
 
 
 class LocalClient:
-    """A caller in the kernel's process; see `frontend.Client`."""
+    """A caller in the kernel's process; what each method does is said at `frontend.Client`."""
 
     def __init__(self, kernel: Kernel, caller: Caller) -> None:
         self._kernel, self.caller = kernel, caller
 
     async def call(self, verb: str, args: Mapping[str, Any] | None = None) -> Any:
-        """Return what the verb returns, as JSON; raises `AegisError`."""
         return (await self.perform(verb, args or {}))[0]
 
     async def perform(
         self, verb: str, args: Mapping[str, Any], report: Report = lambda text: None
     ) -> tuple[Any, str | None]:
-        """Return what the verb returns, as JSON, and what it says of itself; `report` hears progress."""
         with progress(report):
             value = await self._kernel.verbs.call(self.caller, verb, args)
         return plain(value), sentence(value)
 
     async def verbs(self) -> list[dict[str, Any]]:
-        """Return the verbs this caller may use."""
         return [v.describe() for v in self._kernel.verbs.visible(self.caller)]
 
     async def complete(self, what: str) -> list[str]:
-        """Return the values a completer knows now."""
         return self._kernel.verbs.completions(what)
 
     async def snapshot(self) -> dict[str, Any]:
-        """Return what a screen needs to start drawing, and who asks."""
         return self._kernel.snapshot() | {"caller": str(self.caller)}
 
     @asynccontextmanager
     async def watch(self, since: int | None = None) -> AsyncIterator[AsyncIterator[list[Batch]]]:
-        """Enter to see everything that happens from then on, or after the event of a number, each event once."""
         bus = self._kernel.bus
         with bus.subscribe(since=since) as news:
             if since is not None and news.earlier:

@@ -21,8 +21,8 @@ from aegis.events import Fault, PluginsChanged
 from aegis.primitive import Restores, Runs
 from aegis.project import FILE
 from aegis.registry import Registry, acting
-from aegis.supervise import first_of
 from aegis_discovery.discovery import Discovery, Found
+from aegis_processes.cancellation import first_of
 from aegis_yamlfile.yamlfile import YamlFile
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
@@ -74,3 +74,9 @@ class Registry(Mapping[str, T]):
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def values(self) -> ValuesView[T]:
+        return {name: thing for name, (_, thing) in self._held.items()}.values()
+
+    def items(self) -> ItemsView[str, T]:
+        return {name: thing for name, (_, thing) in self._held.items()}.items()

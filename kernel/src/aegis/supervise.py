@@ -89,15 +89,3 @@ class Supervisor:
         if child := self.children.get(name):
             child.scope.cancel()
             await child.over.wait()
-
-
-async def first_of(*events: trio.Event) -> None:
-    """Wait until one of the events is set."""
-    async with trio.open_nursery() as nursery:
-
-        async def one(event: trio.Event) -> None:
-            await event.wait()
-            nursery.cancel_scope.cancel()
-
-        for event in events:
-            nursery.start_soon(one, event)

@@ -13,13 +13,13 @@ import trio
 from aegis import AegisError, Busy, Client, ConfigError, Console, NotFound
 from aegis.plugins import Plugins, disabled_in, discovered
 from aegis.project import Project
-from aegis.supervise import first_of
 from aegis_cli.running import Stop, kernel_here, local_user, plainly, say, stoppable
 from aegis_cli.shell import Shell
 from aegis_cli.signals import take_over
 from aegis_cli.socket_client import connected
 from aegis_cli.socket_path import socket_of
 from aegis_discovery.discovery import Discovery
+from aegis_processes.cancellation import first_of
 
 _LIMIT, _STEP = 20.0, 0.1  # seconds for another kernel that is starting or ending to have done so
 _HANGUP = (signal.SIGTERM, signal.SIGHUP)  # Ctrl-C is a key of the console

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import trio
 
-from aegis.supervise import first_of
 from aegis_cli.running import freeze_memory, kernel_here, stoppable, watch_faults
 from aegis_cli.shell import Shell
 from aegis_cli.socket_path import socket_of
+from aegis_processes.cancellation import first_of
 
 
 def serve(shell: Shell, signals: Sequence[signal.Signals], *, clean: bool) -> None:

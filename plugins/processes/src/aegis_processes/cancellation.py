@@ -41,3 +41,15 @@ async def send_whole(stream: trio.abc.SendStream, data: bytes, seconds: float) -
     if scope.cancelled_caught:
         await trio.aclose_forcefully(stream)
     return not scope.cancelled_caught
+
+
+async def first_of(*events: trio.Event) -> None:
+    """Wait until one of the events is set."""
+    async with trio.open_nursery() as nursery:
+
+        async def one(event: trio.Event) -> None:
+            await event.wait()
+            nursery.cancel_scope.cancel()
+
+        for event in events:
+            nursery.start_soon(one, event)
