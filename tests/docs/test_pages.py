@@ -11,6 +11,7 @@ from workspace import ROOT, members
 
 FENCE = re.compile(r"^(?P<indent> *)```(?P<lang>[\w-]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+PYTHON = re.compile(r"^(from [\w.]+ import|import \w|@\w+|(async )?def \w+\(|class \w+[:(])", re.MULTILINE)
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 
 
@@ -54,6 +55,12 @@ def test_python_runs(page, tmp_path):
         assert answer.returncode == 0, f"{code}\n{answer.stdout}\n{answer.stderr}"
 
 
+def test_python_says_that_it_is_python(page):
+    """Code that is written out as something else would never be run."""
+    hidden = [text for language in ("", "text", "console") for text in fenced(page, language) if PYTHON.search(text)]
+    assert hidden == []
+
+
 def test_every_contract_of_the_kit_is_on_the_page():
     said = (ROOT / "docs" / "how-to" / "add-a-plugin.md").read_text()
     modules = [path for member in members() for path in member.modules() if "testing" in (path.stem, path.parent.name)]
@@ -71,6 +78,7 @@ def test_the_sieve_finds_what_it_looks_for(tmp_path):
     page.write_text("# A Page: one\n\n[x](y.md#z)\n\n```python\nprint(1)\n```\n\n- item\n  ```yaml\n  a: 1\n  ```\n")
     assert fenced(page, "python") == ["print(1)\n"]
     assert fenced(page, "yaml") == ["a: 1\n"]
+    assert PYTHON.search("x\nasync def f(x):\n") and not PYTHON.search("import: of what is not Python\nclass act\n")
     assert LINK.findall(page.read_text()) == ["y.md#z"]
     assert anchors(page) == {"a-page-one"}
     with pytest.raises(AssertionError):
