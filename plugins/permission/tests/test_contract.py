@@ -68,6 +68,17 @@ def test_write_asks_before_every_other_edit(home, path):
     assert said("write", "edit", ["a.py", path], home) is None, "one such file among others is enough"
 
 
+@pytest.mark.parametrize("path", [".claude/settings.json", "{home}/.claude/x", "sub/../.bashrc", "far/settings.json"])
+def test_a_delicate_name_that_is_a_link_to_a_plain_one_stays_delicate(home, path):
+    """The files of a person who keeps such settings in one folder and links to them."""
+    (home / "kept").mkdir()
+    (home / ".claude").symlink_to("kept")
+    (home / ".bashrc").symlink_to(home / "kept" / "bashrc")
+    (home / "far").symlink_to(home / ".claude")
+    assert said("write", ask("edit", path.format(home=home)), home) is None
+    assert said("write", ask("edit", "kept/a.py"), home) == "allowed"
+
+
 def test_a_folder_may_itself_lie_in_a_delicate_one(home):
     assert not delicate(home / ".git" / "hooks", ["a.txt"])
     assert delicate(home / "sub", [f"{home}/.git/config"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -70,17 +71,19 @@ def inside(folder: Path, paths: Sequence[str]) -> bool:
 def delicate(folder: Path, paths: Sequence[str], names: frozenset[str] = DELICATE) -> bool:
     """Return whether one of the paths is, or lies in, what others take orders from; True also for an unclear path.
 
-    Of a file in the agent's folder only the way from there counts: a folder may itself lie in `.config`.
+    Of a file in the agent's folder only the way from there counts; a link counts by its own name and by what it is.
     """
-    home = folder.resolve()
-    for path in paths:
-        found = place(folder, path)
-        if found is None:
-            return True
-        way = found.relative_to(home) if found.is_relative_to(home) else found
-        if not names.isdisjoint(map(_plain, way.parts)):
-            return True
-    return False
+    parts = (_plain(part) for path in paths for way in _ways(folder, path) for part in way.parts)
+    return not all(place(folder, path) for path in paths) or not names.isdisjoint(parts)
+
+
+def _ways(folder: Path, path: str) -> list[Path]:
+    """Return the path, from the folder if it lies there: all links followed, as it is written, and after each link."""
+    homes = (folder, folder.resolve())
+    ways = [(homes[1] / path).resolve(), homes[1] / path]
+    while len(ways) < 40 and (link := next(filter(os.path.islink, (*reversed(ways[-1].parents), ways[-1])), None)):
+        ways.append(link.parent / link.readlink() / ways[-1].relative_to(link))
+    return [next((way.relative_to(home) for home in homes if way.is_relative_to(home)), way) for way in ways]
 
 
 def _plain(name: str) -> str:
