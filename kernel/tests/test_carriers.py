@@ -98,3 +98,36 @@ def test_what_an_address_is() -> None:
         outside("ann@mars", ())
     with pytest.raises(NotFound, match=r"'x:y' \(addresses that are carried: peer:…, post:…\)"):
         outside("x:y", ["post", "peer"])
+
+
+async def test_what_comes_back_in_pieces_is_given_again_oldest_first(kernel: Kernel) -> None:
+    sent = [await letter(kernel, "peer:ann@mars") for _ in range(3)]
+    outbox = kernel.post.carry("peer")
+    for envelope in await outbox.take():
+        outbox.put_back(envelope)
+    assert [e.id for e in await outbox.take()] == sent
+
+
+async def test_while_it_is_stored_what_became_of_a_letter_nothing_else_is_said_of_it(kernel: Kernel) -> None:
+    await letter(kernel, "peer:ann@mars")
+    outbox = kernel.post.carry("peer")
+    [envelope] = await outbox.take()
+    for say in (outbox.in_flight, outbox.delivered):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(say, envelope)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(Refused, match="not in the hands"):
+                outbox.put_back(envelope)
+            with pytest.raises(Refused, match="not in the hands"):
+                await outbox.failed(envelope, "twice")
+    assert (await kernel.post.wait_turn(envelope.id)).outcome == "completed"
+    assert kernel.post.letters() == []
+
+
+async def test_a_letter_on_its_way_can_be_put_back(kernel: Kernel) -> None:
+    await letter(kernel, "peer:ann@mars")
+    outbox = kernel.post.carry("peer")
+    [envelope] = await outbox.take()
+    await outbox.in_flight(envelope)
+    outbox.put_back(envelope)
+    assert await outbox.take() == [envelope]

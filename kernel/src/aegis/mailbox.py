@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 import trio
 
@@ -23,6 +24,7 @@ class Letter:
     dead: bool = False
     ended: TurnEnded | None = None
     over: trio.Event = field(default_factory=trio.Event)
+    number: int = field(default_factory=count().__next__)  # they rise in the ledger's order
 
 
 class Mailbox:
@@ -46,8 +48,8 @@ class Mailbox:
         self._arrived.set()
 
     def put_back(self, letters: Sequence[Letter]) -> None:
-        """Return letters that were taken and not given to the CLI."""
-        self.waiting.extendleft(reversed(letters))
+        """Return letters that were taken and not given on; oldest first again, in whatever order they come back."""
+        self.waiting = deque(sorted([*letters, *self.waiting], key=lambda letter: letter.number))
         self._arrived.set()
 
     async def wait(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aegis.envelope import Envelope
@@ -41,26 +42,39 @@ class Outbox:
 
     async def in_flight(self, *envelopes: Envelope) -> None:
         """Record that these are on their way: their receipts say so."""
-        await self._post.injected(self._hands(envelopes), "")
+        with self._storing(envelopes) as letters:
+            await self._post.injected(letters, "")
+        self._taken |= {letter.envelope.id: letter for letter in letters}
 
     async def delivered(self, envelope: Envelope, outcome: Outcome = "completed", reason: str = "") -> None:
         """Record that it was accepted where it went, or how the turn that it caused there ended."""
-        [letter] = self._hands([envelope])
-        await self._post.carried(letter, outcome, reason)
-        del self._taken[envelope.id]
+        with self._storing([envelope]) as [letter]:
+            await self._post.carried(letter, outcome, reason)
 
     async def failed(self, envelope: Envelope, reason: str) -> None:
         """Make a dead letter of it, and tell its sender why."""
-        await self._post.dead_letter(self._hands([envelope]), reason)
-        del self._taken[envelope.id]
+        with self._storing([envelope]) as letters:
+            await self._post.dead_letter(letters, reason)
 
     def put_back(self, *envelopes: Envelope) -> None:
-        """Let these wait again, before what came since."""
+        """Let these wait again, oldest first."""
         letters = self._hands(envelopes)
         for letter in letters:
             letter.state = "accepted"
             del self._taken[letter.envelope.id]
         self._box.put_back(letters)
+
+    @contextmanager
+    def _storing(self, envelopes: Sequence[Envelope]) -> Iterator[list[Letter]]:
+        """Have nobody else say anything of these meanwhile; they are in hand again when it could not be stored."""
+        letters = self._hands(envelopes)
+        for letter in letters:
+            self._taken.pop(letter.envelope.id, None)
+        try:
+            yield letters
+        except BaseException:
+            self._taken |= {letter.envelope.id: letter for letter in letters}
+            raise
 
     def _hands(self, envelopes: Sequence[Envelope]) -> list[Letter]:
         if self._post.carriers.get(self.kind) is not self:
