@@ -14,7 +14,7 @@ from fakedriver import FakeDriver, Plugin
 
 from aegis import Caller, Registry, hookimpl, hookspec, verb
 from aegis.app import Kernel, open_kernel
-from aegis.errors import AegisError, NotFound, Refused
+from aegis.errors import AegisError, ConfigError, NotFound, Refused
 from aegis.events import ConfigChanged, PluginsChanged, VerbsChanged
 from aegis.plugins import GROUP
 from aegis.testing.plugin import Opened
@@ -320,3 +320,30 @@ async def test_any_coming_and_going_ends_as_a_fresh_start(tmp_path: Path, enviro
         async with open_kernel(fresh, plugins=last, environment=environment) as kernel:
             await trio.testing.wait_all_tasks_blocked(0.05)
             assert found == owners(kernel), sorted(last)
+
+
+# -- while the files are wrong --------------------------------------------------------------------------------------
+
+
+async def test_coming_and_going_does_not_make_a_wrong_file_right(kernel_with: Opened, project: Path) -> None:
+    (project / ".aegis.yaml").write_text("acme: {a: 1}\n")
+    async with kernel_with(acme=Everything("acme")) as kernel:
+        (project / ".aegis.yaml").write_text("acme: [\n")
+        with pytest.raises(ConfigError) as wrong:
+            kernel.config.reload()
+        for change in (kernel.plugins.leave, kernel.plugins.enter):
+            await change("acme")
+            assert kernel.snapshot()["config"]["error"] == str(wrong.value)
+        assert kernel.config.section("acme") == {"a": 1}
+
+
+async def test_a_profile_whose_driver_leaves_while_an_overlay_is_wrong_is_refused_by_name(
+    kernel_with: Opened, project: Path
+) -> None:
+    (project / ".aegis.yaml").write_text("agents: {worker: {provider: same}}\n")
+    async with kernel_with(cli=Plugin(drivers=[FakeDriver("same")])) as kernel:
+        (project / ".aegis" / "agents").mkdir()
+        (project / ".aegis" / "agents" / "x.yaml").write_text("provider: [\n")
+        await kernel.plugins.leave("cli")
+        with pytest.raises(NotFound, match="'worker' cannot be used: there is no provider 'same' any more"):
+            await kernel.roster.spawn("worker", "ann")

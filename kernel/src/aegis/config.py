@@ -84,15 +84,15 @@ class Config:
         """What in the files has no effect here, each a sentence; plugins add theirs to `remarkers`."""
         return [*self._found.remarks, *(remark for tell in self.remarkers.values() for remark in tell())]
 
-    def _enforce(self, found: _Checked, who: str) -> None:
+    def _enforce(self, found: _Checked, who: str, error: str = "") -> None:
         was, now = (
             {**f.sections, "agents": (f.profiles, f.unusable), "default_agent": f.default} for f in (self._found, found)
         )
         self._keep(found)
         changed = tuple(sorted(n for n in was.keys() | now.keys() if n not in was or n not in now or was[n] != now[n]))
-        if changed or self.error:
-            self.error = ""
-            self._tell(ConfigChanged(changed, who))
+        if changed or self.error != error:
+            self.error = error
+            self._tell(ConfigChanged(changed, who, error))
 
     def reload(self, who: str = "") -> None:
         """Read the files again; raises `ConfigError` with file, line, key and the nearest valid choice."""
@@ -119,8 +119,11 @@ class Config:
             raise
 
     def check_again(self, who: str = "") -> None:
-        """Check what was read last by the sections and drivers that are here now; raises `ConfigError`."""
-        self._enforce(self._check(self._found.document, self._found.plain), who)
+        """Check what was read last by the sections and drivers that are here now; raises `ConfigError`.
+
+        Nothing is read, so `error` stays: the files are as wrong as they were.
+        """
+        self._enforce(self._check(self._found.document, self._found.plain), who, self.error)
 
     def edit(self, change: Callable[[Document], None], who: str = "") -> None:
         """Change `.aegis.yaml` and take it into force, or raise `ConfigError` and leave both as they were."""
@@ -145,6 +148,8 @@ class Config:
         if found is None:
             what = f"there is no profile {name!r}" if name else "no profile is named, and there is no `default_agent`"
             raise NotFound(f"{what} (profiles: {listed(self.names())}).{nearest(name, self.names())}")
+        if found.provider not in providers:  # its plugin has just left
+            raise NotFound(f"the profile {name!r} cannot be used: there is no provider {found.provider!r} any more")
         return found, providers[found.provider]
 
     def names(self) -> list[str]:
