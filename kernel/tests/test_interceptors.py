@@ -8,11 +8,12 @@ import pytest
 import trio
 from fakedriver import FakeDriver, Plugin
 
+from aegis.admission import Work
 from aegis.app import Kernel
 from aegis.bus import Bus
 from aegis.callers import Caller
 from aegis.driver import Decision, PermissionRequest
-from aegis.errors import AegisError, Refused
+from aegis.errors import AegisError, NotFound, Refused
 from aegis.events import PermissionAnswered, PermissionAsked
 from aegis.interceptors import Interceptors
 from aegis.testing.clock import TestClock
@@ -292,3 +293,83 @@ async def test_an_agent_may_be_closed_from_after_its_turn(kernel_with: Opened, d
                 await trio.testing.wait_all_tasks_blocked(0.01)
         assert kernel.roster.live() == set()
         assert kernel.ledger.book("roster").find(ann.id)[-1].kind == "closed"
+
+
+# -- while things change --------------------------------------------------------------------------------------------
+
+
+class Waits:
+    """Acts at a point for as long as it is not let go."""
+
+    name, timeout = "waits", None
+
+    def __init__(self, point: str) -> None:
+        self.asked, self.go = trio.Event(), trio.Event()
+        setattr(self, point, self._wait)
+
+    async def _wait(self, *args: Any) -> None:
+        self.asked.set()
+        await self.go.wait()
+
+
+async def test_one_that_left_while_those_before_it_were_asked_is_not_asked(kernel_with: Opened) -> None:
+    log: list[str] = []
+    waits = Waits("before_verb")
+    async with kernel_with(**offering(waits), late=Plugin(interceptors=[Says("late", log, 1)])) as kernel:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kernel.verbs.call, SAM, "say", {"text": "x"})
+            await waits.asked.wait()
+            await kernel.plugins.leave("late")
+            waits.go.set()
+        assert log == []
+
+
+async def test_a_verb_whose_plugin_left_while_others_were_asked_is_not_run(kernel_with: Opened) -> None:
+    waits = Waits("before_verb")
+
+    async def call() -> None:
+        with pytest.raises(NotFound, match="say: its plugin 'shout' has just left"):
+            await kernel.verbs.call(SAM, "say", {"text": "x"})
+
+    async with kernel_with(shout=Plugin(primitives=[Shout()]), waits=Plugin(interceptors=[waits])) as kernel:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call)
+            await waits.asked.wait()
+            await kernel.plugins.leave("shout")
+            waits.go.set()
+
+
+@pytest.mark.parametrize("nonsense", [None, 5, [1], "text", {1: 2}])
+async def test_arguments_that_are_none_are_refused(kernel_with: Opened, nonsense: Any) -> None:
+    class Rewrites:
+        name = "rewrites"
+
+        async def before_verb(self, call: Any) -> None:
+            call.args = nonsense
+
+    async with kernel_with(**offering(Rewrites())) as kernel:
+        with pytest.raises(Refused, match="say: .*It takes: text"):
+            await kernel.verbs.call(SAM, "say", {"text": "x"})
+
+
+async def test_what_was_reserved_for_work_is_released_when_nobody_waits_for_the_answer_any_more() -> None:
+    log: list[str] = []
+
+    class Reserves:
+        name = "reserves"
+
+        async def admit(self, work: Work) -> None:
+            log.append(f"for {work.id}")
+
+        async def release(self, work: Work) -> None:
+            await trio.lowlevel.checkpoint()
+            log.append(f"not for {work.id}")
+
+    interceptors, waits = Interceptors(Bus()), Waits("admit")
+    interceptors.add(Reserves())
+    interceptors.add(waits)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(interceptors.admit, Work(kind="task", id="7", place="jobs", profile="worker", caller=SAM))
+        await waits.asked.wait()
+        nursery.cancel_scope.cancel()
+    assert log == ["for 7", "not for 7"]

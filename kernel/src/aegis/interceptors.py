@@ -15,6 +15,7 @@ from aegis.errors import AegisError, Refused, listed
 from aegis.events import Fault
 from aegis.registry import acting, owner
 from aegis.supervise import root_cause
+from aegis_processes.cancellation import finish_despite_cancel
 from aegis_processes.processes import Command
 
 _AFTERWARDS = frozenset(
@@ -104,15 +105,15 @@ class Interceptors:
 
     async def admit(self, work: Work) -> Hold | None:
         """Return None when the work may begin, or why and until when it must wait; raises `Refused` if it never may."""
-        for held in self._at["admit"]:
-            try:
-                answer = await self._one(held, "admit", (work,))
-            except Refused:
+        try:
+            for held in self._at["admit"]:
+                if isinstance(answer := await self._one(held, "admit", (work,)), Hold):
+                    await self.tell("release", work)
+                    return answer
+        except (Refused, trio.Cancelled):
+            async with finish_despite_cancel():
                 await self.tell("release", work)
-                raise
-            if isinstance(answer, Hold):
-                await self.tell("release", work)
-                return answer
+            raise
         return None
 
     async def launch(self, seat: Seat, command: Command) -> Command:
@@ -134,6 +135,8 @@ class Interceptors:
 
     async def _one(self, held: _Held, point: str, args: tuple[Any, ...]) -> Any:
         interceptor = held.interceptor
+        if held not in self._at[point]:  # it left while those before it were asked
+            return None
         timeout = getattr(interceptor, "timeout", 10)
         try:
             with acting(held.owner), trio.fail_after(float("inf") if timeout is None else timeout):

@@ -108,7 +108,7 @@ class Verb:
         """Return the arguments as their types; raises `Refused` with a sentence on each wrong one."""
         known = list(self.model.model_fields)
         try:
-            model = self.model.model_validate(dict(args))
+            model = self.model.model_validate(dict(args) if isinstance(args, Mapping) else args)
         except ValidationError as error:
             wrong = "; ".join(_complaint(e, known) for e in error.errors())
             raise Refused(f"{self.name}: {wrong}. It takes: {', '.join(known) or 'nothing'}.") from None

@@ -123,6 +123,8 @@ class Verbs:
             await self._interceptors.tell("before_verb", call)
             if call.args != given:  # what an interceptor wrote is checked like what a caller says
                 call.args = found.validate(call.args)
+            if self.verbs.get(name) is not found:
+                raise NotFound(self._down.get(name) or f"{name}: its plugin {found.plugin!r} has just left")
         try:
             with acting(found.plugin):
                 value = await found.run(caller, **call.args)
