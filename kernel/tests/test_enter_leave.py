@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import SimpleNamespace
@@ -289,6 +290,162 @@ async def test_a_plugin_whose_own_section_is_wrong_does_not_enter(kernel_with: O
         with pytest.raises(AegisError, match=r":1: acme\.a: .*integer"):
             await kernel.plugins.enter("acme", Everything("acme"))
         assert owners(kernel) == before
+
+
+# -- at a bad moment ------------------------------------------------------------------------------------------------
+
+
+class Lingers(Everything):
+    """Does not end before it is let go, and calls on `kernel` whatever it is told to, in its task or in its verb."""
+
+    def __init__(self, name: str = "acme") -> None:
+        super().__init__(name)
+        self.let, self.do = trio.Event(), trio.Event()
+        self.act: Any = None
+
+    @hookimpl
+    def aegis_primitives(self, kernel: Kernel) -> list[Any]:
+        plugin = self
+
+        class Slow:
+            name = "slow"
+
+            @verb("slow act")
+            async def slow_act(self, caller: Caller) -> str:
+                """Do it when told to."""
+                await plugin.do.wait()
+                return str(await plugin.act())
+
+            async def run(self) -> None:
+                try:
+                    await plugin.do.wait()
+                    await plugin.act()
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await plugin.let.wait()
+
+        return [*super().aegis_primitives(kernel), Slow()]
+
+
+async def nothing() -> None:
+    pass
+
+
+ADDS: dict[str, Any] = {
+    "completer": lambda kernel: kernel.verbs.complete_with("more", list),
+    "carrier": lambda kernel: kernel.post.carry("post"),
+    "interceptor": lambda kernel: kernel.interceptors.add(SimpleNamespace(name="late", after_verb=nothing)),
+    "task": lambda kernel: kernel.supervisor.start("late", trio.sleep_forever),
+    "listener": lambda kernel: kernel.ledger.on_commit(lambda records: None),
+}
+
+
+@pytest.mark.parametrize("what", ADDS)
+async def test_a_verb_that_still_runs_when_its_plugin_has_left_adds_nothing(kernel_with: Opened, what: str) -> None:
+    async with kernel_with() as kernel:
+        await trio.testing.wait_all_tasks_blocked()
+        before, plugin = owners(kernel), Lingers()
+        plugin.let.set()
+
+        async def add() -> None:
+            ADDS[what](kernel)
+
+        async def call() -> None:
+            with pytest.raises(Refused, match="the plugin 'acme' has left; it can add nothing"):
+                await kernel.verbs.call(SAM, "slow act")
+
+        plugin.act = add
+        await kernel.plugins.enter("acme", plugin)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call)
+            await trio.testing.wait_all_tasks_blocked()
+            await kernel.plugins.leave("acme")
+            await kernel.plugins.enter("acme", Everything("acme"))  # another life of it is not this one's
+            plugin.do.set()
+        await kernel.plugins.leave("acme")
+        assert owners(kernel) == before
+
+
+async def test_a_plugin_leaves_whole_by_its_own_task(kernel_with: Opened) -> None:
+    async with kernel_with() as kernel:
+        await trio.testing.wait_all_tasks_blocked()
+        before, plugin = owners(kernel), Lingers()
+        plugin.act = partial(kernel.plugins.leave, "acme")
+        plugin.let.set()
+        await kernel.plugins.enter("acme", plugin)
+        plugin.do.set()
+        await plugin.ended.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert owners(kernel) == before
+
+
+async def test_coming_and_going_is_done_whole_though_its_caller_is_cancelled(kernel_with: Opened) -> None:
+    async with kernel_with() as kernel:
+        await trio.testing.wait_all_tasks_blocked()
+        before, plugin, up = owners(kernel), Lingers(), trio.Event()
+
+        class Slow:
+            name = "window"
+
+            async def run(self, started: trio.Event) -> None:
+                await up.wait()
+                started.set()
+                await trio.sleep_forever()
+
+        async def give_up(change: Any) -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(change)
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
+
+        plugin.aegis_frontends = hookimpl(lambda: [Slow()])  # type: ignore[attr-defined]
+        await give_up(partial(kernel.plugins.enter, "acme", plugin))
+        up.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert ("acme", "acme.window") in owners(kernel)["tasks"]
+        with pytest.raises(Refused, match="here already"):
+            await kernel.plugins.enter("acme")
+        await give_up(partial(kernel.plugins.leave, "acme"))
+        plugin.let.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert owners(kernel) == before
+
+
+async def test_no_agent_starts_with_a_driver_that_is_leaving(kernel_with: Opened) -> None:
+    async with kernel_with() as kernel:
+        plugin = Lingers()
+        await kernel.plugins.enter("acme", plugin)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kernel.plugins.leave, "acme")
+            await trio.testing.wait_all_tasks_blocked()
+            assert "acme" in kernel.plugins.names, "it is still ending"
+            with pytest.raises(NotFound, match="'acme-cli'"):
+                await kernel.roster.spawn("acme-cli", "ann")
+            plugin.let.set()
+        assert kernel.roster.live() == set()
+
+
+async def test_tasks_of_one_name_all_end_with_their_plugin_and_another_may_not_use_it(kernel_with: Opened) -> None:
+    ended: list[int] = []
+
+    async def run(number: int) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(number)
+
+    def two(kernel: Kernel) -> list[Any]:
+        for number in (1, 2):
+            kernel.supervisor.start("same", partial(run, number))
+        return []
+
+    async with kernel_with(acme=Clash(aegis_primitives=two)) as kernel:
+        with pytest.raises(AegisError, match="plugins 'acme' and 'other' both run a task 'same'"):
+            await kernel.plugins.enter("other", Clash(aegis_primitives=two))
+        await trio.testing.wait_all_tasks_blocked()
+        assert ended == []
+        await kernel.plugins.leave("acme")
+        assert sorted(ended) == [1, 2]
 
 
 # -- the installed ones ---------------------------------------------------------------------------------------------

@@ -348,7 +348,7 @@ async def test_arguments_that_are_none_are_refused(kernel_with: Opened, nonsense
             call.args = nonsense
 
     async with kernel_with(**offering(Rewrites())) as kernel:
-        with pytest.raises(Refused, match="say: .*It takes: text"):
+        with pytest.raises(Refused, match="It takes: text"):
             await kernel.verbs.call(SAM, "say", {"text": "x"})
 
 

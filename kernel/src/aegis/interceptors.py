@@ -13,7 +13,7 @@ from aegis.callers import Caller
 from aegis.driver import Decision, PermissionRequest, Seat
 from aegis.errors import AegisError, Refused, listed
 from aegis.events import Fault
-from aegis.registry import acting, owner
+from aegis.registry import acting, acts
 from aegis.supervise import root_cause
 from aegis_processes.cancellation import finish_despite_cancel
 from aegis_processes.processes import Command
@@ -74,7 +74,7 @@ class Interceptors:
         if not any(hasattr(interceptor, point) for point in POINTS):
             raise AegisError(f"interceptor {interceptor!r} has none of the points {listed(POINTS)}")
         order = getattr(interceptor, "order", 0)
-        self._keep([*self._all, _Held(order, owner.get(), next(self._count), interceptor)])
+        self._keep([*self._all, _Held(order, acts(), next(self._count), interceptor)])
 
     def remove(self, by: str, *, strict: bool = True) -> None:
         """Ask those of this owner no more; without `strict` those that declare themselves so stay."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aegis.errors import LedgerError
-from aegis.registry import acting, owner
+from aegis.registry import acting, acts
 from aegis_ledger import ledger
 from aegis_ledger.book import Book, Draft, Record
 
@@ -24,7 +24,7 @@ class Ledger(ledger.Ledger):
 
     def on_commit(self, tell: Tell) -> None:
         """Have `tell` called with each group of records, in order, once it is on disk and before anyone is answered."""
-        whose = owner.get()
+        whose = acts()
 
         def told(records: list[Record]) -> None:
             with acting(whose):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ from aegis.errors import AegisError, ConfigError, NotFound, Refused, listed
 from aegis.events import Fault, PluginsChanged
 from aegis.primitive import Restores, Runs
 from aegis.project import FILE
-from aegis.registry import Registry, acting
+from aegis.registry import Owner, Registry, acting
 from aegis_discovery.discovery import Discovery, Found
 from aegis_processes.cancellation import first_of
 from aegis_yamlfile.yamlfile import YamlFile
@@ -85,7 +85,7 @@ class Plugins:
     def __init__(self, kernel: Kernel, found: Discovery) -> None:
         self._kernel, self._found = kernel, found
         self._collected: Registry[_Collection] = Registry("collected hook")
-        self._entered: set[str] = set()
+        self._entered: dict[str, Owner] = {}
         self._failed: dict[str, str] = {}
         self._changing = trio.Lock()
 
@@ -128,8 +128,32 @@ class Plugins:
     async def enter(self, name: str, plugin: object | None = None) -> None:
         """Let in an installed plugin (or this object) while the kernel runs; all of it is there when this returns.
 
-        Raises `NotFound`, `Refused` when it is here already, or `AegisError` with why it was left out again.
+        Once begun it is done, also when the caller is cancelled. Raises `NotFound`, `Refused` when it is here already,
+        or `AegisError` with why it was left out again.
         """
+        await self._whole(partial(self._enter, name, plugin))
+
+    async def leave(self, name: str) -> None:
+        """Take back all that the plugin added and end what it runs, its own caller too; raises `NotFound`."""
+        await self._whole(partial(self._leave, name))
+
+    async def _whole(self, change: Callable[[], Awaitable[None]]) -> None:
+        over, errors = trio.Event(), list[Exception]()
+
+        async def run() -> None:
+            try:
+                await change()
+            except Exception as error:
+                errors.append(error)
+            finally:
+                over.set()
+
+        self._kernel.base.start_soon(run)
+        await over.wait()
+        for error in errors:
+            raise error
+
+    async def _enter(self, name: str, plugin: object | None) -> None:
         async with self._changing:
             if name in self.names:
                 raise Refused(f"the plugin {name!r} is here already")
@@ -152,8 +176,7 @@ class Plugins:
             self._kernel.roster.begin(self._kernel.roster.bring_back())
             self._kernel.bus.publish("", PluginsChanged(entered=(name,)))
 
-    async def leave(self, name: str) -> None:
-        """Take back all that the plugin added, and end what it runs; raises `NotFound` when it is not here."""
+    async def _leave(self, name: str) -> None:
         async with self._changing:
             if name not in self.names:
                 raise NotFound(f"the plugin {name!r} is not here (there are: {listed(self.names)})")
@@ -171,7 +194,7 @@ class Plugins:
     async def _furnish(self, names: Collection[str]) -> None:
         """Ask each for what it offers, hook by hook, and start it."""
         kernel, steps = self._kernel, (self._intercept, self._run, self._serve)
-        self._entered |= set(names)
+        self._entered |= {name: Owner(name) for name in names}
         for hook in list(self._collected):
             for name in names:
                 with self._blamed(name):
@@ -181,7 +204,7 @@ class Plugins:
                 with self._blamed(name):
                     settings = kernel.config.of(name)
                     for thing in chain.from_iterable(self._found.answers(hook, name, kernel=kernel, settings=settings)):
-                        kernel.verbs.add(name, thing)
+                        kernel.verbs.add(self._entered[name], thing)
                         if isinstance(thing, Restores):
                             thing.restore()
                         await begin(name, thing)
@@ -209,7 +232,7 @@ class Plugins:
     def _blamed(self, name: str) -> Iterator[None]:
         """Have what is registered inside belong to the plugin, and make what is raised the end of it, said."""
         try:
-            with acting(name):
+            with acting(self._entered[name]):
                 yield
         except ConfigError:  # a mistake in the file stops the start, whoever finds it
             raise
@@ -224,14 +247,16 @@ class Plugins:
     async def _withdraw(self, name: str, why: str = "") -> None:
         """Take back what the plugin added; with `why` its verbs say it, and its strict interceptors go on refusing."""
         kernel = self._kernel
+        self._entered.pop(name, Owner()).left = True
         kernel.verbs.remove(name, why)
-        await kernel.roster.part_with([d for n, d in kernel.drivers.items() if kernel.drivers.owners()[n] == name])
+        drivers = [d for n, d in kernel.drivers.items() if kernel.drivers.owners()[n] == name]
+        kernel.drivers.remove(name)  # before their agents end: no other is started with them meanwhile
+        await kernel.roster.part_with(drivers)
         await kernel.supervisor.remove(name)
         kernel.interceptors.remove(name, strict=not why)
         kernel.ledger.remove(name)
         for registry in self.registries():
             registry.remove(name)
-        self._entered.discard(name)
         self._found.drop(name)
         with suppress(ConfigError):  # an overlay that is wrong at this moment: the next reload says so
             kernel.config.check_again()

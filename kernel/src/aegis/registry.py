@@ -7,12 +7,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
-from aegis.errors import AegisError
+from aegis.errors import AegisError, Refused
 
 T = TypeVar("T")
 
 # Whose doing it is when something is registered: set while a plugin enters, its tasks run and its verbs are served.
 owner: ContextVar[str] = ContextVar("aegis_owner", default="")
+
+
+class Owner(str):
+    """A plugin from its entering to its leaving, equal to its name; when it has `left` it can add nothing any more."""
+
+    left = False
 
 
 class Taken(AegisError):
@@ -29,6 +35,13 @@ def acting(plugin: str) -> Iterator[None]:
         owner.reset(token)
 
 
+def acts() -> str:
+    """Return whose doing it is; raises `Refused` for a plugin that has left: nobody would take back what it adds."""
+    if getattr(by := owner.get(), "left", False):
+        raise Refused(f"the plugin {str(by)!r} has left; it can add nothing any more")
+    return by
+
+
 class Registry(Mapping[str, T]):
     """Things by name, each with the plugin that owns it (empty: the kernel); `what` names their kind in sentences.
 
@@ -42,9 +55,9 @@ class Registry(Mapping[str, T]):
     def add(self, name: str, thing: T, by: str | None = None) -> None:
         """Keep the thing for its owner (default: whoever acts now).
 
-        Raises `Taken` with a sentence that names both plugins when the name is held already.
+        Raises `Taken` with a sentence that names both plugins when the name is held already, and as `acts` does.
         """
-        by = owner.get() if by is None else by
+        by = acts() if by is None else by
         if (held := self._held.get(name)) is not None:
             if held[0] == by:
                 raise Taken(f"plugin {by or 'kernel'!r} offers the {self.what} {name!r} twice")

@@ -10,7 +10,7 @@ import trio
 from aegis.bus import Bus
 from aegis.errors import AegisError
 from aegis.events import Fault
-from aegis.registry import owner
+from aegis.registry import Taken, acts
 
 LIMIT, WINDOW, BACKOFF = 5, 60.0, 0.1  # so many crashes in so many seconds mark a task down; first pause, doubling
 
@@ -25,7 +25,7 @@ def root_cause(error: BaseException) -> BaseException:
     return min(leaves, key=lambda leaf: next((n for n, kind in enumerate(ranks) if isinstance(leaf, kind)), -1))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Child:
     """One supervised task; `down` says why it will not run again."""
 
@@ -43,12 +43,19 @@ class Supervisor:
     def __init__(self, nursery: trio.Nursery, bus: Bus) -> None:
         self._nursery, self._bus = nursery, bus
         self.children: dict[str, Child] = {}
+        self._running: list[Child] = []
 
     def start(
         self, name: str, run: Callable[[], Awaitable[None]], on_down: Callable[[str], None] = lambda why: None
     ) -> Child:
-        """Run the task until it returns, starting it again after a crash with growing pauses; see `LIMIT`."""
-        child = self.children[name] = Child(name, owner.get())
+        """Run the task until it returns, starting it again after a crash with growing pauses; see `LIMIT`.
+
+        Raises `Taken` while a task of another owner runs under the name.
+        """
+        if (held := self.children.get(name)) and held.owner != acts() and held in self._running:
+            raise Taken(f"plugins {held.owner or 'kernel'!r} and {acts() or 'kernel'!r} both run a task {name!r}")
+        child = self.children[name] = Child(name, acts())
+        self._running.append(child)
         self._nursery.start_soon(self._run, child, run, on_down, name=name)
         return child
 
@@ -71,18 +78,20 @@ class Supervisor:
                         await trio.sleep(BACKOFF * 2 ** (len(child.crashes) - 1))
         finally:
             child.over.set()
+            self._running.remove(child)
             if self.children.get(child.name) is child and not child.down:
                 del self.children[child.name]
 
     async def remove(self, by: str) -> None:
         """End every task of this owner, the last started first, and wait until they are over."""
-        for child in [c for c in self.children.values() if c.owner == by][::-1]:
-            await self.stop(child.name)
-            self.children.pop(child.name, None)
+        for child in [c for c in self._running if c.owner == by][::-1]:
+            child.scope.cancel()
+            await child.over.wait()
+        self.children = {name: child for name, child in self.children.items() if child.owner != by}
 
     def is_leaving(self, by: str) -> bool:
         """Return whether tasks of this owner are being ended while the kernel goes on."""
-        return any(child.owner == by and child.scope.cancel_called for child in self.children.values())
+        return any(child.owner == by and child.scope.cancel_called for child in self._running)
 
     async def stop(self, name: str) -> None:
         """End the task and wait until it is over; nothing happens when there is none."""
