@@ -119,10 +119,7 @@ class Config:
             raise
 
     def check_again(self, who: str = "") -> None:
-        """Check what was read last by the sections and drivers that are here now; raises `ConfigError`.
-
-        Nothing is read, so `error` stays: the files are as wrong as they were.
-        """
+        """Check what was read last by what is here now; the files stay as wrong as they were. Raises `ConfigError`."""
         self._enforce(self._check(self._found.document, self._found.plain), who, self.error)
 
     def edit(self, change: Callable[[Document], None], who: str = "") -> None:

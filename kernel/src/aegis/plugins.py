@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ from aegis.primitive import Restores, Runs
 from aegis.project import FILE
 from aegis.registry import Owner, Registry, acting
 from aegis_discovery.discovery import Discovery, Found
-from aegis_processes.cancellation import first_of
+from aegis_processes.cancellation import done_in, first_of
 from aegis_yamlfile.yamlfile import YamlFile
 
 if TYPE_CHECKING:
@@ -128,30 +128,13 @@ class Plugins:
     async def enter(self, name: str, plugin: object | None = None) -> None:
         """Let in an installed plugin (or this object) while the kernel runs; all of it is there when this returns.
 
-        Once begun it is done, also when the caller is cancelled. Raises `NotFound`, `Refused` when it is here already,
-        or `AegisError` with why it was left out again.
+        Once begun it is done. Raises `NotFound`, `Refused` when it is here, or `AegisError` with why it was left out.
         """
-        await self._whole(partial(self._enter, name, plugin))
+        await done_in(self._kernel.base, partial(self._enter, name, plugin))
 
     async def leave(self, name: str) -> None:
         """Take back all that the plugin added and end what it runs, its own caller too; raises `NotFound`."""
-        await self._whole(partial(self._leave, name))
-
-    async def _whole(self, change: Callable[[], Awaitable[None]]) -> None:
-        over, errors = trio.Event(), list[Exception]()
-
-        async def run() -> None:
-            try:
-                await change()
-            except Exception as error:
-                errors.append(error)
-            finally:
-                over.set()
-
-        self._kernel.base.start_soon(run)
-        await over.wait()
-        for error in errors:
-            raise error
+        await done_in(self._kernel.base, partial(self._leave, name))
 
     async def _enter(self, name: str, plugin: object | None) -> None:
         async with self._changing:

@@ -75,8 +75,8 @@ def test_a_delicate_name_that_is_a_link_to_a_plain_one_stays_delicate(home, path
     (home / ".claude").symlink_to("kept")
     (home / ".bashrc").symlink_to(home / "kept" / "bashrc")
     (home / "far").symlink_to(home / ".claude")
-    assert said("write", ask("edit", path.format(home=home)), home) is None
-    assert said("write", ask("edit", "kept/a.py"), home) == "allowed"
+    assert said("write", "edit", [path.format(home=home)], home) is None
+    assert said("write", "edit", ["kept/a.py"], home) == "allowed"
 
 
 def test_a_folder_may_itself_lie_in_a_delicate_one(home):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -32,6 +32,24 @@ async def finish_despite_cancel(limit: float = float("inf"), grace: float = _GRA
         nursery.cancel_scope.cancel()
     if failure:
         raise failure
+
+
+async def done_in(nursery: trio.Nursery, change: Callable[[], Awaitable[None]]) -> None:
+    """Have it done whole in the nursery, also when the caller is cancelled or ends by it; raises what it raises."""
+    over, errors = trio.Event(), list[Exception]()
+
+    async def run() -> None:
+        try:
+            await change()
+        except Exception as error:  # noqa: BLE001 - raised again to who asked
+            errors.append(error)
+        finally:
+            over.set()
+
+    nursery.start_soon(run)
+    await over.wait()
+    for error in errors:
+        raise error
 
 
 async def send_whole(stream: trio.abc.SendStream, data: bytes, seconds: float) -> bool:
