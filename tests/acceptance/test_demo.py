@@ -42,5 +42,5 @@ def test_a_demo_that_is_left_early_leaves_nothing(aegis):
 
 def test_without_its_agents_it_says_what_is_missing(aegis):
     aegis.environment["AEGIS_PLUGINS"] = "cli,inbox"
-    assert "there is no provider 'scripted'" in aegis.refuses("demo", "--plain", code=2)
-    assert json.loads(aegis.run("--json", "demo", code=2).stdout)["error"]["type"] == "ConfigError"
+    assert "there is no provider 'scripted'" in aegis.run("demo", "--plain", code=4).stderr
+    assert json.loads(aegis.run("--json", "demo", code=4).stdout)["error"]["type"] == "NotFound"

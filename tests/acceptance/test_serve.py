@@ -70,7 +70,9 @@ def test_it_ends_while_it_starts(aegis, after, record_property):
     if after == "import":
         aegis.eventually(lambda: importing(server.pid), "the kernel's imports")
     else:
-        aegis.eventually((Project(aegis.root).state / after).exists, after)
+        project = Project(aegis.root)  # a path that is too long for a socket is given a shorter one
+        place = socket_of(project) if after == "control.sock" else project.state / after
+        aegis.eventually(place.exists, after)
     report(record_property, f"starting, {after}", aegis.end(server))
     assert server.returncode == 0
     with aegis.serving():

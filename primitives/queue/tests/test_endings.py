@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -115,6 +116,6 @@ async def test_whoever_handed_it_over_is_told_how_it_ended(queues: Queues, echo:
     [letter] = queues.mail()
     header, _, body = letter.split("\n", 2)
     assert header.startswith(f"> from queue:one · task#{task} · {how.status} · ")
-    assert body == how.body
+    assert textwrap.dedent(body) == how.body
     assert queues.workers() == []
     assert (await queues.call("queue list"))[0].running == 0
