@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import trio
-from fakedriver import FakeDriver, Plugin
+from fakedriver import FakeDriver, Plugin, work
 
 from aegis import Caller, Registry, hookimpl, hookspec, verb
 from aegis.app import Kernel, open_kernel
@@ -263,6 +263,19 @@ async def test_agents_whose_driver_leaves_wait_with_their_mail_until_it_enters(k
             ended = await kernel.post.wait_turn(receipt.id)
         assert ended.outcome == "completed"
         assert kernel.roster.find("ann").id == ann.id
+
+
+async def test_a_turn_that_ends_as_its_driver_leaves_says_so_and_its_agent_cannot_sleep(kernel_with: Opened) -> None:
+    async with kernel_with(cli=Plugin(drivers=[FakeDriver("same", work)])) as kernel:
+        ann = await kernel.roster.spawn("same", "ann")
+        receipt = await kernel.post.deliver(kernel.post.envelope("human:sam", ann.id, "hello"))
+        while not (ann.turn and ann.turn.begun.is_set()):
+            await trio.testing.wait_all_tasks_blocked()
+        await kernel.plugins.leave("cli")
+        ended = await kernel.post.wait_turn(receipt.id)
+        assert (ended.outcome, ended.reason) == ("interrupted", "its provider 'same' is not here")
+        with trio.fail_after(5), pytest.raises(Refused, match="ann cannot be put to sleep now: it is not here"):
+            await ann.sleep()
 
 
 # -- settings without their plugin ----------------------------------------------------------------------------------

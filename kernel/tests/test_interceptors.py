@@ -373,3 +373,21 @@ async def test_what_was_reserved_for_work_is_released_when_nobody_waits_for_the_
         await waits.asked.wait()
         nursery.cancel_scope.cancel()
     assert log == ["for 7", "not for 7"]
+
+
+async def test_one_that_leaves_while_it_is_asked_is_not_waited_for(kernel_with: Opened) -> None:
+    waits = Waits("permission")
+    said: list[Decision] = []
+    async with kernel_with(waits=Plugin(interceptors=[waits])) as kernel:
+
+        async def ask() -> None:
+            said.append(await kernel.interceptors.permission(None, PermissionRequest("1", "Bash", "execute")))  # type: ignore[arg-type]
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await waits.asked.wait()
+            await kernel.plugins.leave("waits")
+        assert [(d.outcome, d.reason) for d in said] == [
+            ("denied", "no plugin here can ask anyone (aegis-approvals would)")
+        ]
+        assert not kernel.faults

@@ -106,6 +106,7 @@ class AgentView:
         The agent's own task ends the session, so nothing that task waits for may wait for this.
         """
         busy = "" if self.state in ("idle", "stopped", "asleep") else f"it is {self.state}"
+        busy = busy if self.kernel.roster.get(self.id) is self else "it is not here"
         if busy := self.mailbox.closed or busy or ("it has mail" if self.mailbox.waiting else ""):
             raise Refused(f"{self.handle} cannot be put to sleep now: {busy}")
         if self.state != "asleep":

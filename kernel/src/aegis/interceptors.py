@@ -68,6 +68,7 @@ class Interceptors:
         self._bus, self._count = bus, count()
         self._all: list[_Held] = []
         self._at: dict[str, list[_Held]] = {point: [] for point in POINTS}
+        self._asked: dict[trio.CancelScope, _Held] = {}
 
     def add(self, interceptor: Interceptor) -> None:
         """Ask this one too, from now on; raises `AegisError` when it has none of the points."""
@@ -77,9 +78,11 @@ class Interceptors:
         self._keep([*self._all, _Held(order, acts(), next(self._count), interceptor)])
 
     def remove(self, by: str, *, strict: bool = True) -> None:
-        """Ask those of this owner no more; without `strict` those that declare themselves so stay."""
+        """Ask those of this owner no more, nor wait for them; without `strict` those that say they are it stay."""
         stay = [h for h in self._all if not strict and getattr(h.interceptor, "strict", False)]
         self._keep([h for h in self._all if h.owner != by or h in stay])
+        for scope in [scope for scope, held in self._asked.items() if held not in self._all]:
+            scope.cancel()
 
     def _keep(self, held: list[_Held]) -> None:
         self._all = sorted(held, key=lambda h: h[:3])
@@ -138,8 +141,9 @@ class Interceptors:
         if held not in self._at[point]:  # it left while those before it were asked
             return None
         timeout = getattr(interceptor, "timeout", 10)
+        self._asked[scope := trio.CancelScope()] = held
         try:
-            with acting(held.owner), trio.fail_after(float("inf") if timeout is None else timeout):
+            with acting(held.owner), trio.fail_after(float("inf") if timeout is None else timeout), scope:
                 return await getattr(interceptor, point)(*args)
         except (Exception, BaseExceptionGroup) as error:  # a plugin raised: catching whatever it was is the job here
             cause = root_cause(error)
@@ -152,4 +156,6 @@ class Interceptors:
             self._bus.report(Fault(f"{name}.{point}", why))
             if getattr(interceptor, "strict", False) and point not in _AFTERWARDS:
                 raise Refused(f"{name} must agree to this, and failed: {why}") from error
-            return None
+        finally:
+            del self._asked[scope]
+        return None

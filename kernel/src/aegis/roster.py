@@ -238,11 +238,11 @@ class Roster:
     async def part_with(self, drivers: Collection[Driver]) -> None:
         """End the sessions of these drivers' agents, which are absent until their provider is here again."""
         for agent in [a for a in self if a.driver in drivers]:
+            agent.end_reason = gone = f"its provider {agent.driver.name!r} is not here"
             await self._kernel.supervisor.stop(f"agent:{agent.id}")
             if agent.id in self._agents and agent.id not in self._closing:
-                del self._agents[agent.id]
-                self.absent[agent.handle] = f"its provider {agent.driver.name!r} is not here"
-                agent.show("stopped", self.absent[agent.handle])
+                self.absent[agent.handle] = gone
+                self._agents.pop(agent.id).show("stopped", gone)
 
     def begin(self, agents: list[Agent]) -> None:
         """Start agents that came back: those with mail open their sessions at once, the others when some comes."""
