@@ -117,10 +117,10 @@ class Verb:
     def describe(self) -> dict[str, Any]:
         """Return everything a surface needs to offer the verb, as JSON."""
         found = {n: m.what for n, f in self.model.model_fields.items() for m in f.metadata if isinstance(m, Completes)}
-        more = {"plugin": self.plugin, "help": self.help, "doc": self.doc, "advice": self.advice, "schema": self.schema}
+        more = {"help": self.help, "doc": self.doc, "advice": self.advice, "schema": self.schema}
         marks = msgspec.to_builtins(self.marks)
         classes = sorted(marks.pop("for_"))
-        return {**marks, "for": classes, **more, "completes": found}
+        return {**marks, "for": classes, "plugin": str(self.plugin), **more, "completes": found}
 
 
 def _complaint(error: Any, known: list[str]) -> str:

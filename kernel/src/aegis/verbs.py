@@ -117,7 +117,7 @@ class Verbs:
         """Return what the verb returns; raises `Refused` with a sentence meant for the caller."""
         found = self.find(caller, name)
         marks, args = found.marks, found.validate(args or {})
-        call = VerbCall(new_id(), name, found.plugin, caller, args, marks.read_only, marks.destructive)
+        call = VerbCall(new_id(), name, str(found.plugin), caller, args, marks.read_only, marks.destructive)
         if self._interceptors.at("before_verb"):
             given = deepcopy(args)
             await self._interceptors.tell("before_verb", call)
