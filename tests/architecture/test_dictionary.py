@@ -15,6 +15,7 @@ BANNED = {
 # "module: name", where such a word is the field's standard term.
 STANDARD = {
     "kernel/src/aegis/plugins.py: leave",  # a plugin enters and leaves while the kernel runs
+    "kernel/src/aegis/plugins.py: _leave",
 }
 MODELS = {"BaseModel", "Profile", "Settings"}
 
