@@ -42,18 +42,18 @@ def opencode_environment(home: Path, model: Model) -> dict[str, str]:
 
 
 def scenes(write: Block, shell: Block, whoami: Block) -> list[Rule]:
-    """Return the scenes of `aegis.testing.scenarios`, for a model: the CLI around it is real."""
+    """Return the scenes of `aegis.testing.scenarios`, for a model; what is said by mail is indented."""
     first, second = ({"input_tokens": 5, "output_tokens": 2}, {"input_tokens": 7, "output_tokens": 3})
     rules: list[dict[str, Any]] = [
-        {"when": r"(?m)^one$", "say": [thinking("hm"), text("the first answer")], "usage": first},
-        {"when": r"(?m)^two$", "say": "the second answer", "usage": second},
-        {"when": r"(?m)^primer$", "say": "I was told: {user}"},
-        {"when": r"(?m)^again$", "say": "turn {turn}; before: {before}"},
-        {"when": r"(?m)^whoami$", "say": [whoami]},
-        {"when": r"(?m)^edit$", "say": [write]},
-        {"when": r"(?m)^hang$", "say": "begun", "hang": True},
-        {"when": r"(?m)^shell$", "say": [shell]},
-        {"when": r"(?m)^fail$", "error": 400, "message": "the model is overloaded"},
+        {"when": r"(?m)^(?:  )?one$", "say": [thinking("hm"), text("the first answer")], "usage": first},
+        {"when": r"(?m)^(?:  )?two$", "say": "the second answer", "usage": second},
+        {"when": r"(?m)^(?:  )?primer$", "say": "I was told: {user}"},
+        {"when": r"(?m)^(?:  )?again$", "say": "turn {turn}; before: {before}"},
+        {"when": r"(?m)^(?:  )?whoami$", "say": [whoami]},
+        {"when": r"(?m)^(?:  )?edit$", "say": [write]},
+        {"when": r"(?m)^(?:  )?hang$", "say": "begun", "hang": True},
+        {"when": r"(?m)^(?:  )?shell$", "say": [shell]},
+        {"when": r"(?m)^(?:  )?fail$", "error": 400, "message": "the model is overloaded"},
         {"on": "tool_result", "say": "{reply}"},
     ]
     return rules

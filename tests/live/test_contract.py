@@ -13,21 +13,21 @@ from aegis.events import Usage
 from aegis.testing.contracts import DriverContract
 from aegis_claude.driver import ClaudeDriver
 
-# The scenes of `aegis.testing.scenarios`, for a model: the CLI around it is real.
+# The scenes of `aegis.testing.scenarios`, for a model: the CLI around it is real. The body of mail is indented.
 SCENES: list[dict[str, Any]] = [
     {
-        "when": r"(?m)^one$",
+        "when": r"(?m)^(?:  )?one$",
         "say": [thinking("hm"), text("the first answer")],
         "usage": {"input_tokens": 5, "output_tokens": 2},
     },
-    {"when": r"(?m)^two$", "say": "the second answer", "usage": {"input_tokens": 7, "output_tokens": 3}},
-    {"when": r"(?m)^primer$", "say": "I was told: {system}"},
-    {"when": r"(?m)^again$", "say": "turn {turn}; before: {before}"},
-    {"when": r"(?m)^whoami$", "say": [tool_use("mcp__aegis__whoami")]},
-    {"when": r"(?m)^edit$", "say": [tool_use("Write", file_path="note.txt", content="written")]},
-    {"when": r"(?m)^hang$", "say": "begun", "hang": True},
-    {"when": r"(?m)^shell$", "say": [tool_use("Bash", command="exec tail -f /dev/null", description="")]},
-    {"when": r"(?m)^fail$", "error": 400, "message": "the model is overloaded"},
+    {"when": r"(?m)^(?:  )?two$", "say": "the second answer", "usage": {"input_tokens": 7, "output_tokens": 3}},
+    {"when": r"(?m)^(?:  )?primer$", "say": "I was told: {system}"},
+    {"when": r"(?m)^(?:  )?again$", "say": "turn {turn}; before: {before}"},
+    {"when": r"(?m)^(?:  )?whoami$", "say": [tool_use("mcp__aegis__whoami")]},
+    {"when": r"(?m)^(?:  )?edit$", "say": [tool_use("Write", file_path="note.txt", content="written")]},
+    {"when": r"(?m)^(?:  )?hang$", "say": "begun", "hang": True},
+    {"when": r"(?m)^(?:  )?shell$", "say": [tool_use("Bash", command="exec tail -f /dev/null", description="")]},
+    {"when": r"(?m)^(?:  )?fail$", "error": 400, "message": "the model is overloaded"},
     {"on": "tool_result", "say": "{reply}"},
 ]
 WILD = "a real CLI cannot be made to misbehave; that the driver bears it is shown with the fake one"
