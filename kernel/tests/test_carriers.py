@@ -10,9 +10,8 @@ import trio
 from carrier_scenario import SAM, recovered
 
 from aegis.app import Kernel
-from aegis.errors import AegisError, NotFound, Refused
+from aegis.errors import AegisError, Refused
 from aegis.mail import MAX_HOPS
-from aegis.outbox import outside
 from aegis.testing.carrier import CarrierContract, FolderCarrier
 from aegis.testing.crash import walk
 
@@ -88,16 +87,6 @@ async def test_a_kind_has_one_carrier(kernel: Kernel) -> None:
 async def test_hops_end_here_too(kernel: Kernel) -> None:
     with pytest.raises(Refused, match="since a person last spoke"):
         await letter(kernel, "peer:ann@mars", hops=MAX_HOPS + 1)
-
-
-def test_what_an_address_is() -> None:
-    assert outside("lucid-knuth", ()) == outside("agent:lucid-knuth", ()) == ""
-    assert outside("ann@mars", ["peer"]) == outside("peer:ann@mars", ["peer"]) == "peer:ann@mars"
-    assert outside("human:sam", ()) == "human:sam"
-    with pytest.raises(NotFound, match=r"nothing here carries mail to 'ann@mars' \(addresses that are carried: none\)"):
-        outside("ann@mars", ())
-    with pytest.raises(NotFound, match=r"'x:y' \(addresses that are carried: peer:…, post:…\)"):
-        outside("x:y", ["post", "peer"])
 
 
 async def test_what_comes_back_in_pieces_is_given_again_oldest_first(kernel: Kernel) -> None:

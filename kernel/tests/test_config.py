@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from fakedriver import FakeDriver, Plugin
 from pydantic import Field
 
@@ -248,10 +249,10 @@ def test_a_bad_reload_keeps_the_last_good_configuration(tmp_path: Path) -> None:
     made = config(tmp_path, "queues:\n  ci: {workers: 3}\n")
     (tmp_path / ".aegis.yaml").write_text("queues: [")
     with pytest.raises(ConfigError):
-        made.reload()
+        trio.run(made.refresh)
     assert made.section("queues")["ci"].workers == 3
     (tmp_path / ".aegis.yaml").write_text("queues:\n  ci: {workers: 4}\n")
-    made.reload("human:anna")
+    trio.run(made.refresh, "human:anna")
     assert made.section("queues")["ci"].workers == 4
     assert [(c.sections, c.who, bool(c.error)) for c in told] == [((), "", True), (("queues",), "human:anna", False)]
 
@@ -263,8 +264,8 @@ def test_a_change_is_told_with_the_sections_that_changed_and_by_whom(tmp_path: P
     made.edit(lambda document: document["queues"]["ci"].update(workers=2), "agent:lucid-knuth")
     assert queue["queues"]["ci"].workers == 2
     (tmp_path / ".aegis.yaml").write_text("agents: {a: {provider: claude}}\ndefault_agent: a\n")
-    made.reload("the file")
-    made.reload("the file")  # nothing changed
+    trio.run(made.refresh, "the file")
+    trio.run(made.refresh, "the file")  # nothing changed
     assert [(c.sections, c.who) for c in told] == [
         (("queues",), "agent:lucid-knuth"),
         (("agents", "default_agent", "plugins.metrics", "queues"), "the file"),
@@ -278,10 +279,10 @@ def test_a_bad_file_is_told_once_and_its_mending_too(tmp_path: Path) -> None:
     (tmp_path / ".aegis.yaml").write_text("queues: [")
     for _ in range(2):
         with pytest.raises(ConfigError):
-            made.reload()
+            trio.run(made.refresh)
     assert made.error.startswith(str(tmp_path / ".aegis.yaml"))
     (tmp_path / ".aegis.yaml").write_text("queues: {}\n")
-    made.reload()
+    trio.run(made.refresh)
     assert made.error == ""
     assert [bool(c.error) for c in told] == [True, False]
 
@@ -353,7 +354,7 @@ def test_an_edit_keeps_mode_and_symbolic_link(tmp_path: Path) -> None:
     assert stat.S_IMODE(shared.stat().st_mode) == 0o640
 
 
-def test_threads_that_edit_and_reload_one_configuration_keep_every_change_in_force(tmp_path: Path) -> None:
+def test_threads_that_edit_one_configuration_keep_every_change_in_force(tmp_path: Path) -> None:
     path = tmp_path / ".aegis.yaml"
     path.write_text("queues: {}\n")
     config = made_of(tmp_path, {"queues": dict[str, Queue]})
@@ -362,7 +363,6 @@ def test_threads_that_edit_and_reload_one_configuration_keep_every_change_in_for
         for m in range(5):
             name = f"q{n}-{m}"
             config.edit(lambda document, name=name: document["queues"].update({name: {"agent": "a"}}))
-            config.reload()
             assert name in config.section("queues")
 
     with ThreadPoolExecutor(8) as pool:

@@ -500,7 +500,7 @@ async def test_coming_and_going_does_not_make_a_wrong_file_right(kernel_with: Op
     async with kernel_with(acme=Everything("acme")) as kernel:
         (project / ".aegis.yaml").write_text("acme: [\n")
         with pytest.raises(ConfigError) as wrong:
-            kernel.config.reload()
+            await kernel.config.refresh()
         for change in (kernel.plugins.leave, kernel.plugins.enter):
             await change("acme")
             assert kernel.snapshot()["config"]["error"] == str(wrong.value)

@@ -40,7 +40,7 @@ async def test_an_agent_takes_a_changed_profile_at_its_next_start_and_says_that_
     ann = await kernel.roster.spawn("ann", "ann")
     await ask(kernel, ann, "one")
     write(project, "provider: fake, permission: full, model: big")
-    kernel.config.reload("anna")
+    await kernel.config.refresh("anna")
     await noted(ann, "config", NEXT)
     assert (ann.profile.permission, ann.snapshot()["notes"]) == ("read", {"config": NEXT})
     await ann.sleep()
@@ -53,14 +53,14 @@ async def test_a_change_that_is_taken_back_is_no_longer_said(kernel: Kernel, pro
     ann = await kernel.roster.spawn("ann", "ann")
     for body, note in (("provider: fake, permission: full", NEXT), ("provider: fake, permission: read", "")):
         write(project, body)
-        kernel.config.reload()
+        await kernel.config.refresh()
         await noted(ann, "config", note)
 
 
 async def test_an_agent_whose_profile_is_gone_goes_on_as_it_is(kernel: Kernel, project: Path) -> None:
     ann = await kernel.roster.spawn("ann", "ann")
     write(project, "")
-    kernel.config.reload()
+    await kernel.config.refresh()
     await noted(ann, "config", "the profile 'ann' is gone; the agent keeps the settings it has")
     await ann.sleep()
     assert (await ask(kernel, ann, "still there?")).reply == "echo: still there?"
@@ -73,7 +73,7 @@ async def test_another_provider_begins_a_session_of_its_own(
     ann = await kernel.roster.spawn("ann", "ann")
     await ask(kernel, ann, "one")
     write(project, "provider: other, permission: read")
-    kernel.config.reload()
+    await kernel.config.refresh()
     await ann.sleep()
     await ask(kernel, ann, "two")
     assert (len(driver.sessions), len(other.sessions), other.sessions[0].seat.resume) == (1, 1, "")

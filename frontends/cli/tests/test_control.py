@@ -93,14 +93,14 @@ async def test_a_call_gives_value_sentence_and_progress(kernel, project):
 async def test_a_wrong_file_is_said_beside_every_answer_and_scripts_do_not_see_it(kernel, project, capsys):
     (project / ".aegis.yaml").write_text("agents: [x]\n")
     with pytest.raises(ConfigError):
-        kernel.config.reload()
+        await kernel.config.refresh()
     assert await in_thread(partial(run, ["-C", str(project), "greet", "bob"])) == 0
     said = capsys.readouterr()
     assert said.out.endswith("to bob said something\n") and "agents" not in said.out
     assert ".aegis.yaml:1: agents:" in said.err
     assert said.err.endswith("; the configuration of before stays in force\n")
     (project / ".aegis.yaml").write_text("agents: {}\n")
-    kernel.config.reload()
+    await kernel.config.refresh()
     assert await in_thread(partial(run, ["-C", str(project), "greet", "bob"])) == 0
     assert capsys.readouterr().err == ""
 

@@ -97,7 +97,7 @@ async def test_the_plane_leaves_and_comes_back_at_its_port_while_the_kernel_runs
 
 async def test_settings_count_from_the_next_wait_on(scene, raw, clock):
     (scene.kernel.project.root / ".aegis.yaml").write_text("plugins: {mcp: {notice_after: 2}}\n")
-    scene.kernel.config.reload()
+    await scene.kernel.config.refresh()
     await scene.spawn("alice")
     await wait_all_tasks_blocked()
     clock.jump(2.1)

@@ -150,7 +150,7 @@ async def test_each_agent_is_told_who_it_is(scene, mode):
 
 async def test_the_profiles_own_words_are_kept_where_no_compaction_reaches(scene, project, mode):
     (project / ".aegis.yaml").write_text("agents: {wordy: {provider: puppet, prompt: Mind the gap.}}")
-    scene.kernel.config.reload()
+    await scene.kernel.config.refresh()
     await scene.kernel.roster.spawn("wordy", "alice")
     async with scene.client("alice", mode) as alice:
         assert alice.instructions.endswith("\n\nMind the gap.")

@@ -32,10 +32,23 @@ from aegis.redactor import Redactor
 from aegis.reducer import Reducer
 from aegis.registry import Registry
 from aegis.roster import Roster
-from aegis.seat import Environment
 from aegis.supervise import Supervisor, root_cause
 from aegis.verbs import Verbs
 from aegis_discovery.discovery import Discovery
+
+BARE = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TERM", "TMPDIR", "TZ")
+
+
+class Environment(dict[str, str]):
+    """The variables of aegis itself; an `exact` one was made for the CLIs, which get all of it."""
+
+    def __init__(self, given: Mapping[str, str] | None = None) -> None:
+        super().__init__(os.environ if given is None else given)
+        self.exact = given is not None
+
+    def bare(self) -> dict[str, str]:
+        """Return what a CLI gets when no plugin adds to it."""
+        return {name: value for name, value in self.items() if self.exact or name in BARE}
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -6,7 +6,6 @@ An overlay is a file `.aegis/<section>/<key>.yaml` whose body is that entry. A b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -94,29 +93,17 @@ class Config:
             self.error = error
             self._tell(ConfigChanged(changed, who, error))
 
-    def reload(self, who: str = "") -> None:
-        """Read the files again; raises `ConfigError` with file, line, key and the nearest valid choice."""
-        with self._told(who), self._file.locked():  # an edit under way is in force before this or after it
-            self._enforce(self._check(*self._file.load()), who)
-
     async def refresh(self, who: str = "") -> None:
-        """Do as `reload` does, reading and checking in a thread: a long file keeps nobody waiting."""
-        with self._told(who):
-            found = before = None
+        """Read the files again, in a thread; raises `ConfigError` with file, line, key and the nearest valid choice."""
+        found = before = None
+        try:
             while found is None or before is not self._found:  # an edit came between: read what it wrote
                 before = self._found
                 found = await trio.to_thread.run_sync(lambda: self._check(*self._file.load()))
-            self._enforce(found, who)
-
-    @contextmanager
-    def _told(self, who: str) -> Iterator[None]:
-        try:
-            yield
         except ConfigError as error:
-            if str(error) != self.error:
-                self.error = str(error)
-                self._tell(ConfigChanged(who=who, error=self.error))
+            self._enforce(self._found, who, str(error))
             raise
+        self._enforce(found, who)
 
     def check_again(self, who: str = "") -> None:
         """Check what was read last by what is here now; the files stay as wrong as they were. Raises `ConfigError`."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aegis.envelope import Envelope
-from aegis.errors import NotFound, Refused, listed
+from aegis.errors import Refused
 from aegis.events import Outcome
 from aegis.mailbox import Letter, Mailbox
 
@@ -88,15 +88,3 @@ def carried_kind(address: str) -> str:
     """Return the kind of an address whose mail a plugin carries, empty for an agent's id and for people."""
     kind, colon, _ = address.partition(":")
     return kind if colon and kind != "human" else ""
-
-
-def outside(target: str, carriers: Collection[str]) -> str:
-    """Return the address for `kind:name` or `name@peer`, empty for a handle; raises `NotFound` if uncarried."""
-    address = f"peer:{target}" if "@" in target and ":" not in target else target
-    kind = carried_kind(address)
-    if kind == "agent" or ":" not in address:
-        return ""
-    if kind and kind not in carriers:
-        there = listed((f"{known}:…" for known in carriers), "none")
-        raise NotFound(f"nothing here carries mail to {target!r} (addresses that are carried: {there})")
-    return address

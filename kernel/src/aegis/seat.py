@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Container, Iterable, Mapping
+from collections.abc import AsyncIterator, Container, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -23,22 +22,9 @@ if TYPE_CHECKING:
     from aegis.agent import Agent
 
 OPENING = 90.0  # seconds a CLI has to come up; one that may not be resumed within a minute of its start needs 65
-BARE = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TERM", "TMPDIR", "TZ")
 GOVERNED = Decision("allowed", "the verbs of aegis are governed by the profile's `verbs`")
 _SECRET = "${secret:"
 _opening = trio.CapacityLimiter(8)  # CLIs that may start at the same time
-
-
-class Environment(dict[str, str]):
-    """The variables of aegis itself; an `exact` one was made for the CLIs, which get all of it."""
-
-    def __init__(self, given: Mapping[str, str] | None = None) -> None:
-        super().__init__(os.environ if given is None else given)
-        self.exact = given is not None
-
-    def bare(self) -> dict[str, str]:
-        """Return what a CLI gets when no plugin adds to it."""
-        return {name: value for name, value in self.items() if self.exact or name in BARE}
 
 
 @asynccontextmanager

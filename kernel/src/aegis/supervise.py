@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
@@ -11,18 +12,12 @@ from aegis.bus import Bus
 from aegis.errors import AegisError
 from aegis.events import Fault
 from aegis.registry import Taken, acts
+from aegis_processes import cancellation
 
 LIMIT, WINDOW, BACKOFF = 5, 60.0, 0.1  # so many crashes in so many seconds mark a task down; first pause, doubling
 
 
-def root_cause(error: BaseException) -> BaseException:
-    """Return what matters most in nested groups: an order to end, an error of ours, another's, a cancellation."""
-    leaves: list[BaseException] = [error]
-    while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):
-        leaves = [e for leaf in leaves for e in getattr(leaf, "exceptions", (leaf,))]
-
-    ranks = (AegisError, Exception, trio.Cancelled)
-    return min(leaves, key=lambda leaf: next((n for n, kind in enumerate(ranks) if isinstance(leaf, kind)), -1))
+root_cause = partial(cancellation.root_cause, first=AegisError)
 
 
 @dataclass(slots=True, eq=False)

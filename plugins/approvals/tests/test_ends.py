@@ -131,14 +131,18 @@ class Story:
     async def _by_hand(self, handle: str, command: str, answer: str) -> None:
         head = f"{CONFIG}plugins:\n  approvals:\n    rules:\n"
         (self.kernel.project.root / ".aegis.yaml").write_text(head + RULE.format(handle, command, answer))
-        self.kernel.config.reload()
+        self._take()
+
+    def _take(self) -> None:
+        """Have the file in force at once: nothing else of the batch happens between the writing and the reading."""
+        self.kernel.config.edit(lambda document: None)
 
     async def _by_a_fool(self) -> None:
         file, rules = self.kernel.project.root / ".aegis.yaml", await call(self.kernel, "rules")
         good = file.read_text()
         file.write_text(good + "nonsense: [\n")
         with suppress(ConfigError):
-            self.kernel.config.reload()
+            self._take()
         assert await call(self.kernel, "rules") == rules, "the last good ones hold"
         file.write_text(good)
 

@@ -25,7 +25,7 @@ def plugins(plugins):
 async def agent(project, kernel, asking):
     """An agent that asks, in a project where others have rules."""
     (project / ".aegis.yaml").write_text(CONFIG + RULES)
-    kernel.config.reload()
+    await kernel.config.refresh()
     seat = await asking.seat(kernel, "auto", "glad-gauss")
     return kernel.roster.get(seat.agent_id)
 

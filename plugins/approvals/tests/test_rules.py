@@ -195,7 +195,7 @@ async def test_the_file_keeps_its_comments_and_a_broken_one_the_last_good_rules(
         f"{CONFIG}plugins:\n  approvals:  # asked a lot\n    timeout: 60\n    rules:\n"
         '      - {agent: asks-auto, tool: Bash, match: "ls", answer: allow}  # harmless\n'
     )
-    kernel.config.reload()
+    await kernel.config.refresh()
     assert await answers(seat, run("ls")) == ["allowed"]
     async with asked(seat, run("pwd")):
         [number] = await numbers(kernel)
@@ -209,7 +209,7 @@ async def test_the_file_keeps_its_comments_and_a_broken_one_the_last_good_rules(
     ]:
         file.write_text(text + f"    - {broken}\n")
         with pytest.raises(ConfigError, match=line):
-            kernel.config.reload()
+            await kernel.config.refresh()
         assert await answers(seat, run("ls"), run("pwd")) == ["allowed", "denied"]
         async with asked(seat, run("rm x")) as got:
             [number] = await numbers(kernel)
@@ -219,7 +219,7 @@ async def test_the_file_keeps_its_comments_and_a_broken_one_the_last_good_rules(
             await call(kernel, "deny", request=number)
         assert file.read_text() == text + f"    - {broken}\n"
     file.write_text(CONFIG)
-    kernel.config.reload()
+    await kernel.config.refresh()
     assert await call(kernel, "rules") == []
 
 

@@ -39,7 +39,7 @@ async def test_every_pair_of_permission_verbs_and_folder(project, kernel):
     named = {f"p{n}": kind for n, kind in enumerate(KINDS)}
     keys = {n: {"provider": "asking", "permission": p, "verbs": v, "cwd": f} for n, (p, v, f) in named.items()}
     (project / ".aegis.yaml").write_text(json.dumps({"agents": keys}))
-    kernel.config.reload()
+    await kernel.config.refresh()
     policy = SpawnPolicy(kernel, Rulebook(kernel))
     all_powers = {name: powers(*kind) for name, kind in named.items()}
     pairs = 0
@@ -112,7 +112,7 @@ async def test_a_folder_that_is_a_link_counts_as_what_it_leads_to(project, tmp_p
     (project / "sub" / "out").symlink_to(tmp_path)
     body = "agents:\n  sub: {provider: asking, cwd: sub}\n  out: {provider: asking, cwd: sub/out}\n"
     (project / ".aegis.yaml").write_text(body)
-    kernel.config.reload()
+    await kernel.config.refresh()
     policy = SpawnPolicy(kernel, Rulebook(kernel))
     assert [policy.covers("sub", name) for name in ("sub", "out")] == [True, False]
 
@@ -133,7 +133,7 @@ async def test_a_wider_one_is_refused_and_nothing_is_left(granted, kernel, askin
 
 async def test_the_default_profile_is_judged_like_any_other(granted, kernel, project):
     (project / ".aegis.yaml").write_text(f"default_agent: root\n{GRANTS}")
-    kernel.config.reload()
+    await kernel.config.refresh()
     ann = await kernel.roster.spawn("reader", "ann")
     with pytest.raises(Refused, match=SENTENCE):
         await kernel.roster.spawn("", "bo", kernel.roster.caller(ann))
@@ -144,7 +144,7 @@ async def test_a_grant_is_in_force_from_the_next_spawn(granted, kernel, project)
     by = kernel.roster.caller(await kernel.roster.spawn("reader", "ann"))
     more = GRANTS.replace("reader: {provider: asking,", "reader: {provider: asking, spawns: [root],")
     (project / ".aegis.yaml").write_text(more)
-    kernel.config.reload()
+    await kernel.config.refresh()
     assert (await kernel.roster.spawn("root", "bo", by)).state == "idle"
     with pytest.raises(Refused, match=r"ann may not spawn 'reader', only root"):
         await kernel.roster.spawn("reader", "cy", by)
@@ -173,6 +173,6 @@ async def test_who_is_gone_or_renamed_or_was_restarted_is_bound_still(granted, k
 async def test_a_profile_that_is_gone_grants_nothing(granted, kernel, project):
     by = kernel.roster.caller(await kernel.roster.spawn("reader", "ann"))
     (project / ".aegis.yaml").write_text("agents:\n  root: {provider: asking}\n")
-    kernel.config.reload()
+    await kernel.config.refresh()
     with pytest.raises(NotFound, match="there is no profile 'reader'"):
         await kernel.roster.spawn("root", "bo", by)

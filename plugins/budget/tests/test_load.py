@@ -93,7 +93,7 @@ async def test_a_mistake_made_while_it_runs_stops_every_turn(kernel_with, plugin
     async with kernel_with(**plugins) as kernel:
         await kernel.roster.spawn("rich", "ada")
         budgets("profiles: {pour: [{usd: 1, window: 1h}]}")
-        kernel.config.reload()
+        await kernel.config.refresh()
         await settled(kernel)
         ended = await turn(kernel, till, "ada")
         assert (ended.outcome, ended.reason) == (

@@ -60,7 +60,7 @@ async def test_a_task_is_held_until_what_was_spent_leaves_the_window_or_a_person
     await turn(kernel, till, "eve", 10)
     assert not hold.changed.is_set(), "nobody is woken for nothing"
     budgets("project: []\nturn: {usd: 0.10}")
-    kernel.config.reload()
+    await kernel.config.refresh()
     await settled(kernel)
     assert hold.changed.is_set()
 
@@ -147,7 +147,7 @@ async def test_a_worker_is_held_to_what_its_queue_handed_over(kernel, till):
 
 async def test_every_scope_must_allow_it(kernel, till, budgets):
     budgets("project: [{output_tokens: 10, window: 1d}]\nprofiles: {poor: [{usd: 0.01, window: 1h}]}")
-    kernel.config.reload()
+    await kernel.config.refresh()
     await settled(kernel)
     await admit(kernel, "t1", [])
     session, message = await begin(kernel, till, "t1")

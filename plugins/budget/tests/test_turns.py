@@ -196,7 +196,7 @@ async def test_spending_is_known_to_a_budget_that_comes_later(kernel, till, budg
     await ada(kernel, till, "rich", "eve")
     await turn(kernel, till, "eve", 50_000)
     budgets("project: [{usd: 0.50, window: 1h}]")
-    kernel.config.reload()
+    await kernel.config.refresh()
     await settled(kernel)
     assert (await turn(kernel, till, "eve")).outcome == "refused"
 

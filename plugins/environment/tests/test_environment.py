@@ -7,7 +7,7 @@ import trio
 
 import aegis_environment.plugin
 from aegis import Caller, ConfigError, DriverInfo, Probe, Profile, hookimpl, open_kernel
-from aegis.seat import BARE
+from aegis.app import BARE
 from aegis_environment.inheritance import USUAL, inherited
 from aegis_environment.settings import EnvironmentSettings
 

@@ -68,9 +68,9 @@ async def test_a_changed_section_counts_at_once(stage: Stage, project: Path, tmp
     with pytest.raises(Refused, match=r"unless a person sets plugins.canvas.outside: true"):
         await stage.call("open", ANNA, name="plan", file="../notes.md")
     (project / ".aegis.yaml").write_text("plugins: {canvas: {outside: true}}\n")
-    stage.kernel.config.reload()
+    await stage.kernel.config.refresh()
     assert (await stage.call("open", ANNA, name="plan", file="../notes.md")).version == 1
     (project / ".aegis.yaml").write_text("")
-    stage.kernel.config.reload()
+    await stage.kernel.config.refresh()
     with pytest.raises(Refused, match="leads out of the project"):
         await stage.read()

@@ -73,7 +73,7 @@ async def test_a_changed_section_counts_from_the_next_call_on(stage: Stage, proj
         config.replace("broadcast_timeout: 60", "default_reducer: last_wins")
         + "    trio: {profiles: [sec, api, style]}\n"
     )
-    stage.kernel.config.reload()
+    await stage.kernel.config.refresh()
     assert stage.kernel.verbs.completions("preset") == ["review", "trio"]
     assert (await stage.call("group spawn-mixed", group="three", preset="trio")).handles.keys() == {
         "sec", "api", "style",

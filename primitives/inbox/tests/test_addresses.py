@@ -9,6 +9,7 @@ import trio
 
 from aegis import Caller, NotFound, Refused
 from aegis.testing.carrier import FolderCarrier
+from aegis_inbox.addresses import outside
 
 ANNA = Caller("human", "anna")
 
@@ -82,3 +83,13 @@ async def test_no_agent_puts_another_to_sleep(stage):
     await stage.spawn("wry-hopper")
     with pytest.raises(Refused, match="may not use 'sleep'"):
         await stage.call("sleep", calm, handle="wry-hopper")
+
+
+def test_what_an_address_is() -> None:
+    assert outside("lucid-knuth", ()) == outside("agent:lucid-knuth", ()) == ""
+    assert outside("ann@mars", ["peer"]) == outside("peer:ann@mars", ["peer"]) == "peer:ann@mars"
+    assert outside("human:sam", ()) == "human:sam"
+    with pytest.raises(NotFound, match=r"nothing here carries mail to 'ann@mars' \(addresses that are carried: none\)"):
+        outside("ann@mars", ())
+    with pytest.raises(NotFound, match=r"'x:y' \(addresses that are carried: peer:…, post:…\)"):
+        outside("x:y", ["post", "peer"])

@@ -57,7 +57,7 @@ class Audit:
 
 async def test_who_reads_a_peer_is_the_agent_itself_however_few_verbs_it_has(stage, project):
     (project / ".aegis.yaml").write_text(MODES + "  peeker: {provider: echo, verbs: [read]}\n")
-    stage.kernel.config.reload()
+    await stage.kernel.config.refresh()
     audit = Audit()
     stage.kernel.interceptors.add(audit)
     peeker = await stage.kernel.roster.spawn("peeker", "calm-codd")

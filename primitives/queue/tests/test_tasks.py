@@ -220,12 +220,12 @@ async def test_a_queue_whose_profile_is_not_here_is_a_remark_and_its_tasks_wait_
         await queues.call("queue pause", queue="one")
         task = await queues.put("work")
         (project / ".aegis.yaml").write_text(more.replace("one: {agent: echo}", "one: {agent: far}"))
-        kernel.config.reload()
+        await kernel.config.refresh()
         await queues.call("queue resume", queue="one")
         await queues.settled()
         assert "the profile 'far' cannot be used" in (await queues.status(task)).held
         (project / ".aegis.yaml").write_text(more)
-        kernel.config.reload()
+        await kernel.config.refresh()
         assert (await queues.end(task)).outcome == "ok", "the changed configuration woke it"
 
 

@@ -52,19 +52,19 @@ async def test_when_the_plugin_leaves_no_shell_is_left_and_each_run_has_an_end(s
     assert len(stage.bodies("human:bo")) == 3, "the subscription is still there"
 
 
-def write_settings(stage: Stage, project: Path, **section: object) -> None:
+async def write_settings(stage: Stage, project: Path, **section: object) -> None:
     """Give the section `plugins.terminal` these values, in force now."""
     file = project / ".aegis.yaml"
     said = json.loads(file.read_text())
     file.write_text(json.dumps(said | {"plugins": {"terminal": section}}))
-    stage.kernel.config.reload()
+    await stage.kernel.config.refresh()
 
 
 async def test_a_changed_section_counts_from_the_next_command_on(stage: Stage, project: Path):
     eve = await stage.agent("eve")
     await stage.spawn()
     assert await stage.said("echo INTERNAL-7", caller=eve) == (0, "INTERNAL-7\n")
-    write_settings(
+    await write_settings(
         stage, project, shell="/bin/sh", timeout=0.2, redact=["INTERNAL-\\d"],
         policy=[{"match": "rm *", "answer": "deny"}],
     )  # fmt: skip

@@ -15,7 +15,7 @@ async def says_its_settings(engine):
 async def test_changed_settings_of_a_workflow_are_those_of_its_next_run(stage: Stage, project, config):
     first = await stage.end(await stage.begin("says_its_settings"))
     (project / ".aegis.yaml").write_text(f"{config}workflows:\n  config:\n    says-its-settings: {{colour: red}}\n")
-    stage.kernel.config.reload()
+    await stage.kernel.config.refresh()
     second = await stage.end(await stage.begin("says_its_settings"))
     assert (first.result, second.result) == ({}, {"colour": "red"})
 
@@ -27,6 +27,6 @@ async def test_files_that_the_section_names_from_now_on_are_read(stage: Stage, p
     )
     assert "brand_new" not in [row.name for row in await stage.call("workflow list")]
     (project / ".aegis.yaml").write_text(f"{config}workflows:\n  files: [flows/*.py]\n")
-    stage.kernel.config.reload()
+    await stage.kernel.config.refresh()
     assert "brand_new" in [row.name for row in await stage.call("workflow list")]
     assert (await stage.end(await stage.begin("brand_new"))).result == 1

@@ -1,4 +1,4 @@
-"""Work that is finished although its task is cancelled, within a short time."""
+"""Cancellation and crashes: work that is finished although its task is cancelled, and why a group of tasks ended."""
 
 from __future__ import annotations
 
@@ -71,3 +71,13 @@ async def first_of(*events: trio.Event) -> None:
 
         for event in events:
             nursery.start_soon(one, event)
+
+
+def root_cause(error: BaseException, first: type[Exception] = Exception) -> BaseException:
+    """Return what matters most in nested groups: an order to end, one of `first`, another error, a cancellation."""
+    leaves: list[BaseException] = [error]
+    while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):
+        leaves = [e for leaf in leaves for e in getattr(leaf, "exceptions", (leaf,))]
+
+    ranks = (first, Exception, trio.Cancelled)
+    return min(leaves, key=lambda leaf: next((n for n, kind in enumerate(ranks) if isinstance(leaf, kind)), -1))

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AliasChoices, Field
 
 from aegis import AegisError, Caller, Completes, Envelope, Kernel, NotFound, Receipt, Refused, report, verb
-from aegis.outbox import outside
+from aegis_inbox.addresses import outside
 from aegis_inbox.messages import PERSON, Message, WholeMessages, check_body, envelope_of
 
 Target = Annotated[
