@@ -304,7 +304,7 @@ async def test_each_request_is_answered_once_whatever_its_ids(seats: Seats, agen
         await heard(session, Unknown)
         [told] = of(Text, await turn(session, "go"))
     assert told.text == "[[1, 'p1'], [2, 'p1'], [3, -32602], [4, -32602], [5, None]]"
-    assert len({request.id for request in seats.asked}) == 2
+    assert len(seats.asked) == 2  # each is put to the kernel, which gives each an id of its own
 
 
 async def test_an_interrupt_answers_what_is_open_before_it_cancels(seats: Seats, agent: Agent) -> None:
