@@ -229,7 +229,7 @@ async def test_three_failed_openings_are_a_failed_agent_that_can_be_revived(
     assert any("not delivered" in news and receipt.id in news for news in news_for(kernel, SAM))
     with pytest.raises(Refused, match=r"ann takes no mail: it has failed: .*exited with code 9"):
         await say(kernel, ann, "again")
-    kernel.roster.revive(ann)
+    kernel.roster.begin([ann])
     assert (await ask(kernel, ann, "and now")).reply == "echo: and now"
     assert [heard.splitlines()[-1].strip() for heard in driver.heard] == ["and now"], "a dead letter was delivered"
 

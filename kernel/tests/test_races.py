@@ -103,7 +103,7 @@ async def test_an_agent_revived_at_the_moment_it_fails_does_not_get_dead_letters
     while ann.state != "failed":
         await trio.lowlevel.checkpoint()
     driver.behave = echo
-    kernel.roster.revive(ann)
+    kernel.roster.begin([ann])
     await settled()
     assert kernel.post.receipt(dead.id).state == "dead"
     assert len(driver.heard) == 3

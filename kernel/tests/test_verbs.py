@@ -350,7 +350,7 @@ async def test_advice_for_agents_is_told_to_agents_only(kernel_with: Opened) -> 
         [found] = kernel.verbs
         assert found.help == "Give advice."
         assert found.doc == "Give advice.\n\nIt is free."
-        assert found.told == "Give advice.\n\nIt is free.\n\ndo not ask twice; end your turn."
+        assert found.advice == "do not ask twice; end your turn."
         assert "twice" not in found.describe()["doc"]
 
 

@@ -86,7 +86,7 @@ async def test_the_plane_leaves_and_comes_back_at_its_port_while_the_kernel_runs
         kernel, port = scene.kernel, scene.plane.secrets.port
         await kernel.plugins.leave("mcp")
         assert "plane status" not in [v.name for v in kernel.verbs] and scene.plane.server_run is None
-        assert not [name for _, name in kernel.interceptors.owners() if name == "mcp"]
+        assert not [held for held in kernel.interceptors.held if held.owner == "mcp"]
         with pytest.raises(OSError):
             await trio.open_tcp_stream("127.0.0.1", port)
         await kernel.plugins.enter("mcp", scene.watched)

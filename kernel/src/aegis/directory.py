@@ -6,13 +6,17 @@ handle stays an alias until a new agent takes it, so a rename strands nothing.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
 from aegis.callers import Caller
+from aegis.errors import Refused, listed
 from aegis.ledger import Book, Record
 
+_HANDLE, _LONGEST = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){0,2}\Z"), 40
 _KNOWN = 5_000  # closed agents of which it is still known how they began and were called
 
 
@@ -41,6 +45,15 @@ class Directory:
         """Return how the agent began, closed or not; None when it never was, or was closed thousands of agents ago."""
         seen = self.open.get(agent_id) or self._closed.get(agent_id)
         return msgspec.convert(seen, Born) if seen else None
+
+    def check(self, handle: str, live: Collection[str], own: str = "") -> None:
+        """Raise `Refused` unless an agent (whose `own` it is now) may be called so: it is a handle, and free."""
+        if not _HANDLE.match(handle) or len(handle) > _LONGEST:
+            rule = f"up to three words of a-z, 0-9 joined by '-', {_LONGEST} letters"
+            raise Refused(f"{handle!r} is not a handle: {rule}")
+        taken = {*live, *(seen["handle"] for seen in self.open.values())}
+        if handle in taken - {own}:
+            raise Refused(f"the handle {handle!r} is taken (live: {listed(taken)})")
 
     def _begin(self, snapshot: Any) -> None:
         self.open, self.handles, self._closed = snapshot

@@ -66,7 +66,7 @@ class Interceptors:
 
     def __init__(self, bus: Bus) -> None:
         self._bus, self._count = bus, count()
-        self._all: list[_Held] = []
+        self.held: list[_Held] = []
         self._at: dict[str, list[_Held]] = {point: [] for point in POINTS}
         self._asked: dict[trio.CancelScope, _Held] = {}
 
@@ -75,22 +75,18 @@ class Interceptors:
         if not any(hasattr(interceptor, point) for point in POINTS):
             raise AegisError(f"interceptor {interceptor!r} has none of the points {listed(POINTS)}")
         order = getattr(interceptor, "order", 0)
-        self._keep([*self._all, _Held(order, acts(), next(self._count), interceptor)])
+        self._keep([*self.held, _Held(order, acts(), next(self._count), interceptor)])
 
     def remove(self, by: str, *, strict: bool = True) -> None:
         """Ask those of this owner no more, nor wait for them; without `strict` those that say they are it stay."""
-        stay = [h for h in self._all if not strict and getattr(h.interceptor, "strict", False)]
-        self._keep([h for h in self._all if h.owner != by or h in stay])
-        for scope in [scope for scope, held in self._asked.items() if held not in self._all]:
+        stay = [h for h in self.held if not strict and getattr(h.interceptor, "strict", False)]
+        self._keep([h for h in self.held if h.owner != by or h in stay])
+        for scope in [scope for scope, held in self._asked.items() if held not in self.held]:
             scope.cancel()
 
     def _keep(self, held: list[_Held]) -> None:
-        self._all = sorted(held, key=lambda h: h[:3])
-        self._at = {point: [h for h in self._all if hasattr(h.interceptor, point)] for point in POINTS}
-
-    def owners(self) -> list[tuple[str, str]]:
-        """Return owner and name of each, in the order in which they are asked."""
-        return [(h.owner, getattr(h.interceptor, "name", type(h.interceptor).__name__)) for h in self._all]
+        self.held = sorted(held, key=lambda h: h[:3])
+        self._at = {point: [h for h in self.held if hasattr(h.interceptor, point)] for point in POINTS}
 
     def at(self, point: str) -> int:
         """Return how many act at this point."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,6 @@ from aegis_processes.processes import sweep
 if TYPE_CHECKING:
     from aegis.app import Kernel
 
-_HANDLE, _LONGEST = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){0,2}\Z"), 40
 KERNEL = Caller("system", "aegis")
 
 
@@ -87,7 +85,7 @@ class Roster:
         profile = profile or self._kernel.config.default_agent
         self._kernel.config.profile(profile)
         await self.may_spawn(by, profile, handle)
-        self._check(handle)
+        self._directory.check(handle, self.live())
         now = stamp(self._kernel.clock.now())
         kept = {"handle": handle, "profile": profile, "by": msgspec.to_builtins(by), "born": now}
         agent = self._add(new_id(), **kept)
@@ -119,15 +117,6 @@ class Roster:
         if by.agent_id and not vouched and (born is None or born.profile != profile):
             raise Refused(f"{by} may start agents of its own profile here, and not of {profile!r}")
 
-    def _check(self, handle: str, own: str = "") -> None:
-        if not _HANDLE.match(handle) or len(handle) > _LONGEST:
-            raise Refused(
-                f"{handle!r} is not a handle: up to three words of a-z, 0-9 joined by '-', {_LONGEST} letters"
-            )
-        taken = self.live() | {seen["handle"] for seen in self._directory.open.values()}
-        if handle in taken - {own}:
-            raise Refused(f"the handle {handle!r} is taken (live: {listed(taken)})")
-
     def _add(self, agent_id: str, *, handle: str, profile: str, by: Any, born: str, **more: Any) -> Agent:
         settings, driver = self._kernel.config.profile(profile)
         box = self._kernel.post.mailbox(agent_id)
@@ -145,12 +134,6 @@ class Roster:
     def _start(self, agent: Agent) -> None:
         with acting(""):  # whoever asked for it: it stays when that plugin leaves
             self._kernel.supervisor.start(f"agent:{agent.id}", agent.run, on_down=agent.crashed)
-
-    def revive(self, agent: Agent) -> None:
-        """Let an agent that has failed take mail again; its next message starts its CLI anew."""
-        agent.mailbox.closed = ""
-        agent.show("stopped")
-        self._start(agent)
 
     async def close(self, agent: Agent, reason: str = "closed") -> None:
         """End the agent for good: its process is gone, its waiting mail is dead, its senders know.
@@ -195,7 +178,7 @@ class Roster:
     async def rename(self, agent: Agent, handle: str, by: Caller = KERNEL) -> None:
         """Give the agent another handle; the old one goes on leading to it."""
         await self._kernel.interceptors.tell("before_rename", by, agent.id, handle)
-        self._check(handle, agent.handle)
+        self._directory.check(handle, self.live(), agent.handle)
         before = agent.handle
         agent.handle = agent.mailbox.label = handle  # taken from now on
         try:
@@ -244,9 +227,10 @@ class Roster:
                 self.absent[agent.handle] = gone
                 self._agents.pop(agent.id).show("stopped", gone)
 
-    def begin(self, agents: list[Agent]) -> None:
-        """Start agents that came back: those with mail open their sessions at once, the others when some comes."""
+    def begin(self, agents: Sequence[Agent]) -> None:
+        """Start agents that came back or had failed: those with mail open a session now, others when some comes."""
         for agent in agents:
-            if agent.id in self._agents:
+            if agent.id in self._agents and agent.id not in self._closing:
+                agent.mailbox.closed = ""
+                agent.show("asleep" if agent.asleep else "stopped", agent.asleep)
                 self._start(agent)
-                agent.show()

@@ -19,17 +19,15 @@ class Reply:
         self._parts: list[str] = []
         self._message, self._closed = "", False
 
-    def hear(self, event: Text) -> None:
+    def hear(self, event: Event) -> None:
         """Add what was said; another message, or words after a tool, begin anew."""
-        if not event.parent:
+        if isinstance(event, ToolCall):  # ends the run of chunks that carry no message id
+            self._closed = self._closed or not (event.parent or self._message)
+        elif isinstance(event, Text) and not event.parent:
             if self._closed or event.message_id != self._message:
                 self._parts.clear()
             self._parts.append(event.text)
             self._message, self._closed = event.message_id, False
-
-    def tool(self, event: ToolCall) -> None:
-        """End the run of chunks that carry no message id."""
-        self._closed = self._closed or not (event.parent or self._message)
 
     def __str__(self) -> str:
         return "".join(self._parts)
@@ -74,11 +72,8 @@ class Turn:
         if not self.sent:
             return events  # the CLI speaks of something else
         for event in events:
-            if isinstance(event, Text):
-                self.reply.hear(event)
-            elif isinstance(event, ToolCall):
-                self.reply.tool(event)
-            elif isinstance(event, Usage):
+            self.reply.hear(event)
+            if isinstance(event, Usage):
                 self.usage = event
             elif isinstance(event, TurnEnded):
                 self.heard = True

@@ -84,11 +84,6 @@ class Verb:
         self.doc, self.advice = people.strip(), "".join(agents).strip()
         self.help = self.doc.splitlines()[0]
 
-    @property
-    def told(self) -> str:
-        """What an agent is told of it: the help for everyone and the advice for agents."""
-        return "\n\n".join(filter(None, (self.doc, self.advice)))
-
     @cached_property
     def model(self) -> type[BaseModel]:
         """The arguments as a pydantic model, made when first needed."""

@@ -27,7 +27,8 @@ def tool_of(verb: Verb) -> Tool:
     schema = {"type": "object", "properties": {}} | dereference_refs(verb.schema)
     properties = schema["properties"].items()  # without what only people's surfaces read
     schema["properties"] = {n: {k: v for k, v in p.items() if not k.startswith("x-")} for n, p in properties}
-    return Tool(name=marks.tool, description=verb.told, parameters=schema, annotations=hints)
+    told = "\n\n".join(filter(None, (verb.doc, verb.advice)))
+    return Tool(name=marks.tool, description=told, parameters=schema, annotations=hints)
 
 
 class Tools:

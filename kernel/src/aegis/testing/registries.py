@@ -13,7 +13,7 @@ def owners(kernel: Kernel) -> dict[str, Any]:
     tasks = kernel.supervisor.children.values()
     return held | {
         "hooks": kernel.plugins.hooks(),
-        "interceptors": kernel.interceptors.owners(),
+        "interceptors": [(h.owner, type(h.interceptor).__name__) for h in kernel.interceptors.held],
         "ledger listeners": sorted(whose for whose, _ in kernel.ledger.owners),
         "tasks": sorted((task.owner, task.name) for task in tasks if not task.name.startswith("agent:")),
         "subscriptions": len(kernel.bus.subscriptions),

@@ -35,10 +35,7 @@ def last_words(events: Sequence[Event]) -> str:
     starts = [i for i, event in enumerate(events) if isinstance(event, TurnStarted)]
     said = Reply()
     for event in events[starts[-1] :] if starts else ():
-        if isinstance(event, Text):
-            said.hear(event)
-        elif isinstance(event, ToolCall):
-            said.tool(event)
+        said.hear(event)
     return str(said)
 
 

@@ -44,7 +44,7 @@ async def restarted(kernel: Kernel, agent: Agent, why: str) -> Reopened:
         agent.end_reason, agent.to_sleep = INTERRUPTED, ""
         if agent.mailbox.closed:
             raise Refused(f"{agent.handle} cannot be restarted: {agent.mailbox.closed}")
-    kernel.roster.revive(agent)
+    kernel.roster.begin([agent])
     return (await reopened(kernel, [agent]))[0]
 
 
