@@ -54,7 +54,7 @@ async def test_opencode_runs_a_command_and_claude_is_woken_with_its_end(
         {"on": "tool_result", "when": "3 failed", "say": "I saw it fail"},
         {"on": "tool_result", "when": "goes on as ticket", "say": "I go on"},
         {"on": "tool_result", "say": "done"},
-        {"when": r"exit 7 · [\d.]+s\n──\nchecking\n3 failed", "say": "woken by a failure"},
+        {"when": r"exit 7 · [\d.]+s\n  ──\n  checking\n  3 failed", "say": "woken by a failure"},
         {"when": r"task#\w+ · ok[\s\S]*late result", "say": "here it is"},
         {"when": "late result", "say": "woken again"},
     )
