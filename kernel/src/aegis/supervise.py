@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 import trio
@@ -12,84 +11,27 @@ from aegis.bus import Bus
 from aegis.errors import AegisError
 from aegis.events import Fault
 from aegis.registry import Taken, acts
-from aegis_processes import cancellation
+from aegis_processes import cancellation, supervision
 
-LIMIT, WINDOW, BACKOFF = 5, 60.0, 0.1  # so many crashes in so many seconds mark a task down; first pause, doubling
-
-
+LIMIT = supervision.LIMIT
 root_cause = partial(cancellation.root_cause, first=AegisError)
 
 
-@dataclass(slots=True, eq=False)
-class Child:
-    """One supervised task; `down` says why it will not run again."""
-
-    name: str
-    owner: str = ""
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    over: trio.Event = field(default_factory=trio.Event)
-    crashes: list[float] = field(default_factory=list)
-    down: str = ""
-
-
-class Supervisor:
-    """Runs named children side by side in the kernel's nursery; none can cancel a sibling."""
+class Supervisor(supervision.Supervisor):
+    """Runs the kernel's tasks, each for the plugin that started it; a crash is a `Fault`."""
 
     def __init__(self, nursery: trio.Nursery, bus: Bus) -> None:
-        self._nursery, self._bus = nursery, bus
-        self.children: dict[str, Child] = {}
-        self._running: list[Child] = []
+        super().__init__(nursery, lambda name, why, final: bus.report(Fault(name, why, final)), AegisError)
 
     def start(
-        self, name: str, run: Callable[[], Awaitable[None]], on_down: Callable[[str], None] = lambda why: None
-    ) -> Child:
-        """Run the task until it returns, starting it again after a crash with growing pauses; see `LIMIT`.
-
-        Raises `Taken` while a task of another owner runs under the name.
-        """
-        if (held := self.children.get(name)) and held.owner != acts() and held in self._running:
-            raise Taken(f"plugins {held.owner or 'kernel'!r} and {acts() or 'kernel'!r} both run a task {name!r}")
-        child = self.children[name] = Child(name, acts())
-        self._running.append(child)
-        self._nursery.start_soon(self._run, child, run, on_down, name=name)
-        return child
-
-    async def _run(self, child: Child, run: Callable[[], Awaitable[None]], on_down: Callable[[str], None]) -> None:
-        try:
-            with child.scope:
-                while not child.down:
-                    try:
-                        await run()
-                        break
-                    except (Exception, BaseExceptionGroup) as error:  # the one place where a plugin's crash ends
-                        cause, now = root_cause(error), trio.current_time()
-                        if not isinstance(cause, Exception):
-                            raise
-                        child.crashes = [t for t in child.crashes if now - t < WINDOW] + [now]
-                        child.down = repr(cause) if len(child.crashes) >= LIMIT else ""
-                        self._bus.report(Fault(child.name, repr(cause), bool(child.down)))
-                        if child.down:
-                            on_down(child.down)
-                        await trio.sleep(BACKOFF * 2 ** (len(child.crashes) - 1))
-        finally:
-            child.over.set()
-            self._running.remove(child)
-            if self.children.get(child.name) is child and not child.down:
-                del self.children[child.name]
-
-    async def remove(self, by: str) -> None:
-        """End every task of this owner, the last started first, and wait until they are over."""
-        for child in [c for c in self._running if c.owner == by][::-1]:
-            child.scope.cancel()
-            await child.over.wait()
-        self.children = {name: child for name, child in self.children.items() if child.owner != by}
-
-    def is_leaving(self, by: str) -> bool:
-        """Return whether tasks of this owner are being ended while the kernel goes on."""
-        return any(child.owner == by and child.scope.cancel_called for child in self._running)
-
-    async def stop(self, name: str) -> None:
-        """End the task and wait until it is over; nothing happens when there is none."""
-        if child := self.children.get(name):
-            child.scope.cancel()
-            await child.over.wait()
+        self,
+        name: str,
+        run: Callable[[], Awaitable[None]],
+        on_down: Callable[[str], None] = lambda why: None,
+        owner: str = "",
+    ) -> supervision.Child:
+        """Run the task until it returns, for whoever acts now; raises `Taken` while another's runs under the name."""
+        owner = owner or acts()
+        if (held := self.children.get(name)) and held.owner != owner and self.runs(held):
+            raise Taken(f"plugins {held.owner or 'kernel'!r} and {owner or 'kernel'!r} both run a task {name!r}")
+        return super().start(name, run, on_down, owner)
