@@ -11,10 +11,11 @@ from fakedriver import Plugin
 from aegis.bus import Bus
 from aegis.callers import Caller
 from aegis.errors import LaunchError, NotFound
-from aegis.supervise import LIMIT, Supervisor, root_cause
+from aegis.supervise import Supervisor, root_cause
 from aegis.testing.clock import TestClock
 from aegis.testing.plugin import Opened
 from aegis.verb_definition import verb
+from aegis_processes.supervision import LIMIT
 
 
 async def test_a_crash_is_reported_and_the_task_runs_again_with_growing_pauses(autojump: TestClock) -> None:

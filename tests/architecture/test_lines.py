@@ -11,7 +11,7 @@ from workspace import members
 # corrupt each other without it?"; for words, "is it a value or a protocol that plugins meet in?"; for the entrance, "is
 # it needed before the first plugin runs?". A budget only
 # falls.
-BUDGETS = {"mechanism": 1810, "words": 567, "entrance": 596}
+BUDGETS = {"mechanism": 1799, "words": 559, "entrance": 590}
 STOREYS = {
     "mechanism": {
         "agent", "agent_view", "bus", "client", "directory", "interceptors", "ledger", "mail", "mail_history",
@@ -23,7 +23,7 @@ STOREYS = {
     },
     "entrance": {"app", "config", "plugins", "project"},
 }  # fmt: skip
-KERNEL_MODULE, MODULE = 205, 300
+KERNEL_MODULE, MODULE = 200, 300
 FREE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING,
     tokenize.ENDMARKER,

@@ -6,29 +6,27 @@ used, so that `aegis --help` is quick.
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 __version__ = "0.1.0"
-_HOMES = {
-    "admission": "Hold Work", "app": "Kernel open_kernel", "bus": "Batch", "callers": "Caller", "config": "Settings",
-    "driver": "Decision Driver DriverInfo McpServer PermissionRequest Probe Profile Seat Session",
-    "envelope": "Envelope Receipt",
-    "errors": "AegisError Busy ConfigError LaunchError LedgerError NotFound Refused SessionGone",
-    "frontend": "Client Console Service", "hookspecs": "hookimpl hookspec", "interceptors": "Interceptor",
-    "primitive": "Primitive",
-    "reducer": "Answer Reducer", "registry": "Registry", "turn": "Reply", "verb_definition": "Completes verb",
-    "verbs": "report", "_processes.cancellation": "finish_despite_cancel", "_processes.processes": "Command Process",
-}  # fmt: skip
-_HOME = {name: home if home[0] == "_" else f".{home}" for home, names in _HOMES.items() for name in names.split()}
+
+
+@cache
+def _homes() -> dict[str, str]:
+    stub = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    return {name: home for home, name in re.findall(r"^from ([\w.]+) import (\w+) as", stub, re.MULTILINE)}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _homes():
         raise AttributeError(f"module 'aegis' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"aegis{_HOME[name]}"), name)
+    value = globals()[name] = getattr(import_module(_homes()[name]), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*_HOME, "__version__"])
+    return sorted([*_homes(), "__version__"])

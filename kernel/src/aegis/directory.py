@@ -7,14 +7,15 @@ handle stays an alias until a new agent takes it, so a rename strands nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import count
 from typing import Any
 
 import msgspec
 
 from aegis.callers import Caller
 from aegis.errors import Refused, listed
-from aegis.ledger import Book, Record
+from aegis.ledger import Book, Ledger, Record
 
 _HANDLE, _LONGEST = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){0,2}\Z"), 40
 _KNOWN = 5_000  # closed agents of which it is still known how they began and were called
@@ -41,6 +42,10 @@ class Directory:
         """Read the book, and follow it from now on."""
         book.fold(self._begin, self._apply, lambda: (self.open, self.handles, self._closed))
 
+    def numbers(self, ledger: Ledger) -> Iterator[int]:
+        """Return numbers for permission requests: they rise over all runs, as each leaves more records than one."""
+        return count(next(ledger.rows("select coalesce(max(seq), 0), 'null' from records"))[0] + 1)
+
     def find(self, agent_id: str) -> Born | None:
         """Return how the agent began, closed or not; None when it never was, or was closed thousands of agents ago."""
         seen = self.open.get(agent_id) or self._closed.get(agent_id)
@@ -49,8 +54,7 @@ class Directory:
     def check(self, handle: str, live: Collection[str], own: str = "") -> None:
         """Raise `Refused` unless an agent (whose `own` it is now) may be called so: it is a handle, and free."""
         if not _HANDLE.match(handle) or len(handle) > _LONGEST:
-            rule = f"up to three words of a-z, 0-9 joined by '-', {_LONGEST} letters"
-            raise Refused(f"{handle!r} is not a handle: {rule}")
+            raise Refused(f"{handle!r} is not a handle: up to 3 words of a-z, 0-9 joined by '-', {_LONGEST} letters")
         taken = {*live, *(seen["handle"] for seen in self.open.values())}
         if handle in taken - {own}:
             raise Refused(f"the handle {handle!r} is taken (live: {listed(taken)})")

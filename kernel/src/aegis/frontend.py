@@ -29,16 +29,10 @@ class Client(Protocol):
         """Return the values a completer knows now (`handle`, `profile`, …)."""
 
     async def snapshot(self) -> dict[str, Any]:
-        """Return what a screen needs to start drawing: project, agents, open permission requests, faults.
-
-        Its `number` is that of the last event that is in it: `watch(since=number)` gives the changes that follow.
-        """
+        """Return what a screen needs to start drawing; `watch(since=its["number"])` gives the changes that follow."""
 
     def watch(self, since: int | None = None) -> AbstractAsyncContextManager[AsyncIterator[list[Batch]]]:
-        """Enter to see everything that happens from then on, or after the event of a number, each event once.
-
-        What is not kept of it, and what a slow watcher misses, is told as a `Gap` in its place.
-        """
+        """Enter to see each event once, from then on or after a number; a `Gap` is what was missed or not kept."""
 
 
 class Service(Protocol):

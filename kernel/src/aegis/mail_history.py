@@ -12,8 +12,6 @@ from aegis.errors import NotFound
 from aegis.events import TurnEnded
 from aegis.ledger import Ledger, Record
 
-_Select = Callable[..., Iterator[Record]]
-
 
 class TurnRecord(msgspec.Struct, frozen=True):
     """A turn that is over: whose it was and how it ended; `seq` is the number of its record."""
@@ -64,7 +62,7 @@ class MailHistory:
         where = "book='mail' and kind=? and key>=? and key<? order by seq desc limit ?"
         args = ("dead" if dead else "accepted", begins, begins + "\U0010ffff", count)
 
-        def work(select: _Select) -> list[tuple[Envelope, Receipt]]:
+        def work(select: Callable[..., Iterator[Record]]) -> list[tuple[Envelope, Receipt]]:
             keys = [record.key for record in select(where, *args)]
             return [self._fate(list(select("book='mail' and key=? order by seq", key))) for key in keys]
 

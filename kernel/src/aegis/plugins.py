@@ -83,7 +83,7 @@ class Plugins:
     """Which plugins are here, and the way in and out."""
 
     def __init__(self, kernel: Kernel, found: Discovery) -> None:
-        self._kernel, self._found = kernel, found
+        self._kernel, self.found = kernel, found
         self._collected: Registry[_Collection] = Registry("collected hook")
         self._entered: dict[str, Owner] = {}
         self._failed: dict[str, str] = {}
@@ -92,15 +92,11 @@ class Plugins:
     @property
     def names(self) -> list[str]:
         """The plugins that are here."""
-        return self._found.names
+        return self.found.names
 
     def report(self) -> list[Found]:
         """Return every installed or asked-for plugin and its state."""
-        return self._found.report()
-
-    def hooks(self) -> dict[str, str]:
-        """Return who publishes each hook; empty: the kernel."""
-        return self._found.hooks()
+        return self.found.report()
 
     def collect(self, hook: str, into: Registry[Any], name_of: Callable[[Any], str] | None = None) -> None:
         """Keep in the registry what plugins return from the hook: those that are here, and those that will be.
@@ -112,13 +108,9 @@ class Plugins:
             with self._blamed(name):
                 self._gather(name, hook)
 
-    def offers(self, hook: str) -> Iterator[tuple[str, Any]]:
-        """Yield (plugin, object) for each object that plugins return from a hook."""
-        return self._found.offers(hook)
-
     def _gather(self, name: str, hook: str) -> None:
         found = self._collected[hook]
-        for thing in chain.from_iterable(self._found.answers(hook, name)):
+        for thing in chain.from_iterable(self.found.answers(hook, name)):
             found.into.add(found.name_of(thing), thing, name)
 
     async def start(self) -> None:
@@ -142,11 +134,11 @@ class Plugins:
                 raise Refused(f"the plugin {name!r} is here already")
             config = self._kernel.config
             try:
-                self._found.load(name, plugin)
+                self.found.load(name, plugin)
             except AegisError as error:
-                raise (AegisError if plugin or name in self._found.installed else NotFound)(str(error)) from None
+                raise (AegisError if plugin or name in self.found.installed else NotFound)(str(error)) from None
             self._failed.pop(name, None)
-            declare(self._found, [name], self._kernel.drivers, config.sections)
+            declare(self.found, [name], self._kernel.drivers, config.sections)
             try:
                 config.check_again()
             except ConfigError as error:  # its own section is wrong: it cannot be used with it
@@ -186,7 +178,7 @@ class Plugins:
             for name in [n for n in names if n not in self._failed]:
                 with self._blamed(name):
                     settings = kernel.config.of(name)
-                    for thing in chain.from_iterable(self._found.answers(hook, name, kernel=kernel, settings=settings)):
+                    for thing in chain.from_iterable(self.found.answers(hook, name, kernel=kernel, settings=settings)):
                         kernel.verbs.add(self._entered[name], thing)
                         if isinstance(thing, Restores):
                             thing.restore()
@@ -223,7 +215,7 @@ class Plugins:
             self._fail(name, error)
 
     def _fail(self, name: str, error: Exception) -> None:
-        self._found.fail(name, error)
+        self.found.fail(name, error)
         self._failed[name] = str(error)
         self._kernel.bus.report(Fault(name, str(error), final=True))
 
@@ -240,6 +232,6 @@ class Plugins:
         kernel.ledger.remove(name)
         for registry in self.registries():
             registry.remove(name)
-        self._found.drop(name)
+        self.found.drop(name)
         with suppress(ConfigError):  # an overlay that is wrong at this moment: the next reload says so
             kernel.config.check_again()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterator, Sequence
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -36,8 +35,7 @@ class Roster:
         self._directory = Directory()
         self.born = self._directory.find
         self._closing: dict[str, trio.Event] = {}
-        last = next(kernel.ledger.rows("select coalesce(max(seq), 0), 'null' from records"))[0]
-        self.numbers = count(last + 1)  # of permission requests: they rise over all runs, as each leaves more records
+        self.numbers = self._directory.numbers(kernel.ledger)
         self.absent: dict[str, str] = {}  # handles of those that could not come back, and why
 
     def __iter__(self) -> Iterator[Agent]:
@@ -78,10 +76,7 @@ class Roster:
         return [a.snapshot() for a in sorted(self, key=lambda a: a.id)]
 
     async def spawn(self, profile: str, handle: str, by: Caller = KERNEL) -> Agent:
-        """Return a live agent whose session is open; raises `LaunchError` or `Refused` and then nothing is left.
-
-        `by` is whose act it is; see `may_spawn`.
-        """
+        """Return a live agent with its session open, `by` whose act; raises `LaunchError`, `Refused`: nothing is left."""
         profile = profile or self._kernel.config.default_agent
         self._kernel.config.profile(profile)
         await self.may_spawn(by, profile, handle)

@@ -14,7 +14,7 @@ import trio
 from aegis.driver import Decision, Permission, PermissionRequest, Seat, Session, info_of
 from aegis.errors import LaunchError, Refused
 from aegis.events import Background, PermissionAnswered, PermissionAsked, SessionStarted
-from aegis_permission.permission import decide, delicate, ours
+from aegis_permission.permission import ours, presume
 from aegis_processes.cancellation import finish_despite_cancel
 from aegis_processes.processes import MARK, Command, Process, running
 
@@ -90,15 +90,10 @@ def governed(wish: PermissionRequest, prefixes: Iterable[str], tools: Container[
 
 
 def prejudged(wish: PermissionRequest, mode: Permission, folder: Path) -> PermissionRequest:
-    """Return the request as people and rules see it, with what the mode says of it.
-
-    To `write`, an edit of a delicate file is no mere edit. A verb of aegis that asks is not allowed by any mode.
-    """
-    if mode == "write" and wish.kind == "edit" and delicate(folder, wish.paths):
-        wish = replace(wish, kind="other")
-    answer = None if wish.presumed else decide(mode, wish.tool, wish.kind, wish.paths, folder)
-    said = Decision(*answer) if answer else wish.presumed
-    return replace(wish, presumed=None if said and said.allowed and wish.verb else said)
+    """Return the request with what the mode says of it; a verb of aegis that asks is not allowed by any mode."""
+    kind, answer = presume(mode, wish.tool, wish.kind, wish.paths, folder)
+    said = wish.presumed or (Decision(*answer) if answer else None)
+    return replace(wish, kind=kind, presumed=None if said and said.allowed and wish.verb else said)
 
 
 async def listen(agent: Agent, session: Session) -> None:

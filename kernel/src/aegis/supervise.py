@@ -13,7 +13,6 @@ from aegis.events import Fault
 from aegis.registry import Taken, acts
 from aegis_processes import cancellation, supervision
 
-LIMIT = supervision.LIMIT
 root_cause = partial(cancellation.root_cause, first=AegisError)
 
 

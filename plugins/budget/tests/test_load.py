@@ -6,7 +6,7 @@ from budget_stage import ANNA, admit, config, settled, turn, until
 
 from aegis import ConfigError, DriverInfo, Refused
 from aegis.events import AgentChanged
-from aegis.supervise import LIMIT
+from aegis_processes.supervision import LIMIT
 
 START = "profiles: {poor: [{usd: 1, window: 1h}]}"
 

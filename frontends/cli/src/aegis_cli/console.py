@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 from aegis import AegisError, Busy, Client, ConfigError, Console, NotFound
-from aegis.plugins import Plugins, disabled_in, discovered
+from aegis.plugins import disabled_in, discovered
 from aegis.project import Project
 from aegis_cli.running import Stop, kernel_here, local_user, plainly, say, stoppable
 from aegis_cli.shell import Shell
@@ -51,7 +51,9 @@ async def _visit(project: Project, agent: str, clean: bool, stop: Stop) -> int:
             async with kernel_here(project.root, clean=clean) as kernel:
                 stop.orderly = True
                 client = kernel.client(local_user())
-                return await served(first(kernel.plugins), client, agent, kernel.quit, stop.requested, begin=_reopen)
+                return await served(
+                    first(kernel.plugins.found), client, agent, kernel.quit, stop.requested, begin=_reopen
+                )
         except Busy as busy:
             if clean:
                 raise Busy(f"{busy}; --clean is for a kernel that starts, so end that one first") from None
@@ -69,7 +71,7 @@ async def _visit(project: Project, agent: str, clean: bool, stop: Stop) -> int:
             return code
 
 
-def first(plugins: Plugins | Discovery) -> Console:
+def first(plugins: Discovery) -> Console:
     """Return the first console that is installed; raises `NotFound`."""
     for _, console in plugins.offers("aegis_consoles"):
         found: Console = console

@@ -96,7 +96,7 @@ async def _play(folder: Path, plain: bool) -> int:
         client = kernel.client(local_user())
         if plain:
             return await _told(story, client, folder)
-        console = first(kernel.plugins)
+        console = first(kernel.plugins.found)
         await _spawn_cast(story, client)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_open, story, client, _DRAWN)

@@ -12,7 +12,7 @@ def owners(kernel: Kernel) -> dict[str, Any]:
     held: dict[str, Any] = {f"{r.what}s": r.owners() for r in kernel.plugins.registries()}
     tasks = kernel.supervisor.children.values()
     return held | {
-        "hooks": kernel.plugins.hooks(),
+        "hooks": kernel.plugins.found.hooks(),
         "interceptors": [(h.owner, type(h.interceptor).__name__) for h in kernel.interceptors.held],
         "ledger listeners": sorted(whose for whose, _ in kernel.ledger.owners),
         "tasks": sorted((task.owner, task.name) for task in tasks if not task.name.startswith("agent:")),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 from unicodedata import category, normalize
 
+Other = Literal["other"]
+K = TypeVar("K", bound=str)
 Mode = Literal["read", "write", "full", "auto"]
 HARMLESS = frozenset({"read", "search", "think"})
 GOVERNING = frozenset({".aegis", ".aegis.yaml"})  # who writes there gives itself permission
@@ -45,6 +47,13 @@ def decide(mode: Mode, tool: str, kind: str, paths: Sequence[str], folder: Path)
     if edits or kind in HARMLESS:
         return Answer("allowed", f"the profile's permission is {mode}: it may {kind} inside its folder")
     return None
+
+
+def presume(mode: Mode, tool: str, kind: K, paths: Sequence[str], folder: Path) -> tuple[K | Other, Answer | None]:
+    """Return the kind as rules see it, and what the mode says: to `write`, a delicate file is no mere edit."""
+    if mode == "write" and kind == "edit" and delicate(folder, paths):
+        return "other", decide(mode, tool, "other", paths, folder)
+    return kind, decide(mode, tool, kind, paths, folder)
 
 
 def ours(tool: str, prefixes: Iterable[str], tools: Container[str]) -> bool:
