@@ -76,7 +76,7 @@ class Roster:
         return [a.snapshot() for a in sorted(self, key=lambda a: a.id)]
 
     async def spawn(self, profile: str, handle: str, by: Caller = KERNEL) -> Agent:
-        """Return a live agent with an open session, `by` whose act; raises `LaunchError`, `Refused`: nothing is left."""
+        """Return a live agent with an open session, `by` whose act; raises `LaunchError`, `Refused`: none is left."""
         profile = profile or self._kernel.config.default_agent
         self._kernel.config.profile(profile)
         await self.may_spawn(by, profile, handle)
