@@ -96,7 +96,7 @@ class Story:
     seen: Counter = field(default_factory=Counter)
 
     async def play(self, folder: Path, steps: int) -> None:
-        left, place = steps, folder / "0"
+        left, place = steps, folder / "begin"
         place.mkdir()
         (place / ".aegis.yaml").write_text(config(BUDGETS))
         while left:
