@@ -46,7 +46,7 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def indented(body: str) -> str:
     """Return the body with every line moved in by two spaces: none can begin as a header does, whatever it imitates."""
-    return "\n".join(f"  {line}" for line in body.splitlines())
+    return "\n".join(line and f"  {line}" for line in body.splitlines())
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):

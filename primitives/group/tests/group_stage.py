@@ -58,8 +58,11 @@ async def until(holds: Callable[[], object]) -> None:
 
 
 async def settled() -> None:
-    """Let everything run that can."""
+    """Let everything run that can, also what waits for the disk."""
+    threads = trio.to_thread.current_default_thread_limiter()
     await trio.testing.wait_all_tasks_blocked(0.01)
+    while threads.borrowed_tokens:
+        await trio.testing.wait_all_tasks_blocked(0.01)
 
 
 class MortalSession(EchoSession):

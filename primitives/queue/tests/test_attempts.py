@@ -94,7 +94,7 @@ async def test_without_retries_the_first_failure_is_the_end(queues: Queues, play
     status = await queues.end(await queues.put("work", queue="once"))
     assert (status.status, status.outcome, status.attempt) == ("failed", "error", 1)
     assert status.error == "the CLI died: signal 9"
-    assert "Its last words:\nI was about to" in queues.mail()[0]
+    assert "  Its last words:\n  I was about to" in queues.mail()[0]
 
 
 @pytest.mark.parametrize("config", [", retry_on: [silent, timed_out]"])
@@ -112,7 +112,7 @@ async def test_each_attempt_has_the_whole_time(queues: Queues, players, autojump
     status = await queues.end(await queues.put("work", timeout=20))
     assert (status.outcome, status.attempt, status.error) == ("timed_out", 3, "it took longer than 20 s")
     assert begun(players) == pytest.approx([0, 25, 55], abs=2)
-    assert "Its last words:\none moment" in queues.mail()[0]
+    assert "  Its last words:\n  one moment" in queues.mail()[0]
     await queues.settled()
     assert players.sessions == {}
 

@@ -166,7 +166,7 @@ async def test_a_planned_restart_interrupts_by_name_and_begins_nothing_on_its_wa
         assert (await queues.end(waiting)).outcome == "ok"
         assert len(second.heard) == 1
         assert [letter.splitlines()[2:] for letter in queues.mail()] == [
-            [f"interrupted: {INTERRUPTED}", "", "Its last words:", "one moment"], ["done"]
+            [f"  interrupted: {INTERRUPTED}", "", "  Its last words:", "  one moment"], ["  done"]
         ]  # fmt: skip
 
 
