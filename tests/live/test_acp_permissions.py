@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from acp_stage import gemini_environment, opencode_environment
 from model_server import Block, Model, tool_use
 
@@ -113,6 +114,7 @@ async def test_only_the_planes_own_tools_are_not_asked_about(cli: Cli, model: Mo
     with serving() as plane:
         servers = [plane.server("anna", "secret-a"), plane.server("evil", "secret-b", "aegis_evil")]
         async with seats.open(cli.keys | {"permission": "auto"}, servers=servers) as session:
+            await trio.to_thread.run_sync(plane.known_to, "anna", "evil")  # some connect beside the first prompt
             events = await turn(session, "go")
     assert [(asked.tool, asked.kind) for asked in seats.asked] == [(f"{ours}evil_whoami", "other")]
     assert [caller for caller, *_ in plane.calls] == ["anna"]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread  # noqa: TID251 - a server beside the test's trio run, ended with it
+from threading import Condition, Thread  # noqa: TID251 - a server beside the test's trio run, ended with it
 from typing import Any
 
 from aegis.driver import McpServer
@@ -30,6 +30,13 @@ class Plane(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.callers: dict[str, str] = {}
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
+        self._knowing: set[str] = set()  # who has asked for the tools
+        self._news = Condition()
+
+    def known_to(self, *callers: str, within: float = 10) -> bool:
+        """Wait until these callers' CLIs have asked for the tools, and return whether they did in so many seconds."""
+        with self._news:
+            return self._news.wait_for(lambda: self._knowing.issuperset(callers), within)
 
     def server(self, caller: str, secret: str, name: str = "aegis") -> McpServer:
         """Return how this caller's CLI reaches the plane."""
@@ -42,6 +49,9 @@ class Plane(ThreadingHTTPServer):
             hello = {"capabilities": {"tools": {}}, "serverInfo": {"name": "plane", "version": "1"}}
             return {"protocolVersion": params["protocolVersion"], **hello}
         if method == "tools/list":
+            with self._news:
+                self._knowing.add(caller)
+                self._news.notify_all()
             return {"tools": TOOLS}
         if method != "tools/call":
             return None
