@@ -1,0 +1,1 @@
+"""A numbered stream whose newest part is kept, and subscribers with bounded buffers."""
