@@ -114,13 +114,47 @@ async def test_what_comes_in_another_order_is_one_call_with_one_result(seats: Se
 
 async def test_a_second_answer_ends_no_other_turn(seats: Seats, agent: Agent) -> None:
     script = TURN + (
-        "answer(p, stopReason='end_turn'); answer(p, stopReason='refusal'); say({'id': 99, 'result': {}});"
+        "answer(p, stopReason='end_turn'); answer(p, stopReason='refusal'); say({'id': p['id'] - 1, 'result': {}});"
         "p = hear(); text('still here')" + END
     )
     async with seats.open(agent(script)) as session:
         first, second = await turn(session, "go"), await turn(session, "go on")
     assert [end.outcome for end in of(TurnEnded, [*first, *second])] == ["completed"] * 2
     assert [event.text for event in of(Text, second)] == ["still here"]
+
+
+@pytest.mark.parametrize("written", ["str(p['id'])", "float(p['id'])"])
+async def test_an_answer_whose_id_is_written_otherwise_ends_its_turn(seats: Seats, agent: Agent, written: str) -> None:
+    script = TURN + f"say({{'id': {written}, 'result': {{'stopReason': 'end_turn'}}}}); hear()"
+    async with seats.open(agent(script)) as session:
+        assert of(TurnEnded, await turn(session, "go"))[0].outcome == "completed"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"id": 99, "result": {"stopReason": "end_turn"}}', b'{"id": "none", "result": {}}',
+        b'{"id": null, "error": {"code": -32700, "message": "cannot be read"}}', b'{"id": %d, "result": {"stop',
+    ],
+)  # fmt: skip
+async def test_an_answer_that_belongs_to_nothing_fails_the_turn_with_a_word(
+    seats: Seats, agent: Agent, line: bytes
+) -> None:
+    said = f"line = {line!r}; line = line % p['id'] if b'%d' in line else line; "
+    script = TURN + said + "sys.stdout.buffer.write(line + b'\\n'); sys.stdout.flush(); p = hear()" + END
+    async with seats.open(agent(script)) as session:
+        events = await turn(session, "go")
+        assert of(TurnEnded, events)[0].outcome == "failed" and of(TurnEnded, events)[0].reason
+        assert of(Unknown, events)
+        assert of(TurnEnded, await turn(session, "go on"))[0].outcome == "completed"
+
+
+async def test_a_request_that_is_no_utf8_is_answered_and_nobody_is_asked(seats: Seats, agent: Agent) -> None:
+    line = b'{"jsonrpc":"2.0","id":"a","method":"session/request_permission","params":{"x":"caf\xe9"}}\n'
+    said = f"sys.stdout.buffer.write({line!r}); sys.stdout.flush(); text(str(hear()['error']['code']))"
+    async with seats.open(agent(TURN + said + END)) as session:
+        assert [event.text for event in of(Text, await turn(session, "go"))] == ["-32700"]
+    assert seats.asked == []
 
 
 @pytest.mark.parametrize(("said", "outcome"), [("", "cancelled"), ("text('all of it');", "completed")])

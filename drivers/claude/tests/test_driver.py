@@ -87,6 +87,26 @@ async def test_an_unknown_session_is_a_sentence(seat: Seats, opened: Opened, rep
             raise AssertionError("it opened")
 
 
+async def test_a_request_that_is_no_utf8_is_refused_and_nobody_is_asked(seat: Seats, opened: Opened) -> None:
+    async def judge(request: PermissionRequest) -> Decision:
+        raise AssertionError("asked")
+
+    request = b'{"subtype":"can_use_tool","tool_name":"Bash","input":{"command":"rm caf%s"}}'
+    for bad in (b"\xe9", b"\\udce9"):
+        line = b'{"type":"control_request","request_id":7,"request":%s}\n' % (request % bad)
+        script = f"hear(); sys.stdout.buffer.write({line!r}); sys.stdout.flush(); reply(hear()); say(RESULT)"
+        async with opened(seat(judge, command=fake(script))) as session:
+            [said] = texts(await turn(session))
+        assert '"request_id": 7' in said and '"behavior": "deny"' in said and "UTF-8" in said
+
+
+async def test_an_answer_to_what_nobody_asked_is_said_at_once(seat: Seats, opened: Opened) -> None:
+    script = FAKE.replace('hear()["request_id"]', 'hear() and "other"') + "hear()"
+    with pytest.raises(LaunchError, match="answered 'other', which nobody asked"):
+        async with opened(seat(command=[sys.executable, "-I", "-c", script, "claude"])):
+            raise AssertionError("it opened")
+
+
 async def test_a_cli_that_is_missing_is_named(seat: Seats, opened: Opened) -> None:
     with pytest.raises(LaunchError, match="'no-such-claude': it is not installed, or not on PATH"):
         async with opened(seat(command=["no-such-claude"])):

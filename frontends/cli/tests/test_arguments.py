@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from aegis import Completes, ConfigError, verb
 from aegis.verb_definition import Verb
-from aegis_cli.arguments import verb_arguments, verb_parser
+from aegis_cli.arguments import standard_input, verb_arguments, verb_parser
 
 
 class Place(BaseModel):
@@ -77,6 +77,15 @@ def test_a_text_with_spaces_may_begin_with_a_dash():
 def test_a_dash_alone_is_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("from\na pipe"))
     assert given("paint", "red", "-")["what"] == "from\na pipe"
+
+
+def test_standard_input_is_utf8_whatever_the_locale(monkeypatch):
+    for raw, said in ((b"\xef\xbb\xbfcaf\xc3\xa9\r\n", "café\n"), (b"", "")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw), encoding="ascii"))
+        assert standard_input() == said
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9"), encoding="latin-1"))
+    with pytest.raises(ConfigError, match="standard input is not UTF-8: byte 0xe9 at 3"):
+        standard_input()
 
 
 def test_a_name_is_one_word():

@@ -160,17 +160,41 @@ async def test_only_this_user_may_open_it(kernel):
     assert kernel.project.state.stat().st_mode & 0o777 == 0o700
 
 
+async def test_bytes_that_are_no_utf8_are_refused_at_once(project, capsys):
+    caught = "caf\udce9"  # how an argument's byte 0xe9 reaches Python
+    for words in (["greet", caught], ["-C", caught, "greet", "x"], ["no-such-verb", "--x", caught], [caught]):
+        assert run(words) == 2
+        assert "is not UTF-8: byte 0xe9 at 3; aegis takes UTF-8" in capsys.readouterr().err
+    assert run(["--json", "greet", caught]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["exit_code"] == 2
+
+
+async def test_a_client_refuses_what_no_json_can_carry(kernel):
+    def ask():
+        with BlockingClient(kernel.project) as client:
+            with pytest.raises(ConfigError, match=r"half a surrogate pair, U\+D800"):
+                client.perform("greet", {"who": "\ud800"})
+            return client.perform("greet", {"who": "ü"})[1]
+
+    assert (await in_thread(ask)).endswith("ü said something")
+    async with connected(str(socket_of(kernel.project))) as client:
+        with pytest.raises(AegisError, match="byte 0xe9 at 3"):
+            await client.perform("greet", {"who": "caf\udce9"})
+        assert await client.complete("verb")
+
+
 async def test_what_is_no_request_ends_nothing_but_itself(kernel, project):
     def nonsense():
         with socket.socket(socket.AF_UNIX) as line:
             line.connect(str(socket_of(kernel.project)))
             line.sendall(b'\xff\n[]\n{"jsonrpc":"2.0","id":1,"method":"nope"}\n{"id":2,"method":"call","params":[]}\n')
             answers = b""
-            while answers.count(b"\n") < 2:
+            while answers.count(b"\n") < 4:
                 answers += line.recv(4096)
             return [json.loads(a) for a in answers.splitlines()]
 
-    answers = {a["id"]: a["error"]["message"] for a in await in_thread(nonsense)}
+    answers = {a["id"] or a["error"]["code"]: a["error"]["message"] for a in await in_thread(nonsense)}
+    assert answers[-32700] == "not UTF-8: byte 0xff at 0" and "an object" in answers[-32600]
     assert answers[1] == "there is no method 'nope'"
     assert "there is no verb" in answers[2]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 import trio
 
 from aegis_jsonrpc import values
-from aegis_jsonrpc.connection import CLOSED, INTERNAL, Connection, RpcError
+from aegis_jsonrpc.connection import CLOSED, Connection, Handler, RpcError
+from aegis_jsonrpc.message import INTERNAL, INVALID, PARSE
 
 
 class Refused(Exception):
@@ -72,6 +74,19 @@ async def pair() -> AsyncIterator[tuple[Side, Side]]:
         nursery.start_soon(ours.connection.run)
         nursery.start_soon(theirs.connection.run)
         yield ours, theirs
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def raw_peer(
+    stray: Callable[[bytes], None] | None, handle: Handler | None = None
+) -> AsyncIterator[tuple[Connection, trio.abc.Stream]]:
+    left, right = trio.testing.memory_stream_pair()
+    side = Side(left)
+    connection = Connection(side.read, side.write, handle or side.handle, stray)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(connection.run)
+        yield connection, right
         nursery.cancel_scope.cancel()
 
 
@@ -165,8 +180,108 @@ GARBAGE = [
 async def test_garbage_ends_nothing(line: bytes) -> None:
     async with pair() as (ours, _):
         await ours.stream.send_all(line + b"\n")
+        await trio.testing.wait_all_tasks_blocked()  # what is said of it is no answer to what comes after
         with trio.fail_after(1):
             assert await ours.connection.request("echo", "still here") == "still here"
+
+
+UNREADABLE = [
+    (b'{"id": 5, "method": "echo", "params": "caf\xe9"}', 5, PARSE, "byte 0xe9 at 42"),
+    (b'{"id": "five", "method": "echo", "params": "\\ud800"}', "five", PARSE, "surrogate"),
+    (b'{"id": 5, "method": "echo", "params": ', None, PARSE, "not JSON"),
+    (b'[{"id": 5, "method": "echo"}]', None, INVALID, "batches"),
+    (b'{"id": 5, "method": 5}', 5, INVALID, "method"),
+    (b'{"id": [5], "method": "echo"}', None, INVALID, "id"),
+    (b'{"id": 5}', 5, INVALID, "method"),
+    (b"hello", None, PARSE, "not JSON"),
+    (b"\xff\xfe", None, PARSE, "byte 0xff at 0"),
+    (b"[" * 100_000, None, PARSE, "not JSON"),
+]
+
+
+@pytest.mark.parametrize(("line", "number", "code", "words"), UNREADABLE, ids=lambda value: repr(value)[:40])
+async def test_a_request_that_cannot_be_read_is_answered(line: bytes, number: Any, code: int, words: str) -> None:
+    async with raw_peer(stray=None) as (_, raw):
+        await raw.send_all(line + b"\n")
+        with trio.fail_after(5):
+            answer = msgspec.json.decode(await raw.receive_some())
+        assert answer["id"] == number and answer["error"]["code"] == code and words in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("noise", [b"hello", b'{"level": "info"}', b"{", b"", b"42", b'{"result": 1}'])
+async def test_what_a_program_logs_is_not_answered_where_somebody_takes_it(noise: bytes) -> None:
+    strays: list[bytes] = []
+    async with raw_peer(stray=strays.append) as (_, raw):
+        await raw.send_all(noise + b'\n{"id": 1, "method": "echo"}\n')
+        with trio.fail_after(5):
+            assert msgspec.json.decode(await raw.receive_some())["id"] == 1
+    assert strays == [noise]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"id": "%d", "result": "yes"}', b'{"id": %d.0, "result": "yes"}', b'{"id": " %d ", "result": 1}',
+        b'{"id": %d, "result": "caf\xe9"}', b'{"id": %d, "result": "\\ud800"}', b'{"id": %d, "result": "y',
+        b'{"id": %d}',
+        b'{"id": 1%d0, "result": 1}', b'{"id": "none", "result": %d}', b'{"id": -%d, "error": {}}',
+        b'{"id": null, "error": {"code": -32700, "message": "what? %d"}}',
+    ],
+)  # fmt: skip
+async def test_an_answer_that_is_written_strangely_is_taken_or_fails_the_request(answer: bytes) -> None:
+    strays: list[bytes] = []
+    async with raw_peer(stray=strays.append) as (connection, raw), trio.open_nursery() as nursery:
+
+        async def reply() -> None:
+            number = msgspec.json.decode(await raw.receive_some())["id"]
+            await raw.send_all(answer % number + b"\n")
+
+        nursery.start_soon(reply)
+        got: Any = None
+        with trio.fail_after(5):
+            try:
+                got = await connection.request("echo")
+            except RpcError as error:
+                got = error
+        taken = b"yes" in answer or b"caf" in answer or b"ud800" in answer
+        assert (got in ("yes", "caf\ufffd", "?")) is taken, got
+        assert bool(strays) is not taken, "a word on what could not be taken"
+
+
+async def test_an_answer_to_what_nobody_waits_for_any_more_fails_nothing() -> None:
+    async with raw_peer(stray=None) as (connection, raw):
+        with trio.move_on_after(0):
+            await connection.request("wait")
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def reply() -> None:
+                await trio.testing.wait_all_tasks_blocked()
+                await raw.send_all(b'{"id": 1, "result": "late"}\n{"id": 2, "result": "right"}\n')
+
+            with trio.fail_after(5):
+                assert await connection.request("echo") == "right"
+
+
+@pytest.mark.parametrize("value", ["caf\udce9", 2**70, {1, 2}, object()])
+async def test_an_answer_that_cannot_be_said_is_answered_nevertheless(value: Any) -> None:
+    async def handle(method: str, params: Any) -> Any:
+        return value
+
+    async with raw_peer(stray=None, handle=handle) as (_, raw):
+        for number in (1, 2**70):
+            await raw.send_all(b'{"id": %d, "method": "echo"}\n' % number)
+            with trio.fail_after(5):
+                assert json.loads(await raw.receive_some())["id"] == number
+
+
+async def test_what_cannot_be_said_is_refused_where_it_is_asked() -> None:
+    async with pair() as (ours, _):
+        with pytest.raises(RpcError, match="not UTF-8: byte 0xe9 at 3"):
+            await ours.connection.request("echo", "caf\udce9")
+        with pytest.raises(RpcError, match="U\\+D800"):
+            await ours.connection.notify("note", "\ud800")
+        assert await ours.connection.request("echo", "still here") == "still here"
 
 
 @pytest.mark.parametrize("error", [b'"text"', b"null", b"[]", b"7", b'{"code": "x"}'])

@@ -101,7 +101,9 @@ class ClaudeSession:
             for line in await self._process.lines():
                 message = mapping(value := wire.decode(line))
                 response = mapping(message.get("response"))
-                if message.get("type") == "control_response" and response.get("request_id") == number:
+                if message.get("type") == "control_response":
+                    if (whose := response.get("request_id")) != number:  # nothing else was asked: it would be for ever
+                        raise LaunchError(f"{self._process.command} answered {whose!r}, which nobody asked")
                     answer = response
                 elif message.get("type") == "result":  # before any turn: it says why there will be none
                     errors = [text(error) for error in items(message.get("errors"))]
@@ -148,22 +150,24 @@ class ClaudeSession:
             return
         kind = mapping(message).get("type")
         if kind == "control_request":  # answered beside the reading, which must go on
-            number, request = text(message.get("request_id")), mapping(message.get("request"))
-            self._asked[number] = scope = trio.CancelScope()
+            number, request = message.get("request_id"), mapping(message.get("request"))
+            self._asked[str(number)] = scope = trio.CancelScope()
             self.asking.start_soon(self._asked_for, number, request, scope)
-        elif kind == "control_cancel_request" and (taken_back := self._asked.get(text(message.get("request_id")))):
+        elif kind == "control_cancel_request" and (taken_back := self._asked.get(str(message.get("request_id")))):
             taken_back.cancel()
 
     # ------------------------------------------------------------------------------------------------- permissions
 
-    async def _asked_for(self, number: str, request: dict[str, Any], scope: trio.CancelScope) -> None:
+    async def _asked_for(self, number: Any, request: dict[str, Any], scope: trio.CancelScope) -> None:
         answer = wire.unsupported(number, f"aegis does not know the request {request.get('subtype')!r}")
         with scope:
-            if request.get("subtype") == "can_use_tool":
-                decision = await self._decide(number, text(request.get("tool_name")), request)
+            if why := text(request.get(wire.UNREADABLE)):
+                answer = wire.deny(number, why)
+            elif request.get("subtype") == "can_use_tool":
+                decision = await self._decide(str(number), text(request.get("tool_name")), request)
                 why = decision.reason or f"the request to use this tool ended {decision.outcome}"
                 answer = wire.allow(number, request.get("input")) if decision.allowed else wire.deny(number, why)
-        del self._asked[number]
+        self._asked.pop(str(number), None)  # two may have come under one number
         if not scope.cancelled_caught:
             with suppress(LaunchError):  # the CLI is gone; `receive` says so with its last words
                 await self._process.write(answer)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+UNREADABLE = "unreadable"  # the key of a request that could not be read whole, with the reason
 _KEPT = 4_000  # characters of a line that is no JSON
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -21,13 +22,17 @@ def decode(line: bytes) -> Any:
 
 
 def _salvage(line: bytes) -> Any:
-    # JavaScript writes half a surrogate pair as an escape that stands for no character; the rest of the line is good.
+    # JavaScript writes half a surrogate pair as an escape that stands for no character, and tools say bytes of other
+    # encodings: the rest of the line is good. A request is not done in other words than its own: it is marked.
     try:
-        whole = json.dumps(json.loads(line), ensure_ascii=False)
-        return _decode(whole.encode(errors="replace"))
+        whole = json.dumps(json.loads(line.decode(errors="replace")), ensure_ascii=False)
+        message = _decode(whole.encode(errors="replace"))
     except (ValueError, RecursionError):
         words = line[: 4 * _KEPT].decode(errors="replace")[:_KEPT]
         return words if len(line) <= len(words.encode()) else f"{words}... [line of {len(line)} bytes]"
+    if isinstance(message, dict) and isinstance(message.get("request"), dict):
+        message["request"][UNREADABLE] = "the request has characters that are none: it is not UTF-8"
+    return message
 
 
 def prompt(text: str, uuid: str) -> bytes:
@@ -41,23 +46,23 @@ def request(request_id: str, subtype: str, **fields: Any) -> bytes:
     return _line({"type": "control_request", "request_id": request_id, "request": {"subtype": subtype, **fields}})
 
 
-def allow(request_id: str, tool_input: Any) -> bytes:
+def allow(request_id: Any, tool_input: Any) -> bytes:
     """Return the answer that lets the tool run; older releases insist on being given the input again."""
     return _answer(request_id, {"behavior": "allow", "updatedInput": tool_input})
 
 
-def deny(request_id: str, message: str) -> bytes:
+def deny(request_id: Any, message: str) -> bytes:
     """Return the answer that keeps the tool from running; the model reads `message`."""
     return _answer(request_id, {"behavior": "deny", "message": message})
 
 
-def unsupported(request_id: str, message: str) -> bytes:
+def unsupported(request_id: Any, message: str) -> bytes:
     """Return the answer to a request that this driver does not know."""
     response = {"subtype": "error", "request_id": request_id, "error": message}
     return _line({"type": "control_response", "response": response})
 
 
-def _answer(request_id: str, response: dict[str, Any]) -> bytes:
+def _answer(request_id: Any, response: dict[str, Any]) -> bytes:
     body = {"subtype": "success", "request_id": request_id, "response": response}
     return _line({"type": "control_response", "response": body})
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from aegis.errors import ConfigError
 from aegis_cli.dynamic_options import PART_OF, flag_of, regrouped
+from aegis_jsonrpc.utf8 import fault
 
 _SCALARS: dict[str, Callable[[str], Any]] = {"string": str, "integer": int, "number": float}
 
@@ -76,9 +78,32 @@ def verb_arguments(verb: dict[str, Any], words: Sequence[str]) -> tuple[dict[str
     if last in given and _takes_words(verb, last):
         given[last] = " ".join(given[last])
         if given[last] == "-":
-            given[last] = sys.stdin.read()
+            given[last] = standard_input()
     optional = {n for n in verb["positional"] if n not in verb["schema"].get("required", ())}
     return regrouped(verb, {n: v for n, v in given.items() if not (n in optional and v in (None, [], ""))}), options
+
+
+def utf8_words(words: Sequence[str]) -> list[str]:
+    """Return the words of a command line, read as UTF-8 whatever the locale; raises `ConfigError` for other bytes."""
+    said = []
+    for number, word in enumerate(words, 1):
+        try:
+            said.append(os.fsencode(word).decode())
+        except UnicodeError as error:
+            shown = word.encode(errors="surrogateescape").decode(errors="replace")
+            raise ConfigError(f"argument {number} ({shown[:60]!r}) is {fault(error)}; aegis takes UTF-8") from None
+    return said
+
+
+def standard_input() -> str:
+    """Return what comes from standard input, read as UTF-8 whatever the locale; raises `ConfigError` for the rest."""
+    if (raw := getattr(sys.stdin, "buffer", None)) is None:  # a text in place of it, or it is closed
+        return sys.stdin.read() if sys.stdin else ""
+    try:
+        text: str = raw.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"standard input is {fault(error)}") from None
+    return text.replace("\r\n", "\n")
 
 
 def _takes_words(verb: dict[str, Any], name: str) -> bool:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-from aegis.errors import AegisError
+from aegis.errors import AegisError, ConfigError
 from aegis.project import Project
 from aegis_cli.protocol import rebuilt
 from aegis_cli.socket_path import socket_of
+from aegis_jsonrpc.utf8 import fault
 
 _HELLO = 5.0  # seconds a healthy kernel never needs to answer what takes no work
 
@@ -81,13 +82,20 @@ class BlockingClient:
         self._number += 1
         request = {"jsonrpc": "2.0", "id": self._number, "method": method, "params": params}
         try:
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            line = json.dumps(request, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:  # halves of surrogate pairs, which JSON in an argument may spell out
+            wrong = UnicodeEncodeError("utf-8", error.object[error.start], 0, 1, error.reason)
+            raise ConfigError(
+                f"a text is {fault(wrong).rpartition(' at ')[0].rstrip(',')}, which is no character"
+            ) from None
+        try:
+            self._socket.sendall(line + b"\n")
         except OSError:
             pass  # what the other side said before it hung up, or that it said nothing, is found below
         for message in self._messages(limit):
             if message.get("method") == "progress":
                 report(str(message["params"]["text"]))
-            elif message.get("id") == self._number:
+            elif "method" not in message and message.get("id") in (self._number, None):  # None: it was not readable
                 if error := message.get("error"):
                     raise rebuilt(error.get("message", "it failed"), error.get("data"))
                 return message["result"]
@@ -97,7 +105,12 @@ class BlockingClient:
         self._socket.settimeout(limit)
         while True:
             while self._lines:
-                yield json.loads(self._lines.popleft())
+                try:
+                    message = json.loads(self._lines.popleft().decode(errors="replace"))
+                except (ValueError, RecursionError) as error:
+                    raise AegisError(f"the aegis in {self._project.root} said what is no JSON: {error}") from None
+                if isinstance(message, dict):
+                    yield message
             try:
                 chunk = self._socket.recv(65_536)
             except TimeoutError:

@@ -31,14 +31,20 @@ def styled(text: str, code: str, out: TextIO) -> str:
 
 def as_json(value: Any) -> str:
     """Return what `--json` prints for a value."""
-    return json.dumps({"v": VERSION, "ok": True, "value": value}, ensure_ascii=False)
+    return _json({"v": VERSION, "ok": True, "value": value})
 
 
 def error_json(error: AegisError) -> str:
     """Return what `--json` prints for an error."""
     answer = {"type": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
     answer |= {"data": error.data} if error.data else {}
-    return json.dumps({"v": VERSION, "ok": False, "error": answer}, ensure_ascii=False)
+    return _json({"v": VERSION, "ok": False, "error": answer})
+
+
+def _json(answer: dict[str, Any]) -> str:
+    """Return the JSON; where standard output is not UTF-8 its characters are escapes, so that none is lost."""
+    utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    return json.dumps(answer, ensure_ascii=not utf8)
 
 
 def as_text(value: Any, width: int = sys.maxsize) -> str:

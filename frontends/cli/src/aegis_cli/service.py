@@ -22,7 +22,8 @@ from aegis_cli.lines import line_reader, line_writer
 from aegis_cli.protocol import told
 from aegis_cli.socket_path import socket_of
 from aegis_cli.transcript import STAYS
-from aegis_jsonrpc.connection import INVALID, NO_METHOD, Connection, RpcError
+from aegis_jsonrpc.connection import NO_METHOD, Connection, RpcError
+from aegis_jsonrpc.message import INVALID
 from aegis_processes.processes import Command, peer_uid
 
 if TYPE_CHECKING:

@@ -6,13 +6,14 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from aegis.errors import AegisError, ConfigError
 from aegis.project import Project
 from aegis_cli import render
-from aegis_cli.arguments import Parser, common, verb_arguments
+from aegis_cli.arguments import Parser, common, utf8_words, verb_arguments
 from aegis_cli.blocking_client import BlockingClient, NotRunning
 from aegis_cli.dynamic_options import with_dynamic_options
 from aegis_cli.index import Index
@@ -70,9 +71,12 @@ class Shell(NamedTuple):
 def run(words: Sequence[str]) -> int:
     """Do what the words say and return the exit code."""
     shell = Shell(json="--json" in words)  # until the line is understood: so that a mistake in it is JSON too
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a screen that lacks a character shows a substitute
+            stream.reconfigure(errors="replace")
     try:
         try:
-            return _dispatch(words)
+            return _dispatch(utf8_words(words))
         finally:
             sys.stdout.flush()  # here, where it is caught that nobody reads any more
     except AegisError as error:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from contextlib import suppress
 from typing import Any
 
-import msgspec
 import trio
+
+from aegis_jsonrpc.message import INTERNAL, INVALID, PARSE, Unreadable, decoded, encoded, encoded_answer, own_number
 
 Handler = Callable[[str, Any], Awaitable[Any]]
 Writer = Callable[[bytes], Awaitable[None]]
 Reader = Callable[[], Awaitable[list[bytes]]]
-INVALID, NO_METHOD, INTERNAL, CLOSED = -32600, -32601, -32603, -32000
+NO_METHOD, CLOSED = -32601, -32000
 _HUNG_UP: dict[str, Any] = {"error": {"code": CLOSED, "message": "the connection is closed"}}
 
 
@@ -28,9 +29,13 @@ class Connection:
     """One peer: each of its requests gets a task; its notifications are handled in order, before what comes after."""
 
     def __init__(
-        self, read: Reader, write: Writer, handle: Handler, stray: Callable[[bytes], None] = lambda line: None
+        self, read: Reader, write: Writer, handle: Handler, stray: Callable[[bytes], None] | None = None
     ) -> None:
-        """Speak through `read` (the next whole lines, none at the end) and `write`; `stray` gets what is no JSON."""
+        """Speak through `read` (the next whole lines, none at the end) and `write`.
+
+        `stray` gets what is no message. Without it the peer is told of all of that, with it only of lost requests: a
+        program that logs to its output may log what it is told, too.
+        """
         self._read, self._write, self._handle, self._stray = read, write, handle, stray
         self._pending: dict[Any, tuple[trio.Event, list[Any]]] = {}
         self._serving: dict[str, trio.CancelScope] = {}
@@ -64,7 +69,11 @@ class Connection:
 
     async def _send(self, message: dict[str, Any], params: Any = None) -> None:
         more = {} if params is None else {"params": params}
-        await self._write(msgspec.json.encode({"jsonrpc": "2.0", **message, **more}) + b"\n")
+        try:
+            line = encoded({**message, **more})
+        except ValueError as error:
+            raise RpcError(INVALID, str(error)) from None
+        await self._write(line)
 
     async def run(self) -> None:
         """Serve the connection until the peer hangs up; every open request then fails with `CLOSED`."""
@@ -81,27 +90,59 @@ class Connection:
 
     async def _take(self, line: bytes, nursery: trio.Nursery) -> None:
         try:
-            message = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            message = None
-        number = message.get("id") if isinstance(message, dict) else [line]
-        if not isinstance(number, int | str | None) or isinstance(number, bool):
-            self._stray(line)
+            message = decoded(line)
+        except Unreadable as error:
+            await self._lost(line, error)
             return
-        method, params = message.get("method"), message.get("params")
-        if isinstance(method, str) and number is not None:
+        number, method, params = message.get("id"), message.get("method"), message.get("params")
+        if method is None:
+            self._answered(line, number, message)
+        elif number is not None:
             nursery.start_soon(self._serve, number, method, params)
         elif method == "$/cancelRequest" and isinstance(params, dict):
             if scope := self._serving.get(str(params.get("id"))):
                 scope.cancel()
-        elif isinstance(method, str):
+        else:
             try:
                 await self._handle(method, params)
             except Exception:  # noqa: BLE001 - nobody waits for an answer, and the connection goes on
-                self._stray(line)
-        elif slot := self._pending.get(number):
-            slot[1].append(message)
-            slot[0].set()
+                self._strayed(line)
+
+    def _answered(self, line: bytes, number: Any, message: dict[str, Any]) -> None:
+        own = own_number(number)
+        if own is not None and 0 < own <= self._next:
+            self._settle({own}, message)  # one that nobody waits for any more is no news
+            return
+        self._strayed(line)
+        error = message.get("error")
+        unread = number is None and isinstance(error, dict) and error.get("code") == PARSE
+        if unread:  # the peer could not read something of ours, and cannot say what
+            self._settle(None, message)
+        elif isinstance(number, int | str):
+            self._fail(None, f"the other side answered a request {number!r} that was never made")
+
+    async def _lost(self, line: bytes, error: Unreadable) -> None:
+        self._strayed(line)
+        if error.answers is None or error.answers:
+            self._fail(error.answers, f"the answer cannot be read: {error}")
+        if error.asks or (self._stray is None and line.strip()):
+            answer = {"error": {"code": error.code, "message": str(error)}}
+            with suppress(RpcError):  # it hung up
+                await self._write(encoded_answer(error.number, answer))
+
+    def _strayed(self, line: bytes) -> None:
+        if self._stray:
+            self._stray(line)
+
+    def _fail(self, numbers: Set[int] | None, why: str) -> None:
+        self._settle(numbers, {"error": {"code": INVALID, "message": why}})
+
+    def _settle(self, numbers: Set[int] | None, answer: dict[str, Any]) -> None:
+        """Give our requests of these numbers, of all numbers for None, this answer."""
+        for number in self._pending.keys() if numbers is None else self._pending.keys() & numbers:
+            event, box = self._pending[number]
+            box.append(answer)
+            event.set()
 
     async def _serve(self, number: Any, method: str, params: Any) -> None:
         answer: dict[str, Any] = {"error": {"code": INTERNAL, "message": "cancelled"}}
@@ -115,4 +156,4 @@ class Connection:
                 answer = {"error": {"code": INTERNAL, "message": words, "data": kind}}
         self._serving.pop(str(number), None)
         with suppress(RpcError):  # it hung up before the answer
-            await self._send({"id": number, **answer})
+            await self._write(encoded_answer(number, answer))
