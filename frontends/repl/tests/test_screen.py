@@ -98,6 +98,14 @@ async def test_a_line_goes_to_the_agent_and_its_words_come_back(tmp_path):
         await visit.wait(r"› /model\n\necho: /model\n")
 
 
+async def test_a_line_with_bytes_that_are_no_utf8_stays_to_be_mended(tmp_path):
+    async with visiting(tmp_path, "lucid-knuth") as visit:
+        visit.keys.send_bytes(b"caf\xe9 au lait\r")
+        await visit.wait("the line has bytes that are not UTF-8")
+        visit.type("!\r")
+        await visit.wait(r"› caf� au lait!\n\necho: caf� au lait!\n")
+
+
 async def test_raw_keys_switch_tabs(tmp_path):
     async with visiting(tmp_path, "aa", "bb", "cc") as visit:
         visit.type(ALT + "3")

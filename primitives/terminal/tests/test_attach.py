@@ -177,6 +177,18 @@ async def test_what_cannot_be_attached_is_said(build: Stage):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "line", [b"\xff", b"{", b"[]", b"{}", b'{"terminal": 7}', b"[" * 60_000], ids=lambda line: repr(line)[:20]
+)
+async def test_a_request_that_cannot_be_read_is_answered(build: Stage, line: bytes):
+    path = (await build.call("attach", name="build")).argv[-2]
+    for asked in (line, b'{"terminal": "buidl"}'):
+        with trio.fail_after(PATIENCE):
+            async with await trio.open_unix_socket(path) as stream:
+                await stream.send_all(asked + b"\n")
+                assert b'"error"' in await stream.receive_some()
+
+
 async def test_the_verb_gives_the_command(build: Stage):
     command = await build.call("attach", name="build")
     assert "type there: `" in str(command)

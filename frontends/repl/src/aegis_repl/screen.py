@@ -6,6 +6,7 @@ Everything public may be called from any thread; `run` is the thread.
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections import deque
@@ -208,6 +209,10 @@ class Screen:
             except KeyboardInterrupt:
                 self.clear_or_quit()
                 continue
+            if wrong := _undecoded(line):
+                self._draft = wrong  # the line stays, with a mark where the bytes were
+                self._act(Action("hint", "the line has bytes that are not UTF-8 (�): mend it and press Enter again"))
+                continue
             self._act(Action("line", line))
 
     async def _printer(self, drawn: asyncio.Event) -> None:
@@ -278,3 +283,9 @@ class Screen:
 def _kept_short(line: Line, width: int) -> Line:
     """Return the line; of one that only names a tool, as much as fits: what it was about is in the transcript."""
     return clipped(line, width) if line and line[-1][0] == "class:tool" else line
+
+
+def _undecoded(line: str) -> str:
+    """Return the line with a mark for each byte that the terminal sent and that is no UTF-8; "" without any."""
+    marked = re.sub("[\ud800-\udfff]", "\ufffd", line)
+    return "" if marked == line else marked

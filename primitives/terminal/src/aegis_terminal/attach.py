@@ -38,9 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             return _failed(f"cannot connect to {path} ({error.strerror}); is aegis running there?")
         line.sendall(json.dumps({"terminal": asked.name}).encode() + b"\n")
-        answer = json.loads(_line(line) or b'{"error": "aegis closed the connection"}')
+        try:
+            answer = json.loads(_line(line) or b'{"error": "aegis closed the connection"}')
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict):
+            return _failed("what answers there is no aegis")
         if "error" in answer:
-            return _failed(answer["error"])
+            return _failed(str(answer["error"]))
         return _raw(line, asked.name)
 
 

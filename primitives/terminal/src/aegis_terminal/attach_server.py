@@ -46,14 +46,23 @@ class AttachServer:
                 return
             with suppress(*_GONE, ValueError, struct.error):
                 reader = Reader(stream)
-                wanted = json.loads(await reader.line())
                 try:
-                    terminal = await self._service.terminal(str(wanted["terminal"]))
+                    terminal = await self._service.terminal(_wanted(await reader.line()))
                 except AegisError as error:
                     await stream.send_all(json.dumps({"error": str(error)}).encode() + b"\n")
                     return
                 await stream.send_all(b"{}\n")
                 await Attachment(terminal, stream, reader).run()
+
+
+def _wanted(line: bytes) -> str:
+    try:
+        wanted = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise AegisError(f"this is no request for a terminal: {str(error)[:200]}") from None
+    if not isinstance(wanted, dict) or not isinstance(wanted.get("terminal"), str):
+        raise AegisError('this is no request for a terminal: it is one line, {"terminal": NAME}')
+    return wanted["terminal"]
 
 
 class Reader:
