@@ -8,8 +8,8 @@ import trio
 BODIES = [
     b"", b"\xff\xfe", b"hello", b"{", b"[]", b"null", b"42", b"[" * 100_000, b'{"jsonrpc": "2.0", "id": 5}',
     b'{"jsonrpc": "2.0", "id": {}, "method": "tools/list"}', b'{"jsonrpc": "2.0", "id": 5, "method": 5}',
-    b'{"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "aegis_greet", "arguments": {"x": "\xe9"}}}',
-    b'{"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "aegis_add", "arguments": {"a": "\\ud800"}}}',
+    b'{"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "aegis_add", "arguments": {"x": "\xe9"}}}',
+    b'{"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "x", "arguments": {"a": "\\ud800"}}}',
     b'[{"jsonrpc": "2.0", "id": 5, "method": "tools/list"}]',
 ]  # fmt: skip
 

@@ -96,8 +96,8 @@ class BlockingClient:
             if message.get("method") == "progress":
                 report(str(message["params"]["text"]))
             elif "method" not in message and message.get("id") in (self._number, None):  # None: it was not readable
-                if error := message.get("error"):
-                    raise rebuilt(error.get("message", "it failed"), error.get("data"))
+                if failure := message.get("error"):
+                    raise rebuilt(failure.get("message", "it failed"), failure.get("data"))
                 return message["result"]
         raise AegisError(f"the aegis in {self._project.root} ended, or sent this user away, before it answered")
 

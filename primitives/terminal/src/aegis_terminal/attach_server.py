@@ -60,9 +60,10 @@ def _wanted(line: bytes) -> str:
         wanted = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise AegisError(f"this is no request for a terminal: {str(error)[:200]}") from None
-    if not isinstance(wanted, dict) or not isinstance(wanted.get("terminal"), str):
+    name = wanted.get("terminal") if isinstance(wanted, dict) else None
+    if not isinstance(name, str):
         raise AegisError('this is no request for a terminal: it is one line, {"terminal": NAME}')
-    return wanted["terminal"]
+    return name
 
 
 class Reader:
