@@ -71,6 +71,17 @@ async def test_an_agent_starts_its_own_kind_and_another_only_if_somebody_vouches
     assert policy.asked[-2:] == [("agent:ann", "reader", "di"), ("human:anna", "reader", "")]
 
 
+async def test_who_says_an_agent_only_by_its_name_is_bound_as_that_agent(kernel: Kernel) -> None:
+    await kernel.roster.spawn("reader", "ann")
+    for by in (Caller("schedule", "nightly", on_behalf_of="agent:ann"), Caller("agent", "ann").through("queue")):
+        with pytest.raises(Refused, match="may start agents of its own profile here"):
+            await kernel.roster.spawn("root", "cy", by)
+        assert (await kernel.roster.spawn("reader", f"bo-{by.kind}", by)).profile_name == "reader"
+    for ghost in (Caller("agent", "nobody"), Caller("schedule", "nightly", on_behalf_of="agent:nobody")):
+        with pytest.raises(Refused, match="may start agents of its own profile here"):
+            await kernel.roster.spawn("reader", "cy", ghost)
+
+
 async def test_people_and_programs_of_their_own_start_what_they_like(kernel: Kernel) -> None:
     for n, by in enumerate((KERNEL, Caller("human", "anna"), Caller("schedule", "nightly"))):
         made = await kernel.roster.spawn("root", f"bo-{n}", by)

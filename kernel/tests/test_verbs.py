@@ -290,6 +290,31 @@ async def test_a_part_of_another_verb_is_used_through_a_plugin_only(kernel_with:
         assert await kernel.verbs.call(worker.through("inbox"), "inner") == "inside"
 
 
+async def test_a_program_that_acts_for_an_agent_may_use_no_more_than_the_agent(kernel_with: Opened) -> None:
+    people = verb("pause", for_={"person", "program"})(_saying("paused"))
+    checking = verb("restart", for_={"person", "program"}, checks=True)(_saying("restarted"))
+    async with kernel_with(a=_plugin_of("a", people), b=_plugin_of("b", checking)) as kernel:
+        anna = Caller("human", "anna")
+        named = Caller("schedule", "nightly", on_behalf_of="agent:ann")  # no id: bound all the same
+        for bound in (ANN.through("queue"), ANN.through("workflow").through("group"), named, named.through("queue")):
+            with pytest.raises(Refused, match="may not use 'pause'"):
+                await kernel.verbs.call(bound, "pause")
+            assert "pause" not in {v.name for v in kernel.verbs.visible(bound)}
+            assert await kernel.verbs.call(bound, "restart") == "restarted"
+        for free in (anna, anna.through("workflow"), Caller("schedule", "nightly")):
+            assert await kernel.verbs.call(free, "pause") == "paused"
+        with pytest.raises(Refused, match="may not use 'restart'"):
+            await kernel.verbs.call(ANN, "restart")
+
+
+def test_an_agents_act_has_an_agent_whatever_it_comes_through_and_however_it_is_said() -> None:
+    assert Caller("agent", "ann").agent_id == "agent:ann"
+    assert Caller("schedule", "x", on_behalf_of="agent:ann").through("queue").agent_id == "agent:ann"
+    assert ANN.through("queue").agent_id == "ID"
+    for free in (SAM, SAM.through("queue"), Caller("cron", "agent"), Caller("cron", "x", on_behalf_of="human:agent")):
+        assert free.agent_id == ""
+
+
 # -- on its way -----------------------------------------------------------------------------------------------------
 
 

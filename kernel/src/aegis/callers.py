@@ -15,10 +15,9 @@ _CLASS_OF: dict[str, Class] = {"agent": "agent", "human": "person"}
 class Caller(msgspec.Struct, frozen=True, omit_defaults=True):
     """One who calls a verb, filled in by the surface: `agent:lucid-knuth`, `human:anna`, `schedule:nightly`.
 
-    `kind` is a free word; `class_` (`agent`, `person`, `program`) says which verbs are for it: the kinds `agent` and
-    `human` say it themselves, any other is a program unless it is given. `trace` is the request that all began with,
-    `hops` how many envelopes lie behind it; `verbs` are the patterns of the verbs it may use (None: all that are for
-    its class). `via` names the programs the call came through, and `on_behalf_of` whose act it is then.
+    `kind` is a free word; `class_` says which verbs are for it: any kind but `agent` and `human` is a program unless it
+    is given. `trace` is the request that all began with, `hops` counts the envelopes since; `verbs` limits what it may
+    use. `via` names the programs the call came through, `on_behalf_of` whose act it is: an agent's has an `agent_id`.
     """
 
     kind: str
@@ -32,8 +31,9 @@ class Caller(msgspec.Struct, frozen=True, omit_defaults=True):
     on_behalf_of: str = ""
 
     def __post_init__(self) -> None:
-        if not self.class_:
-            msgspec.structs.force_setattr(self, "class_", _CLASS_OF.get(self.kind, "program"))
+        bound = self.agent_id or (self.principal if self.principal.startswith("agent:") else "")
+        for name, value in (("class_", self.class_ or _CLASS_OF.get(self.kind, "program")), ("agent_id", bound)):
+            msgspec.structs.force_setattr(self, name, value)
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"

@@ -26,6 +26,7 @@ class Profile(BaseModel):
     permission: Permission = Field("auto", description="read, write, full, or auto (ask a person)")
     verbs: list[str] | None = Field(None, description="the verbs this agent may use; none means all")
     spawns: list[str] | None = Field(None, description="profiles it may spawn; none: those that may do no more than it")
+    sees: Literal["own", "all"] | None = Field(None, description="whose mail, transcripts, tasks, terminals it may read")
     turn_limit: float = Field(3600, gt=0, description="seconds after which a turn is ended for the agent")
     cwd: Path | None = Field(None, description="working folder, relative to the project")
     env: dict[str, str] = Field(default_factory=dict, description="variables added to the CLI's environment")
@@ -43,10 +44,7 @@ class McpServer:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRequest:
-    """What an agent asks permission for; `presumed` by its mode holds unless denied; `verb` is set if a verb asks.
-
-    `id` is the kernel's number of it, whatever the driver wrote there: a CLI may use its own ids twice.
-    """
+    """What an agent, or a `verb` for it, asks permission for; `presumed` by its mode holds unless denied; `id` is ours."""
 
     id: str
     tool: str

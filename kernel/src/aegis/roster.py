@@ -108,8 +108,7 @@ class Roster:
     async def may_spawn(self, by: Caller, profile: str, handle: str = "") -> None:
         """Raise `Refused` when the caller must not be why such an agent starts; without policy, an own one."""
         vouched = await self._kernel.interceptors.spawn(by, profile, handle)
-        born = self.born(by.agent_id)
-        if by.agent_id and not vouched and (born is None or born.profile != profile):
+        if by.agent_id and not vouched and getattr(self.born(by.agent_id), "profile", None) != profile:
             raise Refused(f"{by} may start agents of its own profile here, and not of {profile!r}")
 
     def _add(self, agent_id: str, *, handle: str, profile: str, by: Any, born: str, **more: Any) -> Agent:

@@ -36,11 +36,16 @@ class Marks:
     destructive: bool
     for_: frozenset[Class]
     positional: tuple[str, ...]
+    checks: bool = False
 
     def allow(self, caller: Caller) -> bool:
-        """Return whether the verb is for this caller; one for programs alone is a part of the verb that calls it."""
+        """Return whether the verb is for this caller; one for programs alone is a part of the verb that calls it.
+
+        A program that acts for an agent may use what agents may use, and what `checks` whose act it is.
+        """
         inside = caller.via and self.for_ == {"program"}
-        return caller.class_ in self.for_ and bool(inside or caller.may(self.name))
+        as_whom = {caller.class_, "agent" if caller.agent_id and not self.checks else caller.class_}
+        return caller.class_ in self.for_ and bool(inside or (as_whom <= self.for_ and caller.may(self.name)))
 
 
 def verb(
@@ -51,12 +56,14 @@ def verb(
     destructive: bool = False,
     for_: Collection[Class] = CLASSES,
     positional: tuple[str, ...] | None = None,
+    checks: bool = False,
 ) -> Callable[[Any], Any]:
     """Offer an async method `(self, caller, …)` as a verb named by the words a person types.
 
     `for_` says which classes of callers it is for. The first docstring line is the help; a part that begins with
     `For agents:` is shown to them only. Annotations and defaults are the schema; `positional` are the parameters that
-    the shell takes without a flag (those without a default, unless said); `tool` overrides the MCP name.
+    the shell takes without a flag (those without a default, unless said); `tool` overrides the MCP name. What is not
+    for agents is not for a program that acts for one, unless the verb itself `checks` whose act a call is.
     """
 
     def mark(method: Any) -> Any:
@@ -65,9 +72,8 @@ def verb(
         parameters = list(inspect.signature(method).parameters.values())[2:]
         bare = tuple(p.name for p in parameters if p.default is p.empty)
         mcp = tool or "aegis_" + re.sub(r"[ -]", "_", name)
-        method.aegis_verb = Marks(
-            name, mcp, read_only, destructive, frozenset(for_), bare if positional is None else positional
-        )
+        shown = bare if positional is None else positional
+        method.aegis_verb = Marks(name, mcp, read_only, destructive, frozenset(for_), shown, checks)
         return method
 
     return mark
@@ -113,7 +119,7 @@ class Verb:
         """Return everything a surface needs to offer the verb, as JSON."""
         found = {n: m.what for n, f in self.model.model_fields.items() for m in f.metadata if isinstance(m, Completes)}
         more = {"help": self.help, "doc": self.doc, "advice": self.advice, "schema": self.schema}
-        marks = msgspec.to_builtins(self.marks)
+        marks = {n: v for n, v in msgspec.to_builtins(self.marks).items() if n != "checks"}
         classes = sorted(marks.pop("for_"))
         return {**marks, "for": classes, "plugin": str(self.plugin), **more, "completes": found}
 

@@ -48,8 +48,7 @@ class SpawnPolicy:
         self._check_name(by, handle)
 
     def _check_name(self, by: Caller, handle: str) -> None:
-        bound = by.agent_id or by.class_ == "agent"
-        if bound and (handle in self._kernel.config.names() or any(r.agent == handle for r in self._rules.rules)):
+        if by.agent_id and (handle in self._kernel.config.names() or any(r.agent == handle for r in self._rules.rules)):
             raise Refused(
                 f"the name {handle!r} decides what an agent may do unasked, in rules of .aegis.yaml or as a profile; "
                 "take another handle, or ask a person to give you this one"

@@ -203,7 +203,7 @@ class CanvasVerbs:
             await self._store.append(self._store.draft("unsubscribed", canvas, who=address(caller)))
         return Subscribed(True, name, self._watchers(canvas))
 
-    @verb("canvas close", for_={"person", "program"})
+    @verb("canvas close", for_={"person", "program"}, checks=True)
     async def close(self, caller: Caller, name: Name) -> str:
         """Close a canvas and end its subscriptions and claims; its file stays."""
         canvas = self._store.find(name)

@@ -143,7 +143,7 @@ class SectionVerbs:
         )  # fmt: skip
         return self._result(canvas, caller, section, "append", made)
 
-    @verb("canvas write", for_={"person", "program"})
+    @verb("canvas write", for_={"person", "program"}, checks=True)
     async def brief_write(
         self, caller: Caller, name: Name, section: Section, content: Content, version: Version = 0
     ) -> Written:
@@ -151,7 +151,7 @@ class SectionVerbs:
         done: Written = await self.write(caller, name, section, content, version)
         return done
 
-    @verb("canvas append", for_={"person", "program"})
+    @verb("canvas append", for_={"person", "program"}, checks=True)
     async def brief_append(self, caller: Caller, name: Name, section: Section, text: Text) -> Written:
         """Short for `canvas append-to-section`: add lines to the end of one section."""
         done: Written = await self.append(caller, name, section, text)

@@ -108,7 +108,7 @@ class AgentVerbs:
         agent = self._mine(caller, handle, "interrupt")
         return f"{agent.handle} was interrupted" if await agent.interrupt() else f"{agent.handle} is not in a turn"
 
-    @verb("restart", for_={"person", "program"})
+    @verb("restart", for_={"person", "program"}, checks=True)
     async def restart(self, caller: Caller, handle: Handle) -> Reopened:
         """Restart an agent: its CLI is ended and started again; it keeps its handle and its mail.
 

@@ -149,7 +149,7 @@ class TaskVerbs:
         active = sorted(await broker.active(queue), key=lambda t: (t.state != "running", t.rank))
         return [row_of(t) for t in [*active, *await broker.newest(queue, count)][:count]]
 
-    @verb("task wait", for_={"person", "program"})
+    @verb("task wait", for_={"person", "program"}, checks=True)
     async def wait(self, caller: Caller, task_id: TaskId) -> str:
         """Wait until a task has ended and return its result; fails with the reason when there is none."""
         task, broker, said = await self._find(task_id), await self._dispatcher.broker(), ""
@@ -173,7 +173,7 @@ class TaskVerbs:
 
     @verb("task retry", tool="aegis_task_retry")
     async def retry(self, caller: Caller, task_id: TaskId) -> Enqueued:
-        """Put a failed or cancelled task back into its queue."""
+        """Put a failed or cancelled task back into its queue; it stays the act of who enqueued it."""
         task = self._mine(caller, await self._find(task_id), "retry")
         if task.state not in ("failed", "cancelled"):
             raise Refused(f"task {task.id} is {task.state}; only one that failed or was cancelled is tried again")
@@ -190,7 +190,9 @@ class TaskVerbs:
 
     async def _again(self, task: Task) -> Enqueued:
         broker = await self._dispatcher.broker()
-        await self._check_open(broker, task.queue, self._known(task.queue))
+        settings = self._known(task.queue)
+        await self._kernel.roster.may_spawn(task.owner, settings.agent)  # whoever tries it again
+        await self._check_open(broker, task.queue, settings)
         fresh = {"attempt": 0, "not_before": "", "outcome": "", "error": "", "result": "", "completed_at": ""}
         await self._check_deadlock(broker, task.changed({"state": "pending"}))
         self._expect(task := await broker.requeue(task, **fresh))
