@@ -25,8 +25,8 @@ class Profile(BaseModel):
     model: str | None = Field(None, description="the provider's model; none leaves the CLI's own default")
     permission: Permission = Field("auto", description="read, write, full, or auto (ask a person)")
     verbs: list[str] | None = Field(None, description="the verbs this agent may use; none means all")
-    spawns: list[str] | None = Field(None, description="profiles it may spawn; none: those that may do no more than it")
-    sees: Literal["own", "all"] | None = Field(None, description="whose mail, transcripts, tasks, terminals it may read")
+    spawns: list[str] | None = Field(None, description="profiles it may spawn; none: those that may do no more")
+    sees: Literal["own", "all"] | None = Field(None, description="own or all: whose mail, transcripts, tasks it reads")
     turn_limit: float = Field(3600, gt=0, description="seconds after which a turn is ended for the agent")
     cwd: Path | None = Field(None, description="working folder, relative to the project")
     env: dict[str, str] = Field(default_factory=dict, description="variables added to the CLI's environment")
@@ -44,7 +44,7 @@ class McpServer:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRequest:
-    """What an agent, or a `verb` for it, asks permission for; `presumed` by its mode holds unless denied; `id` is ours."""
+    """What an agent, or a `verb` for it, asks permission for; `presumed` by its mode holds unless denied; `id`: ours."""
 
     id: str
     tool: str
