@@ -44,7 +44,7 @@ class McpServer:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRequest:
-    """What an agent (or a `verb` for it) wants to do; `presumed` by its mode holds unless denied; `id` is the kernel's."""
+    """What an agent (or a `verb` for it) wants to do; `presumed` by its mode holds unless denied; `id`: ours."""
 
     id: str
     tool: str
