@@ -21,13 +21,14 @@ from aegis.client import LocalClient
 from aegis.clock import Clock, stamp
 from aegis.config import Config
 from aegis.driver import Driver
+from aegis.errors import ConfigError
 from aegis.events import Fault, TurnEnded
 from aegis.interceptors import Interceptors
 from aegis.ledger import Ledger
 from aegis.mail import Post
 from aegis.mailbox import Letter
 from aegis.plugins import Plugins, declare, disabled_in, discovered
-from aegis.project import Project
+from aegis.project import FILE, Project, Untrusted
 from aegis.redactor import Redactor
 from aegis.reducer import Reducer
 from aegis.registry import Registry
@@ -35,6 +36,8 @@ from aegis.roster import Roster
 from aegis.supervise import Supervisor, root_cause
 from aegis.verbs import Verbs
 from aegis_discovery.discovery import Discovery
+from aegis_trust.settings_file import Guard, TrustedFile
+from aegis_trust.trust import Trust
 
 BARE = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TERM", "TMPDIR", "TZ")
 
@@ -71,6 +74,7 @@ class Kernel:
     base: trio.Nursery
     environment: Environment
     redactor: Redactor
+    trust: Trust
     roster: Roster = field(init=False)
     verbs: Verbs = field(init=False)
     plugins: Plugins = field(init=False)
@@ -108,21 +112,25 @@ async def open_kernel(
     clock: Clock | None = None,
     environment: Mapping[str, str] | None = None,
     clean: bool = False,
+    trust: Trust | None = None,
 ) -> AsyncIterator[Kernel]:
     """Enter a running kernel for the project; leaving it takes under two seconds and leaves no process.
 
     `plugins` are exactly those to use (default: all installed and not disabled), `environment` exactly what CLIs
-    inherit (default: a plugin's choice); `clean` closes old agents. Raises `ConfigError`, `Busy`, `LedgerError`.
+    inherit (default: a plugin's choice); `clean` closes old agents; `trust` says what of the project may run (default:
+    what a person trusts). Raises `ConfigError`, of which `Untrusted` is one, `Busy`, `LedgerError`.
     """
     project = Project(root.resolve())
-    found = discovered(disabled_in(project.root), plugins)
+    trust = trust or Trust(project.root, FILE, Untrusted)
+    file = TrustedFile(trust, ConfigError)
+    found = discovered(disabled_in(project.root, file), plugins)
     drivers: Registry[Driver] = Registry("driver")
     sections: Registry[Any] = Registry("section")
     declare(found, found.names, drivers, sections)
     clock, redactor = clock or Clock(), Redactor()
     bus = Bus(cut=redactor.events)
-    config = Config(project.root, sections, drivers, partial(bus.publish, ""))
-    project.prepare()
+    config = Config(project.root, sections, drivers, partial(bus.publish, ""), file)
+    project.prepare(trust)
     disk = trio.CancelScope(shield=True)  # an owner that is cancelled must not stop the ledger before the agents
     try:
         with project.locked():
@@ -136,8 +144,9 @@ async def open_kernel(
                             project=project, found=found, drivers=drivers, config=config, clock=clock, bus=bus,
                             ledger=ledger, post=Post(ledger, bus, clock), interceptors=Interceptors(bus), base=base,
                             supervisor=Supervisor(work, bus), environment=Environment(environment),
-                            redactor=redactor,
+                            redactor=redactor, trust=trust,
                         )  # fmt: skip
+                        kernel.interceptors.add(Guard(trust))
                         await _revive(kernel, clean)
                         yield kernel
                         await kernel.roster.stop_all()  # agents first: surfaces and records see their end

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +19,7 @@ from aegis.errors import ConfigError, NotFound, listed, nearest
 from aegis.events import ConfigChanged
 from aegis.project import FILE
 from aegis.registry import Registry
+from aegis_yamlfile.schema import keys_at
 from aegis_yamlfile.yamlfile import Document, YamlFile
 
 
@@ -68,9 +70,10 @@ class Config:
         sections: Registry[Any],
         drivers: Registry[Driver],
         tell: Callable[[ConfigChanged], object] = lambda change: None,
+        file: YamlFile | None = None,
     ) -> None:
         """Read the files; what changes in the registries counts from `check_again` on. Raises `ConfigError`."""
-        self.root, self._file, self.error = root, YamlFile(root / FILE, ConfigError), ""
+        self.root, self._file, self.error = root, file or YamlFile(root / FILE, ConfigError), ""
         self.sections, self._drivers, self._tell = sections, drivers, tell
         self.remarkers: Registry[Callable[[], Iterable[str]]] = Registry("remarks on the configuration")
         self._keep(self._check(*self._file.load()))
@@ -111,7 +114,11 @@ class Config:
 
     def edit(self, change: Callable[[Document], None], who: str = "") -> None:
         """Change `.aegis.yaml` and take it into force, or raise `ConfigError` and leave both as they were."""
-        self._file.edit(change, self._check, lambda found: self._enforce(found, who))
+        self._file.edit(change, self._check, partial(self._edited, who))
+
+    def _edited(self, who: str, found: _Checked) -> None:
+        waits = self._file.accepted(who)
+        self._enforce(self._found if waits else found, who, waits)
 
     def section(self, name: str) -> Any:
         """Return the validated section of this name, with its defaults where the files say nothing."""
@@ -175,13 +182,13 @@ class Config:
     def _entries(self, document: Document, plain: dict[str, Any], name: str) -> Any:
         """Return a section's value, its overlays merged in."""
         value = plain.get(name)
-        overlays = sorted((self.root / ".aegis" / name).glob("*.yaml"))
+        overlays = self._file.overlays(name)
         if (overlays or name == "agents") and not isinstance(value or {}, dict):
             self._fail(document, [name], f"`{name}:` must be a mapping of names")
-        for path in overlays:
-            if path.stem in (value or {}):
-                raise ConfigError(f"{path}: {name}.{path.stem} is also in {self._file.path}; keep one of the two")
-            value = {**(value or {}), path.stem: YamlFile(path, ConfigError).load()[1]}
+        for file in overlays:
+            if (key := file.path.stem) in (value or {}):
+                raise ConfigError(f"{file.path}: {name}.{key} is also in {self._file.path}; keep one of the two")
+            value = {**(value or {}), key: file.load()[1]}
         return value
 
     def _profile(self, found: _Checked, name: str, body: Any, providers: Mapping[str, Driver]) -> None:
@@ -206,7 +213,7 @@ class Config:
             first = error.errors()[0]
             at, what = [*where, *first["loc"]], first["msg"].removeprefix("Value error, ")
             if first["type"] == "extra_forbidden":
-                known = _settings_at(model.json_schema(), first["loc"][:-1])
+                known = keys_at(model.json_schema(), first["loc"][:-1])
                 what = f"there is no setting {at[-1]!r} here (there are: {listed(known)}).{nearest(str(at[-1]), known)}"
             elif first["type"] == "literal_error":
                 what = f"{first['input']!r} is none of {first['ctx']['expected']}"
@@ -223,14 +230,3 @@ class Config:
         overlay = self.root / ".aegis" / str(where[0]) / f"{where[1:2] and where[1]}.yaml"
         place = str(overlay) if overlay.exists() else f"{self._file.path}:{self._file.line(document, where)}"
         return f"{place}: {key}: {what}"
-
-
-def _settings_at(schema: dict[str, Any], where: Sequence[str | int]) -> list[str]:
-    """Return the keys a JSON schema allows at this place."""
-    node: Any = schema
-    for step in (*where, None):
-        while "$ref" in node or "anyOf" in node:
-            node = schema["$defs"][node["$ref"].split("/")[-1]] if "$ref" in node else node["anyOf"][0]
-        if step is not None:
-            node = node.get("properties", {}).get(step) or node.get("additionalProperties") or node.get("items") or {}
-    return list(node.get("properties", {}))

@@ -58,9 +58,9 @@ def declare(
             found.drop(name)
 
 
-def disabled_in(root: Path) -> set[str]:
+def disabled_in(root: Path, file: YamlFile | None = None) -> set[str]:
     """Return the plugins that the project's file disables; what else is wrong in it `Config` says."""
-    section = YamlFile(root / FILE, ConfigError).load()[1].get("plugins")
+    section = (file or YamlFile(root / FILE, ConfigError)).load()[1].get("plugins")
     names = section.get("disabled") if isinstance(section, dict) else ()
     return set(map(str, names)) if isinstance(names, list) else set()
 

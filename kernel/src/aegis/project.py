@@ -9,10 +9,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from aegis.errors import AegisError, Busy
+from aegis.errors import AegisError, Busy, ConfigError, Refused
 
 FILE = ".aegis.yaml"
 _SPARE = 10**9  # numbers that a kernel may use before a clock set back by hours lets the next one use some again
+
+
+class Untrusted(Refused, ConfigError):
+    """Nobody has said that what the project says may run."""
 
 
 class Project(NamedTuple):  # no dataclass: every one-shot command would pay for that import

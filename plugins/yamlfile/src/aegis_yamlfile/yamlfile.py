@@ -44,6 +44,14 @@ class YamlFile:
         except (YAMLError, ValueError, RecursionError) as error:
             raise self.error(f"{self.path}: {str(error).splitlines()[0]}") from None
 
+    def overlays(self, section: str) -> list[YamlFile]:
+        """Return the files in the folder `.aegis/SECTION` beside it, each of which is an entry of that section."""
+        return [YamlFile(path, self.error) for path in sorted((self.path.parent / ".aegis" / section).glob("*.yaml"))]
+
+    def accepted(self, by: str) -> str:
+        """Return why what an edit has just written does not count yet; here it always does."""
+        return ""
+
     def _text(self) -> str:
         try:
             return self.path.read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Which content of a folder a person trusts; a library that knows nothing of aegis."""

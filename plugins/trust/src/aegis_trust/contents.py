@@ -1,0 +1,128 @@
+"""What of a folder counts: its settings, and the files in it that the settings name."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+MOST = 4_000_000  # bytes of one settings file; nobody reads more, so nobody can trust it
+_LONGEST = 1_000  # characters of a path
+_ASIDE = "state"  # `.aegis/state` and what was set aside of it hold no settings
+_DATA = frozenset({"match", "redact", "inherit", "drop", "say", "text", "edit", "when", "description"})
+_PROSE = frozenset({"prompt", "primer", "message", "question", "payload"})  # a file as a whole, or words to read
+_MANY = re.compile(r"(^|_)(files?|includes?|scripts?|hooks?|paths?)$")  # keys whose values may be patterns of names
+_WORD = re.compile(r"[^\s\"'`;|&()<>]+")
+_PART = re.compile(r"[^\s\"'`;|&()<>=,:@]+")  # of `--option=FILE`, `FILE:function`, `@FILE`
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class Names(NamedTuple):
+    """The words of the settings that may be files of the folder, and the folders they may be relative to."""
+
+    words: Sequence[str]
+    patterns: Sequence[str]
+    bases: Sequence[str]
+
+
+class Contents(NamedTuple):
+    """What a folder has: its settings as they were read, what they name, and each named file with its mark."""
+
+    settings: Mapping[str, bytes]
+    names: Names
+    files: Mapping[str, str]
+
+
+def settings_of(root: Path, main: str) -> dict[str, bytes]:
+    """Return the bytes of the settings file and of every overlay, by their paths; raises `OSError`, `ValueError`."""
+    paths = [root / main, *overlays(root)]
+    return {str(path.relative_to(root)): content for path in paths if (content := regular(path)) is not None}
+
+
+def overlays(root: Path) -> list[Path]:
+    """Return the files `.aegis/SECTION/KEY.yaml`."""
+    found = (root / ".aegis").glob("*/*.yaml")
+    return sorted(f for f in found if f.parent.name != _ASIDE and not f.parent.name.startswith(f"{_ASIDE}.set-aside-"))
+
+
+def regular(path: Path, most: int = MOST) -> bytes | None:
+    """Return what is in the file, None when there is none; raises `ValueError` for one that is no file or too long."""
+    try:
+        descriptor = os.open(path, _OPEN)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            what = "a directory" if path.is_dir() else "no file"
+            raise ValueError(f"{path} is {what}; it should be a YAML file")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"{path} is longer than {most // 1_000_000} MB")
+    return content
+
+
+def marks(settings: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the mark of each."""
+    return {name: sha256(content).hexdigest() for name, content in settings.items()}
+
+
+def names_in(values: Any) -> Names:
+    """Return what the plain values of settings may name."""
+    words: dict[str, None] = {}
+    patterns: dict[str, None] = {}
+    bases: dict[str, None] = {"": None}
+    for key, text in _texts(values, ""):
+        if key == "cwd":
+            bases[text] = None
+        elif key not in _DATA:
+            words.update(dict.fromkeys(_words(key, text)))
+            if _MANY.search(key) and any(c in text for c in "*?["):
+                patterns[text] = None
+    return Names(list(words), list(patterns), list(bases))
+
+
+def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str | os.PathLike):
+        yield key, os.fspath(value)
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _texts(inner, str(name))
+    elif isinstance(value, Iterable) and not isinstance(value, bytes):
+        for inner in value:
+            yield from _texts(inner, key)
+
+
+def _words(key: str, text: str) -> Iterator[str]:
+    found = [text] if key in _PROSE else [text, *_WORD.findall(text), *_PART.findall(text)]
+    for word in found:
+        if word.strip("./") and len(word) <= _LONGEST and not word.startswith(("-", "~")) and word.isprintable():
+            yield word
+
+
+def files_of(root: Path, names: Names) -> Iterator[tuple[str, Path]]:
+    """Yield every file of the folder that is named, by its path in the folder, once."""
+    seen: set[str] = set()
+    for path in _candidates(root, names):
+        inside = os.path.normpath(path)
+        name = os.path.relpath(inside, root)
+        if name not in seen and not name.startswith("..") and not name.startswith(f".aegis{os.sep}{_ASIDE}"):
+            seen.add(name)
+            if os.path.isfile(inside):
+                yield name, Path(inside)
+
+
+def _candidates(root: Path, names: Names) -> Iterator[Path]:
+    for base in names.bases:
+        for word in names.words:
+            yield root / base / word
+        for pattern in names.patterns:
+            try:
+                yield from (root / base).glob(pattern)
+            except (ValueError, NotImplementedError, OSError):
+                continue  # a pattern that is none

@@ -1,0 +1,116 @@
+"""What a person trusts, folder by folder, in the person's own state: nothing in the folder itself is believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_STATES = 20  # ids of a folder's state that are remembered
+
+
+class Record(NamedTuple):
+    """What is trusted of one folder; `when` is empty when nothing is. `texts` are kept to show what has changed."""
+
+    folder: str
+    when: str = ""
+    by: str = ""
+    settings: Mapping[str, str] = {}
+    files: Mapping[str, str] = {}
+    words: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+    stats: Mapping[str, list[int]] = {}
+    texts: Mapping[str, str] = {}
+    states: tuple[str, ...] = ()
+
+
+class Records:
+    """The records of this person: one file for each folder, readable by nobody else."""
+
+    def __init__(self, place: Path | None = None) -> None:
+        self.place = place or default_place()
+
+    def _file(self, folder: str) -> Path:
+        return self.place / f"{sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
+
+    def stamp(self, folder: str) -> tuple[int, ...]:
+        """Return what is another value once the folder's record is another."""
+        try:
+            found = os.lstat(self._file(folder))
+        except OSError:
+            return ()
+        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+    def load(self, folder: str) -> Record:
+        """Return the folder's record, an empty one when there is none that this person wrote."""
+        found = _read(self._file(folder))
+        return found if found and found.folder == folder else Record(folder)
+
+    def all(self) -> list[Record]:
+        """Return every record."""
+        found = (_read(file) for file in sorted(self.place.glob("*.json")))
+        return [record for record in found if record]
+
+    def save(self, record: Record) -> None:
+        """Put the record on disk, whole; raises `OSError` when that cannot be."""
+        self.place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.stat(self.place).st_uid != os.geteuid():
+            raise PermissionError(f"{self.place} belongs to another user")
+        descriptor, name = tempfile.mkstemp(dir=self.place, prefix=".new-")  # it makes it 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump({"v": 1, **record._asdict()}, file)
+                file.flush()
+                os.fsync(descriptor)
+            os.replace(name, self._file(record.folder))
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
+
+    def forget(self, folder: str) -> None:
+        """Have no record of the folder."""
+        self._file(folder).unlink(missing_ok=True)
+
+    def renew(self, folder: str, **what: Any) -> Record:
+        """Change these parts of the folder's record and return it."""
+        record = self.load(folder)._replace(**what)
+        self.save(record)
+        return record
+
+    def add_state(self, folder: str, mark: str) -> None:
+        """Remember the id of a state that was made here."""
+        states = (mark, *self.load(folder).states)[:_STATES]
+        self.renew(folder, states=states)
+
+    def of_state(self, mark: str) -> Record | None:
+        """Return the record of the folder in which the state with this id was made."""
+        return next((record for record in self.all() if mark in record.states), None)
+
+
+def default_place() -> Path:
+    """Return `$XDG_STATE_HOME/aegis/trust`, or the same under `~/.local/state`."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    home = Path(given) if os.path.isabs(given) else Path("~/.local/state").expanduser()
+    return home / "aegis" / "trust"
+
+
+def _read(file: Path) -> Record | None:
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, encoding="utf-8") as opened:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+                return None
+            told = json.load(opened)
+        tuples = {name: tuple(told[name]) for name in ("words", "patterns", "bases", "states")}
+        return Record(**{name: told[name] for name in Record._fields} | tuples)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # torn, foreign, or of a version to come: then nothing is trusted, and the person is asked

@@ -1,0 +1,124 @@
+"""The state of a folder: whether this person's aegis made it, here. Another is set aside, and nothing is deleted."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from aegis_trust.contents import regular
+from aegis_trust.records import Records
+from aegis_trust.trust import Trust
+
+MARK, LOCK = "made-here", "kernel.lock"  # files in the state
+
+
+def claim(trust: Trust, state: Path) -> str:
+    """Have a state that is this folder's own, and return what a person is to know of it.
+
+    One that was made elsewhere gets another name. Raises `OSError` when that cannot be.
+    """
+    if trust.vouched:
+        return ""
+    folder, said = str(trust.root), ""
+    if os.path.lexists(state):
+        mark = mark_of(state)
+        if mark and mark in trust.record.states:
+            return ""
+        if _held(state):  # by a kernel that began before this was so, or whose records are elsewhere: it says it is there
+            return ""
+        if mark and (before := _moved(trust.records, mark, folder)):
+            return f"the state of {before} has come here with its folder"
+        aside = _set_aside(state)
+        said = (
+            f"the state in {state} was not made here by you; it is set aside as {aside.name}, and nothing in it is"
+            f" believed (`aegis trust --help` says how it is taken back)"
+        )
+    _make(trust.records, folder, state)
+    return said
+
+
+def mark_of(state: Path) -> str:
+    """Return the id that the state's maker gave it, empty when it has none or is reached by a link."""
+    with suppress(OSError, ValueError):
+        if not state.is_symlink() and (content := regular(state / MARK, 200)):
+            return content.decode("ascii").strip()
+    return ""
+
+
+def believe(trust: Trust, state: Path) -> None:
+    """Take the state that is there for this folder's own from now on: a person says so."""
+    if state.is_symlink() or not state.is_dir():
+        raise FileNotFoundError(f"there is no state in {state}")
+    mark = secrets.token_hex(16)
+    trust.records.add_state(str(trust.root), mark)
+    with suppress(FileNotFoundError):
+        (state / MARK).unlink()
+    _write(state / MARK, mark)
+
+
+def _make(records: Records, folder: str, state: Path) -> None:
+    """Make the state with its id in it at once, so that nobody ever sees it without."""
+    state.parent.mkdir(exist_ok=True)
+    mark = secrets.token_hex(16)
+    records.add_state(folder, mark)
+    fresh = Path(tempfile.mkdtemp(dir=state.parent, prefix="state.new-"))  # it makes it 0700
+    _write(fresh / MARK, mark)
+    try:
+        fresh.rename(state)
+    except OSError:  # another process was faster, and its id is recorded too
+        (fresh / MARK).unlink()
+        fresh.rmdir()
+        if not state.is_dir():
+            raise
+
+
+def _write(path: Path, mark: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(f"{mark}\n")
+
+
+def _moved(records: Records, mark: str, folder: str) -> str:
+    """Return the folder from which the state has come, once it is recorded as this folder's; empty for a copy."""
+    record = records.of_state(mark)
+    if record is None or mark_of(Path(record.folder) / ".aegis" / "state") == mark:
+        return ""
+    records.save(record._replace(folder=folder))
+    records.forget(record.folder)
+    return record.folder
+
+
+def _held(state: Path) -> bool:
+    try:
+        descriptor = os.open(state / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _set_aside(state: Path) -> Path:
+    """Rename the state, whatever it is, in the very folder in which it was found."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    parent = os.open(state.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        for number in range(100):
+            name = f"{state.name}.set-aside-{stamp}" + (f"-{number}" if number else "")
+            try:
+                os.lstat(name, dir_fd=parent)
+            except FileNotFoundError:
+                os.rename(state.name, name, src_dir_fd=parent, dst_dir_fd=parent)
+                return state.with_name(name)
+        raise FileExistsError(f"{state.with_name(name)} exists already")
+    finally:
+        os.close(parent)

@@ -1,0 +1,205 @@
+"""The one answer whether what a folder has may run: its settings and the files that they name, as a person trusted them.
+
+Whoever is about to run something of the folder asks: `require` for values of the settings, `read` for a file's content.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from aegis_trust.contents import Contents, Names, files_of, marks, names_in, regular, settings_of
+from aegis_trust.records import Record, Records
+from aegis_yamlfile.yamlfile import YamlFile
+
+FOLDERS = "AEGIS_TRUSTED_FOLDERS"  # what lies in one of these, as in PATH, is trusted whatever it says: for test suites
+_FRESH = 2_000_000_000  # nanoseconds after a change in which another one may leave no trace in a file's times
+_LARGEST_TEXT = 200_000  # bytes of a file that are kept to show what has changed in it
+
+
+class TrustError(Exception):
+    """Nobody trusts it."""
+
+
+class Trust:
+    """What a person trusts of one folder, whose settings are in the file `main` and in overlays."""
+
+    def __init__(
+        self, root: Path, main: str, error: Callable[[str], Exception] = TrustError, *, vouched: bool = False,
+        records: Records | None = None,
+    ) -> None:  # fmt: skip
+        """`error` makes what is raised; with `vouched` whoever made this object answers for all that is there."""
+        self.root, self.main, self.error = root, main, error
+        self.vouched = vouched or any(root.is_relative_to(folder) for folder in _trusted_folders())
+        self.records = records or Records()
+        self.words: list[str] = []  # what a person is told of the start
+        self._record, self._stamp = Record(str(root)), (0,)
+        self._hashed: dict[str, tuple[list[int], str]] = {}
+
+    @property
+    def record(self) -> Record:
+        """What is trusted now, whichever process recorded it."""
+        if (stamp := self.records.stamp(str(self.root))) != self._stamp:
+            self._stamp, self._record = stamp, self.records.load(str(self.root))
+        return self._record
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def reason(self) -> str:
+        """Return why nothing of the folder may run, empty when all of it is as it was trusted."""
+        if self.vouched:
+            return ""
+        try:
+            return self._about(self.differences(settings_of(self.root, self.main)))
+        except (OSError, ValueError) as error:
+            return f"what {self.root} says cannot be trusted: {error}"
+
+    def require(self, value: Any = None) -> None:
+        """Raise the error unless every file that the value names is as it was trusted (without one: everything)."""
+        if value is None:
+            why = self.reason()
+        elif self.vouched or not (record := self.record).words:
+            why = ""
+        else:
+            named, known = names_in(value), set(record.words)
+            words = Names([w for w in named.words if w in known], [], record.bases)
+            changed = (self._change(name, path, record) for name, path in files_of(self.root, words))
+            why = self._about(list(filter(None, changed)))
+        if why:
+            raise self.error(why)
+
+    def read(self, path: Path) -> bytes:
+        """Return the content of a file that the settings name, as it was trusted; raises the error, or `OSError`."""
+        content = path.read_bytes()
+        name = os.path.relpath(os.path.normpath(path), self.root)
+        if not self.vouched and sha256(content).hexdigest() != self.record.files.get(name):
+            what = "has changed since it was trusted" if name in self.record.files else "was not trusted"
+            raise self.error(self._about([f"{name} {what}"]))
+        return content
+
+    def settings(self) -> dict[str, bytes]:
+        """Return the settings as they are, read once; raises the error unless everything is as it was trusted.
+
+        Raises `OSError` or `ValueError` for what cannot be read.
+        """
+        found = settings_of(self.root, self.main)
+        if not self.vouched and (why := self._about(self.differences(found))):
+            raise self.error(why)
+        return found
+
+    def differences(self, settings: Mapping[str, bytes]) -> list[str]:
+        """Return what is not as it was trusted, each as a few words."""
+        record, now = self.record, marks(settings)
+        if not record.when:
+            return [f"{name} was never trusted" for name in now]
+        found = [*_compared(record.settings, now)]
+        if not found:  # the names are those of the record as long as the settings are
+            names = Names(record.words, record.patterns, record.bases)
+            there = dict(files_of(self.root, names))
+            found = [f"{name} is gone" for name in record.files if name not in there]
+            found += filter(None, (self._change(name, path, record) for name, path in there.items()))
+        return found
+
+    def _about(self, differences: list[str]) -> str:
+        if not differences:
+            return ""
+        where = "" if Path.cwd() == self.root else f" -C {self.root}"
+        if not self.record.when:
+            return (
+                f"{self.root} is not trusted, and nothing of it is run; `aegis trust{where}` shows what would run and"
+                f" asks (`--trust` says yes in a script)"
+            )
+        said = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
+        return f"{said}; `aegis trust{where}` shows what has changed since it was trusted, and asks"
+
+    def _change(self, name: str, path: Path, record: Record) -> str:
+        if name not in record.files:
+            return f"{name} is new"
+        return "" if self._mark(name, path, record) == record.files[name] else f"{name} has changed"
+
+    def _mark(self, name: str, path: Path, record: Record) -> str:
+        """Return the hash of a file, or where it leads to when that is not in the folder."""
+        real = path.resolve()
+        if not real.is_relative_to(self.root):
+            return f"-> {real}"
+        found = os.stat(real)
+        stats = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+        if stats == record.stats.get(name):
+            return record.files[name]
+        if name not in self._hashed or self._hashed[name][0] != stats:
+            with real.open("rb") as file:
+                digest = sha256()
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
+            if time.time_ns() - found.st_ctime_ns < _FRESH:
+                return digest.hexdigest()
+            self._hashed[name] = stats, digest.hexdigest()
+        return self._hashed[name][1]
+
+    # -- answering --------------------------------------------------------------------------------------------------
+
+    def look(self, texts: Mapping[str, bytes] | None = None) -> Contents:
+        """Return what the folder has now (or would have with these settings); raises the error when it is unreadable."""
+        try:
+            settings = settings_of(self.root, self.main) if texts is None else dict(texts)
+            values = [self._parsed(name, content) for name, content in settings.items()]
+            names = names_in(values)
+            files = {name: self._mark(name, path, Record("")) for name, path in files_of(self.root, names)}
+        except (OSError, ValueError) as error:
+            raise self.error(f"what {self.root} says cannot be read: {error}") from None
+        return Contents(settings, names, files)
+
+    def _parsed(self, name: str, content: bytes) -> dict[str, Any]:
+        return YamlFile(self.root / name, self.error).load(content.decode("utf-8"))[1]
+
+    def accept(self, contents: Contents, by: str) -> None:
+        """Remember that a person trusts exactly this, and nothing else of the folder from now on."""
+        texts = {name: content for name, content in contents.settings.items() if len(content) <= _LARGEST_TEXT}
+        texts |= dict(self._texts(contents))
+        stats = dict(self._stats(contents))
+        self.records.renew(
+            str(self.root), when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), by=by,
+            settings=marks(contents.settings), files=dict(contents.files), words=tuple(contents.names.words),
+            patterns=tuple(contents.names.patterns), bases=tuple(contents.names.bases), stats=stats,
+            texts={name: content.decode("utf-8", "replace") for name, content in texts.items()},
+        )  # fmt: skip
+
+    def _texts(self, contents: Contents) -> Iterator[tuple[str, bytes]]:
+        for name, mark in contents.files.items():
+            path = self.root / name
+            if not mark.startswith("->") and path.stat().st_size <= _LARGEST_TEXT:
+                content = regular(path) or b""
+                if sha256(content).hexdigest() == mark and b"\0" not in content:
+                    yield name, content
+
+    def _stats(self, contents: Contents) -> Iterator[tuple[str, list[int]]]:
+        for name, mark in contents.files.items():
+            if name in self._hashed and self._hashed[name][1] == mark:
+                yield name, self._hashed[name][0]
+
+    def revoke(self) -> bool:
+        """Trust nothing of the folder any more, and return whether anything was; its state stays its own."""
+        was = self.record
+        if was.when:
+            self.records.save(Record(was.folder, states=was.states))
+        return bool(was.when)
+
+
+def _compared(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*was, *now}):
+        if name not in was:
+            yield f"{name} is new"
+        elif name not in now:
+            yield f"{name} is gone"
+        elif was[name] != now[name]:
+            yield f"{name} has changed"
+
+
+def _trusted_folders() -> Iterator[Path]:
+    for folder in os.environ.get(FOLDERS, "").split(os.pathsep):
+        if os.path.isabs(folder):
+            yield Path(folder).resolve()
