@@ -19,6 +19,7 @@ from aegis.events import Fault
 from aegis.plugins import GROUP, discovered
 from aegis.testing.plugin import Opened
 from aegis.verb_definition import verb
+from aegis_trust.trust import FOLDERS
 
 Install = Callable[[str, str], None]
 GOOD = '''
@@ -70,7 +71,9 @@ trio.run(main)
 
 def started(site: Path, project: Path, names: str, only: str | None = None) -> list[str]:
     """Start a kernel that finds the plugins of `site` (too) and return what it reports of these."""
-    environment = {"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"} | ({} if only is None else {"AEGIS_PLUGINS": only})
+    environment = {"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin", FOLDERS: str(project)} | (
+        {} if only is None else {"AEGIS_PLUGINS": only}
+    )
     done = subprocess.run(
         [sys.executable, "-c", REPORT, str(project), names],
         env=environment, capture_output=True, text=True, check=False, timeout=50,

@@ -6,6 +6,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from aegis.testing.processes import commands, with_variable
+from aegis_trust.trust import FOLDERS
 
 AEGIS = str(Path(sys.executable).with_name("aegis"))
 PATIENCE = 30  # seconds after which a test says what it waited for
@@ -29,6 +31,7 @@ class Aegis:
         self.environment = {
             "PATH": f"{Path(AEGIS).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "HOME": str(home), "XDG_CACHE_HOME": str(cache), "LANG": "C.UTF-8", "TERM": "xterm",
+            FOLDERS: os.pathsep.join(map(str, (root.parent, tempfile.gettempdir()))),
         }  # fmt: skip
 
     def start(self, *words: str, **more: object) -> subprocess.Popen[str]:

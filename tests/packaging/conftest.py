@@ -13,6 +13,8 @@ import pytest
 from uv import find_uv_bin
 from workspace import ROOT, members
 
+from aegis_trust.trust import FOLDERS
+
 STRANGER = Path(__file__).parent / "acme-aegis-dice"
 
 
@@ -53,7 +55,7 @@ class Environment:
         """What its programs inherit."""
         return {
             "PATH": f"{self.bin}{os.pathsep}{os.defpath}", "HOME": str(self.home), "TERM": "xterm-256color",
-            "LANG": "C.UTF-8",
+            "LANG": "C.UTF-8", FOLDERS: os.environ[FOLDERS],
         }  # fmt: skip
 
     def run(self, *command: str, cwd: Path | None = None) -> str:

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from aegis_trust.trust import FOLDERS
+
 STAGE = Path(__file__).with_name("repl_stage.py")
 
 
@@ -21,6 +23,7 @@ class Terminal:
         self._environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
         self._environment |= {
             "HOME": str(folder),
+            FOLDERS: str(folder),
             "LANG": "C.UTF-8",
             "SHELL": "/bin/sh",
             "TERM": "xterm",

@@ -21,7 +21,7 @@ from aegis.client import LocalClient
 from aegis.clock import Clock, stamp
 from aegis.config import Config
 from aegis.driver import Driver
-from aegis.errors import ConfigError
+from aegis.errors import AegisError, ConfigError
 from aegis.events import Fault, TurnEnded
 from aegis.interceptors import Interceptors
 from aegis.ledger import Ledger
@@ -36,22 +36,9 @@ from aegis.roster import Roster
 from aegis.supervise import Supervisor, root_cause
 from aegis.verbs import Verbs
 from aegis_discovery.discovery import Discovery
-from aegis_trust.settings_file import Guard, TrustedFile
+from aegis_processes.environment import Environment
+from aegis_trust.settings_file import TrustedFile
 from aegis_trust.trust import Trust
-
-BARE = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TERM", "TMPDIR", "TZ")
-
-
-class Environment(dict[str, str]):
-    """The variables of aegis itself; an `exact` one was made for the CLIs, which get all of it."""
-
-    def __init__(self, given: Mapping[str, str] | None = None) -> None:
-        super().__init__(os.environ if given is None else given)
-        self.exact = given is not None
-
-    def bare(self) -> dict[str, str]:
-        """Return what a CLI gets when no plugin adds to it."""
-        return {name: value for name, value in self.items() if self.exact or name in BARE}
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -112,25 +99,24 @@ async def open_kernel(
     clock: Clock | None = None,
     environment: Mapping[str, str] | None = None,
     clean: bool = False,
-    trust: Trust | None = None,
+    trusted: bool = False,
 ) -> AsyncIterator[Kernel]:
     """Enter a running kernel for the project; leaving it takes under two seconds and leaves no process.
 
-    `plugins` are exactly those to use (default: all installed and not disabled), `environment` exactly what CLIs
-    inherit (default: a plugin's choice); `clean` closes old agents; `trust` says what of the project may run (default:
-    what a person trusts). Raises `ConfigError`, of which `Untrusted` is one, `Busy`, `LedgerError`.
+    `plugins` are exactly those to use (default: all installed, not disabled), `environment` exactly what CLIs inherit
+    (default: a plugin's choice); `clean` closes old agents; `trusted` answers for a project no person was asked about.
+    Raises `ConfigError`, `Busy`, `LedgerError`, and `Untrusted` before anything of the project is believed.
     """
     project = Project(root.resolve())
-    trust = trust or Trust(project.root, FILE, Untrusted)
-    file = TrustedFile(trust, ConfigError)
-    found = discovered(disabled_in(project.root, file), plugins)
-    drivers: Registry[Driver] = Registry("driver")
-    sections: Registry[Any] = Registry("section")
+    trust = Trust(project.root, FILE, Untrusted, vouched=trusted)
+    found = discovered(disabled_in(project.root, TrustedFile(trust, ConfigError)), plugins)
+    drivers, sections = Registry[Driver]("driver"), Registry[Any]("section")
     declare(found, found.names, drivers, sections)
     clock, redactor = clock or Clock(), Redactor()
     bus = Bus(cut=redactor.events)
-    config = Config(project.root, sections, drivers, partial(bus.publish, ""), file)
-    project.prepare(trust)
+    config = Config(project.root, sections, drivers, partial(bus.publish, ""), TrustedFile(trust, ConfigError))
+    trust.claim(project.state, AegisError)
+    project.prepare()
     disk = trio.CancelScope(shield=True)  # an owner that is cancelled must not stop the ledger before the agents
     try:
         with project.locked():
@@ -146,7 +132,8 @@ async def open_kernel(
                             supervisor=Supervisor(work, bus), environment=Environment(environment),
                             redactor=redactor, trust=trust,
                         )  # fmt: skip
-                        kernel.interceptors.add(Guard(trust))
+                        kernel.interceptors.add(trust)  # no CLI starts with a file that has changed
+                        config.remarkers.add("trust", lambda: trust.said, "")
                         await _revive(kernel, clean)
                         yield kernel
                         await kernel.roster.stop_all()  # agents first: surfaces and records see their end

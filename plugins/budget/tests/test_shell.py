@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from aegis.plugins import ONLY
+from aegis_trust.trust import FOLDERS
 
 AEGIS = Path(sys.executable).with_name("aegis")
 PATIENCE = 30
@@ -39,7 +40,7 @@ def aegis(tmp_path):
         (tmp_path / name).mkdir()
     (tmp_path / "project" / ".aegis.yaml").write_text(CONFIG)
     path = f"{AEGIS.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    environment = {"PATH": path, "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8", ONLY: OURS}
+    environment = {"PATH": path, "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8", ONLY: OURS, FOLDERS: str(tmp_path)}
     common = {"cwd": tmp_path / "project", "env": environment, "text": True, "stdin": subprocess.DEVNULL}
 
     def run(*words: str) -> tuple[int, str, str]:
@@ -106,7 +107,12 @@ def test_a_turn_that_passes_its_budget_is_interrupted(aegis):
 
 def test_a_mistake_stops_the_start(tmp_path):
     (tmp_path / ".aegis.yaml").write_text(CONFIG.replace("    capped: [", "    caped: ["))
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(tmp_path), ONLY: OURS}
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(tmp_path),
+        ONLY: OURS,
+        FOLDERS: str(tmp_path),
+    }
     done = subprocess.run(
         [AEGIS, "serve"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
     )

@@ -7,9 +7,9 @@ import trio
 
 import aegis_environment.plugin
 from aegis import Caller, ConfigError, DriverInfo, Probe, Profile, hookimpl, open_kernel
-from aegis.app import BARE
 from aegis_environment.inheritance import USUAL, inherited
 from aegis_environment.settings import EnvironmentSettings
+from aegis_processes.environment import BARE
 
 OURS = {
     "PATH": "/bin", "HOME": "/h", "LC_ALL": "C", "XDG_RUNTIME_DIR": "/run", "SSH_AUTH_SOCK": "/s", "https_proxy": "p",

@@ -42,7 +42,7 @@ def build() -> dict[str, Any]:
 
 
 async def _asked(folder: Path) -> dict[str, Any]:
-    async with open_kernel(folder, environment={}) as kernel:
+    async with open_kernel(folder, environment={}, trusted=True) as kernel:
         verbs = [v.describe() for v in kernel.verbs.visible(Caller("human", "anyone"))]
         failed = {row.name: row.error for row in kernel.plugins.report() if row.state == "failed"}
         failed |= {fault.source: fault.error for fault in kernel.faults if fault.final}

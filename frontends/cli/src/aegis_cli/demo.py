@@ -90,7 +90,7 @@ async def _play(folder: Path, plain: bool) -> int:
     code = 1
     async with (
         stoppable((signal.SIGTERM, signal.SIGHUP)) as stop,
-        kernel_here(folder, environment=environment) as kernel,
+        kernel_here(folder, environment=environment, trusted=True) as kernel,
     ):
         stop.orderly = not plain
         client = kernel.client(local_user())

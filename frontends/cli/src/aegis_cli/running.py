@@ -82,10 +82,10 @@ def plainly() -> Iterator[None]:
 
 @asynccontextmanager
 async def kernel_here(
-    root: Path, *, clean: bool = False, environment: Mapping[str, str] | None = None
+    root: Path, *, clean: bool = False, environment: Mapping[str, str] | None = None, trusted: bool = False
 ) -> AsyncIterator[Kernel]:
     """Enter the project's kernel in this process; broken plugins and later faults are said on stderr."""
-    async with open_kernel(root, clean=clean, environment=environment) as kernel:
+    async with open_kernel(root, clean=clean, environment=environment, trusted=trusted) as kernel:
         plugins = {row.name: row for row in kernel.plugins.report()}
         for row in plugins.values():
             if row.state == "failed":

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -19,12 +20,18 @@ import pytest
 from aegis.app import Kernel, open_kernel
 from aegis.testing import leaks, trio_tests
 from aegis.testing.clock import TestClock
+from aegis_trust.trust import FOLDERS
 
 Opened = Callable[..., AbstractAsyncContextManager[Kernel]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the markers known, and let what tests start hear every signal, also in a run under `nohup` or after `&`."""
+    """Make the markers known, trust the projects of tests, and let what tests start hear every signal.
+
+    The last also in a run under `nohup` or after `&`.
+    """
+    places = (tempfile.gettempdir(), config.option.basetemp)
+    os.environ.setdefault(FOLDERS, os.pathsep.join(str(Path(place).resolve()) for place in places if place))
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):

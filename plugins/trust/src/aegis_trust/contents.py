@@ -113,8 +113,8 @@ def files_of(root: Path, names: Names) -> Iterator[tuple[str, Path]]:
         name = os.path.relpath(inside, root)
         if name not in seen and not name.startswith("..") and not name.startswith(f".aegis{os.sep}{_ASIDE}"):
             seen.add(name)
-            if os.path.isfile(inside):
-                yield name, Path(inside)
+            if (path := Path(inside)).is_file():
+                yield name, path
 
 
 def _candidates(root: Path, names: Names) -> Iterator[Path]:

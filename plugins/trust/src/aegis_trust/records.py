@@ -12,6 +12,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aegis_trust.contents import regular
+
+MARK = "made-here"  # the file in a state that has its id
 _STATES = 20  # ids of a folder's state that are remembered
 
 
@@ -61,7 +64,7 @@ class Records:
     def save(self, record: Record) -> None:
         """Put the record on disk, whole; raises `OSError` when that cannot be."""
         self.place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if os.stat(self.place).st_uid != os.geteuid():
+        if self.place.stat().st_uid != os.geteuid():
             raise PermissionError(f"{self.place} belongs to another user")
         descriptor, name = tempfile.mkstemp(dir=self.place, prefix=".new-")  # it makes it 0600
         try:
@@ -90,15 +93,36 @@ class Records:
         states = (mark, *self.load(folder).states)[:_STATES]
         self.renew(folder, states=states)
 
-    def of_state(self, mark: str) -> Record | None:
-        """Return the record of the folder in which the state with this id was made."""
-        return next((record for record in self.all() if mark in record.states), None)
+    def moved(self, folder: str) -> Record:
+        """Return the folder's record, which is that of another one if that has come here, with the state in it."""
+        found = self.load(folder)
+        if found.when or found.states or not (mark := mark_of(state_of(folder))):
+            return found
+        before = next((record for record in self.all() if mark in record.states), None)
+        if before is None or mark_of(state_of(before.folder)) == mark:  # unknown, or a copy
+            return found
+        self.save(before._replace(folder=folder))
+        self.forget(before.folder)
+        return self.load(folder)
+
+
+def state_of(folder: str) -> Path:
+    """Return where a folder's state is."""
+    return Path(folder) / ".aegis" / "state"
+
+
+def mark_of(state: Path) -> str:
+    """Return the id that the state's maker gave it, empty when it has none or is reached by a link."""
+    with suppress(OSError, ValueError):
+        if not state.is_symlink() and (content := regular(state / MARK, 200)):
+            return content.decode("ascii").strip()
+    return ""
 
 
 def default_place() -> Path:
     """Return `$XDG_STATE_HOME/aegis/trust`, or the same under `~/.local/state`."""
-    given = os.environ.get("XDG_STATE_HOME", "")
-    home = Path(given) if os.path.isabs(given) else Path("~/.local/state").expanduser()
+    given = Path(os.environ.get("XDG_STATE_HOME", ""))
+    home = given if given.is_absolute() else Path("~/.local/state").expanduser()
     return home / "aegis" / "trust"
 
 

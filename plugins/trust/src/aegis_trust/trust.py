@@ -1,4 +1,4 @@
-"""The one answer whether what a folder has may run: its settings and the files that they name, as a person trusted them.
+"""The one answer whether what a folder has may run: its settings, and the files that they name.
 
 Whoever is about to run something of the folder asks: `require` for values of the settings, `read` for a file's content.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,25 +26,32 @@ class TrustError(Exception):
 
 
 class Trust:
-    """What a person trusts of one folder, whose settings are in the file `main` and in overlays."""
+    """What a person trusts of one folder, whose settings are in the file `main` and in overlays.
+
+    It is an interceptor too: no CLI is started while a file that its profile names is not as it was trusted.
+    """
+
+    name, strict, order = "trust", True, 1_000
 
     def __init__(
-        self, root: Path, main: str, error: Callable[[str], Exception] = TrustError, *, vouched: bool = False,
+        self, root: Path, main: str, error: type[Exception] = TrustError, *, vouched: bool = False,
         records: Records | None = None,
     ) -> None:  # fmt: skip
         """`error` makes what is raised; with `vouched` whoever made this object answers for all that is there."""
         self.root, self.main, self.error = root, main, error
         self.vouched = vouched or any(root.is_relative_to(folder) for folder in _trusted_folders())
         self.records = records or Records()
-        self.words: list[str] = []  # what a person is told of the start
-        self._record, self._stamp = Record(str(root)), (0,)
+        self.said: list[str] = []  # what a person is to know of the start
+        self._record = Record(str(root))
+        self._stamp: tuple[int, ...] = (0,)
         self._hashed: dict[str, tuple[list[int], str]] = {}
 
     @property
     def record(self) -> Record:
         """What is trusted now, whichever process recorded it."""
-        if (stamp := self.records.stamp(str(self.root))) != self._stamp:
-            self._stamp, self._record = stamp, self.records.load(str(self.root))
+        if self.records.stamp(str(self.root)) != self._stamp:
+            self._record = self.records.moved(str(self.root))
+            self._stamp = self.records.stamp(str(self.root))
         return self._record
 
     # -- asking -----------------------------------------------------------------------------------------------------
@@ -126,7 +133,7 @@ class Trust:
         real = path.resolve()
         if not real.is_relative_to(self.root):
             return f"-> {real}"
-        found = os.stat(real)
+        found = real.stat()
         stats = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
         if stats == record.stats.get(name):
             return record.files[name]
@@ -140,10 +147,20 @@ class Trust:
             self._hashed[name] = stats, digest.hexdigest()
         return self._hashed[name][1]
 
+    async def before_launch(self, seat: Any, command: Any) -> None:
+        """Refuse the launch when a file that the profile names has changed."""
+        self.require(dict(seat.profile))
+
+    def claim(self, state: Path, error: type[Exception]) -> None:
+        """Have a state that is this folder's own, as `state.claim` says."""
+        from aegis_trust.state import claim  # noqa: PLC0415 - which stands on this module
+
+        claim(self, state, error)
+
     # -- answering --------------------------------------------------------------------------------------------------
 
     def look(self, texts: Mapping[str, bytes] | None = None) -> Contents:
-        """Return what the folder has now (or would have with these settings); raises the error when it is unreadable."""
+        """Return what the folder has now (or would have with these settings); raises the error."""
         try:
             settings = settings_of(self.root, self.main) if texts is None else dict(texts)
             values = [self._parsed(name, content) for name, content in settings.items()]
@@ -200,6 +217,6 @@ def _compared(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
 
 
 def _trusted_folders() -> Iterator[Path]:
-    for folder in os.environ.get(FOLDERS, "").split(os.pathsep):
-        if os.path.isabs(folder):
-            yield Path(folder).resolve()
+    for folder in map(Path, os.environ.get(FOLDERS, "").split(os.pathsep)):
+        if folder.is_absolute():
+            yield folder.resolve()
