@@ -57,10 +57,10 @@ def regular(path: Path, most: int = MOST) -> bytes | None:
         return None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError(f"{path} is {'a directory' if path.is_dir() else 'no file'}; it should be a file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            what = "a directory" if path.is_dir() else "no file"
-            raise ValueError(f"{path} is {what}; it should be a YAML file")
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"{path} is longer than {most // 1_000_000} MB")
