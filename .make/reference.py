@@ -103,13 +103,18 @@ def default(field: msgspec.structs.FieldInfo) -> str:
     return f"`{value!r}`"
 
 
+_EXIT_CODES = (
+    "Each ends a shell command with its exit code. A verb that returns a value ends it with 0, unless the value has an "
+    "attribute `exit_code`: `term run` ends with its command's own code and with 124 after a time-out, `workflow wait` "
+    "with 1 when the run failed. A verb that only looks ends with 0 whatever it shows."
+)
+
+
 def mistakes() -> str:
     """Return the page of errors."""
     found = [e for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, errors.AegisError)]
     rows = [[f"`{e.__name__}`", f"`{e.__base__.__name__}`", str(e.exit_code), paragraphs(e.__doc__)] for e in found]
-    return page(
-        "Errors", "Each ends a shell command with its exit code.", table(["error", "is a", "exit code", "says"], rows)
-    )
+    return page("Errors", _EXIT_CODES, table(["error", "is a", "exit code", "says"], rows))
 
 
 def settings(kernel: Kernel, declared: dict[str, dict[str, Any]]) -> str:

@@ -76,9 +76,9 @@ def test_a_budget_holds_for_members_and_what_asking_may_cost_is_shown(groups):
     groups.run("group", "wait-all", "board")
     assert groups.json("group", "status", "board")["expected_cost_usd"] == 3.25
     assert "may cost about $3.25" in groups.says("group", "broadcast", "board", "second")
-    result = groups.json("group", "wait-all", "board")
+    result = groups.json_of("group", "wait-all", "board", code=1)
     assert result["by_member"]["quick"]["status"] == "done"
     assert result["by_member"]["dear"]["status"] == "errored"
     assert "budget" in result["errors"]["dear"]
-    with_judge = groups.json("group", "wait-all", "board", "--reducer", "judge:quick")
+    with_judge = groups.json_of("group", "wait-all", "board", "--reducer", "judge:quick", code=1)
     assert (with_judge["reduced"], with_judge["metadata"]["judge_cost_usd"]) == ("fine", 0.25)

@@ -50,11 +50,24 @@ def serving(aegis) -> Iterator[subprocess.Popen]:
             aegis.end(server)
 
 
+def test_a_command_in_a_terminal_is_the_shells_exit_code(aegis):
+    with aegis.serving():
+        aegis.run("term", "spawn", "build")
+        aegis.run("term", "run", "build", "true")
+        aegis.run("term", "run", "build", "false", code=1)
+        aegis.run("term", "run", "build", "exit_with() { return $1; }; exit_with 42", code=42)
+        aegis.run("term", "run", "build", "sleep 60", "--timeout", "0.2", code=124)
+        aegis.run("term", "keys", "build", "ctrl-c")
+        aegis.run("term", "run", "build", "true")
+        aegis.run("term", "run", "build", "exit 5", code=1)
+        aegis.run("term", "read", "build")  # looking at what failed is no failure
+
+
 def test_a_terminal_from_the_shell(aegis):
     with aegis.serving():
         assert aegis.says("term", "spawn", "build").startswith(f"build: /bin/bash in {aegis.root} (pid ")
         assert re.fullmatch(r"one\n\[0\] exit 0 · \d\.\d\ds", aegis.says("term", "run", "build", "echo one"))
-        assert aegis.json("term", "run", "build", "(exit 3)")["exit"] == 3
+        assert aegis.json_of("term", "run", "build", "(exit 3)", code=3)["exit"] == 3
         assert [run["seq"] for run in aegis.json("term", "read", "build")] == [0, 1]
         assert "one" in aegis.says("term", "tail", "build")
         assert aegis.refuses("term", "run", "buidl", "true", code=4).startswith("there is no terminal 'buidl'")

@@ -33,6 +33,7 @@ class BlockingClient:
         self._rest = b""
         self._number = 0
         self.warning = ""  # what is said beside the answer of the last verb that was performed
+        self.exit_code = 0  # how a shell ends that had this verb performed
         self.command: list[str] = []  # what the last verb that was performed has for the person's own terminal
 
     def __enter__(self) -> BlockingClient:
@@ -69,6 +70,7 @@ class BlockingClient:
         """
         answer = self._request("perform", {"verb": verb, "args": args}, None, report)
         self.command, self.warning = answer.get("command", []), answer.get("warning", "")
+        self.exit_code = answer.get("exit_code", 0)
         return answer["value"], answer.get("text")
 
     def watch(self) -> Iterator[list[Any]]:

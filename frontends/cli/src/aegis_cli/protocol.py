@@ -1,10 +1,24 @@
-"""How an error crosses the control socket: whole, and as itself."""
+"""What a shell learns of a verb's end: the error, whole and as itself, or the exit code of a value."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from aegis.errors import AegisError
+
+
+def exit_code(value: Any, *, read_only: bool = False) -> int:
+    """Return the exit code of a command whose verb returned this.
+
+    It is 0 unless the value has an attribute `exit_code` of its own: of a list, the highest of its items. A verb that
+    only looks has done what it was asked to, whatever it shows.
+    """
+    if read_only:
+        return 0
+    if isinstance(value, list):
+        return max((exit_code(item) for item in value), default=0)
+    own = getattr(value, "exit_code", 0)
+    return own if isinstance(own, int) and 0 <= own <= 255 else 1
 
 
 def told(error: AegisError) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from aegis.errors import AegisError
 from aegis.verb_definition import plain
 from aegis.verbs import progress
 from aegis_cli.lines import line_reader, line_writer
-from aegis_cli.protocol import told
+from aegis_cli.protocol import exit_code, told
 from aegis_cli.socket_path import socket_of
 from aegis_cli.transcript import STAYS
 from aegis_jsonrpc.connection import NO_METHOD, Connection, RpcError
@@ -119,7 +119,10 @@ class _Connection:
                 with progress(partial(self._report, arguments.get("call"))):
                     value = await self._kernel.verbs.call(self._caller, name, args)
                 await self._say_progress()
-                return plain(value) if method == "call" else performed(value) | self._warned()
+                if method == "call":
+                    return plain(value)
+                verb = self._kernel.verbs.verbs.get(name)
+                return performed(value, read_only=bool(verb and verb.marks.read_only)) | self._warned()
             case "verbs":
                 return await self._client.verbs()
             case "complete":
@@ -179,7 +182,9 @@ class _Connection:
             self._watches.pop(name, None)
 
 
-def performed(value: Any) -> dict[str, Any]:
+def performed(value: Any, *, read_only: bool = False) -> dict[str, Any]:
     """Return a verb's value as a shell wants it; one that is a `Command` is for the person's own terminal."""
     answer = {"value": plain(value), "text": sentence(value)}
+    if code := exit_code(value, read_only=read_only):
+        answer["exit_code"] = code
     return answer | {"command": value.argv} if isinstance(value, Command) else answer

@@ -188,7 +188,7 @@ def _call(shell: Shell, kernel: BlockingClient, verb: dict[str, Any], args: dict
     if kernel.command and not shell.json and sys.stdin.isatty() and sys.stdout.isatty():
         _become(kernel.command)
     shell.show(value, text)
-    return 0
+    return kernel.exit_code
 
 
 def _become(argv: Sequence[str]) -> NoReturn:

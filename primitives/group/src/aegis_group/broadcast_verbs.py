@@ -61,11 +61,29 @@ class Result(msgspec.Struct, frozen=True):
     timeouts: list[str]
     metadata: dict[str, Any]
 
+    @property
+    def exit_code(self) -> int:
+        """How a shell ends that waited for it: 124 after the deadline, 1 after a veto or when an answer is missing."""
+        if self.ended == "deadline":
+            return 124
+        if self.ended in ("any", "quorum"):
+            return 0
+        return int(self.ended == "veto" or bool(self.errors) or not self.order)
+
     def __str__(self) -> str:
         lines = [f"{r.label} ({r.handle}): {r.status}" + (f", {r.reason}" if r.reason else "") for r in
                  self.by_member.values()]  # fmt: skip
         text = self.reduced if isinstance(self.reduced, str) else msgspec.json.encode(self.reduced).decode()
         return "\n".join([f"broadcast {self.broadcast_id} ended: {self.ended}", *lines, "", text])
+
+
+class NoQuorum(Result, frozen=True):
+    """A broadcast that ended without the answers that a wait needed."""
+
+    @property
+    def exit_code(self) -> int:
+        """How a shell ends that waited for it."""
+        return 124 if self.ended == "deadline" else 1
 
 
 class BroadcastVerbs:
@@ -188,7 +206,8 @@ class BroadcastVerbs:
         if count > (asked := len(self._which(caller, group, broadcast_id).replies)):
             raise Refused(f"{count} answers cannot come from {asked} members; say {asked} or fewer")
         losers = "interrupt" if interrupt else "cancel"
-        return await self._wait(caller, group, broadcast_id, reducer, timeout, enough, losers)
+        result = await self._wait(caller, group, broadcast_id, reducer, timeout, enough, losers)
+        return result if result.ended == "quorum" else NoQuorum(**msgspec.structs.asdict(result))
 
     async def _wait(
         self, caller: Caller, group: str, broadcast_id: str, reducer: str, seconds: float | None, ready: Ready,

@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Field
 
 from aegis import AegisError, Caller, Completes, Envelope, Kernel, NotFound, Receipt, Refused, report, verb
 from aegis_inbox.addresses import outside
-from aegis_inbox.messages import PERSON, Message, WholeMessages, check_body, envelope_of
+from aegis_inbox.messages import PERSON, Message, WholeMessages, check_body, envelope_of, told
 
 Target = Annotated[
     str,
@@ -53,7 +53,7 @@ class MessageVerbs:
         check_body(context, "the context is empty; say what the other should know or do")
         recipient = self._address(caller, target_handle)
         letter = envelope_of(self._kernel, caller, recipient, context, interrupt=interrupt, reply=in_reply_to)
-        return await self._kernel.post.deliver(letter)
+        return told(await self._kernel.post.deliver(letter))
 
     @verb("send", for_={"person", "program"})
     async def send(
@@ -72,7 +72,7 @@ class MessageVerbs:
         letter = envelope_of(self._kernel, caller, recipient, text, interrupt=interrupt)
         receipt = await self._kernel.post.deliver(letter)
         if not wait:
-            return receipt
+            return told(receipt)
         report(str(receipt))
         ended = await self._kernel.post.wait_turn(receipt.id)
         if ended.outcome != "completed":

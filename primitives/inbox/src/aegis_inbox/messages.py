@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
-from aegis import Caller, Envelope, Kernel, Refused
+from aegis import Caller, Envelope, Kernel, Receipt, Refused
 
 LONGEST = 1_000_000  # characters: more than any model reads in a turn
 PERSON = frozenset({"human", "person", "user"})  # what a handoff to the person is addressed to
@@ -31,6 +33,17 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
         """Who wrote when, and which task ended how if that is what it says."""
         task = (f"task#{self.task_id}", self.status) if self.task_id else ()
         return " · ".join(filter(None, (f"✉ from {self.sender}", *task, self.at, self.id)))
+
+
+class Undelivered(Receipt, frozen=True, omit_defaults=True):
+    """The receipt of an envelope that is a dead letter: its recipient was closed while it was stored."""
+
+    exit_code: ClassVar[int] = 1
+
+
+def told(receipt: Receipt) -> Receipt:
+    """Return the receipt; that of a dead letter lets a shell fail."""
+    return Undelivered(**msgspec.structs.asdict(receipt)) if receipt.state == "dead" else receipt
 
 
 class WholeMessages(list[Message]):

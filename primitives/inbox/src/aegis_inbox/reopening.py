@@ -21,6 +21,11 @@ class Reopened(msgspec.Struct, frozen=True):
     profile: str
     outcome: str
 
+    @property
+    def exit_code(self) -> int:
+        """How a shell ends that opened it: 1 when it is not open."""
+        return int(self.outcome.startswith("skipped"))
+
     def __str__(self) -> str:
         return f"{self.handle} {self.outcome}"
 

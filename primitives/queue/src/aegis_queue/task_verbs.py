@@ -169,7 +169,9 @@ class TaskVerbs:
         if task.over:
             raise Refused(f"task {task.id} has ended already: {task.outcome}")
         ended = await self._dispatcher.cancel(task, f"cancelled by {caller}")
-        return f"task {ended.id} is {ended.state}" + ("" if ended.state == "cancelled" else f": {ended.outcome}")
+        if ended.state != "cancelled":  # it was over first
+            raise Refused(f"task {ended.id} has ended already: {ended.outcome}")
+        return f"task {ended.id} is cancelled"
 
     @verb("task retry", tool="aegis_task_retry")
     async def retry(self, caller: Caller, task_id: TaskId) -> Enqueued:

@@ -13,6 +13,9 @@ TOLD = 8  # lines of output in a letter to subscribers
 _WIDEST, _ERRORS, _COMMAND = 200, 4, 500
 
 
+TIMED_OUT = 124  # the exit code of `timeout`, too
+
+
 class Run(msgspec.Struct, frozen=True):
     """A command that was run: by whom, how it ended (`exit` is None when the shell gave no code), its output."""
 
@@ -38,6 +41,13 @@ class Run(msgspec.Struct, frozen=True):
             return self
         said = f"… ({more:,} characters left out; read it alone: since_seq={self.seq - 1}, last_n=1) …\n"
         return msgspec.structs.replace(self, stdout=said + self.stdout[more:])
+
+    @property
+    def exit_code(self) -> int:
+        """How a shell ends that ran it: with its own code, 124 after a time-out, 1 when there is no code."""
+        if self.timed_out:
+            return TIMED_OUT
+        return self.exit if self.exit is not None else 1
 
     @property
     def ending(self) -> str:

@@ -50,6 +50,15 @@ class RunRow(msgspec.Struct, frozen=True):
     asks: dict[str, str]
 
 
+class Ended(RunRow, frozen=True):
+    """A run that was waited for."""
+
+    @property
+    def exit_code(self) -> int:
+        """How a shell ends that waited for it: 0 when it ended well."""
+        return int(self.status != "ok")
+
+
 class Workflow(msgspec.Struct, frozen=True):
     """A workflow that can be run."""
 
@@ -110,7 +119,7 @@ class WorkflowVerbs:
         callback: Annotated[bool, Field(description="get a message when it has ended")] = True,
         wait: Annotated[bool, Field(description="wait for its end and show its result; fail if it fails")] = False,
         follow: Annotated[bool, Field(description="like --wait, and show each step")] = False,
-    ) -> Begun | RunRow:
+    ) -> Begun | Ended:
         """Start a workflow; it goes on by itself after a crash.
 
         For agents:
@@ -146,10 +155,10 @@ class WorkflowVerbs:
     async def wait(
         self, caller: Caller, workflow_id: RunId,
         follow: Annotated[bool, Field(description="show each step; fail if the run fails")] = False,
-    ) -> RunRow:  # fmt: skip
+    ) -> Ended:  # fmt: skip
         """Wait until a run has ended or needs attention, and show it."""
         run = await self._runner.end_of(self._find(workflow_id).id)
-        return _if_ok(run) if follow else _row(run)
+        return _if_ok(run) if follow else _ended(run)
 
     @verb("workflow logs", read_only=True)
     async def logs(self, caller: Caller, workflow_id: RunId) -> str:
@@ -174,8 +183,10 @@ class WorkflowVerbs:
     @verb("workflow cancel", tool="aegis_workflow_cancel")
     async def cancel(self, caller: Caller, workflow_id: RunId) -> RunRow:
         """Cancel a run; the agents that it started are closed."""
-        run = self._mine(caller, self._find(workflow_id))
-        return _row(await self._runner.cancel(run, f"cancelled by {caller}"))
+        run = await self._runner.cancel(self._mine(caller, self._find(workflow_id)), f"cancelled by {caller}")
+        if run.state != "cancelled":
+            raise Refused(f"run {run.id} has ended already: {run.state}")
+        return _row(run)
 
     @verb("workflow retry", tool="aegis_workflow_retry")
     async def retry(self, caller: Caller, workflow_id: RunId) -> Begun:
@@ -252,10 +263,14 @@ def _row(run: Run) -> RunRow:
     )
 
 
-def _if_ok(run: Run) -> RunRow:
+def _ended(run: Run) -> Ended:
+    return Ended(**msgspec.structs.asdict(_row(run)))
+
+
+def _if_ok(run: Run) -> Ended:
     """Return the run that has ended well; raises `WorkflowError` with what to do about one that has not."""
     if run.state == "ok":
-        return _row(run)
+        return _ended(run)
     what = {
         "needs attention": f"needs attention: {run.error}; `aegis workflow decide {run.id} rerun|skip|fail` decides",
         "error": f"failed: {run.error}; `aegis workflow logs {run.id}` shows its steps, `workflow retry` tries again",
