@@ -63,14 +63,18 @@ class Terminal:
         """Return what the terminal shows, with everything above it if asked."""
         return self.tmux("capture-pane", "-p", *(("-S", "-") if scrollback else ()))
 
-    def wait(self, pattern: str, *, gone: bool = False, seconds: float = 15) -> str:
-        """Return the screen once the pattern is on it (with `gone`: is not); fail, showing the screen, if never."""
+    def wait(self, *patterns: str, gone: bool = False, seconds: float = 15) -> str:
+        """Return the screen once all patterns are on it at once (with `gone`: none is); fail, showing it, if never.
+
+        A screen may be read while it is being drawn: what a test expects together is waited for together.
+        """
         deadline = time.monotonic() + seconds
         while True:
             screen = self.screen()
-            if bool(re.search(pattern, screen, re.MULTILINE)) != gone:
+            missing = [one for one in patterns if bool(re.search(one, screen, re.MULTILINE)) == gone]
+            if not missing:
                 return screen
-            assert time.monotonic() < deadline, f"{pattern!r} {'stays' if gone else 'never came'}:\n{screen}"
+            assert time.monotonic() < deadline, f"{missing} {'stays' if gone else 'never came'}:\n{screen}"
             time.sleep(0.05)
 
     def sane(self) -> bool:

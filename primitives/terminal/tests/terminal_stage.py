@@ -63,10 +63,11 @@ class Stage:
 
     async def shows(self, text: str, name: str = "build") -> Any:
         """Return the screen once it shows the text, which may go on in the next line."""
-        with trio.fail_after(15):
+        with trio.move_on_after(15):
             while text not in "".join((screen := await self.call("screen", name=name)).lines):
                 await trio.testing.wait_all_tasks_blocked(0.02)
-        return screen
+            return screen
+        raise AssertionError(f"{text!r} never came: {screen}")
 
     async def state(self, state: str, name: str = "build") -> None:
         """Wait until the terminal is in this state."""

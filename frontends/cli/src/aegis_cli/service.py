@@ -16,6 +16,7 @@ import trio
 from aegis.callers import Caller
 from aegis.client import sentence
 from aegis.errors import AegisError
+from aegis.events import Fault
 from aegis.verb_definition import plain
 from aegis.verbs import progress
 from aegis_cli.lines import line_reader, line_writer
@@ -24,6 +25,7 @@ from aegis_cli.socket_path import socket_of
 from aegis_cli.transcript import STAYS
 from aegis_jsonrpc.connection import NO_METHOD, Connection, RpcError
 from aegis_jsonrpc.message import INVALID
+from aegis_processes.connections import serve_connections
 from aegis_processes.processes import Command, peer_uid
 
 if TYPE_CHECKING:
@@ -74,21 +76,23 @@ class ControlSocket:
         with trio.socket.from_stdlib_socket(listening(str(path))) as listener:
             started.set()
             try:
-                await trio.serve_listeners(self._serve, [trio.SocketListener(listener)])
+                await serve_connections(trio.SocketListener(listener), self._serve, self._failed)
             finally:
                 path.unlink(missing_ok=True)
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         uid = peer_uid(stream.socket)  # type: ignore[arg-type]
-        async with stream:
-            if uid != os.getuid():
-                self.refused += 1
-                return
-            async with trio.open_nursery() as nursery:
-                peer = _Connection(self._kernel, Caller("human", user_name(uid)), nursery)
-                peer.connection = Connection(line_reader(stream), line_writer(stream), peer.handle)
-                await peer.connection.run()
-                nursery.cancel_scope.cancel()
+        if uid != os.getuid():
+            self.refused += 1
+            return
+        async with trio.open_nursery() as nursery:
+            peer = _Connection(self._kernel, Caller("human", user_name(uid)), nursery)
+            peer.connection = Connection(line_reader(stream), line_writer(stream), peer.handle)
+            await peer.connection.run()
+            nursery.cancel_scope.cancel()
+
+    def _failed(self, error: Exception) -> None:
+        self._kernel.bus.report(Fault("control", repr(error)))
 
 
 class _Connection:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from aegis import AegisError
+from aegis_processes.connections import GONE, serve_connections
 from aegis_processes.processes import peer_uid
 from aegis_terminal.attach_protocol import HEAD, KEYS, RESIZE, WINDOW
 from aegis_terminal.terminal import Terminal
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _WAITING = 1024  # pieces of output that may wait for a slow viewer; then it gets the whole screen again
 _LONGEST = 65_536
-_GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class AttachServer:
@@ -38,21 +38,25 @@ class AttachServer:
         made.listen(16)
         with trio.socket.from_stdlib_socket(made) as listening:
             task_status.started()
-            await trio.serve_listeners(self._serve, [trio.SocketListener(listening)])
+            await serve_connections(trio.SocketListener(listening), self._serve, self._failed)
+
+    def _failed(self, error: Exception) -> None:
+        self._service.fault("attach", repr(error))
 
     async def _serve(self, stream: trio.SocketStream) -> None:
-        async with stream:
-            if peer_uid(stream.socket) != os.getuid():  # type: ignore[arg-type]
+        if peer_uid(stream.socket) != os.getuid():  # type: ignore[arg-type]
+            return
+        reader = Reader(stream)
+        try:
+            try:
+                terminal = await self._service.terminal(_wanted(await reader.line()))
+            except AegisError as error:
+                await stream.send_all(json.dumps({"error": str(error)}).encode() + b"\n")
                 return
-            with suppress(*_GONE, ValueError, struct.error):
-                reader = Reader(stream)
-                try:
-                    terminal = await self._service.terminal(_wanted(await reader.line()))
-                except AegisError as error:
-                    await stream.send_all(json.dumps({"error": str(error)}).encode() + b"\n")
-                    return
-                await stream.send_all(b"{}\n")
-                await Attachment(terminal, stream, reader).run()
+        except ValueError:  # it ended before its first line did
+            return
+        await stream.send_all(b"{}\n")
+        await Attachment(terminal, stream, reader).run()
 
 
 def _wanted(line: bytes) -> str:
@@ -136,7 +140,7 @@ class Attachment:
         return f"{begin}\x1b[2J\x1b[H{lines}\x1b[{look.row + 1};{look.column + 1}H".encode()
 
     async def _listen(self, nursery: trio.Nursery) -> None:
-        with suppress(ValueError, *_GONE):
+        with suppress(ValueError, struct.error, *GONE):
             while True:
                 kind, data = await self._reader.piece()
                 if kind == RESIZE:

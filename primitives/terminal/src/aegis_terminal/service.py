@@ -110,7 +110,7 @@ class TerminalService:
             shutil.rmtree(folder, ignore_errors=True)
             prepared = prepared_shell(shell, private_folder(folder), environment)
             secrets = self.secrets.beside(env)
-            log = RawLog(self._log(name) / "raw.log", secrets, partial(self._fault, name))
+            log = RawLog(self._log(name) / "raw.log", secrets, partial(self.fault, name))
             kept = {"begin": partial(self._begin, key, secrets), "keep": partial(self._keep, key, secrets)}
             terminal = Terminal(name, folder, prepared, secrets, log, **kept)
             at = moment(self._kernel.clock.now())
@@ -142,12 +142,12 @@ class TerminalService:
             reason = f"its shell failed: {root_cause(error)}"
             if not terminal.pid:
                 raise  # to the caller that opens it
-            self._fault(terminal.name, repr(root_cause(error)))
+            self.fault(terminal.name, repr(root_cause(error)))
         finally:
             try:
                 await self.store.append(self.store.draft("closed", key, reason=reason))
             except AegisError as error:
-                self._fault(terminal.name, str(error))
+                self.fault(terminal.name, str(error))
             finally:
                 self.live.pop(key, None)
                 terminal.removed.set()
@@ -172,7 +172,8 @@ class TerminalService:
             raise Refused("aegis-terminal was stopped, and its terminals with it")
         return self._nursery
 
-    def _fault(self, name: str, what: str) -> None:
+    def fault(self, name: str, what: str) -> None:
+        """Tell the people that something of this terminal failed."""
         self._kernel.bus.report(Fault(f"terminal:{name}", what))
 
     def _log(self, name: str) -> Path:
@@ -224,7 +225,7 @@ class TerminalService:
         try:
             await self._notifier.tell(self._known(key), who, run, job.caller)
         except AegisError as error:
-            self._fault(f"{key}#{run.seq}", str(error))
+            self.fault(f"{key}#{run.seq}", str(error))
 
     async def _keep(self, key: str, secrets: Secrets, job: Job) -> None:
         assert job.run
