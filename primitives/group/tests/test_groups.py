@@ -365,17 +365,34 @@ async def test_a_veto_and_a_first_answer_count_also_when_all_had_answered_before
         await stage.call("group wait-quorum", group="audit", count=3)
     with pytest.raises(Refused, match="veto is not a regular expression"):
         await stage.call("group wait-quorum", group="audit", count=1, veto="(")
+    with pytest.raises(Refused, match="look-around and back references are not possible"):
+        await stage.call("group wait-quorum", group="audit", count=1, veto="(?=a)(a+)+$")
 
 
-def test_so_many_that_say_the_same_need_not_be_those_that_came_last():
+async def test_a_veto_that_re_never_ends_with_is_judged():
+    replies = {"a": Reply("a", "a", "a", "a", status="done", text="a" * 100_000 + "!", order=1)}
+    broadcast = Broadcast("b", "g", "g", "human:anna", {}, "", "", replies)
+    for veto in ("(a+)+$", "(a|a)*b$", "(.*a){12}b"):
+        assert await quorum(2, veto)(broadcast) == ("", "")
+    assert await quorum(2, "(a+)+!")(broadcast) == ("veto", "a")
+
+
+async def test_an_answer_that_is_too_long_for_the_veto_ends_the_wait_with_the_reason():
+    replies = {"a": Reply("a", "a", "a", "a", status="done", text="ab" * 1_000_000, order=1)}
+    broadcast = Broadcast("b", "g", "g", "human:anna", {}, "", "", replies)
+    with pytest.raises(Refused, match="the answer of a cannot be searched for the veto: it may take more"):
+        await quorum(2, "(([ab]*a){10}){10}c")(broadcast)
+
+
+async def test_so_many_that_say_the_same_need_not_be_those_that_came_last():
     replies = {
         name: Reply(name, name, name, name, status="done", text=text, order=order)
         for order, (name, text) in enumerate([("a", "yes "), ("b", "yes"), ("c", "no")], 1)
     }
     broadcast = Broadcast("b", "g", "g", "human:anna", {}, "", "", replies)
-    assert quorum(2, same=True)(broadcast) == ("quorum", "")
-    assert quorum(3, same=True)(broadcast) == ("", "")
-    assert quorum(3)(broadcast) == ("quorum", "")
+    assert await quorum(2, same=True)(broadcast) == ("quorum", "")
+    assert await quorum(3, same=True)(broadcast) == ("", "")
+    assert await quorum(3)(broadcast) == ("quorum", "")
 
 
 def test_an_answer_that_came_while_the_end_was_stored_stays_one():

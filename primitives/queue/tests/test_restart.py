@@ -12,6 +12,7 @@ from queue_stage import Queues
 import aegis_queue.plugin
 from aegis import hookimpl
 from aegis.app import open_kernel
+from aegis.events import Text, TurnEnded
 from aegis_queue.store import LedgerBroker
 from aegis_queue.task import Task
 
@@ -129,6 +130,20 @@ async def test_one_more_chance_is_one_also_after_a_restart(open_queues, project,
         status = await queues.end(task)
         assert (status.outcome, second.heard) == ("error", [])
         assert status.error.endswith(", also when it was asked again")
+
+
+async def test_a_schema_that_cannot_be_judged_keeps_no_project_closed(open_queues, project, tmp_path):
+    """The worker had answered when aegis died: the first thing that the next one does is to judge it."""
+    players = Players()
+    async with open_queues(players=players) as (queues, _):
+        players.playbook = [lambda player, prompt: player.say(Text("a" * 40 + "!"), TurnEnded("completed"))]
+        task = await queues.put("work", result_schema={"type": "string", "pattern": "(?=a)(a+)+$"})
+        assert (await queues.end(task)).outcome == "error"
+    copy = killed(project, tmp_path / "copy", "mail", "ended", 1)
+    async with open_queues(copy, kept(players)) as (queues, _):
+        status = await queues.end(task)
+        assert status.outcome == "error"
+        assert "cannot be judged within 1 s" in status.error
 
 
 async def test_the_answer_is_that_of_the_last_turn(open_queues, project, tmp_path):

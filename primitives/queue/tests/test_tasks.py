@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import trio
 from queue_stage import ANNA, Queues
@@ -328,6 +330,11 @@ async def test_what_was_reported_is_the_result_and_not_the_last_message(queues: 
         await queues.call("report", EVE, result="x")
 
 
+MANY = json.dumps([{"n": n} for n in range(30_000)])
+LIMITED = """
+queues: {one: {agent: echo}}
+plugins: {queue: {max_payload: 40, max_schema: 20, max_result: 30}}
+"""
 SCHEMA = {"type": "object", "properties": {"bugs": {"type": "integer"}}, "required": ["bugs"]}
 
 
@@ -366,6 +373,69 @@ async def test_a_last_message_that_fits_the_schema_is_the_result(queues: Queues,
     status = await queues.end(task)
     assert (status.outcome, status.result) == ("ok", '{"bugs":3}')
     assert len(session.heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "words", "why"),
+    [
+        ({"type": "string", "pattern": "(?=a)(a+)+$"}, "a" * 40 + "!", "cannot be judged within 1 s"),
+        (
+            {"type": "array", "uniqueItems": True},
+            MANY,
+            "cannot be judged within 1 s",
+        ),
+        ({"$ref": "#"}, "{}", "refers to itself"),
+    ],
+    ids=["pattern", "unique", "endless"],
+)
+async def test_a_schema_that_cannot_be_judged_fails_its_task_with_the_reason(queues: Queues, schema, words, why):
+    queues.echo.driver.gated = True
+    task = await queues.put("work", result_schema=schema)
+    await queues.settled()
+    [worker] = queues.workers()
+    with pytest.raises(Refused, match=why):
+        await queues.call("report", worker, result=words)
+    session = queues.echo.driver.sessions[worker.id]
+    session.heard[:] = [words]
+    session.gate.set()
+    status = await queues.end(task)
+    assert (status.status, status.outcome) == ("failed", "error")
+    assert why in status.error
+    assert len(session.heard) == 1, "nobody was asked again for what cannot be judged"
+
+
+async def test_a_pattern_that_re_never_ends_with_is_judged(queues: Queues):
+    queues.echo.driver.gated = True
+    await queues.put("work", result_schema={"type": "string", "pattern": "(a+)+$"})
+    await queues.settled()
+    [worker] = queues.workers()
+    with pytest.raises(Refused, match="does not match"):
+        await queues.call("report", worker, result="a" * 40 + "!")
+    assert "is stored" in await queues.call("report", worker, result="a" * 40)
+
+
+async def test_a_schema_refers_to_nothing_outside_itself(queues: Queues):
+    for place in ("file:///etc/passwd", "http://127.0.0.1:1/schema"):
+        with pytest.raises(Refused, match="nothing is fetched"):
+            await queues.put("work", result_schema={"properties": {"a": {"$ref": place}}})
+
+
+@pytest.mark.parametrize("config", [LIMITED], ids=["limited"])
+async def test_a_task_holds_as_much_as_the_settings_allow(queues: Queues):
+    with pytest.raises(Refused, match=r"41 characters; it takes 1 to 40 \(plugins\.queue\.max_payload\)"):
+        await queues.put("x" * 41)
+    with pytest.raises(Refused, match=r"24 characters, and plugins\.queue\.max_schema allows 20"):
+        await queues.put("work", result_schema={"enum": ["long enough"]})
+    status = await queues.end(await queues.put("x" * 31))  # which it says again
+    assert status.outcome == "error"
+    assert "plugins.queue.max_result allows 30" in status.error
+    queues.echo.driver.gated = True
+    await queues.put("work")
+    await queues.settled()
+    [worker] = queues.workers()
+    for result, why in (("x" * 31, "31 bytes"), (["é" * 14], "32 bytes"), ("\ud800", "neither text nor JSON")):
+        with pytest.raises(Refused, match=why):
+            await queues.call("report", worker, result=result)
 
 
 async def test_a_worker_that_says_nothing_has_no_result_that_fits_even_any_string(queues: Queues):

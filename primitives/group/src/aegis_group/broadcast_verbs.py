@@ -18,7 +18,7 @@ from aegis_group.cost_estimate import expected_cost
 from aegis_group.group_verbs import GroupName
 from aegis_group.judge import judged
 from aegis_group.membership import Membership, is_agents
-from aegis_group.quorum import Ready, first, quorum
+from aegis_group.quorum import Ready, first, never, quorum
 from aegis_group.settings import GroupSettings
 from aegis_group.store import Store
 from aegis_group.values import Broadcast, Group, Reply, body
@@ -175,7 +175,7 @@ class BroadcastVerbs:
         timeout: Seconds = None,  # noqa: ASYNC109
     ) -> Result:  # fmt: skip
         """Wait for the answers of all members and return them as one value; who did not answer in time is marked."""
-        return await self._wait(caller, group, broadcast_id, reducer, timeout, lambda b: ("", ""))
+        return await self._wait(caller, group, broadcast_id, reducer, timeout, never)
 
     @verb("group wait-any", tool="aegis_group_wait_any")
     async def wait_any(
@@ -196,7 +196,7 @@ class BroadcastVerbs:
         self, caller: Caller, group: GroupName,
         count: Annotated[int, Field(ge=1, description="how many answers are enough")],
         same: Annotated[bool, Field(description="count only answers with the same text")] = False,
-        veto: Annotated[str, Field(description="regular expression; an answer that matches ends the wait")] = "",
+        veto: Annotated[str, Field(description="regular expression (RE2); an answer that matches ends the wait")] = "",
         broadcast_id: BroadcastId = "", reducer: ReducerName = "",
         timeout: Seconds = None,  # noqa: ASYNC109
         interrupt: Interrupt = False,
@@ -218,12 +218,15 @@ class BroadcastVerbs:
         fold = self._reducer(reducer, broadcast)
         with trio.move_on_after(seconds or float("inf")) as limit:
             said = -1
-            while not (broadcast := self._store.broadcast(broadcast.id)).over and not ready(broadcast)[0]:
+            while True:
+                change, broadcast = self._collector.change, self._store.broadcast(broadcast.id)
+                if broadcast.over or (await ready(broadcast))[0]:
+                    break
                 if len(broadcast.arrived) != said:
                     said = len(broadcast.arrived)
                     report(f"{said} of {len(broadcast.replies)} members answered")
-                await self._collector.moved()
-        how, winner = ready(broadcast)  # also of one that was over before anybody waited
+                await change.wait()
+        how, winner = await ready(broadcast)  # also of one that was over before anybody waited
         if limit.cancelled_caught or not broadcast.over:
             broadcast = await self._collector.end(broadcast, how or "deadline", winner, losers=losers)
         return await self._result(caller, broadcast, fold, how or broadcast.over, winner or broadcast.winner)

@@ -49,6 +49,11 @@ class Collector:
         if self._nursery:
             self._nursery.start_soon(self._collect, broadcast)
 
+    @property
+    def change(self) -> trio.Event:
+        """What is set when a broadcast changes next; take it before you look at one."""
+        return self._moved
+
     async def moved(self) -> None:
         """Wait until some broadcast has changed."""
         await self._moved.wait()

@@ -19,7 +19,7 @@ from aegis_queue.checks import unusable
 from aegis_queue.ending import End, finish
 from aegis_queue.job import BY, Job
 from aegis_queue.outbox import send
-from aegis_queue.settings import QueueSettings
+from aegis_queue.settings import QueuePluginSettings, QueueSettings
 from aegis_queue.task import Task
 from aegis_queue.watching import Watching
 
@@ -43,6 +43,12 @@ class Dispatcher:
     def queues(self) -> dict[str, QueueSettings]:
         """Return the queues as configured now."""
         found: dict[str, QueueSettings] = self._settings["queues"]
+        return found
+
+    @property
+    def limits(self) -> QueuePluginSettings:
+        """What a task may hold, as configured now."""
+        found: QueuePluginSettings = self._settings["plugins.queue"]
         return found
 
     def room(self, queue: str) -> int:
@@ -136,7 +142,7 @@ class Dispatcher:
         await self._tidy({task.worker for task in active})
 
     def _start(self, broker: Broker, nursery: trio.Nursery, task: Task, settings: QueueSettings) -> None:
-        self._jobs.add(job := Job(self._kernel, broker, task, settings))
+        self._jobs.add(job := Job(self._kernel, broker, task, settings, lambda: self.limits))
         nursery.start_soon(self._run, job)
 
     async def _run(self, job: Job) -> None:

@@ -16,7 +16,7 @@ from aegis_queue.task import Outcome, State, Task
 _STATE: dict[Outcome, State] = {
     "ok": "completed", "silent": "completed", "truncated": "completed", "cancelled": "cancelled",
 }  # fmt: skip
-_LAST = 4_000  # characters of last words that a callback carries; a result is carried whole
+LAST = 4_000  # characters of last words that a callback carries; a result is carried whole
 _HOW: dict[Outcome, str] = {
     "silent": "The worker ended its turn without a word.",
     "truncated": "The answer was cut off: the model reached its limit.",
@@ -65,7 +65,7 @@ def told(task: Task) -> str:
     if task.state == "completed":
         return "\n\n".join([*filter(None, (task.result, _HOW.get(task.outcome, ""))), *files])
     nothing = "Nothing it said is on record." if task.outcome == "interrupted" else "It said nothing."
-    words = f"Its last words:\n{task.result[-_LAST:]}" if task.result else nothing
+    words = f"Its last words:\n{task.result[-LAST:]}" if task.result else nothing
     again = f" after {task.attempt} attempts" if task.attempt > 1 else ""
     return "\n\n".join([f"{task.outcome}{again}: {task.error}", words, *files])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -14,10 +15,10 @@ from aegis.clock import stamp
 from aegis.events import TurnEnded
 from aegis_queue.admission import work_of
 from aegis_queue.broker import Broker
-from aegis_queue.ending import End, finish, plain
+from aegis_queue.ending import LAST, End, finish, plain
 from aegis_queue.outbox import send
-from aegis_queue.schema import fitted
-from aegis_queue.settings import QueueSettings
+from aegis_queue.schema import UnjudgedResult, fitted, within
+from aegis_queue.settings import QueuePluginSettings, QueueSettings
 from aegis_queue.task import Outcome, Task
 
 BY = "queue:"  # what the roster has as the origin of a worker, before the queue's name
@@ -36,8 +37,16 @@ _REPAIR = (
 class Job:
     """The work on one task, from its queue to its end, or back into the queue."""
 
-    def __init__(self, kernel: Kernel, broker: Broker, task: Task, settings: QueueSettings) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        broker: Broker,
+        task: Task,
+        settings: QueueSettings,
+        limits: Callable[[], QueuePluginSettings],
+    ) -> None:
         self._kernel, self._broker, self.task, self._settings = kernel, broker, task, settings
+        self._limits = limits
         self._scope, self._rechecked = trio.CancelScope(), trio.Event()
         self._stopped = ""
         self._pauses = 0
@@ -162,6 +171,10 @@ class Job:
             return await self._say(_BACKGROUND.format(id=self.task.id))
         if self.task.schema:
             return await self._fitted(ended)
+        try:
+            within(self._limits(), self.task, ended.reply)
+        except Refused as refusal:
+            return End("error", ended.reply[-LAST:], str(refusal))
         if ended.outcome == "truncated":
             return End("truncated", ended.reply)
         return End("ok" if ended.reply.strip() else "silent", ended.reply)
@@ -171,14 +184,17 @@ class Job:
         once, wrong = f"{self.task.envelope}-repair", "no result was handed in"
         try:
             if ended.reply.strip():
-                return End("ok", plain(fitted(self.task, ended.reply)))
+                within(self._limits(), self.task, ended.reply)
+                return End("ok", plain(await fitted(self.task, ended.reply)))
+        except UnjudgedResult as refusal:  # another result would not be judged either
+            return End("error", ended.reply[-LAST:], str(refusal))
         except Refused as refusal:
             wrong = str(refusal)
         try:
             self._kernel.post.find(once)
         except NotFound:
             return await self._say(_REPAIR.format(id=self.task.id, wrong=wrong, schema=_json(self.task)), once)
-        return End("error", ended.reply, f"{wrong}, also when it was asked again")
+        return End("error", ended.reply[-LAST:], f"{wrong}, also when it was asked again")
 
     async def _recorded(self) -> str:
         """Return the last recorded words of a worker whose turn ran when aegis died."""

@@ -1,28 +1,54 @@
-"""Results that have to fit a JSON schema: is it one, and does this fit it."""
+"""Results that have to fit a JSON schema: is it one, and does this fit it. Nothing of it is judged in this process."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-import jsonschema
 import msgspec
 
 from aegis import Refused
+from aegis_patterns.apart import Unjudged
+from aegis_patterns.schema import check, faults
+from aegis_queue.ending import plain
+from aegis_queue.settings import QueuePluginSettings
 from aegis_queue.task import Task
 
 _FENCED = re.compile(r"\s*```(?:json)?\n(.*)\n\s*```\s*", re.DOTALL)
 
 
-def checked(schema: dict[str, Any]) -> None:
-    """Raise `Refused` when this is no JSON schema."""
+def within(limits: QueuePluginSettings, task: Task, result: Any) -> None:
+    """Raise `Refused` when a result is too long, or nothing that can be stored."""
     try:
-        jsonschema.validators.validator_for(schema).check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise Refused(f"result_schema is no JSON schema: {error.message}") from None
+        size = len(plain(result).encode())
+    except (UnicodeEncodeError, OverflowError, RecursionError) as error:
+        raise Refused(f"the result of task {task.id} is neither text nor JSON: {error}") from None
+    if size > limits.max_result:
+        raise Refused(
+            f"the result of task {task.id} has {size:,} bytes, and plugins.queue.max_result allows "
+            f"{limits.max_result:,}; put what is long into files and name them"
+        )
 
 
-def fitted(task: Task, result: Any) -> Any:
+class UnjudgedResult(Refused):
+    """Whether the result fits cannot be told: the reason is the schema's, or the result's size and shape."""
+
+
+async def checked(limits: QueuePluginSettings, schema: dict[str, Any]) -> None:
+    """Raise `Refused` when this is no JSON schema, or too large a one."""
+    if (size := len(plain(schema))) > limits.max_schema:
+        raise Refused(
+            f"result_schema has {size:,} characters, and plugins.queue.max_schema allows {limits.max_schema:,}"
+        )
+    try:
+        why = await check(schema)
+    except Unjudged as error:
+        raise Refused(f"result_schema is no JSON schema that can be used: {error}") from None
+    if why:
+        raise Refused(f"result_schema is no JSON schema: {why}")
+
+
+async def fitted(task: Task, result: Any) -> Any:
     """Return the result as it fits the task's schema; raises `Refused` with what does not fit.
 
     Text is read as JSON unless the schema wants a string: many models send JSON as text, and a last message is text.
@@ -33,10 +59,12 @@ def fitted(task: Task, result: Any) -> Any:
         fenced = _FENCED.fullmatch(result)
         try:
             result = msgspec.json.decode(fenced[1] if fenced else result)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
             raise Refused(f"the result of task {task.id} must be JSON that fits its schema: {error}") from None
-    validator = jsonschema.validators.validator_for(task.schema)(task.schema)
-    wrong = [f"{e.json_path}: {e.message}" for e in validator.iter_errors(result)][:5]
+    try:
+        wrong = await faults(task.schema, result)
+    except Unjudged as error:
+        raise UnjudgedResult(f"the result of task {task.id} cannot be judged by its schema: {error}") from None
     if wrong:
         raise Refused(f"the result of task {task.id} does not fit its schema: {'; '.join(wrong)}")
     return result

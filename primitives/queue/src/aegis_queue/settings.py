@@ -65,6 +65,9 @@ class QueuePluginSettings(Settings):
     """The section `plugins.queue`."""
 
     broker: str = Field("ledger", description="which engine keeps the tasks: `ledger`, or what another plugin offers")
+    max_payload: int = Field(1_000_000, ge=1, le=10_000_000, description="characters of a task's payload")
+    max_schema: int = Field(64_000, ge=1, le=1_000_000, description="characters of a result's JSON schema, as JSON")
+    max_result: int = Field(1_000_000, ge=1, le=10_000_000, description="bytes of a task's result, as text or JSON")
 
 
 Section = dict[Annotated[str, AfterValidator(_named)], QueueSettings]

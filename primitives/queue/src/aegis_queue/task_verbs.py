@@ -16,13 +16,12 @@ from aegis_queue.broker import Broker
 from aegis_queue.deadlocks import would_deadlock
 from aegis_queue.dispatcher import Dispatcher
 from aegis_queue.rows import Enqueued, TaskRow, TaskStatus, row_of
-from aegis_queue.schema import checked, fitted
+from aegis_queue.schema import checked, fitted, within
 from aegis_queue.settings import QueueSettings
 from aegis_queue.task import Report, Task
 
 QueueName = Annotated[str, Completes("queue"), Field(description="which queue")]
 TaskId = Annotated[str, Completes("task"), Field(description="a task's id; the end of it is enough")]
-LONGEST = 1_000_000  # characters
 
 
 class TaskVerbs:
@@ -60,10 +59,14 @@ class TaskVerbs:
         broker = await self._dispatcher.broker()
         if same := await broker.with_key(queue, key) if key else None:
             return await self._known_already(broker, same, address)
-        if not payload.strip() or len(payload) > LONGEST:
-            raise Refused(f"the payload has {len(payload):,} characters; it takes 1 to {LONGEST:,}")
+        limits = self._dispatcher.limits
+        if not payload.strip() or len(payload) > limits.max_payload:
+            raise Refused(
+                f"the payload has {len(payload):,} characters; it takes 1 to {limits.max_payload:,} "
+                "(plugins.queue.max_payload)"
+            )
         if result_schema is not None:
-            checked(result_schema)
+            await checked(limits, result_schema)
         await self._check_open(broker, queue, settings)
         now = self._kernel.clock.now()
         task = Task(
@@ -232,7 +235,11 @@ class TaskVerbs:
         if task is None:
             raise Refused(f"{caller} does not work at a task; answer who wrote to you with aegis_handoff")
         broker = await self._dispatcher.broker()
-        await broker.report(task, Report(fitted(task, result), artefacts))
+        within(self._dispatcher.limits, task, result)
+        fit = await fitted(task, result)
+        if self._dispatcher.task_of(caller.agent_id) is None:  # it ended while the result was judged
+            raise Refused(f"task {task.id} is over; its result is not needed any more")
+        await broker.report(task, Report(fit, artefacts))
         return f"the result of task {task.id} is stored; end your turn"
 
     # -- looking ------------------------------------------------------------------------------------------------

@@ -1,0 +1,57 @@
+"""A regular expression in a linear engine: whatever it says, searching a text takes a time that is known before."""
+
+from __future__ import annotations
+
+import re2  # type: ignore[import-untyped]
+import trio
+
+LONGEST = 1_000  # characters of a pattern
+_MEMORY = 2**20  # bytes that the engine may use for one pattern
+_AT_ONCE = 2_000_000  # steps that take some 15 ms at worst: fewer are taken where one is, more in a thread
+_MOST = 130_000_000  # steps that take a second at worst
+
+
+class PatternError(ValueError):
+    """The text is no pattern, or the pattern cannot be judged on this text; the message is a sentence."""
+
+
+class Pattern:
+    """A pattern in RE2's syntax: that of `re`, without look-around and back references."""
+
+    def __init__(self, source: str) -> None:
+        """Compile the pattern; raises `PatternError`."""
+        if len(source) > LONGEST:
+            raise PatternError(f"a pattern has at most {LONGEST:,} characters, and this one has {len(source):,}")
+        options = re2.Options()
+        options.log_errors, options.max_mem = False, _MEMORY
+        try:
+            self._compiled = re2.compile(source.encode(), options)
+        except re2.error as error:
+            raise PatternError(_said(error)) from None
+        except UnicodeEncodeError:
+            raise PatternError("it has half a surrogate pair, which is no character") from None
+        self.source, self._steps = source, self._compiled.programsize
+
+    async def found_in(self, text: str) -> bool:
+        """Return whether the pattern is in the text; raises `PatternError` when that could take more than a second."""
+        data = text.encode(errors="replace")
+        steps = len(data) * self._steps
+        if steps > _MOST:
+            raise PatternError(
+                f"it may take more than a second to search {len(data):,} bytes for a pattern of {self._steps:,} steps; "
+                f"{_MOST // self._steps:,} bytes are searched at most"
+            )
+        if steps > _AT_ONCE:  # the engine lets other threads run
+            return await trio.to_thread.run_sync(self.found, data, abandon_on_cancel=True)
+        return self.found(data)
+
+    def found(self, data: bytes) -> bool:
+        """Return whether the pattern is in these bytes of UTF-8, however long that takes."""
+        return self._compiled.search(data) is not None
+
+
+def _said(error: re2.error) -> str:
+    [said, *_] = error.args or ("it is no pattern",)
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    more = " (look-around and back references are not possible)" if "(?" in text or "escape" in text else ""
+    return f"{text}{more}"
