@@ -37,6 +37,7 @@ def config() -> str:
         "agents:\n  coder: {provider: echo}\n"
         f"  worker: {{provider: echo, verbs: {VERBS}}}\n"
         "queues:\n  work: {agent: worker}\n"
+        "workflows: {allow: {asks_then_enqueues: {agents: [worker]}, closes: {agents: ['*']}}}\n"
     )
 
 

@@ -10,3 +10,7 @@ from aegis_workflows.spec import brainstorm_to_spec
 from aegis_workflows.tdd import tdd_cycle
 
 WORKFLOWS: list[Callable[..., Any]] = [brainstorm_to_spec, enqueue, execute_plan, prompt, review_branch, tdd_cycle]
+
+# The permission that an agent needs to run it, as long as `workflows.allow` says nothing else.
+for _workflow in WORKFLOWS:
+    _workflow.agents_need = "read" if _workflow in (enqueue, prompt) else "write"  # type: ignore[attr-defined]

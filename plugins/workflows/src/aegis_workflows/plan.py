@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from typing import Any
 
 _SLICE = re.compile(r"^## Slice (\d+)\s*[—–-]\s*(.+?)\s*$", re.MULTILINE)
@@ -29,8 +28,10 @@ async def execute_plan(engine: Any, plan_path: str) -> dict[str, Any]:
     after each slice. Tried again after a failure, it goes on with the first slice that is not done.
     """
     settings = engine.config
-    text = (await engine.bash(f"cat -- {shlex.quote(plan_path)}", idempotent=True)).stdout
-    plan = slices(text)
+    read = await engine.bash("cat -- {plan_path}", plan_path=plan_path, idempotent=True)
+    if read.exit:
+        raise ValueError(f"the plan could not be read: {read.stderr.strip()}")
+    plan = slices(read.stdout)
     if not plan:
         raise ValueError(f"{plan_path} has no `## Slice N — title`")
     done: dict[str, str] = dict((await engine.resume_state() or {}).get("done", {}))  # by an attempt that failed

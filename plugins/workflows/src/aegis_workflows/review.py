@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 from aegis import AegisError
@@ -19,7 +18,13 @@ async def review_branch(engine: Any, base: str = "main") -> dict[str, Any]:
     settings = engine.config
     profiles = settings.get("reviewers", ["security-reviewer", "api-reviewer", "test-reviewer"])
     head = (await engine.bash("git rev-parse --abbrev-ref HEAD", idempotent=True)).stdout.strip()
-    diff = await engine.bash(f"git diff {shlex.quote(base)}...HEAD", idempotent=True)
+    # a branch called like an option is none: git is asked for its commit first
+    found = await engine.bash(
+        "git rev-parse --verify --end-of-options {commit}", commit=f"{base}^{{commit}}", idempotent=True
+    )
+    if found.exit:
+        raise ValueError(f"there is no branch or commit {base!r}: {found.stderr.strip()}")
+    diff = await engine.bash("git diff {range} --", range=f"{found.stdout.strip()}...HEAD", idempotent=True)
     if diff.exit:
         raise ValueError(f"`git diff {base}...HEAD` failed: {diff.stderr.strip()}")
     if not diff.stdout.strip():
@@ -45,8 +50,8 @@ async def review_branch(engine: Any, base: str = "main") -> dict[str, Any]:
     report = "\n\n".join([f"# Review of {head} against {base}", *parts])
     folder = settings.get("folder", "docs/reviews")
     path = f"{folder}/{(await engine.now())[:10]}-{head.replace('/', '-')}.md"
-    script = f"mkdir -p {shlex.quote(folder)} && printf '%s\\n' \"$REPORT\" > {shlex.quote(path)}"
-    written = await engine.bash(script, env={"REPORT": report}, idempotent=True)
+    script = "mkdir -p -- {folder} && printf '%s\\n' \"$REPORT\" > {path}"
+    written = await engine.bash(script, folder=folder, path=path, env={"REPORT": report}, idempotent=True)
     if written.exit:
         raise ValueError(f"the report could not be written: {written.stderr.strip()}")
     in_order = {label: reviews[label] for label in labels if label in reviews}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 _QUESTIONS = {
@@ -33,8 +32,8 @@ async def brainstorm_to_spec(engine: Any, topic: str | None = None) -> str:
     folder = settings.get("folder", "docs/design")
     slug = "-".join("".join(c if c.isalnum() else " " for c in topic.lower()).split()[:6]) or "topic"
     path = f"{folder}/{(await engine.now())[:10]}-{slug}-design.md"
-    script = f"mkdir -p {shlex.quote(folder)} && printf '%s\\n' \"$PAGE\" > {shlex.quote(path)}"
-    done = await engine.bash(script, env={"PAGE": page}, idempotent=True)
+    script = "mkdir -p -- {folder} && printf '%s\\n' \"$PAGE\" > {path}"
+    done = await engine.bash(script, folder=folder, path=path, env={"PAGE": page}, idempotent=True)
     if done.exit:
         raise ValueError(f"the page could not be written: {done.stderr.strip()}")
     return path

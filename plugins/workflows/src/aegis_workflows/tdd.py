@@ -14,6 +14,7 @@ async def tdd_cycle(engine: Any, feature: str, test_path: str | None = None) -> 
     """
     settings = engine.config
     path = test_path or f"tests/test_{_slug(feature)}.py"
+    path = f"./{path}" if path.startswith("-") else path  # where the command takes an option it is a file
     command = settings.get("test_command", "python -m pytest -q {path}").format(path=shlex.quote(path))
     tries = int(settings.get("max_retries", 3))
     coder = await engine.spawn(settings.get("implementer", "implementer"))

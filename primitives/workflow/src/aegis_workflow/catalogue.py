@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 from aegis import ConfigError, NotFound, Registry
 from aegis.errors import listed, nearest
@@ -73,24 +73,56 @@ def reading() -> Iterator[dict[str, Function]]:
         _reading.reset(token)
 
 
-class Catalogue:
-    """The workflows of a kernel: those that plugins offer, those of the project's files, and this process's own."""
+class Files(Protocol):
+    """The workflows of files, and of each file that cannot be read why not, with its text."""
 
-    def __init__(self, offered: Registry[Function], files: Callable[[], dict[str, Function]]) -> None:
+    def read(self) -> tuple[Mapping[str, Function], Mapping[str, str]]: ...
+
+
+class Known(Protocol):
+    """What `list_workflows` and `get_workflow` ask."""
+
+    def names(self) -> list[str]: ...
+
+    def get(self, name: str) -> Function | None: ...
+
+
+class NoFiles:
+    """No project."""
+
+    def read(self) -> tuple[Mapping[str, Function], Mapping[str, str]]:
+        return {}, {}
+
+
+class Catalogue:
+    """The workflows of a kernel: those of the project's files, this process's own, and those that plugins offer.
+
+    Of two that have one name the project's is the one, then this process's own.
+    """
+
+    def __init__(self, offered: Registry[Function], files: Files) -> None:
         self._offered, self._files = offered, files
 
     def names(self) -> list[str]:
         """Return the names of all workflows; raises `ConfigError` when a file of the project cannot be read."""
-        every = {**self._files(), **dict(self._offered.items()), **_decorated}
-        return sorted(map(name_of, every.values()))
+        found, wrong = self._files.read()
+        for why in wrong:
+            raise ConfigError(why)
+        return sorted(map(name_of, {**dict(self._offered.items()), **_decorated, **found}.values()))
 
-    def get(self, name: str) -> Function | None:
-        """Return the workflow of this name, `-` and `_` alike, or None.
+    def get(self, name: str, source: str = "") -> Function | None:
+        """Return the workflow of this name, `-` and `_` alike, or None; of this source, if one is said.
 
         Raises `ConfigError` when it may be in a file that cannot be read.
         """
         key = key_of(name)
-        return _decorated.get(key) or self._offered.get(key) or self._files().get(key)
+        found, wrong = self._files.read()
+        if key not in found:
+            for why, text in wrong.items():
+                if not text or any(spelled in text for spelled in {name, key, key.replace("_", "-")}):
+                    raise ConfigError(why)
+        every = [one for one in (found.get(key), _decorated.get(key), self._offered.get(key)) if one]
+        return next((one for one in every if source in ("", self.source(one))), None)
 
     def find(self, name: str) -> Function:
         """Return the workflow of this name; raises `NotFound` with those there are."""
@@ -99,17 +131,37 @@ class Catalogue:
         known = self.names()
         raise NotFound(f"there is no workflow {name!r} (workflows: {listed(known)}).{nearest(name, known)}")
 
+    def source(self, function: Any) -> str:
+        """Return where a workflow comes from: the file of the project, the plugin; empty when this process made it."""
+        if file := getattr(function, "file", ""):
+            return str(file)
+        key = key_of(name_of(function))
+        return self._offered.owners().get(key, "") if self._offered.get(key) is function else ""
 
-_nothing = Catalogue(Registry("workflow"), dict)
-_current = [_nothing]
+    def offered(self) -> dict[str, str]:
+        """Return where the code of each workflow of a plugin is, as `module:name`."""
+        return {key: f"{one.__module__}:{one.__qualname__}" for key, one in self._offered.items()}
+
+    def remarks(self) -> list[str]:
+        """Return which workflow of a plugin cannot be run, because the project has one of its name."""
+        found, whose = self._files.read()[0], self._offered.owners()
+        return [
+            f"{_where(one)}: its workflow {name_of(one)!r} is run, and that of the plugin {whose[key]!r} has no effect."
+            for key, one in found.items()
+            if key in whose
+        ]
 
 
-def open_catalogue(catalogue: Catalogue) -> None:
+_nothing = Catalogue(Registry("workflow"), NoFiles())
+_current: list[Known] = [_nothing]
+
+
+def open_catalogue(catalogue: Known) -> None:
     """Let `list_workflows` and `get_workflow` look here from now on."""
     _current[0] = catalogue
 
 
-def close_catalogue(catalogue: Catalogue) -> None:
+def close_catalogue(catalogue: Known) -> None:
     """Let them look here no more."""
     if _current[0] is catalogue:
         _current[0] = _nothing
@@ -117,12 +169,12 @@ def close_catalogue(catalogue: Catalogue) -> None:
 
 def current_catalogue() -> Catalogue:
     """Return the catalogue of the kernel that runs here, or that of this process alone."""
-    return _current[0]
+    return found if isinstance(found := _current[0], Catalogue) else _nothing
 
 
 def list_workflows() -> list[str]:
     """Return the names of all workflows; raises `ConfigError` when a file of the project cannot be read."""
-    return current_catalogue().names()
+    return _current[0].names()
 
 
 def get_workflow(name: str) -> Function | None:
@@ -130,13 +182,15 @@ def get_workflow(name: str) -> Function | None:
 
     Raises `ConfigError` when it may be in a file that cannot be read.
     """
-    return current_catalogue().get(name)
+    return _current[0].get(name)
 
 
-def version_of(function: Function) -> str:
+def version_of(function: Any) -> str:
     """Return a short digest of the file that the workflow is in: another one means that the code has changed."""
+    if own := getattr(function, "version", ""):
+        return str(own)
     try:
-        source = Path(inspect.getsourcefile(function) or "").read_text()
+        source = Path(inspect.getsourcefile(function) or "").read_text(encoding="utf-8", errors="replace")
     except (OSError, TypeError, ValueError):
         source = repr(function.__code__.co_code)
     return hashlib.sha256(source.encode()).hexdigest()[:12]
@@ -149,7 +203,7 @@ def key_of(name: str) -> str:
 
 def name_of(function: Any) -> str:
     """Return the name of a workflow."""
-    return str(getattr(function, "workflow_name", function.__name__))
+    return str(getattr(function, "workflow_name", None) or function.__name__)
 
 
 def offered_key(function: Any) -> str:
@@ -160,4 +214,6 @@ def offered_key(function: Any) -> str:
 
 
 def _where(function: Any) -> str:
+    if place := getattr(function, "place", ""):
+        return str(place)
     return f"{inspect.getsourcefile(function)}:{function.__code__.co_firstlineno}"

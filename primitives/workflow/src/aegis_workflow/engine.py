@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,20 +13,22 @@ from aegis.agent import Agent
 from aegis.clock import new_id, stamp
 from aegis.events import TurnEnded
 from aegis.ledger import Draft
-from aegis_processes.processes import sweep
+from aegis_workflow.agent_acts import AgentActs, for_agent
 from aegis_workflow.answer import answer
-from aegis_workflow.errors import BudgetExceeded, NeedsAttention, PredicateFailed, WorkflowError
+from aegis_workflow.compound_calls import CompoundCalls
+from aegis_workflow.errors import BudgetExceeded, NeedsAttention, WorkflowError
 from aegis_workflow.group_calls import GroupCalls
 from aegis_workflow.human_questions import HumanQuestions
-from aegis_workflow.shell import Done, sh
-from aegis_workflow.steps import Steps
+from aegis_workflow.results import as_json
+from aegis_workflow.shell_calls import ShellCalls
+from aegis_workflow.steps import Steps, brief
 from aegis_workflow.store import Run
 
 BY = "workflow:"  # what the roster has as the origin of an agent that a run spawned, before the run's id
 _DRAIN = 30.0
 
 
-class WorkflowEngine(GroupCalls):
+class WorkflowEngine(GroupCalls, ShellCalls, CompoundCalls):
     """One run's means. What is missing here raises; nothing degrades to an empty answer."""
 
     def __init__(
@@ -36,10 +36,11 @@ class WorkflowEngine(GroupCalls):
         kernel: Kernel,
         steps: Steps,
         questions: HumanQuestions,
+        acts: AgentActs,
         config: Mapping[str, Any],
         log: Callable[[str], None],
     ) -> None:
-        self._kernel, self._steps, self._questions, self._say = kernel, steps, questions, log
+        self._kernel, self._steps, self._questions, self._acts, self._say = kernel, steps, questions, acts, log
         self.config = dict(config)
         self._touched: dict[str, None] = {}
         self._last = ""
@@ -94,6 +95,7 @@ class WorkflowEngine(GroupCalls):
             except NotFound:
                 there = None
             if there is None or there.by != BY + self._run.id:
+                self._acts.check_call(self._caller, "spawn")
                 there = await self._kernel.roster.spawn(profile, wanted, self._caller)
             return there.handle
 
@@ -112,7 +114,7 @@ class WorkflowEngine(GroupCalls):
         letter = new_id()
 
         async def begin(draft: Draft) -> None:
-            agent = self._agent(handle)
+            agent = self._addressee(handle)
             more = {"trace": self._run.trace} if self._run.trace else {}
             envelope = self._kernel.post.envelope(BY + self.name, agent.id, prompt, hops=self._run.hops, **more)
             await self._kernel.post.deliver(envelope, _with(draft, envelope=envelope.id))
@@ -130,16 +132,24 @@ class WorkflowEngine(GroupCalls):
                 raise WorkflowError(f"{handle}'s turn {ended.outcome}" + (f": {ended.reason}" if ended.reason else ""))
             return ended.reply
 
-        what = f"{handle} {_brief(prompt)}"
+        what = f"{handle} {brief(prompt)}"
         said: str = await self._steps.take("send", what, reply, begin=begin, recover=reply, skipped="")
         return said
 
     ask = send
 
+    def _addressee(self, handle: str) -> Agent:
+        """Return the agent; raises `Refused` when the run acts for one that may not write to it by itself."""
+        agent = self._agent(handle)
+        if agent.by != BY + self._run.id and agent.id != self._caller.agent_id:
+            self._acts.check_call(self._caller, "handoff")
+        return agent
+
     async def _ended(self, handle: str, letter: str, seconds: float | None) -> TurnEnded:
         with trio.move_on_after(seconds or float("inf")):
             return await answer(self._kernel, letter)
-        await self._agent(handle).interrupt()
+        if self._is_ours(agent := self._agent(handle)):
+            await agent.interrupt()
         raise WorkflowError(f"{handle} did not answer within {seconds:g} s")
 
     async def tell(self, handle: str, message: str) -> None:
@@ -148,9 +158,11 @@ class WorkflowEngine(GroupCalls):
 
         def letter() -> list[Draft]:
             post = self._kernel.post
-            return [post.accept(post.envelope(BY + self.name, self._agent(handle).id, message, hops=self._run.hops))]
+            return [
+                post.accept(post.envelope(BY + self.name, self._addressee(handle).id, message, hops=self._run.hops))
+            ]
 
-        await self._steps.note("tell", f"{handle} {_brief(message)}", together=letter)
+        await self._steps.note("tell", f"{handle} {brief(message)}", together=letter)
 
     async def drain(self, handle: str | None = None, timeout: float = _DRAIN) -> None:  # noqa: ASYNC109
         """Wait until the agent, or every one that was spoken to, has read its mail and is idle; says who did not."""
@@ -171,11 +183,15 @@ class WorkflowEngine(GroupCalls):
 
         await self._steps.take("close", handle, close, recover=close)
 
-    def _check_mine(self, agent: Agent) -> None:
-        """Raise `Refused` when the run acts for an agent that may not close this one."""
+    def _is_ours(self, agent: Agent) -> bool:
+        """Return whether the run may end the agent or its turn: a person's any, an agent's what these two spawned."""
         caller = self._caller
-        if caller.agent_id not in ("", agent.id, agent.started_by.agent_id):
-            whose = f"the run and {caller.principal} did not spawn {agent.handle}"
+        started = caller.agent_id and caller.agent_id in (agent.id, agent.started_by.agent_id)
+        return bool(started) or not for_agent(caller) or agent.by == BY + self._run.id
+
+    def _check_mine(self, agent: Agent) -> None:
+        if not self._is_ours(agent):
+            whose = f"the run and {self._caller.principal} did not spawn {agent.handle}"
             raise Refused(f"{whose}, so the workflow {self.name} may not close it")
 
     def list_sessions(self) -> list[dict[str, Any]]:
@@ -188,6 +204,9 @@ class WorkflowEngine(GroupCalls):
 
     def _agent(self, handle: str) -> Agent:
         return self._kernel.roster.find(handle)
+
+    def _place(self) -> str:
+        return self._steps.peek()
 
     def _alive(self, handle: str) -> Agent | None:
         try:
@@ -205,7 +224,7 @@ class WorkflowEngine(GroupCalls):
             args = {"queue": queue, "payload": payload, "callback": callback, "key": key, **more}
             return str((await self._call("enqueue", **args)).task_id)
 
-        task: str = await self._steps.take("enqueue", f"{queue} {_brief(payload)}", put, recover=put)
+        task: str = await self._steps.take("enqueue", f"{queue} {brief(payload)}", put, recover=put)
         return task
 
     async def delegate(self, queue: str, payload: str, **more: Any) -> str:
@@ -220,44 +239,6 @@ class WorkflowEngine(GroupCalls):
 
     # -- the rest of the world ----------------------------------------------------------------------------------
 
-    async def bash(
-        self, cmd: str, *, cwd: str | None = None, timeout: float | None = None,  # noqa: ASYNC109
-        env: Mapping[str, str] | None = None, idempotent: bool = False,
-    ) -> Done:  # fmt: skip
-        """Return how a command of the shell ended, whatever its exit code; raises `WorkflowError` after `timeout`."""
-
-        async def run() -> dict[str, Any]:
-            return (await sh(self._kernel, cmd, cwd, timeout, env, mark)).to_dict()
-
-        async def stale() -> None:  # it may have outlived a killed kernel
-            await trio.to_thread.run_sync(sweep, {mark})
-
-        skipped, mark = Done(0, "", "").to_dict(), f"{self._run.id}.{self._steps.peek()}"
-        done = await self._steps.take("bash", _brief(cmd), run, again=idempotent, skipped=skipped, stale=stale)
-        return Done(**done)
-
-    async def bash_predicate(
-        self, cmd: str, *, retry_with: str | Callable[[Mapping[str, Any]], str], max_retries: int = 3,
-        cwd: str | None = None, timeout: float | None = None, to: str | None = None,  # noqa: ASYNC109
-    ) -> Done:  # fmt: skip
-        """Return once the command succeeds; after each failure an agent is told and has a turn to mend it.
-
-        `to` is the agent that is told (default: the one that the run spoke to last, else its host).
-        Raises `PredicateFailed` after `max_retries`.
-        """
-        for attempt in range(max_retries + 1):
-            done = await self.bash(cmd, cwd=cwd, timeout=timeout, idempotent=True)
-            if done.exit == 0:
-                return done
-            if attempt == max_retries:
-                raise PredicateFailed(cmd, done.to_dict(), attempt + 1)
-            told = to or self._last or self.host
-            if not told:
-                raise WorkflowError(f"`{cmd}` failed and there is nobody to tell: say `to=`")
-            words = retry_with(done.to_dict()) if callable(retry_with) else retry_with.format_map(done.to_dict())
-            await self.send(told, words)
-        raise AssertionError
-
     async def ask_human(
         self, question: str, *, options: Sequence[str] | None = None, timeout: float | None = None,  # noqa: ASYNC109
         default: str | None = None,
@@ -269,7 +250,7 @@ class WorkflowEngine(GroupCalls):
             return await self._questions.ask(self._run, place, asked, timeout, kept)
 
         said: str = await self._steps.take(
-            "ask_human", _brief(question), wait, recover=wait, asked_at=stamp(self._kernel.clock.now())
+            "ask_human", brief(question), wait, recover=wait, asked_at=stamp(self._kernel.clock.now())
         )
         return said
 
@@ -291,8 +272,7 @@ class WorkflowEngine(GroupCalls):
 
     async def checkpoint(self, name: str, payload: Any) -> None:
         """Keep a value for a later attempt; raises `TypeError` for one that is no JSON."""
-        json.dumps(payload)
-        await self._steps.note("checkpoint", name, payload)
+        await self._steps.note("checkpoint", name, as_json(payload, f"checkpoint {name!r}"))
 
     async def resume_state(self) -> Any:
         """Return the last checkpoint of an earlier attempt (`workflow retry`), None in the first."""
@@ -310,9 +290,3 @@ class WorkflowEngine(GroupCalls):
 
 def _with(draft: Draft, **data: Any) -> Draft:
     return Draft(draft.book, draft.kind, draft.key, {**draft.data, **data})
-
-
-def _brief(text: str) -> str:
-    """Return how a step is named in the record: the first line, and a digest of all of it."""
-    first = (text.strip().splitlines() or [""])[0][:60]
-    return f"{first} #{zlib.crc32(text.encode()):08x}"

@@ -40,6 +40,14 @@ class Unfinished(AegisError):
 class NeedsAttention(AegisError):
     """A step was under way when aegis stopped, and only a person can say what became of it."""
 
-    def __init__(self, step: str, what: str) -> None:
-        super().__init__(f"step {step} ({what}) was under way when aegis stopped, and may have had its effect")
+    def __init__(self, step: str, what: str, said: str = "") -> None:
+        super().__init__(said or f"step {step} ({what}) was under way when aegis stopped, and may have had its effect")
         self.step = step
+
+
+class ProjectCodeFailed(AegisError):
+    """What the code of a project raised, and where; `foreseen` if it is an error of aegis's own kind."""
+
+    def __init__(self, said: str, traceback: str, *, foreseen: bool) -> None:
+        super().__init__(said if foreseen else f"unexpected: {said}")
+        self.traceback = traceback

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aegis import NotFound, Refused
@@ -93,13 +92,3 @@ class GroupCalls:
     async def dissolve_group(self, group: str, *, close_members: bool = True) -> None:
         """End a group, and its members with it unless they are to live on."""
         await self._group("group dissolve", "done", group=group, close_members=close_members)
-
-    @asynccontextmanager
-    async def ephemeral_group(self, profiles: Sequence[str]) -> AsyncIterator[str]:
-        """Enter with the name of a group that is gone afterwards."""
-        name = f"ephemeral-{self._run.id[-6:].lower()}-{self._steps.peek().replace('.', 'x')}"
-        await self.spawn_group(name, profiles)
-        try:
-            yield name
-        finally:  # of a run that is cut short or parked no step is taken: its end closes the members
-            await self.dissolve_group(name)

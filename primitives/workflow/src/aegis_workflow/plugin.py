@@ -40,7 +40,8 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
     offered: Registry[Any] = Registry("workflow")
     kernel.plugins.collect("aegis_workflows", offered, offered_key)
     files = ProjectFiles(kernel.project.root, lambda: settings["workflows"].files)
-    catalogue, store = Catalogue(offered, files.functions), RunStore(kernel)
+    catalogue, store = Catalogue(offered, files), RunStore(kernel)
     questions = HumanQuestions(kernel, store)
-    runner = Runner(kernel, store, questions, catalogue, lambda: settings["workflows"].config)
+    runner = Runner(kernel, store, questions, catalogue, lambda: settings["workflows"])
+    kernel.config.remarkers.add("workflow", catalogue.remarks)
     return [WorkflowVerbs(kernel, store, questions, runner)]

@@ -1,16 +1,55 @@
-"""The project's own workflow files, named by `workflows.files`: read when needed, and again once changed."""
+"""The project's own workflow files, named by `workflows.files`: read, never run here; read again once changed."""
 
 from __future__ import annotations
 
-import sys
-import traceback
-import zlib
-from collections.abc import Callable, Sequence
+import ast
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import decode_source
+from inspect import Signature, cleandoc
 from pathlib import Path
-from types import ModuleType
+from typing import Any, NamedTuple
 
 from aegis import ConfigError
-from aegis_workflow.catalogue import Function, reading
+from aegis_workflow.catalogue import key_of
+from aegis_workflow.signatures import Names, signature_of
+
+_MOST, _FILES = 200_000, 200  # bytes of a file, and files: reading them takes the kernel's time
+_DECORATORS = frozenset({
+    "aegis_workflow.api.workflow", "aegis_workflow.catalogue.workflow", "aegis.workflow.workflow", "aegis.workflow",
+})  # fmt: skip
+
+
+class ProjectWorkflow:
+    """A workflow of a project's file, as its source says it; it runs in a process of its own."""
+
+    def __init__(
+        self, name: str, path: Path, source: str, where: str, function: ast.AsyncFunctionDef, names: Names
+    ) -> None:
+        self.workflow_name, self.path, self.source, self.place = name, path, source, where
+        self.file, self.line = where.rpartition(":")[0], function.lineno
+        self.__doc__ = cleandoc(ast.get_docstring(function, clean=False) or "")
+        self.__signature__ = signature_of(function, names)
+        self.version = hashlib.sha256(source.encode()).hexdigest()[:12]
+
+    @property
+    def signature(self) -> Signature:
+        """What it takes."""
+        return self.__signature__
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(
+            f"{self.workflow_name} is a workflow of {self.file}: `workflow run` begins it, nobody else calls it"
+        )
+
+
+class Read(NamedTuple):
+    """What the files have, and of each that cannot be read why not, with its text."""
+
+    workflows: dict[str, ProjectWorkflow]
+    wrong: dict[str, str]
 
 
 class ProjectFiles:
@@ -19,30 +58,111 @@ class ProjectFiles:
     def __init__(self, root: Path, patterns: Callable[[], Sequence[str]]) -> None:
         """`patterns` returns what `workflows.files` says now."""
         self._root, self._patterns = root, patterns
-        self._read: dict[Path, tuple[int, dict[str, Function]]] = {}
+        self._known: dict[Path, tuple[tuple[int, ...], list[ProjectWorkflow] | ConfigError, str]] = {}
 
-    def functions(self) -> dict[str, Function]:
-        """Return every workflow by the name it is looked up by; raises `ConfigError` for a file that does not run."""
-        found: dict[str, Function] = {}
-        for path in sorted({path for pattern in self._patterns() for path in self._root.glob(pattern)}):
-            changed, known = path.stat().st_mtime_ns, self._read.get(path)
-            if known is None or known[0] != changed:
-                known = self._read[path] = changed, self._run(path)
-            for name, function in known[1].items():
-                if name in found:
-                    raise ConfigError(f"{path.relative_to(self._root)}: another file has a workflow {name!r}, too")
-                found[name] = function
+    def read(self) -> Read:
+        """Return every workflow by the name it is looked up by, and what is wrong with files that have none."""
+        found = Read({}, {})
+        for path in self._paths(found.wrong):
+            held, text = self._of(path)
+            if isinstance(held, ConfigError):
+                found.wrong[str(held)] = text
+                continue
+            for one in held:
+                if (other := found.workflows.setdefault(key_of(one.workflow_name), one)) is not one:
+                    both = f"{other.place} and {one.place}"
+                    found.wrong[f"two workflows are called {one.workflow_name!r}: {both}; rename one"] = one.source
         return found
 
-    def _run(self, path: Path) -> dict[str, Function]:
-        module = ModuleType(f"aegis_project_{zlib.crc32(str(path).encode()):08x}")
-        module.__file__, sys.modules[module.__name__] = str(path), module  # dataclasses look their module up there
-        with reading() as found:
+    def _paths(self, wrong: dict[str, str]) -> list[Path]:
+        paths: set[Path] = set()
+        for pattern in self._patterns():
             try:
-                exec(compile(path.read_text(), str(path), "exec", dont_inherit=True), module.__dict__)
-            except Exception as error:  # anybody's code
-                lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-                line = (error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else 1) or 1
-                where = f"{path.relative_to(self._root)}:{line}"
-                raise ConfigError(f"{where}: {type(error).__name__}: {error}") from error
-        return found
+                paths |= set(self._root.glob(pattern))
+            except (ValueError, NotImplementedError, IndexError):
+                why = "a path below the project, `flows/*.py` for example, is"
+                wrong[f"workflows.files: {pattern!r} names no files here; {why}"] = ""
+        if len(paths) > _FILES:
+            wrong[f"workflows.files names {len(paths)} files, and {_FILES} are read; name fewer"] = ""
+        return sorted(paths)[:_FILES]
+
+    def _of(self, path: Path) -> tuple[list[ProjectWorkflow] | ConfigError, str]:
+        where = path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else str(path)
+        try:
+            file = path.stat()
+            state = (file.st_mtime_ns, file.st_size, file.st_ino, file.st_ctime_ns)
+            known = self._known.get(path)
+            if known is None or known[0] != state:
+                text = _text(path, file)
+                known = self._known[path] = state, _parsed(path, where, text), text
+        except (OSError, SyntaxError, ValueError) as error:
+            return ConfigError(f"{where}: it cannot be read: {getattr(error, 'strerror', '') or error}"), ""
+        return known[1], known[2]
+
+
+def _text(path: Path, file: os.stat_result) -> str:
+    if not stat.S_ISREG(file.st_mode):
+        raise ValueError("it is no file")
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # noqa: PTH123 - by descriptor
+        data = stream.read(_MOST + 1)
+    if len(data) > _MOST:
+        raise ValueError(f"it has more than {_MOST:,} bytes")
+    return decode_source(data)  # as Python does: by its coding line, else UTF-8
+
+
+def _parsed(path: Path, where: str, text: str) -> list[ProjectWorkflow] | ConfigError:
+    try:
+        module = ast.parse(text, str(path))
+        names, found = Names(module), dict[str, ProjectWorkflow]()
+        for function, name in _decorated(module.body, names, where):
+            one = ProjectWorkflow(name, path, text, f"{where}:{function.lineno}", function, names)
+            if (other := found.setdefault(key_of(name), one)) is not one:
+                raise ConfigError(f"two workflows are called {name!r}: {other.place} and {one.place}; rename one")
+        return list(found.values())
+    except SyntaxError as error:
+        return ConfigError(f"{where}:{error.lineno or 1}: SyntaxError: {error.msg}")
+    except (ValueError, RecursionError, MemoryError) as error:
+        return ConfigError(f"{where}:1: {type(error).__name__}: {error or 'its code is nested too deeply'}")
+    except ConfigError as error:
+        return error
+
+
+def _decorated(body: Sequence[ast.stmt], names: Names, where: str) -> Iterator[tuple[ast.AsyncFunctionDef, str]]:
+    """Yield the functions that `@workflow` decorates, each with its workflow's name."""
+    for node in body:
+        if isinstance(node, ast.If | ast.Try | ast.With):
+            parts = [getattr(node, part, []) for part in ("body", "orelse", "finalbody")]
+            for part in parts:
+                yield from _decorated(part, names, where)
+        elif isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef | ast.ClassDef):
+            for decorator in node.decorator_list:
+                if (name := _name(decorator, node.name, names, f"{where}:{decorator.lineno}")) is not None:
+                    if not isinstance(node, ast.AsyncFunctionDef) or _first(node) != "engine":
+                        what = "must be an async function whose first parameter is `engine`"
+                        raise ConfigError(f"{where}:{node.lineno}: the workflow {name!r} {what}")
+                    yield node, name
+
+
+def _name(decorator: ast.expr, own: str, names: Names, where: str) -> str | None:
+    """Return the name that this decorator gives a workflow, None when it is another decorator."""
+    call = decorator if isinstance(decorator, ast.Call) else None
+    full = names.full(call.func if call else decorator)
+    if full not in _DECORATORS and not (
+        full == "workflow" and any(f"{s}.workflow" in _DECORATORS for s in names.stars)
+    ):
+        return None
+    match call.args if call else []:
+        case []:
+            return own
+        case [ast.Constant(value=str() as name)]:
+            return name
+        case [ast.Name(id=name)] if name in names.constants:
+            return names.constants[name]
+    raise ConfigError(
+        f'{where}: the name of a workflow is a plain text, `@workflow("its-name")`: files are not run to read it'
+    )
+
+
+def _first(function: ast.AsyncFunctionDef) -> str:
+    places = [*function.args.posonlyargs, *function.args.args]
+    return places[0].arg if places else ""

@@ -8,17 +8,24 @@ from typing import Any
 import msgspec
 import trio
 
-from aegis import AegisError, Kernel, Refused, report
+from aegis import AegisError, Caller, Kernel, Refused, report
 from aegis.clock import stamp
 from aegis.events import Notice
 from aegis.ledger import Record
 from aegis.supervise import root_cause
-from aegis_workflow.catalogue import Catalogue, Function, close_catalogue, key_of, open_catalogue, version_of
+from aegis_processes.processes import sweep
+from aegis_workflow.agent_acts import AgentActs
+from aegis_workflow.catalogue import Catalogue, Function, close_catalogue, key_of, name_of, open_catalogue, version_of
 from aegis_workflow.engine import BY, WorkflowEngine
-from aegis_workflow.errors import NeedsAttention, Unfinished, WorkflowError
+from aegis_workflow.errors import NeedsAttention, ProjectCodeFailed, Unfinished, WorkflowError
 from aegis_workflow.human_questions import HumanQuestions
+from aegis_workflow.project_files import ProjectWorkflow
+from aegis_workflow.project_run import ProjectRun
+from aegis_workflow.results import as_json
+from aegis_workflow.settings import WorkflowSettings
 from aegis_workflow.steps import Steps
 from aegis_workflow.store import OVER, Run, RunStore
+from aegis_workflow.tracebacks import author_traceback
 
 _TOLD = 4_000  # characters of a result in the mail that tells of it
 
@@ -32,11 +39,12 @@ class Runner:
         store: RunStore,
         questions: HumanQuestions,
         catalogue: Catalogue,
-        config: Callable[[], Mapping[str, Any]],
+        settings: Callable[[], WorkflowSettings],
     ) -> None:
-        """`config` returns what `workflows.config` says now."""
+        """`settings` returns what the section `workflows` says now."""
         self._kernel, self._store, self._questions = kernel, store, questions
-        self.catalogue, self._config = catalogue, config
+        self.catalogue, self._settings_now = catalogue, settings
+        self.acts = AgentActs(kernel, lambda: settings().allow)
         self._nursery: trio.Nursery | None = None
         self._scopes: dict[str, trio.CancelScope] = {}  # of the runs that are played
         self._stopped: dict[str, str] = {}
@@ -56,7 +64,10 @@ class Runner:
     async def _go_on(self) -> None:
         async with trio.open_nursery() as self._nursery:
             # From here on `go` begins what comes: what is under way now was so when aegis stopped, or waits for us.
-            for run in [run for run in self._store.active.values() if run.state == "running"]:
+            going = [run for run in self._store.active.values() if run.state == "running"]
+            if going:  # processes of theirs that outlived a killed kernel
+                await trio.to_thread.run_sync(sweep, {run.id for run in going})
+            for run in going:
                 await self._store.append(self._store.draft("resumed", run.id))
                 self.go(run)
             await self._close_leftovers()
@@ -65,9 +76,11 @@ class Runner:
     def _check_names(self) -> None:
         """Say which settings are nobody's, and which file of the project cannot be read."""
         try:
+            settings = self._settings_now()
             wrong = [
-                f"workflows.config.{name}: no workflow is called so"
-                for name in self._config()
+                f"workflows.{key}.{name}: no workflow is called so"
+                for key, names in (("config", settings.config), ("allow", settings.allow))
+                for name in names
                 if not self.catalogue.get(name)
             ]
         except AegisError as error:
@@ -119,7 +132,8 @@ class Runner:
 
     async def _outcome(self, run: Run) -> dict[str, Any]:
         try:
-            function, why = self.catalogue.get(run.name), f"there is no workflow {run.name!r} here any more"
+            function = self.catalogue.get(run.name, run.source)
+            why = f"there is no workflow {run.name!r} here any more" + (f" in {run.source}" if run.source else "")
         except AegisError as error:
             function, why = None, str(error)
         if function is None:
@@ -129,7 +143,9 @@ class Runner:
         if steps.known and run.version and version_of(function) != run.version:
             self._say(run, "its code has changed since it began; it goes on as long as its steps are the recorded ones")
         config = self._settings(function, run)
-        engine = WorkflowEngine(self._kernel, steps, self._questions, config, lambda text: self._say(run, text))
+        engine = WorkflowEngine(
+            self._kernel, steps, self._questions, self.acts, config, lambda text: self._say(run, text)
+        )
         with steps.branch():
             outcome = await self._called(function, engine, steps, run)
         if outcome["state"] == "ok":
@@ -147,27 +163,44 @@ class Runner:
         await self._store.append(parked, *told)
 
     def _settings(self, function: Function, run: Run) -> dict[str, Any]:
-        own = {key_of(name): settings for name, settings in self._config().items()}
+        own = {key_of(name): settings for name, settings in self._settings_now().config.items()}
         return {**getattr(function, "workflow_config", {}), **own.get(key_of(run.name), {})}
 
     async def _called(self, function: Function, engine: WorkflowEngine, steps: Steps, run: Run) -> dict[str, Any]:
         try:
             try:
-                value = await function(engine, **run.args)
+                value = await self._value(function, engine, steps, run)
                 steps.finish()
             finally:
                 if steps.stopped:  # whatever the workflow's code made of it
                     raise steps.stopped
-            return {"state": "ok", "result": msgspec.to_builtins(value, enc_hook=str)}
+            return {"state": "ok", "result": as_json(value, f"the result of {run.name}")}
         except NeedsAttention as error:
             return {"state": "needs attention", "step": error.step, "error": str(error)}
         except AegisError as error:
-            return {"state": "error", "error": str(error)}
+            trace = error.traceback if isinstance(error, ProjectCodeFailed) else author_traceback(error)
+            return {"state": "error", "error": str(error), "traceback": trace}
         except (Exception, BaseExceptionGroup) as error:  # a workflow is anybody's code: its crash is the run's end
             if isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[0]:
                 raise
             cause = root_cause(error)
-            return {"state": "error", "error": f"unexpected: {type(cause).__name__}: {cause}"}
+            said = f"unexpected: {type(cause).__name__}: {cause}"
+            return {"state": "error", "error": said, "traceback": author_traceback(cause)}
+
+    async def _value(self, function: Function, engine: WorkflowEngine, steps: Steps, run: Run) -> Any:
+        if not isinstance(function, ProjectWorkflow):
+            return await function(engine, **run.args)
+        play = ProjectRun(self._kernel, self.catalogue, function, engine, steps)
+        return await play.play(self._check_trusted, self.acts.environment(run.acting), self._settings_now().memory)
+
+    def check(self, caller: Caller, function: Function) -> None:
+        """Raise `Refused` when the caller may not begin this workflow, or nobody may."""
+        self.acts.check_run(caller, name_of(function), function)
+        if isinstance(function, ProjectWorkflow):
+            self._check_trusted(function)
+
+    def _check_trusted(self, function: ProjectWorkflow) -> None:
+        """Raise `Refused` when nobody has said that this content of the file may run."""
 
     async def _end(self, run: Run, outcome: dict[str, Any]) -> None:
         """Record the end together with the mail that tells of it; then nothing that the run spawned is left."""
@@ -226,7 +259,8 @@ class Runner:
         """Return whether the workflow, as it is now, takes the recorded steps (those of `records`); nothing is done."""
         function = self.catalogue.find(run.name)
         steps = Steps(self._kernel, self._store, run, dry=True, records=records)
-        engine = WorkflowEngine(self._kernel, steps, self._questions, self._settings(function, run), lambda text: None)
+        config = self._settings(function, run)
+        engine = WorkflowEngine(self._kernel, steps, self._questions, self.acts, config, lambda text: None)
         with steps.branch():
             outcome = await self._called(function, engine, steps, run)
         played = f"run {run.id} of {run.name}: {steps.played} steps played, the same steps"

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from aegis import Settings
+
+Need = Literal["read", "write", "full"]
+
+
+class Allowed(Settings):
+    """One entry of `workflows.allow`."""
+
+    agents: tuple[str, ...] = Field(description="profiles whose agents may run the workflow; `*` is all of them")
+    permission: Need | None = Field(
+        None, description="permission that such an agent must have; none is what the workflow's plugin says, else write"
+    )
+
+    def __str__(self) -> str:
+        return ", ".join(self.agents) + (f" ({self.permission})" if self.permission else "")
 
 
 class WorkflowSettings(Settings):
@@ -16,3 +30,8 @@ class WorkflowSettings(Settings):
         (), description="Python files of the project with workflows, `flows/*.py` for example"
     )
     config: dict[str, dict[str, Any]] = Field(default_factory=dict, description="each workflow's own settings")
+    allow: dict[str, Allowed] = Field(
+        default_factory=dict,
+        description="which agents may run a workflow, by its name: `deploy: {agents: [coder], permission: write}`",
+    )
+    memory: int = Field(4_000, ge=0, description="megabytes that a workflow of the project may take; 0 is no limit")

@@ -6,52 +6,36 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping
-from typing import Any
 
 import trio
 
 from aegis import Kernel
 from aegis_processes.processes import MARK
 from aegis_workflow.errors import WorkflowError
+from aegis_workflow.shell_result import Done
 
 _MOST = 1_000_000  # characters of each stream that are kept: the end says most
 
 
-class Done:
-    """How a command ended: `done.exit` and `done["exit"]` alike, `returncode` as the standard library calls it."""
-
-    def __init__(self, exit: int, stdout: str, stderr: str) -> None:  # noqa: A002
-        self.exit, self.stdout, self.stderr = exit, stdout, stderr
-
-    @property
-    def returncode(self) -> int:
-        """The exit code."""
-        return self.exit
-
-    def __getitem__(self, name: str) -> Any:
-        return self.to_dict()[name]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {"exit": self.exit, "stdout": self.stdout, "stderr": self.stderr}
-
-
 async def sh(
-    kernel: Kernel, cmd: str, cwd: str | None, seconds: float | None, env: Mapping[str, str] | None, mark: str
+    kernel: Kernel, cmd: str, cwd: str | None, seconds: float | None, env: Mapping[str, str], mark: str
 ) -> Done:
     """Return how the command ended; raises `WorkflowError` when it took longer than it may, and nothing is left.
 
-    `mark` is in its environment, so that one that outlived a killed kernel is found.
+    `env` is all of its environment; `mark` is in its environment, so that one that outlived a killed kernel is found.
     """
     folder = (kernel.project.root / (cwd or ".")).resolve()
     if not folder.is_dir():
         raise WorkflowError(f"`{cmd}`: its folder {folder} does not exist")
-    environment = {**kernel.environment, **(env or {}), MARK: mark}
+    environment = {**env, MARK: mark}
     pipe = subprocess.PIPE
-    process = await trio.lowlevel.open_process(
-        ["/bin/sh", "-c", cmd], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd=folder, env=environment,
-        start_new_session=True,
-    )  # fmt: skip
+    try:
+        process = await trio.lowlevel.open_process(
+            ["/bin/sh", "-c", cmd], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd=folder, env=environment,
+            start_new_session=True,
+        )  # fmt: skip
+    except (OSError, ValueError) as error:  # a command that is too long, a variable that cannot be
+        raise WorkflowError(f"`{cmd[:200]}` could not be started: {error}") from None
     said, cut = [bytearray(), bytearray()], set[int]()
 
     async def read(stream: trio.abc.ReceiveStream, into: bytearray) -> None:

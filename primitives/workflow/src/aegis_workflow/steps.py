@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +14,7 @@ import trio
 from aegis import AegisError, Kernel
 from aegis.ledger import Draft, Record
 from aegis_workflow.errors import BudgetExceeded, NeedsAttention, NonDeterminism, Unfinished, WorkflowError
+from aegis_workflow.side_by_side import side_by_side
 from aegis_workflow.store import Run, RunStore, Step, steps_of
 
 _BREATH = 250  # steps
@@ -33,6 +35,7 @@ class Steps:
         self.played = 0
         self.stopped: AegisError | None = None  # why no further step is taken, whatever the workflow's code catches
         self._taken: set[str] = set()
+        self._counts: dict[str, list[int]] = {}
         places = [at.split(".") for at in self.known]
         self._inside = {".".join(parts[:n]) for parts in places for n in range(1, len(parts), 2)}  # of parallel ones
 
@@ -101,6 +104,7 @@ class Steps:
         again: bool = False,
         skipped: Any = None,
         stale: Callable[[], Awaitable[None]] | None = None,
+        admit: Callable[[], Awaitable[None]] | None = None,
         **data: Any,
     ) -> Any:
         """Return the step's result, from the record if there is one.
@@ -108,7 +112,8 @@ class Steps:
         `begin` stores the record of the beginning together with what belongs to it. Of a step that had begun when aegis
         stopped `recover` finds out what became of it, from what was recorded (`data`), a person's `decision` and a
         `redo` record for a new beginning; without it the step is done `again`, or needs a person's word. `skipped` is
-        the result of a step that a person leaves out; `stale` ends what is left of one that was cut off.
+        the result of a step that a person leaves out; `stale` ends what is left of one that was cut off. `admit` raises
+        when the step must not be done; it is asked before the step is on record as begun.
         """
         at = await self._next(kind, what)
         step = self.known.get(at)
@@ -119,6 +124,8 @@ class Steps:
             self.stopped = Unfinished(f"step {at}, `{kind} {what}`, has not ended yet")
             raise self.stopped
         if step is None:
+            if admit:
+                await self._admitted(at, kind, what, admit)
             draft = self._draft("begun", at, kind, what, **data)
             await (begin(draft) if begin else self.store.append(draft))
         elif step:
@@ -133,6 +140,8 @@ class Steps:
             if not again and decision != "rerun":
                 self.stopped = NeedsAttention(at, f"{kind} {what}")
                 raise self.stopped
+            if admit:
+                await self._admitted(at, kind, what, admit)
         return await self._finish(at, kind, what, work)
 
     async def note(self, kind: str, what: str, value: Any = None, together: Callable[[], list[Draft]] = list) -> Any:
@@ -151,44 +160,43 @@ class Steps:
             self.stopped = NeedsAttention(at, f"{kind} {what}")
             raise self.stopped from error
         except AegisError as error:
-            failed = msgspec.json.encode([type(error).__name__, str(error)]).decode()
-            await self.store.append(self._draft("done", at, kind, what, failed=failed))
-            raise error if isinstance(error, WorkflowError) else WorkflowError(str(error), **error.data) from error
+            await self._failed(at, kind, what, error)
         await self.store.append(self._draft("done", at, kind, what, value=value))
         return value
+
+    async def _admitted(self, at: str, kind: str, what: str, admit: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await admit()
+        except AegisError as error:
+            await self._failed(at, kind, what, error)
+
+    async def _failed(self, at: str, kind: str, what: str, error: AegisError) -> NoReturn:
+        failed = msgspec.json.encode([type(error).__name__, str(error)]).decode()
+        await self.store.append(self._draft("done", at, kind, what, failed=failed))
+        raise error if isinstance(error, WorkflowError) else WorkflowError(str(error), **error.data) from error
 
     def _draft(self, record: str, at: str, kind: str, what: str, **data: Any) -> Draft:
         return self.store.draft(record, self.run.id, at_step=at, step=kind, what=what, **data)
 
     # -- side by side -------------------------------------------------------------------------------------------
 
+    async def fork(self) -> str:
+        """Take the step of which works begin side by side, and return its place: theirs are below it."""
+        return await self._next("parallel", "")
+
     async def parallel(self, works: Sequence[Awaitable[Any]]) -> list[Any]:
         """Return the results of the awaitables, run side by side; the first failure stops the others."""
-        at, results = await self._next("parallel", ""), [None] * len(works)
+        at = await self.fork()
+        return await side_by_side(works, lambda number: self.branch(f"{at}.{number + 1}."))
 
-        async def one(number: int, work: Awaitable[Any]) -> None:
-            with self.branch(f"{at}.{number + 1}."):
-                results[number] = await work
-
-        failure: BaseException | None = None
+    @contextmanager
+    def within(self, place: str) -> Iterator[None]:
+        """Number the steps taken inside on from those that were taken below this place before."""
+        token = _place.set((place, self._counts.setdefault(place, [0])))
         try:
-            async with trio.open_nursery() as nursery:
-                for number, work in enumerate(works):
-                    nursery.start_soon(one, number, work)
-        except BaseExceptionGroup as group:
-            failure = _first(group)
-        if failure:
-            raise failure
-        return results
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return what a group is about: an order to stop, else that a person is needed, else a failure."""
-    ranks = (NeedsAttention, WorkflowError, Exception)
-    leaves: list[BaseException] = [group]
-    while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):
-        leaves = [e for leaf in leaves for e in getattr(leaf, "exceptions", (leaf,))]
-    return min(leaves, key=lambda e: next((n for n, kind in enumerate(ranks) if isinstance(e, kind)), -1))
+            yield
+        finally:
+            _place.reset(token)
 
 
 def _result(step: Step) -> Any:
@@ -210,3 +218,9 @@ def _failing(what: str) -> Work:
         raise WorkflowError(f"{what}: a person decided that it failed")
 
     return fail
+
+
+def brief(text: str) -> str:
+    """Return how a step is named in the record: the first line, and a digest of all of it."""
+    first = (text.strip().splitlines() or [""])[0][:60]
+    return f"{first} #{zlib.crc32(text.encode()):08x}"

@@ -19,7 +19,7 @@ OVER = ("ok", "error", "cancelled")
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One run of a workflow; `caller` is the one it is for, as data."""
+    """One run of a workflow; `caller` is the one it is for, as data, `source` where the workflow comes from."""
 
     id: str
     name: str
@@ -30,6 +30,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     address: str = ""
     callback: bool = True
     version: str = ""
+    source: str = ""
     trace: str = ""
     hops: int = 0
     state: State = "running"
@@ -160,7 +161,8 @@ def shown(kind: str, data: dict[str, Any]) -> str:
     """Return a record as a line that people read."""
     what = f"{data.get('at_step', '')} {data.get('step', '')} {data.get('what', '')}".strip()
     more = data.get("text") or data.get("failed") or data.get("error") or data.get("decision") or ""
-    return " · ".join(filter(None, (kind, what, str(more))))
+    trace = f"\n{data['traceback']}" if data.get("traceback") else ""
+    return " · ".join(filter(None, (kind, what, str(more)))) + trace
 
 
 def changed(run: Run, data: dict[str, Any]) -> Run:

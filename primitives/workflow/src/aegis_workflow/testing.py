@@ -80,6 +80,6 @@ async def replayed(kernel: Kernel, record: Path) -> str:
         store,
         HumanQuestions(kernel, store),
         current_catalogue(),
-        lambda: kernel.config.section("workflows").config,
+        lambda: kernel.config.section("workflows"),
     )
     return await runner.replay(run, records)

@@ -10,8 +10,10 @@ from pydantic import Field
 
 from aegis import Caller, Completes, ConfigError, Kernel, NotFound, Refused, verb
 from aegis.clock import new_id, stamp
+from aegis_workflow.agent_acts import for_agent
 from aegis_workflow.arguments import argument_model, arguments
-from aegis_workflow.catalogue import version_of
+from aegis_workflow.arguments import shown as shown_parameters
+from aegis_workflow.catalogue import name_of, version_of
 from aegis_workflow.errors import WorkflowError
 from aegis_workflow.human_questions import HumanQuestions
 from aegis_workflow.service import Runner
@@ -60,11 +62,13 @@ class Ended(RunRow, frozen=True):
 
 
 class Workflow(msgspec.Struct, frozen=True):
-    """A workflow that can be run."""
+    """A workflow that can be run: `source` is its file or plugin, `agents` which agents may run it."""
 
     name: str
     arguments: str
     about: str
+    source: str = ""
+    agents: str = ""
 
 
 class WorkflowVerbs:
@@ -87,13 +91,17 @@ class WorkflowVerbs:
 
     @verb("workflow list", tool="aegis_list_workflows", read_only=True)
     async def workflows(self, caller: Caller) -> list[Workflow]:
-        """List the workflows that can be run, with their arguments."""
-        rows = []
-        for name in self._runner.catalogue.names():
-            function = self._runner.catalogue.find(name)
-            parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-            about = (inspect.getdoc(function) or "").partition("\n")[0]
-            rows.append(Workflow(name, ", ".join(map(str, parameters)), about))
+        """List the workflows that can be run, with their arguments; agents see those that they may run.
+
+        Nothing of them is run for that.
+        """
+        rows, catalogue, acts = [], self._runner.catalogue, self._runner.acts
+        for name in catalogue.names():
+            function = catalogue.find(name)
+            if acts.may_run(caller, name, function):
+                about = (inspect.getdoc(function) or "").partition("\n")[0]
+                agents = str(acts.listed(name, function) or "")
+                rows.append(Workflow(name, shown_parameters(function), about, catalogue.source(function), agents))
         return rows
 
     @verb("workflow arguments", read_only=True, for_={"person", "program"})
@@ -123,16 +131,19 @@ class WorkflowVerbs:
         """Start a workflow; it goes on by itself after a crash.
 
         For agents:
-        The run is on disk when this returns; end your turn, its result comes as a message.
+        The run is on disk when this returns; end your turn, its result comes as a message. What it does is your act:
+        you can run those that `aegis_list_workflows` shows you, and its commands need your permission.
         """
         function = self._runner.catalogue.find(name)
+        self._runner.check(caller, function)
         args = arguments(function, kwargs or {})
         address = caller.agent_id or (str(caller) if caller.class_ == "person" else "")
         run = Run(
-            id=new_id(), name=getattr(function, "workflow_name", function.__name__), by=str(caller), args=args,
+            id=new_id(), name=name_of(function), by=str(caller), args=args,
             caller=msgspec.to_builtins(caller),
             started=stamp(self._kernel.clock.now()), address=address, callback=callback and bool(address),
-            version=version_of(function), trace=caller.trace, hops=caller.hops + (caller.class_ == "agent"),
+            version=version_of(function), source=self._runner.catalogue.source(function), trace=caller.trace,
+            hops=caller.hops + (caller.class_ == "agent"),
         )  # fmt: skip
         await self._runner.begin(run)
         if wait or follow:
@@ -175,10 +186,15 @@ class WorkflowVerbs:
         records = self._store.records(self._find(workflow_id).id)
         return "\n".join(msgspec.json.encode(record).decode() for record in records)
 
-    @verb("workflow replay", read_only=True)
+    @verb("workflow replay")
     async def replay(self, caller: Caller, workflow_id: RunId) -> str:
-        """Check whether a workflow, as it is now, takes the steps of a recorded run; nothing is done."""
-        return await self._runner.replay(self._find(workflow_id))
+        """Check whether a workflow, as it is now, takes the steps of a recorded run; no step is done.
+
+        The workflow's own code is run for that.
+        """
+        run = self._find(workflow_id)
+        self._runner.check(caller, self._runner.catalogue.find(run.name))
+        return await self._runner.replay(run)
 
     @verb("workflow cancel", tool="aegis_workflow_cancel")
     async def cancel(self, caller: Caller, workflow_id: RunId) -> RunRow:
@@ -195,8 +211,9 @@ class WorkflowVerbs:
         if run.state not in ("error", "cancelled"):
             raise Refused(f"run {run.id} is {run.state}; only one that failed or was cancelled is tried again")
         function = self._runner.catalogue.find(run.name)
+        self._runner.check(caller, function)
         fresh = {"state": "running", "attempt": run.attempt + 1, "error": "", "ended": "", "step": "", "questions": {}}
-        fresh["version"] = version_of(function)
+        fresh |= {"version": version_of(function), "source": self._runner.catalogue.source(function)}
         await self._store.append(self._store.draft("retried", run.id, **fresh))
         self._runner.go(self._store.find(run.id))
         return Begun(run.id, run.id, run.name, caller.name, "running")
@@ -210,6 +227,7 @@ class WorkflowVerbs:
         step: Annotated[str, Field(description="step that asks, when several do; `workflow show` lists them")] = "",
     ) -> str:
         """Answer a question that a run asks."""
+        _check_person(caller)
         question = await self._questions.give(self._find(workflow_id), text, step)
         return f"answered {text!r} to: {question}"
 
@@ -223,6 +241,7 @@ class WorkflowVerbs:
         ],
     ) -> Begun:
         """Decide how a run goes on that was in the middle of a step when aegis stopped."""
+        _check_person(caller)
         run = self._find(workflow_id)
         if run.state != "needs attention":
             raise Refused(f"run {run.id} is {run.state}; there is nothing to decide")
@@ -250,9 +269,14 @@ class WorkflowVerbs:
             return found[0]
 
     def _mine(self, caller: Caller, run: Run) -> Run:
-        if caller.agent_id and run.address != caller.agent_id:
+        if for_agent(caller) and not (caller.agent_id and run.address == caller.agent_id):
             raise Refused(f"{caller} may do this with runs it began; {run.id} is {run.by}'s. Ask a person.")
         return run
+
+
+def _check_person(caller: Caller) -> None:
+    if for_agent(caller):
+        raise Refused(f"a run asks people, and {caller} acts for {caller.principal}")
 
 
 def _row(run: Run) -> RunRow:
