@@ -21,7 +21,7 @@ from aegis_workflow.catalogue import Function, key_of, open_catalogue, reading
 from aegis_workflow.child_engine import ChildEngine
 from aegis_workflow.errors import NeedsAttention
 from aegis_workflow.pipe import Pipe
-from aegis_workflow.results import as_json
+from aegis_workflow.results import result_of
 from aegis_workflow.tracebacks import author_traceback
 
 _LINE = 4_000  # characters
@@ -136,7 +136,7 @@ async def _played(connection: Connection, pipe: Pipe, begin: dict[str, Any]) -> 
         engine.config = {**getattr(function, "workflow_config", {}), **engine.config}
         value = await function(engine, **begin["args"])
         said.finish()
-        return {"state": "ok", "result": as_json(value, f"the result of {begin['name']}")}
+        return {"state": "ok", "result": result_of(begin["name"], value)}
     except trio.Cancelled:
         raise
     except BaseException as error:  # anybody's code: whatever it raises is how the run ends

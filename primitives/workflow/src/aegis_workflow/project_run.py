@@ -19,6 +19,7 @@ from aegis_workflow.catalogue import Catalogue, name_of
 from aegis_workflow.engine import WorkflowEngine
 from aegis_workflow.errors import NeedsAttention, ProjectCodeFailed, WorkflowError
 from aegis_workflow.project_files import ProjectWorkflow
+from aegis_workflow.results import checked
 from aegis_workflow.steps import Steps
 
 _CALLS = frozenset({
@@ -131,7 +132,8 @@ class ProjectRun:
         engine = self._engine
         match method:
             case "call" if params.get("name") in _CALLS:
-                return plain(await getattr(engine, params["name"])(*params.get("args", ()), **params.get("kwargs", {})))
+                value = await getattr(engine, params["name"])(*params.get("args", ()), **params.get("kwargs", {}))
+                return checked(value, f"engine.{params['name']}")
             case "fork":
                 return await self._steps.fork()
             case "place":
@@ -189,4 +191,4 @@ def _argv(root: Path) -> list[str]:
         f"import sys; sys.path += [p for p in {given} if p not in sys.path]; import aegis_workflow.child as c; c.main()"
     )
     bare = ["-B"] if sys.dont_write_bytecode else []
-    return [sys.executable, "-I", *bare, "-X", "utf8", "-X", "faulthandler", "-c", boot]
+    return [sys.executable, "-I", *bare, "-X", "utf8", "-c", boot]

@@ -13,6 +13,8 @@ from uuid import UUID
 
 import msgspec
 
+from aegis_workflow.errors import WorkflowError
+
 MOST = 4_000_000  # characters as JSON of one result, or one kept value
 _DEEP = 100
 _SAID_AS_TEXT = (date, time, timedelta, Decimal, UUID)
@@ -20,13 +22,26 @@ _SAID_AS_TEXT = (date, time, timedelta, Decimal, UUID)
 
 def as_json(value: Any, what: str) -> Any:
     """Return the value as JSON; raises `TypeError` with the place in `what` that is none, `ValueError` if too large."""
-    found = _json(value, what, 0)
+    found = checked(value, what)
     size = len(msgspec.json.encode(found))
     if size > MOST:
         raise ValueError(
             f"{what} has {size:,} bytes as JSON, and {MOST:,} are kept: write it to a file, return its path"
         )
     return found
+
+
+def result_of(name: str, value: Any) -> Any:
+    """Return what a workflow returned as JSON; raises `WorkflowError` when it is none, or too large."""
+    try:
+        return as_json(value, f"the result of {name}")
+    except (TypeError, ValueError) as error:
+        raise WorkflowError(str(error)) from None
+
+
+def checked(value: Any, what: str) -> Any:
+    """Return the value as JSON, whatever its size; raises `TypeError` with the place in `what` that is none."""
+    return _json(value, what, 0)
 
 
 def _json(value: Any, at: str, depth: int) -> Any:
@@ -81,5 +96,5 @@ def _text(value: str, at: str) -> str:
 
 
 def _short(value: Any) -> str:
-    said = repr(value) if isinstance(value, int | float | str | bytes) else f"a {type(value).__name__}"
+    said = repr(value) if isinstance(value, int | float | str | bytes) else f"it is of the type {type(value).__name__}"
     return said if len(said) <= 80 else f"{said[:77]}..."

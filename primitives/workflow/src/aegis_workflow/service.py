@@ -21,7 +21,7 @@ from aegis_workflow.errors import NeedsAttention, ProjectCodeFailed, Unfinished,
 from aegis_workflow.human_questions import HumanQuestions
 from aegis_workflow.project_files import ProjectWorkflow
 from aegis_workflow.project_run import ProjectRun
-from aegis_workflow.results import as_json
+from aegis_workflow.results import result_of
 from aegis_workflow.settings import WorkflowSettings
 from aegis_workflow.steps import Steps
 from aegis_workflow.store import OVER, Run, RunStore
@@ -174,7 +174,7 @@ class Runner:
             finally:
                 if steps.stopped:  # whatever the workflow's code made of it
                     raise steps.stopped
-            return {"state": "ok", "result": as_json(value, f"the result of {run.name}")}
+            return {"state": "ok", "result": result_of(run.name, value)}
         except NeedsAttention as error:
             return {"state": "needs attention", "step": error.step, "error": str(error)}
         except AegisError as error:
