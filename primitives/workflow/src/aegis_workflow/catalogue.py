@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol, overload
 
-from aegis import ConfigError, NotFound, Registry
+from aegis import AegisError, ConfigError, NotFound, Registry
 from aegis.errors import listed, nearest
 
 Function = Callable[..., Awaitable[Any]]
@@ -74,9 +74,9 @@ def reading() -> Iterator[dict[str, Function]]:
 
 
 class Files(Protocol):
-    """The workflows of files, and of each file that cannot be read why not, with its text."""
+    """The workflows of files, and the error of each file that cannot be read, with its text."""
 
-    def read(self) -> tuple[Mapping[str, Function], Mapping[str, str]]: ...
+    def read(self) -> tuple[Mapping[str, Function], Sequence[tuple[AegisError, str]]]: ...
 
 
 class Known(Protocol):
@@ -90,8 +90,8 @@ class Known(Protocol):
 class NoFiles:
     """No project."""
 
-    def read(self) -> tuple[Mapping[str, Function], Mapping[str, str]]:
-        return {}, {}
+    def read(self) -> tuple[Mapping[str, Function], Sequence[tuple[AegisError, str]]]:
+        return {}, ()
 
 
 class Catalogue:
@@ -104,10 +104,10 @@ class Catalogue:
         self._offered, self._files = offered, files
 
     def names(self) -> list[str]:
-        """Return the names of all workflows; raises `ConfigError` when a file of the project cannot be read."""
+        """Return the names of all workflows; raises the error of a file of the project that cannot be read."""
         found, wrong = self._files.read()
-        for why in wrong:
-            raise ConfigError(why)
+        for why, _ in wrong:
+            raise why
         return sorted(map(name_of, {**dict(self._offered.items()), **_decorated, **found}.values()))
 
     def get(self, name: str, source: str = "") -> Function | None:
@@ -118,9 +118,9 @@ class Catalogue:
         key = key_of(name)
         found, wrong = self._files.read()
         if key not in found:
-            for why, text in wrong.items():
+            for why, text in wrong:
                 if not text or any(spelled in text for spelled in {name, key, key.replace("_", "-")}):
-                    raise ConfigError(why)
+                    raise why
         every = [one for one in (found.get(key), _decorated.get(key), self._offered.get(key)) if one]
         return next((one for one in every if source in ("", self.source(one))), None)
 
@@ -173,7 +173,7 @@ def current_catalogue() -> Catalogue:
 
 
 def list_workflows() -> list[str]:
-    """Return the names of all workflows; raises `ConfigError` when a file of the project cannot be read."""
+    """Return the names of all workflows; raises the error of a file of the project that cannot be read."""
     return _current[0].names()
 
 

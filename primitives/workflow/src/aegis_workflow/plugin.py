@@ -29,6 +29,8 @@ def aegis_hookspecs() -> object:
 @hookimpl
 def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primitive]:
     """Offer workflows and their runs."""
+    from pathlib import Path  # noqa: PLC0415
+
     from aegis import Registry  # noqa: PLC0415 - the same
     from aegis_workflow.catalogue import Catalogue, offered_key  # noqa: PLC0415
     from aegis_workflow.human_questions import HumanQuestions  # noqa: PLC0415
@@ -39,9 +41,11 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
 
     offered: Registry[Any] = Registry("workflow")
     kernel.plugins.collect("aegis_workflows", offered, offered_key)
-    files = ProjectFiles(kernel.project.root, lambda: settings["workflows"].files)
+    trust: Any = getattr(kernel, "trust", None)
+    content = trust.read if trust else Path.read_bytes
+    files = ProjectFiles(kernel.project.root, lambda: settings["workflows"].files, content)
     catalogue, store = Catalogue(offered, files), RunStore(kernel)
     questions = HumanQuestions(kernel, store)
-    runner = Runner(kernel, store, questions, catalogue, lambda: settings["workflows"])
+    runner = Runner(kernel, store, questions, catalogue, lambda: settings["workflows"], files)
     kernel.config.remarkers.add("workflow", catalogue.remarks)
     return [WorkflowVerbs(kernel, store, questions, runner)]

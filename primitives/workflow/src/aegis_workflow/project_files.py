@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import decode_source
@@ -12,7 +11,7 @@ from inspect import Signature, cleandoc
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aegis import ConfigError
+from aegis import AegisError, ConfigError
 from aegis_workflow.catalogue import key_of
 from aegis_workflow.signatures import Names, signature_of
 
@@ -46,71 +45,73 @@ class ProjectWorkflow:
 
 
 class Read(NamedTuple):
-    """What the files have, and of each that cannot be read why not, with its text."""
+    """What the files have, and the error of each that cannot be read, with its text."""
 
     workflows: dict[str, ProjectWorkflow]
-    wrong: dict[str, str]
+    wrong: list[tuple[AegisError, str]]
 
 
 class ProjectFiles:
     """Python files of a project; what they decorate with `@workflow` is offered."""
 
-    def __init__(self, root: Path, patterns: Callable[[], Sequence[str]]) -> None:
-        """`patterns` returns what `workflows.files` says now."""
-        self._root, self._patterns = root, patterns
-        self._known: dict[Path, tuple[tuple[int, ...], list[ProjectWorkflow] | ConfigError, str]] = {}
+    def __init__(
+        self, root: Path, patterns: Callable[[], Sequence[str]], content: Callable[[Path], bytes] = Path.read_bytes
+    ) -> None:
+        """`patterns` returns what `workflows.files` says now; `content` raises for a file that nobody trusts."""
+        self._root, self._patterns, self._content = root, patterns, content
+        self._known: dict[Path, tuple[str, list[ProjectWorkflow] | AegisError]] = {}
 
     def read(self) -> Read:
         """Return every workflow by the name it is looked up by, and what is wrong with files that have none."""
-        found = Read({}, {})
+        found = Read({}, [])
         for path in self._paths(found.wrong):
             held, text = self._of(path)
-            if isinstance(held, ConfigError):
-                found.wrong[str(held)] = text
-                continue
-            for one in held:
+            for one in held if isinstance(held, list) else ():
                 if (other := found.workflows.setdefault(key_of(one.workflow_name), one)) is not one:
-                    both = f"{other.place} and {one.place}"
-                    found.wrong[f"two workflows are called {one.workflow_name!r}: {both}; rename one"] = one.source
+                    both = f"two workflows are called {one.workflow_name!r}: {other.place} and {one.place}; rename one"
+                    found.wrong.append((ConfigError(both), text))
+            if isinstance(held, AegisError):
+                found.wrong.append((held, text))
         return found
 
-    def _paths(self, wrong: dict[str, str]) -> list[Path]:
+    def check(self, one: ProjectWorkflow) -> None:
+        """Raise the error when the file is not, as it was read, trusted any more."""
+        if decode_source(self._content(one.path)) != one.source:
+            raise ConfigError(f"{one.file} has just changed; try again")
+
+    def _paths(self, wrong: list[tuple[AegisError, str]]) -> list[Path]:
         paths: set[Path] = set()
         for pattern in self._patterns():
             try:
                 paths |= set(self._root.glob(pattern))
             except (ValueError, NotImplementedError, IndexError):
                 why = "a path below the project, `flows/*.py` for example, is"
-                wrong[f"workflows.files: {pattern!r} names no files here; {why}"] = ""
+                wrong.append((ConfigError(f"workflows.files: {pattern!r} names no files here; {why}"), ""))
         if len(paths) > _FILES:
-            wrong[f"workflows.files names {len(paths)} files, and {_FILES} are read; name fewer"] = ""
+            wrong.append((ConfigError(f"workflows.files names {len(paths)} files, and {_FILES} are read"), ""))
         return sorted(paths)[:_FILES]
 
-    def _of(self, path: Path) -> tuple[list[ProjectWorkflow] | ConfigError, str]:
+    def _of(self, path: Path) -> tuple[list[ProjectWorkflow] | AegisError, str]:
         where = path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else str(path)
+        text = ""
         try:
             file = path.stat()
-            state = (file.st_mtime_ns, file.st_size, file.st_ino, file.st_ctime_ns)
-            known = self._known.get(path)
-            if known is None or known[0] != state:
-                text = _text(path, file)
-                known = self._known[path] = state, _parsed(path, where, text), text
+            if not stat.S_ISREG(file.st_mode) or file.st_size > _MOST:
+                what = f"it has more than {_MOST:,} bytes" if stat.S_ISREG(file.st_mode) else "it is no file"
+                raise ConfigError(f"{where}: it cannot be read: {what}")
+            text = decode_source(path.read_bytes())  # as Python does: by its coding line, else UTF-8
+            text = decode_source(self._content(path))
+        except AegisError as error:
+            return error, text
         except (OSError, SyntaxError, ValueError) as error:
             return ConfigError(f"{where}: it cannot be read: {getattr(error, 'strerror', '') or error}"), ""
-        return known[1], known[2]
+        known = self._known.get(path)
+        if known is None or known[0] != text:
+            known = self._known[path] = text, _parsed(path, where, text)
+        return known[1], text
 
 
-def _text(path: Path, file: os.stat_result) -> str:
-    if not stat.S_ISREG(file.st_mode):
-        raise ValueError("it is no file")
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # noqa: PTH123 - by descriptor
-        data = stream.read(_MOST + 1)
-    if len(data) > _MOST:
-        raise ValueError(f"it has more than {_MOST:,} bytes")
-    return decode_source(data)  # as Python does: by its coding line, else UTF-8
-
-
-def _parsed(path: Path, where: str, text: str) -> list[ProjectWorkflow] | ConfigError:
+def _parsed(path: Path, where: str, text: str) -> list[ProjectWorkflow] | AegisError:
     try:
         module = ast.parse(text, str(path))
         names, found = Names(module), dict[str, ProjectWorkflow]()

@@ -19,7 +19,7 @@ from aegis_workflow.catalogue import Catalogue, Function, close_catalogue, key_o
 from aegis_workflow.engine import BY, WorkflowEngine
 from aegis_workflow.errors import NeedsAttention, ProjectCodeFailed, Unfinished, WorkflowError
 from aegis_workflow.human_questions import HumanQuestions
-from aegis_workflow.project_files import ProjectWorkflow
+from aegis_workflow.project_files import ProjectFiles, ProjectWorkflow
 from aegis_workflow.project_run import ProjectRun
 from aegis_workflow.results import result_of
 from aegis_workflow.settings import WorkflowSettings
@@ -40,10 +40,11 @@ class Runner:
         questions: HumanQuestions,
         catalogue: Catalogue,
         settings: Callable[[], WorkflowSettings],
+        files: ProjectFiles,
     ) -> None:
         """`settings` returns what the section `workflows` says now."""
         self._kernel, self._store, self._questions = kernel, store, questions
-        self.catalogue, self._settings_now = catalogue, settings
+        self.catalogue, self._settings_now, self._files = catalogue, settings, files
         self.acts = AgentActs(kernel, lambda: settings().allow)
         self._nursery: trio.Nursery | None = None
         self._scopes: dict[str, trio.CancelScope] = {}  # of the runs that are played
@@ -134,6 +135,7 @@ class Runner:
         try:
             function = self.catalogue.get(run.name, run.source)
             why = f"there is no workflow {run.name!r} here any more" + (f" in {run.source}" if run.source else "")
+            self._check_trusted(function)
         except AegisError as error:
             function, why = None, str(error)
         if function is None:
@@ -196,11 +198,12 @@ class Runner:
     def check(self, caller: Caller, function: Function) -> None:
         """Raise `Refused` when the caller may not begin this workflow, or nobody may."""
         self.acts.check_run(caller, name_of(function), function)
-        if isinstance(function, ProjectWorkflow):
-            self._check_trusted(function)
+        self._check_trusted(function)
 
-    def _check_trusted(self, function: ProjectWorkflow) -> None:
-        """Raise `Refused` when nobody has said that this content of the file may run."""
+    def _check_trusted(self, function: Function | None) -> None:
+        """Raise the error when it is of a file that is not as it was trusted."""
+        if isinstance(function, ProjectWorkflow):
+            self._files.check(function)
 
     async def _end(self, run: Run, outcome: dict[str, Any]) -> None:
         """Record the end together with the mail that tells of it; then nothing that the run spawned is left."""

@@ -16,6 +16,7 @@ from aegis import Caller, Kernel, open_kernel
 from aegis.ledger import Record
 from aegis_workflow.catalogue import current_catalogue
 from aegis_workflow.human_questions import HumanQuestions
+from aegis_workflow.project_files import ProjectFiles
 from aegis_workflow.service import Runner
 from aegis_workflow.store import RunStore, run_of
 
@@ -81,5 +82,6 @@ async def replayed(kernel: Kernel, record: Path) -> str:
         HumanQuestions(kernel, store),
         current_catalogue(),
         lambda: kernel.config.section("workflows"),
+        ProjectFiles(kernel.project.root, lambda: kernel.config.section("workflows").files),
     )
     return await runner.replay(run, records)
