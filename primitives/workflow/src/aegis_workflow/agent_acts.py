@@ -11,7 +11,7 @@ from aegis import Caller, Decision, Kernel, PermissionRequest, Refused
 from aegis.agent import Agent
 from aegis.driver import Permission, Seat
 from aegis.events import PermissionAnswered, PermissionAsked
-from aegis.seat import prejudged
+from aegis_permission.permission import presume
 from aegis_workflow.catalogue import Function, key_of
 from aegis_workflow.settings import Allowed, Need
 
@@ -105,7 +105,7 @@ class AgentActs:
             return
         agent = self._kernel.roster.get(caller.agent_id)
         if agent is None:
-            raise Refused(f"{caller.principal} is closed, and nothing is executed for it any more")
+            raise Refused(f"{caller.principal} is not alive here, and nothing is executed for it")
         command = str(given["command"])
         wish = PermissionRequest("", "engine.bash", "execute", f"{command} (workflow {workflow})", dict(given))
         decision = await (agent.seat.ask(wish) if agent.seat else self._ask(agent, wish))
@@ -123,8 +123,9 @@ class AgentActs:
         wish = replace(
             wish, id=str(next(kernel.roster.numbers)), title=cut.text(wish.title), input=cut.data(wish.input)
         )
-        wish = prejudged(wish, profile.permission, here)
-        if wish.presumed:
+        _, answer = presume(profile.permission, wish.tool, wish.kind, wish.paths, here)
+        if answer:
+            wish = replace(wish, presumed=Decision(*answer))
             return await kernel.interceptors.permission(seat, wish)
         kernel.bus.publish(agent.id, PermissionAsked(wish.id, wish.tool, wish.kind, wish.title, wish.input))
         decision = Decision("cancelled", "the run ended first")

@@ -146,11 +146,11 @@ class WorkflowEngine(GroupCalls, ShellCalls, CompoundCalls):
         return agent
 
     async def _ended(self, handle: str, letter: str, seconds: float | None) -> TurnEnded:
-        with trio.move_on_after(seconds or float("inf")):
+        with trio.move_on_after(float("inf") if seconds is None else seconds):
             return await answer(self._kernel, letter)
         if self._is_ours(agent := self._agent(handle)):
             await agent.interrupt()
-        raise WorkflowError(f"{handle} did not answer within {seconds:g} s")
+        raise WorkflowError(f"{handle} did not answer within {seconds or 0:g} s")
 
     async def tell(self, handle: str, message: str) -> None:
         """Hand the agent a message and go on; `drain` waits until it has read it."""

@@ -123,7 +123,7 @@ def _parsed(path: Path, where: str, text: str) -> list[ProjectWorkflow] | AegisE
     except SyntaxError as error:
         return ConfigError(f"{where}:{error.lineno or 1}: SyntaxError: {error.msg}")
     except (ValueError, RecursionError, MemoryError) as error:
-        return ConfigError(f"{where}:1: {type(error).__name__}: {error or 'its code is nested too deeply'}")
+        return ConfigError(f"{where}:1: {type(error).__name__}: {str(error) or 'its code is nested too deeply'}")
     except ConfigError as error:
         return error
 
@@ -141,6 +141,11 @@ def _decorated(body: Sequence[ast.stmt], names: Names, where: str) -> Iterator[t
                     if not isinstance(node, ast.AsyncFunctionDef) or _first(node) != "engine":
                         what = "must be an async function whose first parameter is `engine`"
                         raise ConfigError(f"{where}:{node.lineno}: the workflow {name!r} {what}")
+                    if hidden := [
+                        arg.arg for arg in ast.walk(node.args) if isinstance(arg, ast.arg) and arg.arg[0] == "_"
+                    ]:
+                        why = f"the parameter {hidden[0]!r} of {name!r} begins with `_`, and so cannot be an option"
+                        raise ConfigError(f"{where}:{node.lineno}: {why}")
                     yield node, name
 
 

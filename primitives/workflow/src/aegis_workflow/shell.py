@@ -46,7 +46,7 @@ async def sh(
                 cut.add(id(into))
 
     try:
-        with trio.move_on_after(seconds or float("inf")) as limit:
+        with trio.move_on_after(float("inf") if seconds is None else seconds) as limit:
             async with trio.open_nursery() as nursery:
                 for stream, into in zip((process.stdout, process.stderr), said, strict=True):
                     assert stream

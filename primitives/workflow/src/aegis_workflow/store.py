@@ -52,6 +52,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         kind, _, name = self.by.partition(":")  # of a run that was begun before its caller was kept
         kept = self.caller or {"kind": kind, "name": name, "trace": self.trace}
         began = msgspec.convert(kept, Caller)
+        if began.class_ == "agent" and not began.agent_id:  # of another machine: an agent's act, of nobody's permission
+            began = msgspec.structs.replace(began, agent_id=began.principal)
         return msgspec.structs.replace(began.through("workflow", self.id), hops=self.hops)
 
 
