@@ -298,8 +298,8 @@ async def test_what_is_a_person_s_to_decide_no_program_of_an_agent_decides(stage
             await quiet()
     agent = await stage.kernel.roster.spawn("reader", "reader-one")
     more = {"workflow answer": {"text": "yes"}, "workflow decide": {"decision": "skip"}}.get(verb, {})
+    caller = stage.kernel.roster.caller(agent).through("queue")
     with pytest.raises(Refused):
-        caller = stage.kernel.roster.caller(agent).through("queue")
         await stage.kernel.verbs.call(caller, verb, {"workflow_id": run, **more})
     assert (await stage.call("workflow show", workflow_id=run)).asks
     await stage.kernel.verbs.call(PERSON, "workflow cancel", {"workflow_id": run})

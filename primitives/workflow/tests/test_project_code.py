@@ -28,7 +28,8 @@ print("the file is run", flush=True)
 
 @workflow
 async def where(engine):
-    return {"pid": os.getpid(), "path": sys.path, "cwd": os.getcwd(), "group": os.getpgid(0), "loaded": sorted(sys.modules)}
+    more = {"group": os.getpgid(0), "loaded": sorted(sys.modules)}
+    return {"pid": os.getpid(), "path": sys.path, "cwd": os.getcwd(), **more}
 
 
 @workflow("two-phases")
@@ -157,6 +158,7 @@ from aegis_workflow.api import workflow
 async def other(engine):
     return await engine.resume_state()
 """
+TOO_LARGE = "write it to a file, return its path"
 
 
 @pytest.fixture
@@ -313,10 +315,9 @@ async def test_an_exception_is_logged_with_the_author_s_traceback_and_no_other_f
         ("nan", None, "the result of returns[0] is no JSON: nan"),
         ("text", None, "the result of returns is no JSON: '\\udc80' is no text of Unicode"),
         ("key", None, "the result of returns is no JSON: (1, 2) is no key of an object"),
-        ("large", None, "the result of returns has 4,000,003 bytes as JSON, and 4,000,000 are kept: write it to a file, "
-         "return its path"),
+        ("large", None, "the result of returns has 4,000,003 bytes as JSON, and 4,000,000 are kept: " + TOO_LARGE),
     ],
-)  # fmt: skip
+)
 async def test_a_result_is_json_or_the_run_fails_by_the_place_that_is_none(stage: Stage, what, result, error):
     row = await stage.end(await stage.begin("returns", what=what))
     assert (row.result, row.error) == (result, error)
