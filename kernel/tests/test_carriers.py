@@ -11,7 +11,7 @@ from carrier_scenario import SAM, recovered
 
 from aegis.app import Kernel
 from aegis.errors import AegisError, Refused
-from aegis.mail import MAX_HOPS
+from aegis.mailboxes import MAX_HOPS
 from aegis.testing.carrier import CarrierContract, FolderCarrier
 from aegis.testing.crash import walk
 

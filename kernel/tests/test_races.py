@@ -18,7 +18,7 @@ from aegis.envelope import Receipt
 from aegis.errors import AegisError, LaunchError, SessionGone
 from aegis.events import Text, TurnEnded
 from aegis.ledger import Record
-from aegis.mail import MAX_HOPS
+from aegis.mailboxes import MAX_HOPS
 from aegis.testing.clock import TestClock
 from aegis.testing.plugin import Opened
 

@@ -84,7 +84,7 @@ class Agent(AgentView):
                         if self.to_sleep:
                             nursery.cancel_scope.cancel()
                             break
-                        if letters := self.mailbox.take():
+                        if letters := self.mailbox.take(self.kernel.post.limits.turn):
                             await self._take_turn(session, letters)
                 return None
             except (Exception, BaseExceptionGroup) as error:  # whatever a driver raised ends the session, not the agent
@@ -151,7 +151,7 @@ class Agent(AgentView):
             await self.kernel.ledger.book("roster").append("session", self.id, session_id=self.session_id, asleep="")
 
     async def _take_turn(self, session: Session, letters: list[Letter]) -> None:
-        turn = self.turn = Turn(new_id(), self.id, letters, prompt_of(letters))
+        turn = self.turn = Turn(new_id(), self.id, letters, prompt_of(letters, len(self.mailbox.waiting)))
         self._limit = trio.CancelScope()
         self.show("working")
         self.kernel.bus.publish(self.id, TurnStarted(turn.id, turn.envelopes, turn.trace))

@@ -9,49 +9,34 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from aegis.bus import Bus
-from aegis.clock import Clock, new_id, stamp
+from aegis.clock import Clock
 from aegis.envelope import Envelope, Receipt, State
 from aegis.errors import LedgerError, Refused
 from aegis.events import Delivered, Outcome, TurnEnded
 from aegis.ledger import Draft, Ledger, Record
-from aegis.mail_history import MailHistory, how_ended
-from aegis.mailbox import Letter, Mailbox
+from aegis.mail_history import how_ended
+from aegis.mailbox import Letter, size_of
+from aegis.mailboxes import Mailboxes
 from aegis.outbox import Outbox, carried_kind
-from aegis.registry import Registry
 
-MAX_HOPS = 64  # how many agents may answer one another before a person must say something
 SYSTEM = "system"
 
 
-class Post(MailHistory):
+class Post(Mailboxes):
     """Accepts, holds and accounts for every envelope."""
 
     def __init__(self, ledger: Ledger, bus: Bus, clock: Clock) -> None:
-        super().__init__(ledger)
-        self._bus, self._clock = bus, clock
-        self._boxes: dict[str, Mailbox] = {}
+        super().__init__(ledger, clock)
+        self._bus = bus
         self._letters: dict[str, Letter] = {}
         self._turn: Record | None = None  # the one that ended last
-        self._live = False
         self.recent: deque[str] = deque(maxlen=50)  # the ids of the newest messages
-        self.carriers: Registry[Outbox] = Registry("carrier of mail to")
-
-    def mailbox(self, address: str) -> Mailbox:
-        """Return the mailbox of an agent id or an address, made when it is new; a carried kind has one for all."""
-        kind = carried_kind(address)
-        key = f"{kind}:" if kind else address
-        if key not in self._boxes:
-            self._boxes[key] = Mailbox(address)
-        return self._boxes[key]
-
-    def label(self, address: str) -> str:
-        """Return what a recipient is called: an agent by its handle, everybody else by the address."""
-        return address if ":" in address else self._box(address).label
 
     def carry(self, kind: str) -> Outbox:
         """Return the mail to `kind:…`, all of it that is not done with, for the plugin that acts; raises `Taken`.
@@ -67,13 +52,6 @@ class Post(MailHistory):
         """Forget the mailboxes of other agents than these; who asks gets the letters that wait for them."""
         self._boxes = {a: box for a, box in self._boxes.items() if a in agents or ":" in a}
         return (x for x in self._letters.values() if x.state == "accepted" and self._box(x.envelope.recipient).closed)
-
-    def _box(self, address: str) -> Mailbox:
-        if not self._live or address in self._boxes or ":" in address:
-            return self.mailbox(address)
-        gone = Mailbox(address)
-        gone.closed = "it is gone"
-        return gone
 
     def letters(self, address: str = "") -> list[Letter]:
         """Return the letters not done with, of one recipient or of all, oldest first."""
@@ -115,8 +93,9 @@ class Post(MailHistory):
                 box.turns, box.cost_usd = box.turns + 1, box.cost_usd + (record.data.get("cost_usd") or 0)
 
     def _hold(self, letter: Letter) -> Letter:
-        envelope = letter.envelope
+        envelope, letter.size = letter.envelope, size_of(letter.envelope)
         self._letters[envelope.id], box = letter, self._box(envelope.recipient)
+        box.count(letter.size)
         if letter.state == "accepted":
             box.put(letter)
         letter.position = len(box.waiting) if box.busy else 0
@@ -131,34 +110,23 @@ class Post(MailHistory):
 
     def _done(self, letter: Letter, ended: TurnEnded | None = None) -> None:
         self._forget(letter)
-        self._letters.pop(letter.envelope.id, None)
+        if self._letters.pop(letter.envelope.id, None):
+            self._box(letter.envelope.recipient).count(-letter.size, -1)
         letter.ended = ended
         letter.over.set()
 
-    def envelope(self, sender: str, recipient: str, body: str, **more: Any) -> Envelope:
-        """Return a fresh envelope, sent now; its trace begins with itself unless one is given."""
-        made = new_id()
-        return Envelope(made, sender, recipient, stamp(self._clock.now()), body, **{"trace": made, **more})
-
-    def accept(self, envelope: Envelope) -> Draft:
-        """Return the record that accepts the envelope, to be stored together with others; it is delivered then.
-
-        Raises `Refused` when the recipient takes no mail or the envelope went through too many hands.
-        """
-        box = self._box(envelope.recipient)
-        if box.closed:
-            raise Refused(f"{box.label} takes no mail: {box.closed}")
-        if envelope.hops > MAX_HOPS:
-            raise Refused(f"this message went through {envelope.hops} agents since a person last spoke; stopping here")
-        return self._book.draft("accepted", envelope.id, **msgspec.to_builtins(envelope))
-
-    async def deliver(self, envelope: Envelope, *together: Draft) -> Receipt:
+    async def deliver(self, envelope: Envelope, *together: Draft, short: str = "") -> Receipt:
         """Store the envelope (and other records with it, all or none) and return the receipt; an id delivers once.
 
         Raises `Refused` as `accept` does.
         """
-        draft, box = self.accept(envelope), self._box(envelope.recipient)
-        if not await self._ledger.append(draft, *together, once=True):
+        draft, box, size = self.accept(envelope, short), self._box(envelope.recipient), size_of(envelope)
+        box.count(size)  # until it is there: of many at once none sees the room that another takes
+        try:
+            new = await self._ledger.append(draft, *together, once=True)
+        finally:
+            box.count(-size, -1)
+        if not new:
             return self.receipt(envelope.id)
         letter = self._letters.get(envelope.id)
         if box.closed and letter:  # it closed while the disk worked
@@ -166,9 +134,9 @@ class Post(MailHistory):
         return self._receipt(envelope, "dead" if box.closed else "accepted", letter)
 
     def _receipt(self, envelope: Envelope, state: State, letter: Letter | None) -> Receipt:
-        kind, reason = carried_kind(envelope.recipient), self._box(envelope.recipient).closed
-        if kind and kind not in self.carriers and state == "accepted":
-            reason = f"waits until something carries mail to {kind}:…"
+        reason = self._box(envelope.recipient).closed
+        if state == "accepted" and not self._read(envelope.recipient):
+            reason = f"waits until something carries mail to {carried_kind(envelope.recipient)}:…"
         position = letter.position if letter else 0
         return Receipt(envelope.id, self.label(envelope.recipient), state, position, reason=reason)
 
@@ -232,5 +200,6 @@ class Post(MailHistory):
             if e.sender != SYSTEM and not box.closed:
                 body = f"Your message {e.id} to {self.label(e.recipient)}: {what}"
                 news = self.envelope(SYSTEM, e.sender_id, body, in_reply_to=e.id, trace=e.trace, hops=e.hops)
-                drafts.append(self.accept(news))
+                with suppress(Refused):
+                    drafts.append(self.accept(news, body))
         return drafts

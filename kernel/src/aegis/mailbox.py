@@ -6,11 +6,20 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import NamedTuple
 
 import trio
 
 from aegis.envelope import Envelope, State
 from aegis.events import TurnEnded
+
+
+class Caps(NamedTuple):
+    """How much mail is taken: letters and bytes not done with of one recipient, and the bytes that one turn reads."""
+
+    letters: int = 1_000
+    size: int = 4_000_000
+    turn: int = 200_000
 
 
 @dataclass(slots=True, eq=False)
@@ -21,6 +30,7 @@ class Letter:
     state: State = "accepted"
     turn: str = ""
     position: int = 0
+    size: int = 0
     dead: bool = False
     ended: TurnEnded | None = None
     over: trio.Event = field(default_factory=trio.Event)
@@ -28,14 +38,35 @@ class Letter:
 
 
 class Mailbox:
-    """What waits for one recipient, in the ledger's order, and its turns so far; `busy` unless it takes one at once."""
+    """What waits for one recipient, in the ledger's order, and its turns so far; `busy` unless it takes one at once.
+
+    `letters` and `size` count everything not done with: what is in a turn or in a carrier's hands, too.
+    """
 
     def __init__(self, label: str) -> None:
         self.label, self.busy, self.closed, self.woken = label, True, "", False
-        self.turns, self.cost_usd = 0, 0.0
+        self.turns, self.cost_usd, self.letters, self.size = 0, 0.0, 0, 0
         self.waiting: deque[Letter] = deque()
         self.cut_in: Callable[[], object] = lambda: None
         self._arrived = trio.Event()
+
+    def count(self, size: int, letters: int = 1) -> None:
+        """Take so many bytes more, or less, into account."""
+        self.size, self.letters = self.size + size, self.letters + letters
+
+    def full(self, envelope: Envelope, caps: Caps) -> str:
+        """Return why there is no room for it, empty when there is; a person may fill it twice as far as others do."""
+        times, size = 1 + envelope.sender.startswith("human:"), size_of(envelope)
+        if size > caps.turn:
+            what = f"the message has {size:,} bytes, and one turn reads {caps.turn:,} (limits.turn_bytes)"
+            return f"{what}; put it into a file and hand over the file's path"
+        if self.letters >= caps.letters * times:
+            why = f"it has {self.letters:,} messages (limits.mailbox_letters is {caps.letters:,})"
+        elif self.size + size > caps.size * times:
+            why = f"with this message it would have {self.size + size:,} bytes (limits.mailbox_bytes is {caps.size:,})"
+        else:
+            return ""
+        return f"the mailbox of {self.label} is full: {why}. Nothing was sent; try again when it has been read"
 
     def put(self, letter: Letter) -> None:
         """Add a letter at the end and wake who waits."""
@@ -59,7 +90,29 @@ class Mailbox:
             await self._arrived.wait()
         self.woken = False
 
-    def take(self) -> list[Letter]:
-        """Take everything that waits."""
-        letters, self.waiting = list(self.waiting), deque()
-        return letters
+    def take(self, most: int | None = None) -> list[Letter]:
+        """Take everything that waits, or as much as fits into so many bytes, but one letter at least.
+
+        What is urgent, and what people wrote, goes before the rest when not everything fits.
+        """
+        if most is None or sum(x.size for x in self.waiting) <= most:
+            letters, self.waiting = list(self.waiting), deque()
+            return letters
+        chosen: list[Letter] = []
+        for letter in sorted(self.waiting, key=lambda x: not first(x.envelope)):
+            most -= letter.size
+            if most < 0 and chosen:
+                break
+            chosen.append(letter)
+        self.waiting = deque(x for x in self.waiting if x not in chosen)
+        return sorted(chosen, key=lambda x: x.number)
+
+
+def size_of(envelope: Envelope) -> int:
+    """Return how many bytes of a prompt the envelope is."""
+    return len(envelope.rendered().encode()) + 2
+
+
+def first(envelope: Envelope) -> bool:
+    """Return whether it is read before others: it is urgent, or a person wrote it."""
+    return envelope.urgency == "interrupt" or envelope.sender.startswith("human:")

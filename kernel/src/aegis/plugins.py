@@ -162,7 +162,7 @@ class Plugins:
         """Return every registry in which plugins own things, those that plugins collect into among them."""
         verbs, collected = self._kernel.verbs, [c.into for c in self._collected.values()]
         own = [self._kernel.drivers, self._kernel.config.sections, verbs.verbs, verbs.tools, verbs.completers]
-        own += [self._kernel.post.carriers, self._kernel.bus.replayers]
+        own += [self._kernel.post.carriers, self._kernel.post.caps, self._kernel.bus.replayers]
         own.append(self._kernel.config.remarkers)
         return [*collected, *own, self._collected]
 

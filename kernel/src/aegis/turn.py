@@ -93,9 +93,13 @@ class Turn:
         return self.ended
 
 
-def prompt_of(letters: Sequence[Letter]) -> str:
-    """Return the batch as one user turn; a person's lone `/command` goes to the CLI as it was typed."""
+def prompt_of(letters: Sequence[Letter], waiting: int = 0) -> str:
+    """Return the batch as one user turn; a person's lone `/command` goes to the CLI as it was typed.
+
+    Of what did not fit and is `waiting` it says how many.
+    """
     only = letters[0].envelope
     if len(letters) == 1 and only.sender.startswith("human:") and only.body.startswith("/"):
         return only.body
-    return "\n\n".join(x.envelope.rendered() for x in letters)
+    more = [f"> {waiting} more {'messages wait' if waiting > 1 else 'message waits'} for your next turn"]
+    return "\n\n".join([*(x.envelope.rendered() for x in letters), *(more if waiting else ())])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from aegis import Caller, Kernel, Refused
 from aegis.clock import stamp
 from aegis.ledger import Draft
-from aegis.mail import MAX_HOPS
+from aegis.mailboxes import MAX_HOPS
 from aegis_canvas.document import Document
 from aegis_canvas.notices import concerns, notice
 from aegis_canvas.store import Canvas, Revision, Store

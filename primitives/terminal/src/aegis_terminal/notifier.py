@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from aegis import Caller, Kernel, Refused
 from aegis.ledger import Draft
-from aegis.mail import MAX_HOPS
+from aegis.mailboxes import MAX_HOPS
 from aegis_terminal.store import Store
 from aegis_terminal.values import Run, TerminalRecord
 
