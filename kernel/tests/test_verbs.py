@@ -87,6 +87,8 @@ async def test_a_call_gets_its_arguments_as_their_types(kernel: Kernel) -> None:
         ({"name": 5, "count": 0}, "name is wrong: .*; count is wrong: "),
         ({"name": "a", "caller": "human:root"}, "there is no caller"),
         ({"name": "a", "from_handle": "x"}, "there is no from_handle"),
+        ({"name": "caf\udce9"}, "a text has half a character in it"),
+        ({"name": "a", "at": {"x": 1, "\ud800": 2}}, "a text has half a character in it"),
     ],
 )
 async def test_wrong_arguments_are_refused_in_a_sentence(kernel: Kernel, args: dict[str, Any], sentence: str) -> None:
@@ -354,6 +356,27 @@ async def test_a_call_says_what_it_is_and_its_arguments_are_canonical(kernel: Ke
     assert one.canonical == two.canonical
     assert " " not in one.canonical.replace("cube", "")
     assert len({c.id for c in seen}) == 3
+
+
+async def test_no_interceptor_sees_what_cannot_be_written_down(kernel: Kernel) -> None:
+    seen: list[str] = []
+
+    class Audit:
+        name = "audit"
+
+        async def before_verb(self, call: VerbCall) -> None:
+            seen.append(call.canonical)
+
+    kernel.interceptors.add(Audit())
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for wrong in ("\ud800", {"\udfff": 1}, deep):
+        with pytest.raises(Refused, match="shape draw: "):
+            await kernel.verbs.call(SAM, "shape draw", {"name": wrong})
+    assert seen == []
+    await kernel.verbs.call(SAM, "shape draw", {"name": "😀"})
+    assert "😀" in seen[0]
 
 
 class Advises:

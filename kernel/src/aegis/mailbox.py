@@ -110,7 +110,7 @@ class Mailbox:
 
 def size_of(envelope: Envelope) -> int:
     """Return how many bytes of a prompt the envelope is."""
-    return len(envelope.rendered().encode()) + 2
+    return len(envelope.rendered().encode(errors="surrogatepass")) + 2
 
 
 def first(envelope: Envelope) -> bool:

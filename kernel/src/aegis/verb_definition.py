@@ -6,14 +6,14 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from aegis.callers import CLASSES, Caller, Class
 from aegis.errors import AegisError, Refused, nearest
+from aegis_signatures.arguments import Arguments
+from aegis_signatures.plain import plain as plain
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*( [a-z][a-z0-9-]*)?\Z")
 _AGENTS_PART = re.compile(r"^For agents:[ \n]", re.MULTILINE)
@@ -90,51 +90,24 @@ class Verb:
         self.doc, self.advice = people.strip(), "".join(agents).strip()
         self.help = self.doc.splitlines()[0]
 
-    @cached_property
-    def model(self) -> type[BaseModel]:
-        """The arguments as a pydantic model, made when first needed."""
-        parameters = list(inspect.signature(self.run, eval_str=True).parameters.values())[1:]
-        kinds: dict[str, Any] = {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in parameters}
-        return create_model(self.name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **kinds)
+        self.arguments = Arguments(self.name, method, 1, nearest)
 
-    @cached_property
+    @property
     def schema(self) -> dict[str, Any]:
         """JSON schema of the arguments."""
-        schema = self.model.model_json_schema()
-        for part in (schema, *schema.get("properties", {}).values()):
-            part.pop("title", None)
-        return schema
+        return self.arguments.schema
 
     def validate(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments as their types; raises `Refused` with a sentence on each wrong one."""
-        known = list(self.model.model_fields)
         try:
-            model = self.model.model_validate(dict(args) if isinstance(args, Mapping) else args)
-        except ValidationError as error:
-            wrong = "; ".join(_complaint(e, known) for e in error.errors())
-            raise Refused(f"{self.name}: {wrong}. It takes: {', '.join(known) or 'nothing'}.") from None
-        return {name: getattr(model, name) for name in known}
+            return self.arguments.checked(args)
+        except ValueError as error:
+            raise Refused(str(error)) from None
 
     def describe(self) -> dict[str, Any]:
         """Return everything a surface needs to offer the verb, as JSON."""
-        found = {n: m.what for n, f in self.model.model_fields.items() for m in f.metadata if isinstance(m, Completes)}
+        found = {name: mark.what for name, mark in self.arguments.marked(Completes).items()}
         more = {"help": self.help, "doc": self.doc, "advice": self.advice, "schema": self.schema}
         marks = {n: v for n, v in msgspec.to_builtins(self.marks).items() if n != "checks"}
         classes = sorted(marks.pop("for_"))
         return {**marks, "for": classes, "plugin": str(self.plugin), **more, "completes": found}
-
-
-def _complaint(error: Any, known: list[str]) -> str:
-    name = ".".join(map(str, error["loc"])) or "arguments"
-    if error["type"] == "missing":
-        return f"{name} is missing"
-    if error["type"] == "extra_forbidden":
-        return f"there is no {name}.{nearest(name, known)}"
-    return f"{name} is wrong: {error['msg'].removeprefix('Value error, ')}"
-
-
-def plain(value: Any) -> Any:
-    """Return a verb's value as JSON: structs, dataclasses and models become objects."""
-    return msgspec.to_builtins(
-        value, enc_hook=lambda v: v.model_dump(mode="json") if isinstance(v, BaseModel) else str(v)
-    )

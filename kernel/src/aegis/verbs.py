@@ -10,8 +10,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from aegis.bus import Bus
 from aegis.callers import Caller
 from aegis.clock import new_id
@@ -19,7 +17,8 @@ from aegis.errors import NotFound, Refused, listed, nearest
 from aegis.events import VerbsChanged
 from aegis.interceptors import Interceptors
 from aegis.registry import Registry, acting
-from aegis.verb_definition import Verb, plain
+from aegis.verb_definition import Verb
+from aegis_signatures.plain import as_json
 
 _progress: ContextVar[Callable[[str], object]] = ContextVar("aegis_progress", default=lambda text: None)
 
@@ -39,7 +38,7 @@ class VerbCall:
     @property
     def canonical(self) -> str:
         """The arguments as one JSON text: keys sorted, no spaces; the same arguments give the same text."""
-        return msgspec.json.encode(plain(self.args), order="sorted").decode()
+        return as_json(self.args)
 
 
 def report(text: str) -> None:

@@ -1,0 +1,1 @@
+"""What a typed function takes: its arguments checked, as a schema, and as JSON."""
