@@ -15,7 +15,8 @@ BUDGETS = {"mechanism": 1799, "words": 559, "entrance": 590}
 STOREYS = {
     "mechanism": {
         "agent", "agent_view", "bus", "client", "directory", "interceptors", "ledger", "mail", "mail_history",
-        "mailbox", "mailboxes", "outbox", "redactor", "registry", "roster", "seat", "supervise", "turn", "verb_definition", "verbs",
+        "mailbox", "mailboxes", "outbox", "redactor", "registry", "roster", "seat", "supervise", "turn",
+        "verb_definition", "verbs",
     },
     "words": {
         "__init__", "admission", "callers", "clock", "driver", "envelope", "errors", "events",
