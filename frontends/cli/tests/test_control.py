@@ -227,7 +227,7 @@ def test_nobody_there(project):
 def listening(project):
     folder = Project(project)
     folder.prepare()
-    with socket.socket(socket.AF_UNIX) as listener:
+    with folder.locked(), socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(socket_of(folder)))
         listener.listen()
         yield listener, folder

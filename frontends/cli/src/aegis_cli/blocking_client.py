@@ -12,7 +12,7 @@ from typing import Any
 from aegis.errors import AegisError, ConfigError
 from aegis.project import Project
 from aegis_cli.protocol import rebuilt
-from aegis_cli.socket_path import socket_of
+from aegis_cli.socket_path import check_peer, safe_socket_of
 from aegis_jsonrpc.utf8 import fault
 
 _HELLO = 5.0  # seconds a healthy kernel never needs to answer what takes no work
@@ -37,22 +37,28 @@ class BlockingClient:
         self.command: list[str] = []  # what the last verb that was performed has for the person's own terminal
 
     def __enter__(self) -> BlockingClient:
-        path, root = socket_of(self._project), self._project.root
+        try:
+            self._connect()
+        except BaseException:
+            self._socket.close()
+            raise
+        return self
+
+    def _connect(self) -> None:
+        root = self._project.root
         self._socket.settimeout(self._limit)
         try:
+            path = safe_socket_of(self._project)
             self._socket.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
-            self._socket.close()
             raise NotRunning(
                 f"no aegis runs in {root}; start one with `aegis` (a REPL) or `aegis serve` (without a screen)"
             ) from None
         except PermissionError:
-            self._socket.close()
             raise AegisError(f"the aegis in {root} belongs to another user, and serves only that user") from None
         except OSError as error:
-            self._socket.close()
             raise AegisError(f"the aegis in {root} does not answer at {path}: {error.strerror or error}") from None
-        return self
+        check_peer(self._socket, path)
 
     def __exit__(self, *exc: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._socket.close()

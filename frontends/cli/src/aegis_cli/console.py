@@ -17,7 +17,7 @@ from aegis_cli.running import Stop, kernel_here, local_user, plainly, say, stopp
 from aegis_cli.shell import Shell
 from aegis_cli.signals import take_over
 from aegis_cli.socket_client import connected
-from aegis_cli.socket_path import socket_of
+from aegis_cli.socket_path import safe_socket_of
 from aegis_discovery.discovery import Discovery
 from aegis_processes.cancellation import first_of
 
@@ -59,8 +59,8 @@ async def _visit(project: Project, agent: str, clean: bool, stop: Stop) -> int:
                 raise Busy(f"{busy}; --clean is for a kernel that starts, so end that one first") from None
         async with AsyncExitStack() as stack:
             try:
-                line = await stack.enter_async_context(connected(str(socket_of(project))))
-            except AegisError:
+                line = await stack.enter_async_context(connected(str(safe_socket_of(project))))
+            except (AegisError, FileNotFoundError):
                 if trio.current_time() > deadline:
                     raise
                 await trio.sleep(_STEP)

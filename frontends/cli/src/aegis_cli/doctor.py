@@ -67,7 +67,7 @@ def examine(project: Project) -> dict[str, Any]:
         "project": str(project.root),
         "config": config,
         "kernel": kernel["text"],
-        "socket": str(socket_of(project)),
+        "socket": _socket(project),
         "state": _state(project, problems),
         "disk_free": _disk(project, problems),
         "environment": kernel["environment"],
@@ -185,6 +185,13 @@ def _state(project: Project, problems: list[str]) -> str:
     if not os.access(folder, os.W_OK):
         problems.append(f"{folder} cannot be written to")
     return str(project.state) if folder == project.state else f"{project.state} (not there yet)"
+
+
+def _socket(project: Project) -> str:
+    try:
+        return str(socket_of(project))
+    except (AegisError, OSError):
+        return "where the next kernel says"
 
 
 def _disk(project: Project, problems: list[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import socket
 from collections import deque
 from contextlib import suppress
 from functools import partial
@@ -25,8 +24,10 @@ from aegis_cli.socket_path import socket_of
 from aegis_cli.transcript import STAYS
 from aegis_jsonrpc.connection import NO_METHOD, Connection, RpcError
 from aegis_jsonrpc.message import INVALID
+from aegis_private.folder import Folder
+from aegis_private.peers import listening, peer
 from aegis_processes.connections import serve_connections
-from aegis_processes.processes import Command, peer_uid
+from aegis_processes.processes import Command
 
 if TYPE_CHECKING:
     from aegis.app import Kernel
@@ -44,18 +45,6 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
-def listening(path: str) -> socket.socket:
-    """Return a socket that listens at this path and that only this user may open."""
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o177)  # nothing else runs until it is set back: there is no checkpoint in between
-    try:
-        made.bind(path)
-    finally:
-        os.umask(mask)
-    made.listen(64)
-    return made
-
-
 class ControlSocket:
     """Serves every shell, REPL and script of the user who runs the kernel."""
 
@@ -67,28 +56,28 @@ class ControlSocket:
     async def run(self, started: trio.Event) -> None:
         """Listen until cancelled; the socket file is gone afterwards."""
         path = socket_of(self._kernel.project)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.parent.chmod(0o700)  # fails when the folder is another user's
-        except OSError as error:
-            raise AegisError(f"cannot keep the control socket in {path.parent}: {error}") from None
-        path.unlink(missing_ok=True)  # the project's lock is ours, so nobody listens there any more
-        with trio.socket.from_stdlib_socket(listening(str(path))) as listener:
-            started.set()
+        with Folder.open(path.parent, AegisError) as folder:
+            folder.remove(path.name)  # the project's lock is ours, so nobody listens there any more
             try:
-                await serve_connections(trio.SocketListener(listener), self._serve, self._failed)
-            finally:
-                path.unlink(missing_ok=True)
+                made = listening(path)
+            except OSError as error:
+                raise AegisError(f"cannot keep the control socket at {path}: {error.strerror or error}") from None
+            with trio.socket.from_stdlib_socket(made) as listener:
+                started.set()
+                try:
+                    await serve_connections(trio.SocketListener(listener), self._serve, self._failed)
+                finally:
+                    folder.remove(path.name)
 
     async def _serve(self, stream: trio.SocketStream) -> None:
-        uid = peer_uid(stream.socket)  # type: ignore[arg-type]
-        if uid != os.getuid():
+        other = peer(stream.socket)
+        if not other.is_me:
             self.refused += 1
             return
         async with trio.open_nursery() as nursery:
-            peer = _Connection(self._kernel, Caller("human", user_name(uid)), nursery)
-            peer.connection = Connection(line_reader(stream), line_writer(stream), peer.handle)
-            await peer.connection.run()
+            served = _Connection(self._kernel, Caller("human", user_name(other.uid)), nursery)
+            served.connection = Connection(line_reader(stream), line_writer(stream), served.handle)
+            await served.connection.run()
             nursery.cancel_scope.cancel()
 
     def _failed(self, error: Exception) -> None:

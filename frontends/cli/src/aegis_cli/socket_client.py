@@ -15,6 +15,7 @@ from aegis.events import decode
 from aegis.frontend import Report
 from aegis_cli.lines import line_reader, line_writer
 from aegis_cli.protocol import rebuilt
+from aegis_cli.socket_path import check_peer
 from aegis_jsonrpc.connection import Connection, RpcError
 
 _BEHIND = 50_000  # events that a watcher may be behind
@@ -135,6 +136,7 @@ async def connected(path: str) -> AsyncIterator[SocketClient]:
     except OSError as error:
         raise AegisError(f"no aegis answers at {path}: {error.strerror or error}") from None
     async with stream, trio.open_nursery() as nursery:
+        check_peer(stream.socket, path)
         client = SocketClient(stream)
         nursery.start_soon(client.run)
         yield client

@@ -5,25 +5,43 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from aegis.errors import Refused
 from aegis.project import FILE, Project
+from aegis_private.ownership import climb
+from aegis_private.peers import SupportsPeer, peer
 
+SOCKET = "control.sock"
 _LONGEST = 100  # bytes; the system's own limit for a socket's path is 108 on Linux and 104 on macOS
 
 
 def find_project_root(start: Path | None = None) -> Path:
-    """Return the closest ancestor of `start` (default: the current folder) that is a project, else `start` itself."""
+    """Return the closest ancestor of `start` (default: the current folder) that is a project, else `start` itself.
+
+    It is not looked for in, or above, a folder that another user owns or may write to.
+    """
     here = (start or Path.cwd()).resolve()
-    found = (f for f in (here, *here.parents) if (f / FILE).exists() or (f / ".aegis" / "state").is_dir())
+    found = (f for f in climb(here) if os.path.lexists(f / FILE) or (f / ".aegis" / "state").is_dir())
     return next(found, here)
 
 
 def socket_of(project: Project) -> Path:
-    """Return the control socket: in the state folder, or in a private folder elsewhere when that path is too long."""
-    path = project.state / "control.sock"
-    if len(os.fsencode(path)) <= _LONGEST:
-        return path
-    import hashlib  # noqa: PLC0415 - needed here only, paid for by every one-shot command
-    import tempfile  # noqa: PLC0415 - the same
+    """Return the control socket: in the state folder, or where the kernel's lock says when that path is too long.
 
-    name = hashlib.sha256(os.fsencode(project.root.resolve())).hexdigest()[:20]
-    return Path(tempfile.gettempdir()) / f"aegis-{os.getuid()}" / f"{name}.sock"
+    Raises `FileNotFoundError` when none has said so.
+    """
+    path = project.state / SOCKET
+    return path if len(os.fsencode(path)) <= _LONGEST else project.runtime() / SOCKET
+
+
+def safe_socket_of(project: Project) -> Path:
+    """Return the control socket; raises `Refused` where others could put theirs, `FileNotFoundError` without state."""
+    project.folder().close()
+    return socket_of(project)
+
+
+def check_peer(connection: SupportsPeer, path: Path | str) -> None:
+    """Raise `Refused` unless this user, or root, listens there: nothing was said to it then."""
+    if not (other := peer(connection)).is_trusted:
+        raise Refused(
+            f"what listens at {path} belongs to another user (user {other.uid}), not to you; nothing was said to it"
+        )

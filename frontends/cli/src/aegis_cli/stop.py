@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Sequence
 
@@ -33,10 +32,6 @@ def run(shell: Shell, words: Sequence[str]) -> int:
 def held(project: Project) -> bool:
     """Return whether a kernel holds the project, answering or not."""
     try:
-        with (project.state / "kernel.lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
+        return project.is_held()
+    except (AegisError, OSError):
         return False
-    return False

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import socket
-import struct
 import subprocess
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
@@ -169,15 +167,6 @@ def _alive(process: psutil.Process) -> bool:
         return process.is_running() and bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
-
-
-def peer_uid(connection: socket.socket) -> int:
-    """Return the user id of the process at the other end of a unix socket."""
-    if hasattr(socket, "SO_PEERCRED"):
-        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", data)[1])
-    data = connection.getsockopt(0, 1, 76)  # macOS: SOL_LOCAL, LOCAL_PEERCRED, struct xucred
-    return int(struct.unpack_from("=II", data)[1])
 
 
 @asynccontextmanager

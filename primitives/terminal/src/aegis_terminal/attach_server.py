@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -13,8 +11,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from aegis import AegisError
+from aegis_private.peers import listening, peer
 from aegis_processes.connections import GONE, serve_connections
-from aegis_processes.processes import peer_uid
 from aegis_terminal.attach_protocol import HEAD, KEYS, RESIZE, WINDOW
 from aegis_terminal.terminal import Terminal
 
@@ -33,18 +31,15 @@ class AttachServer:
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
         """Listen until cancelled; the folder is private, and the user of each connection is checked."""
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        made.bind(str(self._path))
-        made.listen(16)
-        with trio.socket.from_stdlib_socket(made) as listening:
+        with trio.socket.from_stdlib_socket(listening(self._path)) as listener:
             task_status.started()
-            await serve_connections(trio.SocketListener(listening), self._serve, self._failed)
+            await serve_connections(trio.SocketListener(listener), self._serve, self._failed)
 
     def _failed(self, error: Exception) -> None:
         self._service.fault("attach", repr(error))
 
     async def _serve(self, stream: trio.SocketStream) -> None:
-        if peer_uid(stream.socket) != os.getuid():  # type: ignore[arg-type]
+        if not peer(stream.socket).is_me:
             return
         reader = Reader(stream)
         try:

@@ -1,0 +1,62 @@
+"""Who is at the other end of a unix socket, as the system knows it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from aegis_private.ownership import ROOT
+
+
+class Peer(NamedTuple):
+    """The account and the process that connected, or that listens; a process that is not known is 0."""
+
+    uid: int
+    pid: int
+
+    @property
+    def is_me(self) -> bool:
+        """Whether it is this user."""
+        return self.uid == os.geteuid()
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether it is this user, or root, who may do anything anyway."""
+        return self.is_me or self.uid == ROOT
+
+
+class SupportsPeer(Protocol):
+    """What can be asked who is at the other end: a socket of the standard library or of trio."""
+
+    def getsockopt(self, level: int, name: int, size: int, /) -> bytes: ...
+
+
+def peer(connection: SupportsPeer) -> Peer:
+    """Return who was at the other end as the connection was made (of one that listens: as it began to)."""
+    if hasattr(socket, "SO_PEERCRED"):
+        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid, uid, _ = struct.unpack("3i", data)
+        return Peer(uid, pid)
+    uid = struct.unpack_from("=II", connection.getsockopt(0, 1, 76))[1]  # macOS: SOL_LOCAL, LOCAL_PEERCRED, xucred
+    try:
+        return Peer(uid, struct.unpack("=i", connection.getsockopt(0, 2, 4))[0])  # LOCAL_PEERPID
+    except OSError:
+        return Peer(uid, 0)
+
+
+def listening(path: Path) -> socket.socket:
+    """Return a socket that listens at this path, which is free, and that only this user may open; raises `OSError`."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)  # nothing else of this thread runs until it is set back
+    try:
+        made.bind(os.fspath(path))
+        made.listen(64)
+    except BaseException:
+        made.close()
+        raise
+    finally:
+        os.umask(mask)
+    return made

@@ -1,0 +1,112 @@
+"""The state folder of a program in a person's project: this user's alone, and held by one process at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import ClassVar
+
+from aegis_private.folder import Folder
+from aegis_private.lock import is_held, locked, told
+from aegis_private.ownership import NotPrivate, why_movable
+from aegis_private.umask import closed
+
+_SPARE = 10**9  # numbers that a process may use before a clock set back by hours lets the next one use some again
+
+
+class State:
+    """A folder `root` with a state folder at `inside`, which the program of this `name` holds by its file `lock`.
+
+    A class of it names the errors: `refused` where others could put theirs, `failed`, `busy` when another holds it.
+    """
+
+    name: ClassVar = "this program"
+    inside: ClassVar[tuple[str, ...]] = ("state",)
+    lock: ClassVar = "lock"
+    refused: ClassVar[type[Exception]] = NotPrivate
+    failed: ClassVar[type[Exception]] = NotPrivate
+    busy: ClassVar[type[Exception]] = NotPrivate
+    __slots__ = ("root",)
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.root == self.root
+
+    def __hash__(self) -> int:
+        return hash(self.root)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.root})"
+
+    @property
+    def state(self) -> Path:
+        """Where everything durable lives."""
+        return self.root.joinpath(*self.inside)
+
+    def folder(self, *, make: bool = False) -> Folder:
+        """Open the state folder; raises `refused` where others could put theirs, `FileNotFoundError` without one."""
+        found = Folder.open(self.root, self.refused)
+        for name in self.inside:
+            if make and found.path != self.root:
+                found.close_to_others(0o755)  # what people write may be there, too
+            found = found.folder(name, make=make)
+        if make:
+            found.close_to_others()
+        return found
+
+    def prepare(self) -> None:
+        """Make the state folder, this user's alone; raises `refused` or `failed` when that cannot be."""
+        try:
+            if why := why_movable(self.root):
+                raise self.refused(why)
+            with self.folder(make=True) as state:
+                state.replace(".gitignore", b"*\n")
+        except OSError as error:
+            raise self.failed(f"cannot keep state in {self.state}: {error}") from None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process; what it makes is closed to others. Raises `busy` with the holder's pid."""
+        from aegis_private.runtime import runtime_folder  # noqa: PLC0415 - only who holds it needs that import
+
+        def busy(lines: list[str]) -> Exception:
+            return self.busy(f"{self.name} already runs in {self.root} (pid {lines[0] if lines else 'unknown'})")
+
+        with closed(), ExitStack() as stack:
+            state = stack.enter_context(self.folder())
+            tell = stack.enter_context(locked(state, self.lock, busy))
+            tell([str(os.getpid())])
+            try:
+                sockets = str(stack.enter_context(runtime_folder(f"{self.name}-run", self.failed)).path)
+            except self.failed as error:  # what needs one says so
+                sockets = str(error)
+            tell([str(os.getpid()), sockets])
+            yield
+
+    def is_held(self) -> bool:
+        """Return whether a process holds the folder."""
+        with self.folder() as state:
+            return is_held(state, self.lock)
+
+    def runtime(self) -> Path:
+        """Return the folder for sockets of the process that holds this; raises `FileNotFoundError` if none ever did."""
+        with self.folder() as state:
+            _, place, *_ = [*told(state, self.lock), "", ""]
+        if not place.startswith("/"):
+            raise self.failed(place) if place else FileNotFoundError(self.lock)
+        return Path(place)
+
+    def first_number(self, clock: int) -> int:
+        """Return where this process's numbers begin: at the clock, and above those of every earlier one."""
+        last = 0
+        with self.folder() as state:
+            with suppress(OSError, ValueError):
+                last = int(state.read("numbers", 99)) + _SPARE
+            number = max(clock, last)
+            with suppress(OSError):
+                state.replace("numbers", str(number).encode())
+        return number
