@@ -24,7 +24,7 @@ class Examples:
     """The functions of the example plugin: what their docstrings say, and their code."""
 
     def __init__(self, path: Path) -> None:
-        self._text = path.read_text()
+        self._text = path.read_text(encoding="utf-8")
         self._tree = ast.parse(self._text)
 
     @cached_property

@@ -51,7 +51,7 @@ def _outcome(findings: list[Finding]) -> dict[str, Any]:
 
 def load() -> Rows:
     """Return what is committed."""
-    known: Rows = json.loads(FILE.read_text()) if FILE.exists() else {}
+    known: Rows = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     return known
 
 

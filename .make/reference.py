@@ -275,16 +275,18 @@ def pages(
     index = "\n".join(f"- [{name}]({name}.md): {what}" for name, (what, _) in written.items())
     yield REFERENCE / "README.md", page("Reference", index)
     readme = ROOT / "README.md"
-    yield readme, between(readme.read_text(), "packages", package_table(members()))
+    yield readme, between(readme.read_text(encoding="utf-8"), "packages", package_table(members()))
     for member in workspace.plugins():
-        text = (member.folder / "README.md").read_text()
+        text = (member.folder / "README.md").read_text(encoding="utf-8")
         yield member.folder / "README.md", between(text, "verbs", verb_table(verbs, member.folder.name))
 
 
 def main() -> None:
     """Write the pages, or say which are behind."""
     behind = [
-        (path, text) for path, text in trio.run(everything).items() if not path.exists() or path.read_text() != text
+        (path, text)
+        for path, text in trio.run(everything).items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
     if "--check" in sys.argv:
         if behind:
@@ -292,7 +294,7 @@ def main() -> None:
             raise SystemExit(f"behind the code: {names}; run `make docs` and commit them")
         return
     for path, text in behind:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         print(f"wrote {path.relative_to(ROOT)}")
 
 

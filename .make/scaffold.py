@@ -33,7 +33,7 @@ def render(kind: str, name: str, root: Path) -> Path:
             place = template.relative_to(base).with_suffix("").as_posix()
             path = folder / place.replace("src/", f"src/aegis_{name}/").replace("NAME", name)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(Template(template.read_text()).substitute(words))
+            path.write_text(Template(template.read_text(encoding="utf-8")).substitute(words), encoding="utf-8")
     return folder
 
 
@@ -68,7 +68,7 @@ def main() -> None:
         parser.error(f"there is a member of that name: {there.parent.relative_to(asked.root)}")
     folder = render(asked.kind, asked.name, asked.root)
     workspace = asked.root / "pyproject.toml"
-    workspace.write_text(enlist(workspace.read_text(), asked.name))
+    workspace.write_text(enlist(workspace.read_text(encoding="utf-8"), asked.name), encoding="utf-8")
     place = folder.relative_to(asked.root)
     print(f"made {place}; its tests: .venv/bin/pytest {place}; next: docs/how-to/add-a-plugin.md")
 

@@ -28,7 +28,7 @@ class Reader:
         environment |= {"HOME": str(folder), "PATH": f"{programs}:{environment['PATH']}"}
         self._shell = subprocess.Popen(
             ["bash", "--norc", "-m"], cwd=folder, env=environment, text=True, start_new_session=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
         )  # fmt: skip
         self.type("true")  # what bash says about a shell without a terminal is not on the page
 

@@ -23,7 +23,7 @@ class Member:
     @cached_property
     def toml(self) -> dict[str, Any]:
         """Its pyproject.toml."""
-        return tomllib.loads((self.folder / "pyproject.toml").read_text())
+        return tomllib.loads((self.folder / "pyproject.toml").read_text(encoding="utf-8"))
 
     @property
     def distribution(self) -> str:

@@ -105,8 +105,8 @@ class AcpDriver:
         if path is None:
             return Probe(False, proven=self.proven, hint=self.install)
         try:
-            said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+            done = subprocess.run([path, "--version"], capture_output=True, timeout=10, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             return Probe(False, path=path, proven=self.proven, hint=f"`{name} --version` did not work: {error}")
-        found = re.search(r"\d+\.\d+\.\d+", said)
+        found = re.search(r"\d+\.\d+\.\d+", done.stdout.decode(errors="replace"))
         return Probe(True, found[0] if found else "", path, self.proven)

@@ -26,7 +26,7 @@ class SessionRecord:
         """Return what is kept; an empty record when nothing is, or when it cannot be read."""
         file = seat.folder / "acp.json"
         try:
-            kept = mapping(json.loads(file.read_text()))
+            kept = mapping(json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError, RecursionError):
             return cls(file)
         opened, told = amount(kept.get("opened")) or 0.0, kept.get("told") is True
@@ -44,4 +44,4 @@ class SessionRecord:
     def keep(self) -> None:
         """Write it down."""
         known = {"session_id": self.session_id, "opened": self.opened, "told": self.told, "paid": self.paid}
-        self.file.write_text(json.dumps(known))
+        self.file.write_text(json.dumps(known), encoding="utf-8")

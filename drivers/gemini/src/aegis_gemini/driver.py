@@ -40,7 +40,7 @@ class GeminiDriver(AcpDriver):
         """Return how Gemini CLI is started in the seat."""
         policy = seat.folder / "policy.toml"
         asked = _ASKED[profile.permission]
-        policy.write_text(_PLANE + (_ASK.format(tools=json.dumps(asked)) if asked else ""))
+        policy.write_text(_PLANE + (_ASK.format(tools=json.dumps(asked)) if asked else ""), encoding="utf-8")
         argv = [*profile.command, "--acp", "--admin-policy", str(policy)]
         argv += ["--model", profile.model] if profile.model else []
         return Command([*argv, *profile.args], _ENVIRONMENT | seat.env, seat.cwd)

@@ -36,7 +36,7 @@ class EventAgent(ScriptedAgent):
 
     def _resume(self) -> None:
         try:
-            kept = json.loads(self._file.read_text())
+            kept = json.loads(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             kept = {}
         if kept.get("session") != self.session:
@@ -47,7 +47,7 @@ class EventAgent(ScriptedAgent):
 
     def _keep(self) -> None:
         new = self._file.with_suffix(".new")
-        new.write_text(json.dumps({"session": self.session, "memory": self.memory}))
+        new.write_text(json.dumps({"session": self.session, "memory": self.memory}), encoding="utf-8")
         new.replace(self._file)
 
     def hello(self) -> None:

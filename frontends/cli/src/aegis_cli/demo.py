@@ -42,7 +42,7 @@ class Story:
     @classmethod
     def load(cls) -> Story:
         """Return the story that comes with this package, untold."""
-        return cls(tomllib.loads((files("aegis_cli") / "story" / "story.toml").read_text()))
+        return cls(tomllib.loads((files("aegis_cli") / "story" / "story.toml").read_text(encoding="utf-8")))
 
     def name(self, agent_id: str) -> str:
         """Return the handle of an agent, or the address itself."""

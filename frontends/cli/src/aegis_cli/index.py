@@ -64,7 +64,7 @@ class Index:
         temporary = self.path.with_suffix(f".{os.getpid()}")
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary.write_text(json.dumps(built))
+            temporary.write_text(json.dumps(built), encoding="utf-8")
             os.replace(temporary, self.path)
         except OSError:
             pass  # a cache that cannot be kept costs time, nothing else

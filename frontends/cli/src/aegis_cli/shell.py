@@ -73,7 +73,7 @@ def run(words: Sequence[str]) -> int:
     shell = Shell(json="--json" in words)  # until the line is understood: so that a mistake in it is JSON too
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a screen that lacks a character shows a substitute
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(encoding=sys._xoptions.get("screen"), errors="replace")  # type: ignore[arg-type]
     try:
         try:
             return _dispatch(utf8_words(words))

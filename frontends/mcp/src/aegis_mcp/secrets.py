@@ -58,6 +58,6 @@ class Secrets:
     def _store(self) -> None:
         draft = self._path.with_suffix(".new")
         draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
             json.dump({"port": self.port, "key": self._key.hex()}, file)
         draft.replace(self._path)

@@ -16,7 +16,7 @@ class LastTab:
     def load(self) -> str:
         """Return the agent's id, empty when it is not known."""
         with suppress(OSError, ValueError, AttributeError):
-            self._kept = str(json.loads(self._file.read_text()).get("active", ""))
+            self._kept = str(json.loads(self._file.read_text(encoding="utf-8")).get("active", ""))
         return self._kept
 
     def keep(self, agent_id: str) -> None:
@@ -25,5 +25,5 @@ class LastTab:
             self._kept = agent_id
             with suppress(OSError):
                 new = self._file.with_suffix(".new")
-                new.write_text(json.dumps({"active": agent_id}))
+                new.write_text(json.dumps({"active": agent_id}), encoding="utf-8")
                 new.replace(self._file)

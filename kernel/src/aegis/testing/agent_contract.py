@@ -71,7 +71,7 @@ class AgentContract(StagedDriver):
         async def opened() -> AsyncIterator[LiveAgent]:
             driver = next(iter(plugin.aegis_drivers()))  # type: ignore[attr-defined]
             profile = {"provider": driver.name} | body
-            (project / FILE).write_text(json.dumps({"agents": {"staged": profile}}))
+            (project / FILE).write_text(json.dumps({"agents": {"staged": profile}}), encoding="utf-8")
             async with kernel_with(driver=plugin) as kernel:
                 agents = list(kernel.roster)
                 yield LiveAgent(kernel, agents[0] if agents else await kernel.roster.spawn("staged", "lucid-knuth"))

@@ -58,7 +58,7 @@ class FolderCarrier:
             await outbox.failed(envelope, "nobody lives there")
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / envelope.id).open("w") as file:  # the same id again changes nothing
+        with (self.folder / envelope.id).open("w", encoding="utf-8") as file:  # the same id again changes nothing
             json.dump({"to": envelope.recipient, "body": envelope.body}, file)
         await outbox.delivered(envelope)
 

@@ -57,7 +57,9 @@ class PluginContract:
     def test_its_entry_module_imports_nothing_heavy(self) -> None:
         module = _point(self.plugin).module
         code = f"import json, sys, {module}; print(json.dumps(sorted(n.partition('.')[0] for n in sys.modules)))"
-        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8", errors="replace"
+        ).stdout
         assert set(json.loads(said)) & HEAVY == set()
 
     async def test_it_boots_with_nothing_but_the_kernel(self, kernel: Kernel) -> None:
@@ -76,7 +78,7 @@ class PluginContract:
             assert (described["plugin"], described["schema"]["type"]) == (self.plugin, "object")
 
     async def test_its_readme_lists_every_verb(self, kernel: Kernel) -> None:
-        readme = (Path(inspect.getfile(type(self))).resolve().parents[1] / "README.md").read_text()
+        readme = (Path(inspect.getfile(type(self))).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
         names = [verb.name for verb in self._verbs(kernel)]
         assert [name for name in names if not re.search(rf"(`|aegis ){re.escape(name)}(?![\w-])", readme)] == []
 
@@ -86,7 +88,7 @@ class PluginContract:
         monkeypatch.setenv(ONLY, ",".join((self.plugin, *self.beside)))
         async with open_kernel(project, environment=environment) as kernel:
             assert self.plugin in kernel.plugins.names
-        (project / FILE).write_text(f"plugins: {{disabled: [{self.plugin}]}}\n")
+        (project / FILE).write_text(f"plugins: {{disabled: [{self.plugin}]}}\n", encoding="utf-8")
         async with open_kernel(project, environment=environment) as kernel:
             assert self.plugin not in kernel.plugins.names
             assert self._verbs(kernel) == []

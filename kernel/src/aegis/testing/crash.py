@@ -96,7 +96,7 @@ def compiled(folder: Path) -> Path:
         raise AegisError("the crash harness needs a C compiler (`cc`) on PATH")
     library = folder / "crashdisk.so"
     command = [compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(_SOURCE), "-ldl", "-lpthread"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8", errors="replace")
     if done.returncode:
         raise AegisError(f"the crash harness could not be built: {done.stderr}")
     return library
@@ -115,7 +115,7 @@ class _Run:
             "LD_PRELOAD": str(compiled(folder)), "CRASHDISK_FOLDER": str(self._disk),
             "CRASHDISK_SHADOW": str(self._shadow), "CRASHDISK_SKIP": skip, "CRASHDISK_LOG": str(self._log),
         }  # fmt: skip
-        with self._words.open("w") as words:
+        with self._words.open("w", encoding="utf-8") as words:
             self._process = subprocess.Popen(
                 [*scenario, str(self._disk), str(self._notes)], env=os.environ | settings, stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=words,
@@ -132,7 +132,7 @@ class _Run:
                 number += 1
                 self._process.send_signal(signal.SIGCONT)
             if self._process.wait():
-                words = self._words.read_text(errors="replace")
+                words = self._words.read_text(errors="replace", encoding="utf-8")
                 why = (
                     f"did not end within {_LONGEST} s"
                     if late.finished.is_set()
@@ -155,4 +155,5 @@ class _Run:
 
     def log(self) -> list[str]:
         """Return the path of every sync, in order."""
-        return [line.split(" ", 1)[1] for line in self._log.read_text().splitlines()] if self._log.exists() else []
+        lines = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
+        return [line.split(" ", 1)[1] for line in lines]

@@ -39,7 +39,7 @@ def _differences(before: Held) -> list[str]:
 def _children() -> list[int]:
     try:
         tasks = list((_PROC / "task").iterdir())
-        return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+        return [int(pid) for task in tasks for pid in (task / "children").read_text(encoding="utf-8").split()]
     except OSError:
         return []
 

@@ -130,7 +130,7 @@ def check(script: Any) -> list[Rule]:
 def rules_of(file: str) -> list[Rule]:
     """Return the rules of the file, none without a name; one that cannot be followed ends the process, saying why."""
     try:
-        return check(json.loads(Path(file).read_text())) if file else []
+        return check(json.loads(Path(file).read_text(encoding="utf-8"))) if file else []
     except (OSError, ValueError) as error:
         sys.exit(f"the script {file} cannot be followed: {error}")
 

@@ -111,7 +111,7 @@ def _misbehave(agent: ScriptedAgent, what: str, value: Any) -> None:
 def _write(path: str, text: str) -> str:
     file = Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     return f"{path} is written"
 
 

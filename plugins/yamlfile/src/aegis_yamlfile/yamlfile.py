@@ -80,7 +80,7 @@ class YamlFile:
         """Keep every other editor waiting, whatever its process; gives the file that a link may stand for."""
         real = self.path.resolve()
         (real.parent / ".aegis").mkdir(exist_ok=True)
-        with (real.parent / ".aegis" / ".edit.lock").open("w") as lock:
+        with (real.parent / ".aegis" / ".edit.lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield real
 
@@ -96,7 +96,9 @@ class YamlFile:
             change(document)
             _yaml().dump(document, out)
             found = check(*self.load(out.getvalue()))
-            with tempfile.NamedTemporaryFile("w", dir=real.parent, prefix=f".{real.name}.", delete=False) as file:
+            with tempfile.NamedTemporaryFile(
+                "w", dir=real.parent, prefix=f".{real.name}.", delete=False, encoding="utf-8"
+            ) as file:
                 file.write(out.getvalue())
                 file.flush()
                 os.fchmod(file.fileno(), real.stat().st_mode & 0o7777 if real.exists() else 0o644)

@@ -12,7 +12,7 @@ from importlib.resources import files
 @cache
 def _words() -> tuple[tuple[str, str], ...]:
     pairs = []
-    for line in files("aegis_inbox").joinpath("handles.txt").read_text().splitlines():
+    for line in files("aegis_inbox").joinpath("handles.txt").read_text(encoding="utf-8").splitlines():
         adjectives, names = line[2:].split("|")
         pairs += [(a, n) for a in adjectives.split() for n in names.split()]
     return tuple(pairs)

@@ -72,8 +72,10 @@ def prepared_shell(shell: str, folder: Path, environment: Mapping[str, str]) -> 
 
 
 def _written(path: Path, kind: str, folder: Path, before: str = "") -> Path:
-    text = files("aegis_terminal").joinpath("shells", kind).read_text()
-    path.write_text(before + text.replace("@PIPE@", shlex.quote(str(folder / PIPE))))
+    text = files("aegis_terminal").joinpath("shells", kind).read_text(encoding="utf-8")
+    path.write_text(
+        before + text.replace("@PIPE@", shlex.quote(str(folder / PIPE))), encoding="utf-8", errors="surrogateescape"
+    )
     return path
 
 
@@ -83,7 +85,9 @@ def _zsh(folder: Path, own: str) -> None:
     back = f"ZDOTDIR={shlex.quote(own)}" if own else "unset ZDOTDIR"
     (folder / ".zshenv").write_text(
         f"{back}\n[[ -r {user}/.zshenv ]] && source {user}/.zshenv\n"
-        f"typeset -g __aegis_dot=${{ZDOTDIR-}} __aegis_set=${{+ZDOTDIR}}\nZDOTDIR={ours}\n"
+        f"typeset -g __aegis_dot=${{ZDOTDIR-}} __aegis_set=${{+ZDOTDIR}}\nZDOTDIR={ours}\n",
+        encoding="utf-8",
+        errors="surrogateescape",
     )
     before = (
         f"[[ ${{HISTFILE-}} == {ours}/* ]] && HISTFILE=${{__aegis_dot:-$HOME}}/${{HISTFILE:t}}\n"

@@ -74,7 +74,8 @@ async def replayed(kernel: Kernel, record: Path) -> str:
 
     Nothing is done. Raises `WorkflowError` with the step that differs.
     """
-    records = [msgspec.json.decode(line, type=Record) for line in record.read_text().splitlines() if line.strip()]
+    lines = record.read_bytes().splitlines()
+    records = [msgspec.json.decode(line, type=Record) for line in lines if line.strip()]
     store, run = RunStore(kernel), run_of(records)
     runner = Runner(
         kernel,

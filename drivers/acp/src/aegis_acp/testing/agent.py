@@ -147,7 +147,7 @@ class Acp(ScriptedAgent):
         if not file.exists():
             raise LookupError(f"Session not found: {params['sessionId']}")
         self.session = params["sessionId"]
-        self.memory = json.loads(file.read_text())
+        self.memory = json.loads(file.read_text(encoding="utf-8"))
         self._cost = self.memory.get("cost", 0.0)
         self._connect(params)
         return self._offer()
@@ -187,7 +187,9 @@ class Acp(ScriptedAgent):
 
     def _keep(self) -> None:
         self._folder.mkdir(exist_ok=True)
-        (self._folder / f"acp-{self.session}.json").write_text(json.dumps(self.memory | {"cost": self._cost}))
+        (self._folder / f"acp-{self.session}.json").write_text(
+            json.dumps(self.memory | {"cost": self._cost}), encoding="utf-8"
+        )
 
     # ------------------------------------------------------------------------------------------------- speaking
 

@@ -58,7 +58,7 @@ def servers(sources: Sequence[str]) -> dict[str, tuple[str, dict[str, str]]]:
     """Return url and headers of every server in these files or JSON texts; those that are no HTTP servers are left."""
     found: dict[str, tuple[str, dict[str, str]]] = {}
     for source in sources:
-        text = source if source.lstrip().startswith("{") else Path(source).read_text()
+        text = source if source.lstrip().startswith("{") else Path(source).read_text(encoding="utf-8")
         for name, entry in json.loads(text)["mcpServers"].items():
             if entry.get("type") in ("http", "sse"):
                 found[name] = entry["url"], entry.get("headers", {})

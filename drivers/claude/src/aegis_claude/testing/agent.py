@@ -38,7 +38,7 @@ class StreamJson(ScriptedAgent):
         if flags.session_id and self._file.exists():
             sys.exit(f"Error: Session ID {flags.session_id} is already in use.")
         if flags.resume and not self.unknown:
-            kept = json.loads(self._file.read_text())
+            kept = json.loads(self._file.read_text(encoding="utf-8"))
             self.memory, self.primer = kept["memory"], kept["primer"]  # a new system prompt is ignored at a resume
         if flags.fork_session:
             self.session = str(uuid4())
@@ -137,7 +137,7 @@ class StreamJson(ScriptedAgent):
 
     def _keep(self) -> None:
         self._folder.mkdir(exist_ok=True)
-        self._file.write_text(json.dumps({"memory": self.memory, "primer": self.primer}))
+        self._file.write_text(json.dumps({"memory": self.memory, "primer": self.primer}), encoding="utf-8")
 
     def _block(self, block: dict[str, Any], **more: Any) -> None:
         message = {
