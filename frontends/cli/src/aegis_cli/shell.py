@@ -20,6 +20,8 @@ from aegis_cli.index import Index
 from aegis_cli.socket_path import find_project_root
 
 INTERRUPTED = 130
+# What `aegis_cli.main` says where it began again in UTF-8: the encoding of the screen is another one there.
+_SCREEN: Any = sys._xoptions.get("screen")  # noqa: SLF001 - that is how Python hands on what `-X` says
 # Commands that are no verbs: where each is, what it does. Their modules are imported when they are asked for.
 COMMANDS = {
     "serve": ("aegis_cli.serve", "Run the project's kernel without a screen."),
@@ -73,7 +75,7 @@ def run(words: Sequence[str]) -> int:
     shell = Shell(json="--json" in words)  # until the line is understood: so that a mistake in it is JSON too
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a screen that lacks a character shows a substitute
-            stream.reconfigure(encoding=sys._xoptions.get("screen"), errors="replace")  # type: ignore[arg-type]
+            stream.reconfigure(encoding=_SCREEN, errors="replace")
     try:
         try:
             return _dispatch(utf8_words(words))
