@@ -44,20 +44,20 @@ def undecided(source: str) -> Iterator[str]:
             file = what != "open" or not of or bool(modes) or not (call.args or call.keywords)
             if file and not binary:
                 yield f"{call.lineno}: {what}"
-        elif what in STARTS and isinstance(text, ast.Constant) and text.value:
-            yield f"{call.lineno}: {what}"
-        elif what == "getpreferredencoding" or (what == "getencoding" and of == "locale"):
+        elif (what in STARTS and isinstance(text, ast.Constant) and text.value) or what == "getpreferredencoding":
             yield f"{call.lineno}: {what}"
 
 
 def test_what_is_found():
     bad = [
-        "p.read_text()", "p.read_text(errors='x')", "p.write_text(x)", "open(p)", "open(p, 'w')", "p.open()", "p.open('a')",
+        "p.read_text()", "p.read_text(errors='x')", "p.write_text(x)", "open(p)", "open(p, 'w')", "p.open()",
+        "p.open('a')",
         "p.open(mode='w')", "os.fdopen(f)", "NamedTemporaryFile('w')", "run(x, text=True)", "io.TextIOWrapper(b)",
         "subprocess.Popen(x, universal_newlines=True)", "locale.getpreferredencoding()",
     ]  # fmt: skip
     good = [
-        "p.read_text('utf-8')", "p.read_text(encoding='utf-8')", "p.write_text(x, 'utf-8')", "open(p, 'rb')", "p.open('ab')",
+        "p.read_text('utf-8')", "p.read_text(encoding='utf-8')", "p.write_text(x, 'utf-8')", "open(p, 'rb')",
+        "p.open('ab')",
         "open(p, 'w', encoding='ascii')", "os.open(p, 0)", "service.open(name, cwd)", "NamedTemporaryFile()", "run(x)",
         "run(x, text=True, encoding='utf-8')", "driver.open(seat)", "driver.open(seat=1)",
     ]  # fmt: skip

@@ -73,9 +73,8 @@ def prepared_shell(shell: str, folder: Path, environment: Mapping[str, str]) -> 
 
 def _written(path: Path, kind: str, folder: Path, before: str = "") -> Path:
     text = files("aegis_terminal").joinpath("shells", kind).read_text(encoding="utf-8")
-    path.write_text(
-        before + text.replace("@PIPE@", shlex.quote(str(folder / PIPE))), encoding="utf-8", errors="surrogateescape"
-    )
+    text = before + text.replace("@PIPE@", shlex.quote(str(folder / PIPE)))
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
     return path
 
 
