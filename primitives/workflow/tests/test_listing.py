@@ -9,6 +9,7 @@ from workflow_stage import Stage
 
 import aegis_workflows.plugin
 from aegis import ConfigError, NotFound, Refused
+from aegis_trust.trust import FOLDERS, Trust
 
 HEAD = "from pathlib import Path\nPath('ran').touch()\nfrom aegis_workflow.api import workflow\n"
 TYPES = (
@@ -172,15 +173,30 @@ async def test_a_broken_file_hides_no_plugin_s_workflow_unless_it_may_have_one_o
         await stage.begin("tdd_cycle", feature="a door")
 
 
-async def test_what_nobody_trusts_is_neither_read_nor_run(stage: Stage, project):
-    """The kernel is asked for the content; here it is asked for one that is another than was trusted."""
-    from aegis_workflow.project_files import ProjectFiles  # noqa: PLC0415 - of this test alone
-
+async def test_a_file_that_has_changed_since_it_was_trusted_is_neither_listed_nor_run(
+    kernel_with, plugins, echo, project, tmp_path, monkeypatch
+):
     (project / "flows/a.py").write_text(OWN)
-
-    def content(path):
-        raise Refused(f"{path.name} has changed since it was trusted")
-
-    files = ProjectFiles(project, lambda: ["flows/*.py"], content)
-    found, wrong = files.read()
-    assert (found, [str(error) for error, _ in wrong]) == ({}, ["a.py has changed since it was trusted"])
+    (project / "flows/b.py").write_text(HEAD + "@workflow\nasync def harmless(engine):\n    return 1\n")
+    monkeypatch.delenv(FOLDERS)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "trusted"))
+    trust = Trust(project, ".aegis.yaml")
+    trust.accept(trust.look(), "tester")
+    async with kernel_with(**plugins) as kernel:
+        stage = Stage(kernel, echo)
+        run = await stage.begin("tdd-cycle")
+        assert (await stage.end(run)).result == "ours"
+        (project / "ran").unlink()
+        (project / "flows/a.py").write_text(OWN + "Path('evil').touch()\n")
+        for verb, args in (
+            ("workflow list", {}), ("workflow run", {"name": "tdd_cycle"}), ("workflow replay", {"workflow_id": run}),
+            ("workflow arguments", {"name": "tdd_cycle"}),
+        ):  # fmt: skip
+            with pytest.raises(Refused, match=r"flows/a\.py has changed since it was trusted"):
+                await stage.call(verb, **args)
+        assert (await stage.end(await stage.begin("harmless"))).result == 1, "the other file is as it was"
+        (project / "ran").unlink()
+        assert (await stage.end(await stage.begin("prompt", agent="coder", text="hello"))).status == "ok"
+        assert not (project / "evil").exists() and not (project / "ran").exists()
+        trust.accept(trust.look(), "tester")
+        assert (await stage.end(await stage.begin("tdd_cycle"))).result == "ours"

@@ -29,8 +29,6 @@ def aegis_hookspecs() -> object:
 @hookimpl
 def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primitive]:
     """Offer workflows and their runs."""
-    from pathlib import Path  # noqa: PLC0415
-
     from aegis import Registry  # noqa: PLC0415 - the same
     from aegis_workflow.catalogue import Catalogue, offered_key  # noqa: PLC0415
     from aegis_workflow.human_questions import HumanQuestions  # noqa: PLC0415
@@ -41,9 +39,7 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
 
     offered: Registry[Any] = Registry("workflow")
     kernel.plugins.collect("aegis_workflows", offered, offered_key)
-    trust: Any = getattr(kernel, "trust", None)
-    content = trust.read if trust else Path.read_bytes
-    files = ProjectFiles(kernel.project.root, lambda: settings["workflows"].files, content)
+    files = ProjectFiles(kernel.project.root, lambda: settings["workflows"].files, kernel.trust.read)
     catalogue, store = Catalogue(offered, files), RunStore(kernel)
     questions = HumanQuestions(kernel, store)
     runner = Runner(kernel, store, questions, catalogue, lambda: settings["workflows"], files)
