@@ -108,6 +108,7 @@ async def open_kernel(
     Raises `ConfigError`, `Busy`, `LedgerError`, and `Untrusted` before anything of the project is believed.
     """
     project = Project(root.resolve())
+    project.check()
     trust = Trust(project.root, FILE, Untrusted, vouched=trusted)
     found = discovered(disabled_in(project.root, TrustedFile(trust, ConfigError)), plugins)
     drivers, sections = Registry[Driver]("driver"), Registry[Any]("section")

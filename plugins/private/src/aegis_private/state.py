@@ -51,18 +51,25 @@ class State:
         """Open the state folder; raises `refused` where others could put theirs, `FileNotFoundError` without one."""
         found = Folder.open(self.root, self.refused)
         for name in self.inside:
-            if make and found.path != self.root:
-                found.close_to_others(0o755)  # what people write may be there, too
             found = found.folder(name, make=make)
         if make:
             found.close_to_others()
         return found
 
+    def check(self) -> None:
+        """Close what is there to others; raises `refused` where they could put their own in its place."""
+        if why := why_movable(self.root):
+            raise self.refused(why)
+        found = Folder.open(self.root, self.refused)
+        with suppress(FileNotFoundError):
+            for name in self.inside[:-1]:
+                found = found.folder(name)
+                found.close_to_others(0o755)  # what people write may be there, too
+
     def prepare(self) -> None:
         """Make the state folder, this user's alone; raises `refused` or `failed` when that cannot be."""
         try:
-            if why := why_movable(self.root):
-                raise self.refused(why)
+            self.check()
             with self.folder(make=True) as state:
                 state.replace(".gitignore", b"*\n")
         except OSError as error:

@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aegis_private.folder import read_file
+
 MOST = 4_000_000  # bytes of one settings file; nobody reads more, so nobody can trust it
 _LONGEST = 1_000  # characters of a path
 _ASIDE = "state"  # `.aegis/state` and what was set aside of it hold no settings
@@ -40,7 +42,12 @@ class Contents(NamedTuple):
 def settings_of(root: Path, main: str) -> dict[str, bytes]:
     """Return the bytes of the settings file and of every overlay, by their paths; raises `OSError`, `ValueError`."""
     paths = [root / main, *overlays(root)]
-    return {str(path.relative_to(root)): content for path in paths if (content := regular(path)) is not None}
+    return {str(path.relative_to(root)): content for path in paths if (content := _own(path)) is not None}
+
+
+def _own(path: Path) -> bytes | None:
+    """Return what is in a file that nobody else may change; raises `ValueError` as `regular` does, or for its owner."""
+    return _limited(path, read_file(path, ValueError, MOST + 1), MOST)
 
 
 def overlays(root: Path) -> list[Path]:
@@ -61,8 +68,11 @@ def regular(path: Path, most: int = MOST) -> bytes | None:
         os.close(descriptor)
         raise ValueError(f"{path} is {'a directory' if path.is_dir() else 'no file'}; it should be a file")
     with os.fdopen(descriptor, "rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
+        return _limited(path, file.read(most + 1), most)
+
+
+def _limited(path: Path, content: bytes | None, most: int) -> bytes | None:
+    if content is not None and len(content) > most:
         raise ValueError(f"{path} is longer than {most // 1_000_000} MB")
     return content
 

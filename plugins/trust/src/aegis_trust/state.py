@@ -52,7 +52,7 @@ def believe(trust: Trust, state: Path) -> None:
 
 def _make(records: Records, folder: str, state: Path) -> None:
     """Make the state with its id in it at once, so that nobody ever sees it without."""
-    state.parent.mkdir(exist_ok=True)
+    state.parent.mkdir(exist_ok=True, mode=0o700)
     mark = secrets.token_hex(16)
     records.add_state(folder, mark)
     fresh = Path(tempfile.mkdtemp(dir=state.parent, prefix="state.new-"))  # it makes it 0700

@@ -15,6 +15,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from aegis_private.folder import Folder, read_file
+
 Document = CommentedMap  # what comments and the places of keys are kept in
 _MOST, _DEEPEST = 50_000, 50  # values and levels no honest file reaches; an alias counts each time it is used
 
@@ -54,12 +56,8 @@ class YamlFile:
 
     def _text(self) -> str:
         try:
-            return self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return ""
-        except IsADirectoryError:
-            raise self.error(f"{self.path} is a directory; it should be a YAML file") from None
-        except (OSError, UnicodeDecodeError) as error:
+            return (read_file(self.path, self.error) or b"").decode("utf-8")
+        except UnicodeDecodeError as error:
             raise self.error(f"{self.path} cannot be read: {error}") from None
 
     def line(self, document: Any, where: Sequence[str | int]) -> int:
@@ -78,11 +76,17 @@ class YamlFile:
     @contextmanager
     def locked(self) -> Iterator[Path]:
         """Keep every other editor waiting, whatever its process; gives the file that a link may stand for."""
-        real = self.path.resolve()
-        (real.parent / ".aegis").mkdir(exist_ok=True)
-        with (real.parent / ".aegis" / ".edit.lock").open("w", encoding="utf-8") as lock:
+        try:
+            real = self.path.resolve()
+            with Folder.open(real.parent, self.error) as folder, folder.folder(".aegis", make=True) as ours:
+                lock = ours.open_file(".edit.lock", os.O_RDWR | os.O_CREAT)
+        except (OSError, RuntimeError) as error:  # it leads back to itself
+            raise self.error(f"{self.path} cannot be edited: {error}") from None
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield real
+        finally:
+            os.close(lock)
 
     def edit(
         self, change: Callable[[Any], None], check: Callable[..., Any], done: Callable[[Any], None] = lambda found: None
