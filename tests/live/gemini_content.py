@@ -58,8 +58,15 @@ def pieces(blocks: list[dict[str, Any]], usage: dict[str, int], stop: str, model
 
 
 def _tokens(usage: dict[str, int]) -> dict[str, int]:
-    tokens = {"promptTokenCount": usage["input_tokens"], "candidatesTokenCount": usage["output_tokens"]}
-    return tokens | {"totalTokenCount": sum(tokens.values()), "totalTokens": sum(tokens.values())}
+    read, thought = usage.get("cache_read_input_tokens", 0), usage.get("thinking_tokens", 0)
+    tokens = {
+        "promptTokenCount": usage["input_tokens"] + read,
+        "candidatesTokenCount": usage["output_tokens"] - thought,
+    }
+    tokens |= {"thoughtsTokenCount": thought} if thought else {}
+    total = sum(tokens.values())
+    tokens |= {"cachedContentTokenCount": read} if read else {}
+    return tokens | {"totalTokenCount": total, "totalTokens": total}
 
 
 def _part(block: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,9 @@ In what it says `{system}` is the system prompt, `{user}` the whole of what the 
 this turn in the conversation, `{before}` what the user said before, `{reply}` what the last tool answered.
 
 Without a rule that fits the model says "ok". `POST /script` replaces the script and forgets the log, `GET /requests`
-gives the bodies of all model requests so far.
+gives the bodies of all model requests so far, `GET /bill` what each answer took: the model, the usage, whether it was
+an answer `aside` and whether it was told to its `end`. Usage is in Anthropic's words, where cached input is not part
+of `input_tokens` and thoughts are part of `output_tokens`; the other dialects say it in theirs.
 """
 
 from __future__ import annotations
@@ -122,6 +124,12 @@ class Script:
             self._rules = list(rules)
             self._left = [rule.get("times", sys.maxsize) for rule in rules]
             self.log: list[dict[str, Any]] = []
+            self.bill: list[dict[str, Any]] = []
+
+    def charge(self, body: dict[str, Any], usage: dict[str, int], *, aside: bool = False, end: bool = True) -> None:
+        """Put an answer on the bill; one that nobody waited for to its end is not told what it took."""
+        with self._lock:
+            self.bill.append({"model": body.get("model", ""), "usage": usage, "aside": aside, "end": end})
 
     def answer(self, body: dict[str, Any]) -> Rule:
         """Return the rule that answers this request, and log the request."""
@@ -141,7 +149,8 @@ class Handler(BaseHTTPRequestHandler):
     server: ModelServer
 
     def do_GET(self) -> None:
-        self._reply(200, self.server.script.log if self.path == "/requests" else {})
+        logs = {"/requests": self.server.script.log, "/bill": self.server.script.bill}
+        self._reply(200, logs.get(self.path, {}))
 
     do_HEAD = do_GET
 
@@ -165,6 +174,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.end_headers()
         try:
+            self.server.script.charge(body, spoken(rule, body)[1], end=not rule.get("hang"))
             for event in stream(rule, body, f"msg_{next(self.server.numbers):06d}"):
                 time.sleep(rule.get("pause", 0) if event["type"] == "content_block_start" else 0)
                 if rule.get("hang") and event["type"] == "message_delta":
@@ -177,10 +187,12 @@ class Handler(BaseHTTPRequestHandler):
             pass  # the CLI hung up, as it does when its turn is interrupted
 
     def _answer_in(self, dialect: Any, body: dict[str, Any]) -> None:
-        rule = {"say": "a word"} if body.pop("aside") else self.server.script.answer(body)
+        aside = body.pop("aside")
+        rule = {"say": "a word"} if aside else self.server.script.answer(body)
         if status := rule.get("error"):
             return self._reply(status, dialect.error(status, rule.get("message", "as the script wants")))
         blocks, usage, stop = spoken(rule, body)
+        self.server.script.charge(body, usage, aside=aside, end=not rule.get("hang"))
         if not body.get("streamed", True):
             return self._reply(200, dialect.whole(blocks, usage, body["model"], f"msg_{next(self.server.numbers):06d}"))
         *told, end = dialect.pieces(blocks, usage, stop, body["model"], f"msg_{next(self.server.numbers):06d}")
@@ -297,6 +309,11 @@ class Model:
         """Return the bodies of all model requests since the script was set."""
         log: list[dict[str, Any]] = self._call("/requests")
         return log
+
+    def bill(self) -> list[dict[str, Any]]:
+        """Return what each answer took since the script was set."""
+        bill: list[dict[str, Any]] = self._call("/bill")
+        return bill
 
     def _call(self, path: str, data: bytes | None = None) -> Any:
         with urllib.request.urlopen(self.url + path, data=data, timeout=10) as answer:

@@ -46,8 +46,14 @@ def pieces(blocks: list[dict[str, Any]], usage: dict[str, int], stop: str, model
     """Return the answer in pieces: one for each block, and the end."""
     called = [block for block in blocks if block["type"] == "tool_use"]
     deltas = [_delta(block, called.index(block) if block in called else 0, number) for block in blocks]
-    tokens = {"prompt_tokens": usage["input_tokens"], "completion_tokens": usage["output_tokens"]}
+    read, thought = usage.get("cache_read_input_tokens", 0), usage.get("thinking_tokens", 0)
+    tokens: dict[str, Any] = {
+        "prompt_tokens": usage["input_tokens"] + read,
+        "completion_tokens": usage["output_tokens"],
+    }
     tokens["total_tokens"] = sum(tokens.values())
+    tokens["prompt_tokens_details"] = {"cached_tokens": read}
+    tokens["completion_tokens_details"] = {"reasoning_tokens": thought}
     told = [_chunk(number, model, [{"index": 0, "delta": {"role": "assistant"} | d}]) for d in deltas]
     end = _chunk(number, model, [{"index": 0, "delta": {}, "finish_reason": _STOPS.get(stop, stop)}])
     return [*told, end + _chunk(number, model, [], usage=tokens) + b"data: [DONE]\n\n"]

@@ -232,7 +232,7 @@ def test_gemini_says_tokens_beside_the_protocol(translator: Translator) -> None:
     [end] = translator.ended({"stopReason": "end_turn", "_meta": {"quota": quota}})
     assert isinstance(end, TurnEnded)
     assert (end.usage, end.cost_usd, end.models) == (
-        Usage(5, output=2),
+        Usage(5, output=2, unknown=("input", "cache_read", "output")),  # what was cached is added, what was thought not
         None,
         {"gemini-2.5-pro": {"input": 5, "output": 2}},
     )

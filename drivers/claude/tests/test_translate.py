@@ -247,12 +247,87 @@ def test_how_a_turn_ends(fields: dict[str, Any], outcome: str, reason: str) -> N
     assert (end.outcome, end.reason) == (outcome, reason)
 
 
-def test_a_cli_that_counts_anew_is_not_paid_for_negatively() -> None:
-    translator = Translator()
-    for total, cost in ((0.5, 0.5), (0.7, 0.2), (0.1, 0.1)):
+def counted(cost: float, output: int = 1, model: str = "m") -> dict[str, Any]:
+    return {model: {"inputTokens": 0, "outputTokens": output, "costUSD": cost}}
+
+
+def ends(translator: Translator, *results: dict[str, Any]) -> list[TurnEnded]:
+    ended = []
+    for fields in results:
         translator.begin("p")
-        [end] = translator.events(result(total_cost_usd=total))
-        assert end.cost_usd == pytest.approx(cost)
+        ended += of(TurnEnded, translator.events(result(**fields)))
+    return ended
+
+
+def test_a_resumed_conversation_is_billed_for_its_own_turns() -> None:
+    """Its totals go on where they were, after a kill where they were once; what came since does not."""
+    turns = [
+        {"modelUsage": counted(1.26, 4), "total_cost_usd": 1.26, "model_usage_since_last_result": counted(0.315)},
+        {"modelUsage": counted(0.5, 9), "total_cost_usd": 0.5, "model_usage_since_last_result": counted(0.25, 2)},
+        {"modelUsage": counted(0.5, 9), "total_cost_usd": 0.5, "model_usage_since_last_result": {}},
+    ]
+    told = [(end.cost_usd, end.usage.output) for end in ends(Translator(resumed=True), *turns) if end.usage]
+    assert told == [(0.315, 1), (0.25, 2), (0.0, 0)]
+
+
+def test_totals_alone_tell_nothing_of_the_first_turn_after_a_resume() -> None:
+    usage = {"input_tokens": 7, "output_tokens": 3}
+    first, second, less = ends(
+        Translator(resumed=True),
+        {"modelUsage": counted(1.26, 40), "usage": usage},
+        {"modelUsage": counted(1.5, 45), "usage": usage},
+        {"modelUsage": counted(0.1, 1), "usage": usage},
+    )
+    assert first.usage and (first.cost_usd, first.usage.output, "output" in first.usage.unknown) == (None, 3, True)
+    assert second.usage and (second.cost_usd, second.usage.output, second.usage.unknown) == (0.24, 5, ())
+    assert less.cost_usd is None, "it began to count anew, nobody knows where"
+
+
+def test_a_new_conversation_is_billed_by_the_difference_of_its_totals() -> None:
+    first, second = ends(Translator(), {"modelUsage": counted(0.5)}, {"modelUsage": counted(0.7, 3)})
+    assert (first.cost_usd, second.cost_usd, second.usage and second.usage.output) == (0.5, 0.2, 2)
+
+
+def test_what_is_not_said_is_not_known() -> None:
+    [end] = ends(Translator(), {"total_cost_usd": 0.5})
+    assert end.cost_usd is None and end.usage and "output" in end.usage.unknown
+
+
+def test_what_nobody_began_falls_to_the_next_turn() -> None:
+    translator = Translator()
+    translator.events(result(model_usage_since_last_result=counted(0.25, 5)))
+    translator.begin("p")
+    translator.events(
+        result(user_message_uuids=["another"], model_usage_since_last_result=counted(0.5, 1, "another model"))
+    )
+    [end] = ends(translator, {"model_usage_since_last_result": counted(1, 3)})
+    assert (end.cost_usd, end.usage and end.usage.output, len(end.models)) == (1.75, 9, 2)
+
+
+def test_an_answer_that_was_cut_is_billed_and_nobody_knows_how_much() -> None:
+    cut = {"subtype": "error_during_execution", "terminal_reason": "aborted_streaming"}
+    between = cut | {"terminal_reason": "aborted_tools"}
+    since = {"model_usage_since_last_result": counted(0.5)}
+    first, second = ends(Translator(), cut | since, between | since)
+    assert (first.cost_usd, first.usage and first.usage.unknown) == (None, ("output",))
+    assert first.models["m"]["cost_usd"] == 0.5, "so much is known"
+    assert (second.cost_usd, second.usage and second.usage.unknown) == (0.5, ())
+
+
+def test_the_price_of_a_model_that_the_cli_does_not_know_is_no_cost() -> None:
+    said = {"m": counted(0.5)["m"] | {"costBasis": "unknown"}}
+    first, second = ends(
+        Translator(), {"model_usage_since_last_result": said}, {"model_usage_since_last_result": counted(0.5)}
+    )
+    assert first.cost_usd is None and first.usage and (first.usage.output, first.usage.unknown) == (1, ())
+    assert second.cost_usd == 0.5
+
+
+def test_what_is_kept_for_an_hour_is_told_apart() -> None:
+    said = {"m": {"cacheCreationInputTokens": 500, "cacheCreationEphemeral1hInputTokens": 300}}
+    [end] = ends(Translator(), {"model_usage_since_last_result": said})
+    assert end.usage and (end.usage.cache_write, end.usage.cache_write_1h) == (500, 300)
+    assert end.models["m"]["cache_write_1h"] == 300
 
 
 @pytest.mark.parametrize(

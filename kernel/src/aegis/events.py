@@ -97,6 +97,8 @@ class Usage(Event, frozen=True):
     output: int = 0
     context_used: int = 0
     context_size: int = 0
+    cache_write_1h: int = 0  # the part of `cache_write` that is kept for an hour, which costs more
+    unknown: tuple[str, ...] = ()  # of these the CLI does not tell all, or does not tell them apart
 
 
 class Notice(Event, frozen=True):
@@ -201,12 +203,7 @@ class Unknown(Event, frozen=True):
 
 
 KINDS: dict[str, type[Event]] = {cls.__name__: cls for cls in Event.__subclasses__()}
-_encoder = msgspec.json.Encoder()
-
-
-def encode(event: Event) -> bytes:
-    """Return the event as one JSON object."""
-    return _encoder.encode(event)
+encode = msgspec.json.Encoder().encode  # returns the event as one JSON object
 
 
 def decode(data: Any) -> Event:

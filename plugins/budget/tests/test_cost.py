@@ -103,9 +103,42 @@ def test_a_rate_for_what_has_no_price():
     assert cost("acp", "new", prices(unpriced=10), usage=usage) == Cost(Decimal(10), 400_000, estimate=True)
 
 
+def test_what_is_kept_for_an_hour_costs_twice_the_input():
+    for name, price in price_list().models.items():
+        if name.startswith("claude-"):
+            assert (price.cache_write, price.cache_write_1h) == (price.input * Decimal("1.25"), price.input * 2), name
+    million = {"claude-opus-4-5": {"cache_write": 1_000_000, "cache_write_1h": 400_000}}
+    usage = Usage(cache_write=1_000_000, cache_write_1h=400_000)
+    for models in ({}, million):
+        turn = cost("acp", "claude-opus-4-5", usage=usage, models=models)
+        assert turn.usd == Decimal("0.6") * Decimal("6.25") + Decimal("0.4") * 10
+    untold = Usage(cache_write=1_000_000, unknown=("cache_write_1h",))
+    assert cost("acp", "claude-opus-4-5", usage=untold).usd == 10, "as the dearest that it may be"
+    assert cost("gemini", "gemini-2.5-pro", usage=untold).usd == Decimal("2.50"), "nobody asks more for an hour"
+
+
+def test_dollars_without_tokens_are_no_zero_tokens():
+    """OpenCode says after a compaction what it cost and not what it took."""
+    for usage in (None, Usage(), Usage(context_used=9), Usage(unknown=("output",))):
+        assert cost("opencode", "m", usage=usage, cost_usd=0.25).output_tokens is None
+    assert cost("claude-code", "m", cost_usd=0.0) == Cost(Decimal(0), 0, estimate=False)
+
+
+def test_what_is_not_told_whole_is_unknown_and_a_part_is_kept():
+    usage = Usage(1_000_000, output=1_000_000, unknown=("input", "cache_read", "output"))
+    turn = cost("gemini", "gemini-2.5-flash", usage=usage)
+    assert turn == Cost(None, None, estimate=True)
+    assert (turn.part_usd, turn.part_output) == (Decimal("2.80"), 1_000_000)
+    cut = Usage(17, output=1, unknown=("output",))
+    turn = cost("claude-code", "claude-opus-4-5", usage=cut, models={"claude-opus-4-5": {"cost_usd": 3.5}})
+    assert (turn.usd, turn.output_tokens, turn.part_usd) == (None, None, Decimal("3.5"))
+    turn = cost("opencode", "m", usage=Usage(31, output=11, unknown=("output",)), cost_usd=0.25)
+    assert (turn.usd, turn.output_tokens, turn.part_output) == (Decimal("0.25"), None, 11)
+
+
 def test_every_price_says_when_and_where_and_how_large_a_request_may_be():
     for name, price in price_list().models.items():
         assert price.as_of and price.source.startswith("https://"), name
         assert largest_request(price) > 0, name
         assert price.cache_read <= price.input <= price.cache_write < price.output, name
-    assert largest_request(price_list().models["claude-opus-4-5"]) == Decimal("1.25") + Decimal("1.60")
+    assert largest_request(price_list().models["claude-opus-4-5"]) == Decimal("2.00") + Decimal("1.60")

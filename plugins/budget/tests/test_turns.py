@@ -7,7 +7,7 @@ import trio
 from budget_stage import STEP, call, over, settled, spent, tell, turn, until
 
 from aegis import Caller, DriverInfo
-from aegis.events import Notice, Usage
+from aegis.events import Notice, TurnEnded, Usage
 
 CENT = "profiles: {poor: [{usd: 0.01, window: 1h}]}"
 DOLLAR = "profiles: {poor: [{usd: 1, window: 1h}]}\nturn: {usd: 0.30, output_tokens: 30000}"
@@ -144,6 +144,24 @@ async def test_a_turn_of_which_nothing_is_known_counts_what_was_reserved(kernel,
     sheet = await call(kernel, "show", scope="profile:poor")
     assert sheet.budgets[0].spent == "0.30"
     assert sheet.spends[0].usd == "~0.30"
+
+
+@pytest.mark.parametrize(
+    ("wrote", "usd", "counted"), [(1_000, 0.05, "0.30"), (1_000, 0.70, "0.70"), (60_000, 0.0, "0.60")]
+)
+async def test_a_turn_that_is_told_in_part_counts_what_was_reserved_or_that_part(kernel, till, wrote, usd, counted):
+    session = await ada(kernel, till)
+    message = await tell(kernel, "ada")
+    await session.begun.wait()
+    part = Usage(output=wrote, unknown=("output",))
+    session.say(TurnEnded("cancelled", usage=part, models={"m": {"cost_usd": usd}}))
+    assert (await over(kernel, message)).outcome == "cancelled"
+    sheet = await call(kernel, "show", scope="profile:poor")
+    assert (sheet.budgets[0].spent, sheet.spends[0].usd) == (counted, f"~{counted}")
+    assert sheet.spends[0].unknown == ("usd", "output_tokens")
+    assert f"cost unknown ($~{counted} counted), output tokens unknown" in str(sheet)
+    [total] = [t for t in await call(kernel, "spent") if t.name == "poor"]
+    assert (total.usd, total.unknown_usd, total.unknown_output_tokens) == (counted, 1, 1)
 
 
 async def test_what_was_metered_counts_when_the_end_says_nothing(kernel, till):

@@ -15,6 +15,7 @@ import trio
 
 from aegis import Command, DriverInfo, Probe, Profile, Refused, Seat
 from aegis.driver import Permission
+from aegis_acp.figures import Figures
 from aegis_acp.profile import AcpProfile
 from aegis_acp.session_record import SessionRecord
 
@@ -29,7 +30,7 @@ class AcpDriver:
 
     `modes` are the agent's own for our permissions; `asks` is true when it asks before all that changes something,
     `picks` when it is told its model in the session, `once_a_minute` when a session is lost that is loaded in the
-    minute in which it was opened.
+    minute in which it was opened; `figures` is what its usage and costs count.
     """
 
     name = "acp"
@@ -42,6 +43,7 @@ class AcpDriver:
     asks = False
     picks = True
     once_a_minute = False
+    figures: ClassVar[Figures] = Figures()
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
@@ -77,7 +79,7 @@ class AcpDriver:
             session = opening.AcpSession(seat, process, tasks)
             try:
                 mode = profile.mode_map.get(profile.permission) or self.modes.get(profile.permission, "")
-                begin = opening.Opening(seat, session, record, mode=mode, picks=self.picks)
+                begin = opening.Opening(seat, session, record, self.figures, mode=mode, picks=self.picks)
                 await begin.run(self._now(), waited)
                 yield session
             except Exception as error:  # noqa: BLE001  # raised below: the nursery would wrap it in a group

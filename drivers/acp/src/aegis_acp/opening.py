@@ -8,6 +8,7 @@ from aegis import LaunchError, Refused, Seat, SessionGone, __version__
 from aegis.errors import listed
 from aegis.events import Notice, SessionStarted
 from aegis_acp import v1
+from aegis_acp.figures import KNOWN, Figures
 from aegis_acp.profile import AcpProfile
 from aegis_acp.session import AcpSession
 from aegis_acp.session_record import SessionRecord
@@ -22,8 +23,11 @@ class Opening:
     """Opens the seat's session: `mode` is the agent's own for the profile's permission, `picks` that it is told its
     model here and not by its command."""
 
-    def __init__(self, seat: Seat, session: AcpSession, record: SessionRecord, *, mode: str, picks: bool) -> None:
+    def __init__(
+        self, seat: Seat, session: AcpSession, record: SessionRecord, figures: Figures, *, mode: str, picks: bool
+    ) -> None:
         assert isinstance(seat.profile, AcpProfile)
+        self._figures = figures
         self._seat, self._session, self._record, self._profile = seat, session, record, seat.profile
         self._mode, self._picks = mode, picks
         self._name, self._version = "the agent", ""
@@ -54,8 +58,9 @@ class Opening:
         self._session.session_id = session_id
         await self._adjust()
         self._record.begin(session_id, opened, resumed=resumed)
+        figures = self._profile.figures(KNOWN.get(text(info.get("name")), self._figures))
         started = SessionStarted(session_id, self._model(), self._version, self._current_mode())
-        self._session.opened(started, self._record)
+        self._session.opened(started, self._record, figures, resumed=resumed)
         notices = [*filter(None, [notice]), *self._notices]
         self._session.say([Notice(words, "warning", self._name) for words in notices])
 

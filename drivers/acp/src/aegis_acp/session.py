@@ -12,6 +12,7 @@ import trio
 from aegis import LaunchError, Process, Seat
 from aegis.events import Event, SessionStarted, TurnEnded, Unknown
 from aegis_acp import v1, wire
+from aegis_acp.figures import Figures
 from aegis_acp.permission_requests import PermissionRequests
 from aegis_acp.session_record import SessionRecord
 from aegis_acp.translate import HISTORY, Translator, reason_of
@@ -75,10 +76,10 @@ class AcpSession:
                         await self._begun_again.wait()
         return self._repeated > 0
 
-    def opened(self, started: SessionStarted, record: SessionRecord) -> None:
+    def opened(self, started: SessionStarted, record: SessionRecord, figures: Figures, *, resumed: bool) -> None:
         """Be this session; one that was never told anything gets the primer with its first prompt."""
         self.session_id, self._history = started.session_id, record
-        self.say(self._translator.opened(started, record.paid))
+        self.say(self._translator.opened(started, record.paid, figures, resumed=resumed))
 
     # ----------------------------------------------------------------------------------------------------- talking
 
@@ -88,6 +89,8 @@ class AcpSession:
         self._translator.begin()
         self._requests.begin()
         texts = [wire.sayable(words) for words in [*self._aside(prompt), prompt]]
+        self._history.paid = None  # until it ends: an agent that dies may keep a part of it
+        self._history.keep()
         begun = trio.Event()
         self._tasks.start_soon(self._turn, texts, begun)
         await begun.wait()
@@ -99,9 +102,7 @@ class AcpSession:
         compacted = self._translator.meter.compacted
         told = [self._primer] if self._primer and (compacted or not self._history.told) else []
         self._translator.meter.compacted = False
-        if not self._history.told:
-            self._history.told = True
-            self._history.keep()
+        self._history.told = True
         refusals, self._requests.refusals = self._requests.refusals, []
         return [*told, *refusals]
 
@@ -144,9 +145,8 @@ class AcpSession:
             events = self._translator.cancelled() if self._interrupted else failed
         self._busy = False
         await self._requests.end()
-        if self._history.paid != self._translator.meter.paid:
-            self._history.paid = self._translator.meter.paid
-            self._history.keep()
+        self._history.paid = self._translator.meter.kept
+        self._history.keep()
         self.say(events)
 
     # ----------------------------------------------------------------------------------------------------- hearing

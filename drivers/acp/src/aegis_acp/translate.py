@@ -12,6 +12,7 @@ from aegis.events import Event, Outcome, Plan, PlanEntry, SessionStarted, Text, 
 from aegis_acp import v1
 from aegis_acp.calls import Call, words
 from aegis_acp.costs import Meter
+from aegis_acp.figures import Figures
 from aegis_jsonrpc.values import mapping, text
 
 HISTORY = frozenset({
@@ -57,14 +58,17 @@ class Translator:
         handler = self._kinds.get(raw["sessionUpdate"])
         return handler(said) if handler else []
 
-    def opened(self, started: SessionStarted, paid: float | None) -> list[Event]:
+    def opened(
+        self, started: SessionStarted, paid: float | None, figures: Figures | None = None, *, resumed: bool = False
+    ) -> list[Event]:
         """Return what there is to say of the session that is open now; so much was `paid` for it before."""
-        self.meter.paid = paid
+        self.meter.opened(figures or Figures(), paid, resumed=resumed)
         self._started = msgspec.structs.replace(started, commands=self._started.commands)  # these may come first
         return [self._started]
 
     def begin(self) -> None:
         """Begin a turn."""
+        self.meter.begin()
         self._calls.clear()
         self._denied, self.spoke = [], False
 
@@ -170,7 +174,8 @@ class Translator:
                 events += [] if call.announced else [call.announcement()]
                 call.refused = "" if outcome == "completed" else "the turn ended first"
                 events.append(call.result())
-        usage, cost, models = self.meter.turn(answer)
+        names = [call.name or call.kind for call in self._calls.values()]
+        usage, cost, models = self.meter.turn(answer, names, cut=outcome == "cancelled", model=self._started.model)
         denials = tuple(self._denied)
         end = TurnEnded(outcome, reason=reason, usage=usage, cost_usd=cost, models=models, denials=denials)
         return [*events, end]

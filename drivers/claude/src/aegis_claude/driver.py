@@ -72,7 +72,7 @@ class ClaudeSession:
     def __init__(self, seat: Seat, process: Process) -> None:
         self._seat, self._process = seat, process
         self._permission: Permission = seat.profile.permission
-        self._translator = Translator()
+        self._translator = Translator(resumed=bool(seat.resume))
         self._numbers = count(1)
         self._asked: dict[str, trio.CancelScope] = {}
         self._early: list[Event] = []

@@ -40,11 +40,11 @@ _QUIET_SYSTEM = frozenset({
 class Translator:
     """Turns messages into events and knows whether the turn that was begun is over: `TurnEnded` comes once for each."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, resumed: bool = False) -> None:
         self._prompt = ""  # the uuid of the prompt whose turn is open
         self._queued = self._interrupted = False
         self._calls: dict[str, tuple[str, Any]] = {}
-        self._plan, self._meter = plan.PlanSoFar(), Meter()
+        self._plan, self._meter = plan.PlanSoFar(), Meter(resumed=resumed)
         self._last: dict[str, Any] = {}
         self._reply: list[str] = []
         self._speaking = self._error = ""
@@ -208,16 +208,18 @@ class Translator:
         if state == "completed":  # after the turn's result; without one there will be none
             return [self._end("completed")]
         if state in ("cancelled", "discarded"):
-            return [self._end("cancelled", "interrupted before it began")]
+            return [self._end("cancelled", "interrupted before it began", cost_usd=0.0)]
         if state == "refused":
-            return [self._end("refused", "Claude Code did not take the message")]
+            return [self._end("refused", "Claude Code did not take the message", cost_usd=0.0)]
         return []
 
     def _result(self, message: dict[str, Any]) -> list[Event]:
         if not self._prompt or self._of_another(message):
+            self._meter.hear(message)
             return []  # the CLI ended a turn that nobody began, for example because a background task was done
         outcome, reason = self._outcome(message)
-        usage, cost, models = self._meter.turn(message, self._last)
+        cut = message.get("terminal_reason") == "aborted_streaming"
+        usage, cost, models = self._meter.turn(message, self._last, cut=cut)
         denials = [text(mapping(d).get("tool_name")) for d in items(message.get("permission_denials"))]
         return [
             self._end(

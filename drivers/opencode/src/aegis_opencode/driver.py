@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from aegis import Command, ConfigError, DriverInfo, Profile, Seat
 from aegis_acp.driver import AcpDriver
+from aegis_acp.figures import Figures
 from aegis_opencode.profile import OpenCodeProfile
 
 _CONFIG = "OPENCODE_CONFIG_CONTENT"
@@ -16,6 +17,8 @@ _LOOK = dict.fromkeys(("read", "list", "glob", "grep", "lsp", "todowrite", "skil
 _ASK = {"*": "ask"} | _LOOK
 _PERMISSIONS = {"read": _ASK | {"edit": "deny", "bash": "deny"}, "write": _ASK, "full": {"*": "allow"}, "auto": _ASK}
 _AGENTS = ("build", "plan", "general", "explore")  # its own; each may have permissions of its own in the settings
+
+_UNBILLED = {"disable": True}  # of a request for a title, which nobody here reads, it never says what it took
 
 
 class OpenCodeDriver(AcpDriver):
@@ -29,6 +32,8 @@ class OpenCodeDriver(AcpDriver):
     asks = True
     picks = False
     modes: ClassVar = {"read": "build", "write": "build"}  # a person's own modes may allow more
+    # A turn's usage is that of its last request, and the sessions of sub-agents have bills of their own.
+    figures: ClassVar = Figures(usage="request", helpers=frozenset({"task"}))
 
     def command(self, seat: Seat, profile: Any) -> Command:
         """Return how OpenCode is started in the seat; what its environment configures already is kept."""
@@ -36,7 +41,7 @@ class OpenCodeDriver(AcpDriver):
         config = _merged(_inherited(seat.env.get(_CONFIG, "")), profile.config)
         ours: dict[str, Any] = {
             "permission": asked,
-            "agent": {name: {"permission": asked} for name in _AGENTS},
+            "agent": {name: {"permission": asked} for name in _AGENTS} | {"title": {"permission": asked} | _UNBILLED},
             "experimental": {"continue_loop_on_deny": True},  # else a tool that is refused ends the turn
             "autoupdate": False,  # twenty agents must not update the CLI at once
             "share": "disabled",

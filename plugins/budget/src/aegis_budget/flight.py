@@ -71,11 +71,13 @@ class Bill:
         usd, tokens = cost.usd, cost.output_tokens
         if usd is None:
             free = self.budgets.settings.unpriced == "allow"
-            usd = max(Decimal(0) if free or held is None else held.usd, used.get("usd", Decimal(0)))
+            usd = max(Decimal(0) if free or held is None else held.usd, used.get("usd", Decimal(0)), cost.part_usd)
         if tokens is None:
-            tokens = int(max(Decimal(0) if held is None else held.output_tokens, used.get("output_tokens", Decimal(0))))
-        estimate = cost.estimate or cost.output_tokens is None
+            reserved = Decimal(0) if held is None else held.output_tokens
+            tokens = int(max(reserved, used.get("output_tokens", Decimal(0)), Decimal(cost.part_output)))
+        known: dict[Unit, object] = {"usd": cost.usd, "output_tokens": cost.output_tokens}
         return self.account.spending(
-            key or ended.turn, usd, tokens, scopes, estimate=estimate, agent=agent, provider=provider, model=model,
-            outcome=ended.outcome,
+            key or ended.turn, usd, tokens, scopes, estimate=cost.estimate or cost.output_tokens is None, agent=agent,
+            provider=provider, model=model, outcome=ended.outcome,
+            unknown=[unit for unit, figure in known.items() if figure is None],
         )  # fmt: skip

@@ -51,18 +51,25 @@ def _names(model: str) -> list[str]:
 
 
 def price_of(usage: Usage, price: Price) -> Decimal:
-    """Return the dollars of these tokens; each token is billed once, as what it was."""
-    read = price.input if price.cache_read is None else price.cache_read
-    write = price.input if price.cache_write is None else price.cache_write
+    """Return the dollars of these tokens; each token is billed once, as what it was, and as the dearest it may be."""
+    read, write = _or(price.cache_read, price.input), _or(price.cache_write, price.input)
+    hour = _or(price.cache_write_1h, write)
+    kept = usage.cache_write if "cache_write_1h" in usage.unknown else usage.cache_write_1h
+    written = kept * max(hour, write) + (usage.cache_write - kept) * write
     fresh = usage.input * price.input + usage.output * price.output
-    return (fresh + usage.cache_read * read + usage.cache_write * write) / MILLION
+    return (fresh + usage.cache_read * read + written) / MILLION
+
+
+def _or(price: Decimal | None, usual: Decimal) -> Decimal:
+    return usual if price is None else price
 
 
 def largest_request(price: Price) -> Decimal | None:
     """Return the dollars of the largest request a model takes, None when its sizes are not known."""
     if price.context is None or price.max_output is None:
         return None
-    dearest = max(p for p in (price.input, price.cache_read, price.cache_write) if p is not None)
+    ways = (price.input, price.cache_read, price.cache_write, price.cache_write_1h)
+    dearest = max(p for p in ways if p is not None)
     return (price.context * dearest + price.max_output * price.output) / MILLION
 
 

@@ -122,6 +122,7 @@ class Price(Settings):
     output: Decimal = Field(ge=0, description="dollars for a million tokens of output")
     cache_read: Decimal | None = Field(None, ge=0, description="of input read from a cache")
     cache_write: Decimal | None = Field(None, ge=0, description="of input written to a cache")
+    cache_write_1h: Decimal | None = Field(None, ge=0, description="of input written to a cache for an hour")
     context: int | None = Field(None, gt=0, description="the most tokens of input in one request")
     max_output: int | None = Field(None, gt=0, description="the most tokens of output in one request")
     as_of: Annotated[str, BeforeValidator(str)] = Field("", description="the day of this price")

@@ -18,7 +18,7 @@ from aegis_budget.limiter import Limiter
 from aegis_budget.notes import Notes
 from aegis_budget.overshoot import Overshoot
 from aegis_budget.service import Meter
-from aegis_budget.settings import number, seconds
+from aegis_budget.settings import UNITS, number, seconds
 from aegis_budget.store import Account
 
 _SPENDS = 20  # that `budget show` shows
@@ -50,7 +50,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Spend(msgspec.Struct, frozen=True):
-    """What one turn spent; `~` before the dollars marks an estimate."""
+    """What one turn counts; `~` before the dollars marks an estimate, `unknown` is what nobody knows of it."""
 
     at: str
     agent: str
@@ -58,9 +58,12 @@ class Spend(msgspec.Struct, frozen=True):
     output_tokens: int
     outcome: str
     turn: str
+    unknown: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.at}  {self.agent}  ${self.usd}, {self.output_tokens} output tokens, {self.outcome}"
+        usd = f"cost unknown (${self.usd} counted)" if "usd" in self.unknown else f"${self.usd}"
+        counted = "output tokens unknown ({} counted)" if "output_tokens" in self.unknown else "{} output tokens"
+        return f"{self.at}  {self.agent}  {usd}, {counted.format(self.output_tokens)}, {self.outcome}"
 
 
 class Sheet(msgspec.Struct, frozen=True):
@@ -78,7 +81,11 @@ class Sheet(msgspec.Struct, frozen=True):
 
 
 class Total(msgspec.Struct, frozen=True):
-    """What one profile, queue or agent spent; `estimated` is the part of it that is an estimate."""
+    """What one profile, queue or agent spent; `estimated` is the part of it that is an estimate.
+
+    `unknown_usd` and `unknown_output_tokens` are how many of the turns did not tell it: what was reserved for them
+    counts.
+    """
 
     by: str
     name: str
@@ -86,6 +93,8 @@ class Total(msgspec.Struct, frozen=True):
     estimated: str
     output_tokens: int
     turns: int
+    unknown_usd: int = 0
+    unknown_output_tokens: int = 0
 
 
 class BudgetVerbs:
@@ -123,7 +132,8 @@ class BudgetVerbs:
     async def show(self, caller: Caller, scope: ScopeName) -> Sheet:
         """Show the budgets of the project, a profile or a queue, and its newest spending.
 
-        Dollars with `~` are an estimate, from a price table or from what was reserved for the turn.
+        Dollars with `~` are an estimate, from a price table. Where nobody knows what a turn cost, what was reserved for
+        it counts.
         """
         spends = [self._spend(r) for r in self._account.newest(_LOOK) if scope in r.data["scopes"]][:_SPENDS]
         rows = self._rows(scope)
@@ -155,16 +165,17 @@ class BudgetVerbs:
         since: Annotated[str, AfterValidator(_a_window), Field(description="how far back, such as 24h")] = "1d",
     ) -> list[Total]:
         """Show who spent how much: by profile, by queue, by agent."""
-        sums: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 4)
+        sums: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 6)
         for record in self._account.since(seconds(since)):
             data, usd = record.data, Decimal(record.data["usd"])
-            add = (usd, usd if data["estimate"] else Decimal(0), Decimal(data["output_tokens"]), Decimal(1))
+            unknown = [Decimal(unit in data.get("unknown", ())) for unit in UNITS]
+            add = (usd, usd if data["estimate"] else Decimal(0), Decimal(data["output_tokens"]), Decimal(1), *unknown)
             named = [tuple(scope.partition(":")[::2]) for scope in data["scopes"]]
             for by, name in [*named, ("agent", self._kernel.roster.label(data["agent"]))]:
                 sums[by, name] = [a + b for a, b in zip(sums[by, name], add, strict=True)]
         return [
-            Total(by, name, number(usd), number(guess), int(tokens), int(turns))
-            for (by, name), (usd, guess, tokens, turns) in sorted(sums.items())
+            Total(by, name, number(usd), number(guess), *map(int, rest))
+            for (by, name), (usd, guess, *rest) in sorted(sums.items())
         ]
 
     # -- shapes -------------------------------------------------------------------------------------------------
@@ -189,7 +200,8 @@ class BudgetVerbs:
         data = record.data
         usd = ("~" if data["estimate"] else "") + number(Decimal(data["usd"]))
         agent = self._kernel.roster.label(data["agent"])
-        return Spend(iso(data["when"]), agent, usd, data["output_tokens"], data["outcome"], record.key)
+        unknown = tuple(data.get("unknown", ()))
+        return Spend(iso(data["when"]), agent, usd, data["output_tokens"], data["outcome"], record.key, unknown)
 
     def _brief(self, queue: str) -> dict[str, Any]:
         decision = Decision(self._checks(f"queue:{queue}"))

@@ -42,7 +42,7 @@ class StreamJson(ScriptedAgent):
             self.memory, self.primer = kept["memory"], kept["primer"]  # a new system prompt is ignored at a resume
         if flags.fork_session:
             self.session = str(uuid4())
-        self._bill = Bill()
+        self._bill = Bill(self.memory.get("bill", {}))
         self._uuids: deque[str] = deque()
         self._read: list[str] = []  # the uuids of what this turn answers
         self._lost: dict[str, str] = {}
@@ -189,6 +189,8 @@ class StreamJson(ScriptedAgent):
 
     def end(self, outcome: str, reason: str) -> None:
         """Say how the turn ended: one `result` for all that was read in it."""
+        figures = self._bill.turn(self.model, self.spent)
+        self.memory["bill"] = self._bill.totals
         self._keep()
         stop, subtype, terminal = "end_turn", "success", "completed"
         words: dict[str, Any] = {"result": self._reply}
@@ -212,7 +214,7 @@ class StreamJson(ScriptedAgent):
         self.line(
             "result", subtype=subtype, is_error=outcome in ("cancelled", "failed"), num_turns=1, duration_ms=1,
             stop_reason=stop, terminal_reason=terminal, permission_denials=self.control.denials,
-            user_message_uuids=list(filter(None, self._read)), **words, **self._bill.turn(self.model, self.spent),
+            user_message_uuids=list(filter(None, self._read)), **words, **figures,
         )  # fmt: skip
         for uuid in self._read:
             self._lifecycle(uuid, "completed" if outcome in ("completed", "refused", "truncated") else "cancelled")

@@ -1,4 +1,4 @@
-"""What a fake's turns cost, in Claude Code's words: tokens of the turn, totals of the process."""
+"""What a fake's turns cost, in Claude Code's words: tokens of the turn, and totals that a resume goes on with."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ _TOTAL = {
     "cache_read": "cacheReadInputTokens",
     "cache_write": "cacheCreationInputTokens",
     "output": "outputTokens",
+    "cost": "costUSD",
 }
 
 
 class Bill:
-    """Counts from the start of the process, as the real one does."""
+    """Counts by model from the start of the conversation, as the real one does; `totals` is what it keeps."""
 
-    def __init__(self) -> None:
-        self._total: dict[str, float] = {}
-        self._cost = 0.0
+    def __init__(self, totals: Mapping[str, Mapping[str, float]]) -> None:
+        self.totals = {model: dict(counted) for model, counted in totals.items()}
 
     def turn(self, model: str, spent: Mapping[str, Any]) -> dict[str, Any]:
         """Return the figures of a `result` line after a turn that spent this."""
-        for name in _TOTAL:
-            self._total[name] = self._total.get(name, 0) + spent.get(name, 0)
-        self._cost += spent.get("cost", 0)
-        totals = {wire: self._total[name] for name, wire in _TOTAL.items()}
-        by_model = totals | {"costUSD": self._cost, "contextWindow": 200_000}
+        now = {wire: spent.get(name, 0) for name, wire in _TOTAL.items()}
+        if any(now.values()):
+            before = self.totals.get(model, {})
+            self.totals[model] = {wire: before.get(wire, 0) + figure for wire, figure in now.items()}
+        shown = {name: counted | {"contextWindow": 200_000} for name, counted in self.totals.items()}
         return {
             "usage": usage(spent),
-            "modelUsage": {model: by_model} if any(totals.values()) or self._cost else {},
-            "total_cost_usd": self._cost,
+            "modelUsage": shown,
+            "model_usage_since_last_result": {model: now | {"costBasis": "list"}} if any(now.values()) else {},
+            "total_cost_usd": sum(counted["costUSD"] for counted in self.totals.values()),
         }
 
 
