@@ -53,11 +53,12 @@ def test_a_failed_edit_shows_no_diff():
 @pytest.mark.parametrize(
     ("ended", "line"),
     [
-        (e.TurnEnded("completed"), "── done ──"),
+        (e.TurnEnded("completed", cost_usd=0), "── done ──"),
+        (e.TurnEnded("completed"), "── done · cost unknown ──"),
         (e.TurnEnded("completed", seconds=0.4, cost_usd=0.0012), "── done in 0.4s · $0.0012 ──"),
-        (e.TurnEnded("cancelled", seconds=3), "── stopped in 3.0s ──"),
-        (e.TurnEnded("failed", reason="exit code 1\nmore"), "── failed · exit code 1 ──"),
-        (e.TurnEnded("refused", reason="budget"), "── refused · budget ──"),
+        (e.TurnEnded("cancelled", seconds=3), "── stopped in 3.0s · cost unknown ──"),
+        (e.TurnEnded("failed", reason="exit code 1\nmore", cost_usd=0), "── failed · exit code 1 ──"),
+        (e.TurnEnded("refused", reason="budget", cost_usd=0), "── refused · budget ──"),
     ],
 )
 def test_how_a_turn_ended(ended, line):

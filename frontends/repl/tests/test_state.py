@@ -43,7 +43,7 @@ def test_only_the_active_tab_is_printed_and_the_other_gets_a_star():
 
 def test_the_bell_rings_for_another_tab_only():
     state = opened(agent("a"), agent("b"))
-    assert fold(state, "a", e.TurnEnded("completed")) == (["── done ──"], False)
+    assert fold(state, "a", e.TurnEnded("completed", cost_usd=0)) == (["── done ──"], False)
     assert fold(state, "b", e.TurnEnded("completed")) == ([], True)
     assert fold(state, "b", e.PermissionAsked("1", "Bash")) == ([], True)
     assert state.view().tabs[1].asks

@@ -17,7 +17,7 @@ def told(*events):
 
 
 def test_chunks_of_one_message_are_one_line():
-    assert told(e.Text("Hel", "m"), e.Text("lo", "m"), e.TurnEnded("completed")) == ["Hello", "── done ──"]
+    assert told(e.Text("Hel", "m"), e.Text("lo", "m"), e.TurnEnded("completed", cost_usd=0)) == ["Hello", "── done ──"]
 
 
 def test_the_line_being_said_is_live_until_it_is_complete():
@@ -29,7 +29,7 @@ def test_the_line_being_said_is_live_until_it_is_complete():
 
 
 def test_another_message_begins_another_line():
-    assert told(e.Text("a", "1"), e.Text("b", "2"), e.Thought("c", "2"), e.TurnEnded("completed")) == [
+    assert told(e.Text("a", "1"), e.Text("b", "2"), e.Thought("c", "2"), e.TurnEnded("completed", cost_usd=0)) == [
         "a", "b", "", "c", "── done ──",
     ]  # fmt: skip
 

@@ -178,6 +178,7 @@ class Agent(AgentView):
             self.kernel.bus.publish(self.id, ended)
         self.turns += 1
         self.cost_usd += ended.cost_usd or 0.0
+        self.cost_unknown += ended.cost_usd is None
         if self._session:
             self.show("idle")  # before whoever waits for the turn hears that it is over
         bad = ended.outcome in ("failed", "refused", "interrupted")

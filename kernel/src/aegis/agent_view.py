@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aegis.app import Kernel
 
 AgentState = Literal["starting", "idle", "working", "asleep", "stopped", "failed", "closed"]
-_SHOWN = ("id", "handle", "state", "reason", "session_id", "began", "by", "turns", "cost_usd", "born")
+_SHOWN = ("id", "handle", "state", "reason", "session_id", "began", "by", "turns", "cost_usd", "cost_unknown", "born")
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -39,7 +39,8 @@ class AgentView:
     reason: str = ""
     began: str = ""
     turns: int = 0
-    cost_usd: float = 0.0
+    cost_usd: float = 0.0  # of the turns whose cost is known
+    cost_unknown: int = 0  # the others
     to_sleep: str = ""
     slept: trio.Event = field(default_factory=trio.Event)
     notes: dict[str, str] = field(default_factory=dict)

@@ -66,13 +66,14 @@ class Post(Mailboxes):
     def _begin(self, snapshot: Any) -> None:
         for envelope, state, turn in snapshot["letters"]:
             self._hold(Letter(msgspec.convert(envelope, Envelope), state, turn))
-        for address, (turns, cost) in snapshot["turns"].items():
-            self.mailbox(address).turns, self.mailbox(address).cost_usd = turns, cost
+        for address, (turns, cost, *unknown) in snapshot["turns"].items():
+            box = self.mailbox(address)
+            box.turns, box.cost_usd, box.cost_unknown = turns, cost, sum(unknown)
         self.recent.extend(snapshot.get("recent", ()))
 
     def _state(self) -> Any:
         letters = [(msgspec.to_builtins(x.envelope), x.state, x.turn) for x in self._letters.values()]
-        turns = {a: (b.turns, b.cost_usd) for a, b in self._boxes.items() if b.turns}
+        turns = {a: (b.turns, b.cost_usd, b.cost_unknown) for a, b in self._boxes.items() if b.turns}
         return {"letters": letters, "turns": turns, "recent": list(self.recent)}
 
     def _apply(self, record: Record) -> None:
@@ -88,9 +89,8 @@ class Post(Mailboxes):
             case "ended" | "dead" | "read" if done := self._letters.get(record.key):
                 self._done(done, how_ended(record, self._turn))
             case "turn" if agent := record.data.get("agent"):
-                box = self._box(agent)
                 self._turn = record
-                box.turns, box.cost_usd = box.turns + 1, box.cost_usd + (record.data.get("cost_usd") or 0)
+                self._box(agent).ended(record.data.get("cost_usd"))
 
     def _hold(self, letter: Letter) -> Letter:
         envelope, letter.size = letter.envelope, size_of(letter.envelope)

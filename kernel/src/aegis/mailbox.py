@@ -45,7 +45,7 @@ class Mailbox:
 
     def __init__(self, label: str) -> None:
         self.label, self.busy, self.closed, self.woken = label, True, "", False
-        self.turns, self.cost_usd, self.letters, self.size = 0, 0.0, 0, 0
+        self.turns, self.cost_usd, self.cost_unknown, self.letters, self.size = 0, 0.0, 0, 0, 0
         self.waiting: deque[Letter] = deque()
         self.cut_in: Callable[[], object] = lambda: None
         self._arrived = trio.Event()
@@ -67,6 +67,11 @@ class Mailbox:
         else:
             return ""
         return f"the mailbox of {self.label} is full: {why}. Nothing was sent; try again when it has been read"
+
+    def ended(self, cost_usd: float | None) -> None:
+        """Count a turn that is over and cost so much, None when nobody knows."""
+        self.turns, self.cost_usd = self.turns + 1, self.cost_usd + (cost_usd or 0)
+        self.cost_unknown += cost_usd is None
 
     def put(self, letter: Letter) -> None:
         """Add a letter at the end and wake who waits."""

@@ -117,8 +117,8 @@ class Roster:
         box.label = handle
         agent = Agent(
             kernel=self._kernel, id=agent_id, handle=handle, profile_name=profile, profile=settings, driver=driver,
-            mailbox=box, turns=box.turns, cost_usd=box.cost_usd, started_by=msgspec.convert(by, Caller), born=born,
-            **more,
+            mailbox=box, turns=box.turns, cost_usd=box.cost_usd, cost_unknown=box.cost_unknown,
+            started_by=msgspec.convert(by, Caller), born=born, **more,
         )  # fmt: skip
         agent.state, agent.reason = "asleep" if agent.asleep else "stopped", agent.asleep
         box.cut_in = agent.cut_in

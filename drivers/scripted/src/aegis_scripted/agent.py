@@ -109,9 +109,8 @@ class EventAgent(ScriptedAgent):
         """Say that the turn is over, once it is remembered."""
         self._keep()
         spent = dict(self.spent)
-        cost = spent.pop("cost", None)
-        more: dict[str, Any] = {"usage": spent} if spent else {}
-        more |= {"cost_usd": cost} if cost is not None else {}
+        more: dict[str, Any] = {"cost_usd": spent.pop("cost", 0.0)}  # it has no model: what it says is all it costs
+        more |= {"usage": spent} if spent else {}
         self._event("TurnEnded", outcome=outcome, reason=reason or outcome * (outcome == "cancelled"), **more)
 
 

@@ -80,7 +80,8 @@ class Transcript:
             case PermissionAnswered():
                 return f"{who}'s request {event.id} was {event.outcome}" + (f": {event.reason}" if event.reason else "")
             case TurnEnded():
-                cost = f", ${event.cost_usd:.4f}" if event.cost_usd else ""
+                known = f", ${event.cost_usd:.4f}" if event.cost_usd else ""
+                cost = ", cost unknown" if event.cost_usd is None else known
                 why = f": {event.reason}" if event.reason else ""
                 return f"{who} -- turn {event.outcome} in {event.seconds:.1f} s{cost}{why}"
             case Background(tasks):

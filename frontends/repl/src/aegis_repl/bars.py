@@ -65,8 +65,9 @@ def status(view: View, width: int, now: float) -> Line:
     if tab.seen_tokens or tab.said_tokens:
         cached = f" ({100 * tab.cached_tokens // tab.seen_tokens}% cached)" if tab.cached_tokens else ""
         parts.append(("", f"↑{_count(tab.seen_tokens)}{cached} ↓{_count(tab.said_tokens)}"))
-    if tab.cost_usd:
-        parts.append(("", money(tab.cost_usd)))
+    if tab.cost_usd or tab.cost_unknown:
+        told = [money(tab.cost_usd)] if tab.cost_usd else []
+        parts.append(("", " + ".join([*told, *(["unknown cost"] if tab.cost_unknown else [])])))
     parts += [("class:warning", first_line(note)) for note in tab.notes]
     line: Line = []
     used = 0

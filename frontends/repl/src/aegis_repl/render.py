@@ -123,7 +123,9 @@ def ending(ended: e.TurnEnded) -> Line:
     """Return the line that closes a turn: how it ended, how long it took, what it cost."""
     word = {"completed": "done", "cancelled": "stopped"}.get(ended.outcome, ended.outcome)
     parts = [f"{word} in {ended.seconds:.1f}s" if ended.seconds else word]
-    if ended.cost_usd:
+    if ended.cost_usd is None:
+        parts.append("cost unknown")
+    elif ended.cost_usd:
         parts.append(money(ended.cost_usd))
     if ended.reason and ended.reason not in ("end_turn", ended.outcome):
         parts.append(first_line(ended.reason, 300))

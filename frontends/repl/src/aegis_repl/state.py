@@ -35,6 +35,7 @@ class TabView:
     cached_tokens: int
     said_tokens: int
     cost_usd: float
+    cost_unknown: int
     since: float | None
     notes: tuple[str, ...]
 
@@ -268,7 +269,7 @@ class State:
         return TabView(
             number, tab.handle, agent["profile"], agent["model"], agent["permission"], agent["state"], agent["reason"],
             agent_id == self.active, tab.unseen, asks, agent["queued"], read, cached, said, agent["cost_usd"],
-            tab.since, notes,
+            agent.get("cost_unknown", 0), tab.since, notes,
         )  # fmt: skip
 
 

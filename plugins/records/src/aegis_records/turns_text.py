@@ -48,7 +48,8 @@ def _block(event: Event, envelope: Callable[[str], Envelope]) -> str:
         case ToolResult(parent="", is_error=True):
             return f"[error] {event.text[:_LONGEST_RESULT]}"
         case TurnEnded():
-            cost = f", ${event.cost_usd:.4f}" if event.cost_usd else ""
+            known = f", ${event.cost_usd:.4f}" if event.cost_usd else ""
+            cost = ", cost unknown" if event.cost_usd is None else known
             why = f": {event.reason}" if event.reason else ""
             return f"-- turn {event.outcome} in {event.seconds:.1f} s{cost}{why}"
     return ""

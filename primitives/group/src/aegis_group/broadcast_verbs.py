@@ -271,8 +271,9 @@ class BroadcastVerbs:
         else:
             value, more = self._folded(fold, answers)
         metadata |= more
-        costs = [r.cost_usd for r in b.replies.values() if r.cost_usd is not None]
-        metadata |= {"cost_usd": sum(costs)} if costs else {}
+        costs = [r.cost_usd for r in b.replies.values()]
+        known = [cost for cost in costs if cost is not None]
+        metadata |= {"cost_usd": sum(known) if len(known) == len(costs) else None} if costs else {}
         errors = {r.label: r.reason or r.status for r in b.arrived if r.status in ("errored", "lost")}
         late = [r.label for r in b.arrived if r.status == "timeout"]
         order = [r.label for r in b.arrived if r.order]

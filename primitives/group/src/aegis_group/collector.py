@@ -189,14 +189,16 @@ class Collector:
 
 
 def answered(reply: Reply, turns: Sequence[TurnEnded], status: Status) -> Reply:
-    """Return the reply with the text of the last of its turns, and the time, tokens and cost of all."""
+    """Return the reply with the text of the last of its turns, and the time, tokens and cost of all, where known."""
     costs = [turn.cost_usd for turn in turns if turn.cost_usd is not None]
     used = [turn.usage for turn in turns if turn.usage]
     reason = turns[-1].reason or ("" if status in ("done", "silent") else f"its turn was {turns[-1].outcome}")
     return msgspec.structs.replace(
         reply, status=status, text=turns[-1].reply, reason=reason, order=NEXT,
-        turn_ms=round(sum(turn.seconds for turn in turns) * 1000), cost_usd=sum(costs) if costs else None,
+        turn_ms=round(sum(turn.seconds for turn in turns) * 1000),
+        cost_usd=sum(costs) if len(costs) == len(turns) else None,
         tokens_in=sum(u.input + u.cache_read + u.cache_write for u in used), tokens_out=sum(u.output for u in used),
+        tokens_unknown=len(used) < len(turns) or any(u.unknown for u in used),
     )  # fmt: skip
 
 

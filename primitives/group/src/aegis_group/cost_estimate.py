@@ -18,8 +18,8 @@ async def expected_cost(kernel: Kernel, agents: Sequence[str]) -> float | None:
     known: list[float] = []
     fresh: list[str] = []
     for one in filter(None, map(kernel.roster.get, agents)):
-        if one.turns:
-            known.append(one.cost_usd / one.turns)
+        if told := one.turns - one.cost_unknown:
+            known.append(one.cost_usd / told)
         else:
             fresh.append(one.profile_name)
     if fresh:
@@ -33,6 +33,6 @@ async def _means(kernel: Kernel, profiles: set[str]) -> dict[str, float]:
     costs = defaultdict[str, list[float]](list)
     for turn in await kernel.post.turns(count=_LOOK):
         born = kernel.roster.born(turn.agent)
-        if born and born.profile in profiles:
-            costs[born.profile].append(turn.ended.cost_usd or 0.0)
+        if born and born.profile in profiles and turn.ended.cost_usd is not None:
+            costs[born.profile].append(turn.ended.cost_usd)
     return {profile: sum(each) / len(each) for profile, each in costs.items()}

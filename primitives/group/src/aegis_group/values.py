@@ -50,6 +50,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     turn_ms: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_unknown: bool = False  # these are only a part
     cost_usd: float | None = None
     order: int = 0
 

@@ -31,20 +31,21 @@ class Spawned(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Session(msgspec.Struct, frozen=True):
-    """One line of `aegis sessions`."""
+    """One line of `aegis sessions`; what `cost_unknown` of its turns cost nobody tells, and it is not in `cost_usd`."""
 
     handle: str
     profile: str
     state: str
     queued: int
     turns: int
-    cost_usd: float
+    cost_usd: float | None
     provider: str
     model: str
     reason: str
     notes: dict[str, str]
     expecting: dict[str, str]
     you: bool = False
+    cost_unknown: int = 0
 
 
 class AgentVerbs:
@@ -165,6 +166,9 @@ class AgentVerbs:
         """List the agents that are alive: handle, profile, state, how many messages wait, turns, cost."""
         fields = Session.__struct_fields__
         views: list[dict[str, Any]] = self._kernel.roster.snapshot()
+        for view in views:
+            if 0 < view["turns"] == view["cost_unknown"]:
+                view["cost_usd"] = None
         return [Session(**{k: v[k] for k in fields if k in v}, you=v["id"] == caller.agent_id) for v in views]
 
     @verb("agents", tool="aegis_list_agents", read_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from aegis import Envelope, Kernel
+from aegis.agent import Agent
 from aegis.clock import stamp
 from aegis_queue.broker import Broker
 from aegis_queue.outbox import send
@@ -40,13 +41,20 @@ async def finish(kernel: Kernel, broker: Broker, task: Task, end: End, attempt: 
     changes: dict[str, Any] = {
         "state": _STATE.get(end.outcome, "failed"), "outcome": end.outcome, "error": "" if good else end.error,
         "attempt": attempt or task.attempt, "result": result, "artefacts": report.artefacts if report else (),
-        "completed_at": stamp(kernel.clock.now()), "cost_usd": task.cost_usd + (agent.cost_usd if agent else 0.0),
+        "completed_at": stamp(kernel.clock.now()), "cost_usd": spent_on(task, agent),
     }  # fmt: skip
     ended = await broker.end(task, _callback(kernel, task.changed(msgspec.to_builtins(changes))), **changes)
     await send(kernel, broker, task.id)
     if asker := kernel.roster.get(task.address):
         asker.expect(f"task {task.id}", "")
     return ended
+
+
+def spent_on(task: Task, agent: Agent | None) -> float | None:
+    """Return the dollars of the task with those of the agent that works at it; None when a part is not known."""
+    if task.cost_usd is None or agent is None:
+        return task.cost_usd
+    return None if agent.cost_unknown else task.cost_usd + agent.cost_usd
 
 
 def _callback(kernel: Kernel, task: Task) -> Envelope | None:

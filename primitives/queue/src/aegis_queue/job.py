@@ -15,7 +15,7 @@ from aegis.clock import stamp
 from aegis.events import TurnEnded
 from aegis_queue.admission import work_of
 from aegis_queue.broker import Broker
-from aegis_queue.ending import LAST, End, finish, plain
+from aegis_queue.ending import LAST, End, finish, plain, spent_on
 from aegis_queue.outbox import send
 from aegis_queue.schema import UnjudgedResult, fitted, within
 from aegis_queue.settings import QueuePluginSettings, QueueSettings
@@ -262,9 +262,10 @@ class Job:
         if end.outcome in self._settings.retry_on and attempt <= self._settings.retries:
             wait = min(self._settings.backoff * 2 ** (attempt - 1), _LONGEST)
             due = stamp(self._kernel.clock.now() + timedelta(seconds=wait))
-            spent = task.cost_usd + (agent.cost_usd if agent else 0.0)
             error = f"attempt {attempt} {end.outcome}: {end.error}"
-            self.task = await self._broker.requeue(task, not_before=due, attempt=attempt, error=error, cost_usd=spent)
+            self.task = await self._broker.requeue(
+                task, not_before=due, attempt=attempt, error=error, cost_usd=spent_on(task, agent)
+            )
         else:
             self.task = await finish(self._kernel, self._broker, task, end, attempt)
         self.finished = True

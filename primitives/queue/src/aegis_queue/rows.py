@@ -41,7 +41,10 @@ class TaskRow(msgspec.Struct, frozen=True):
 
 
 class TaskStatus(msgspec.Struct, frozen=True):
-    """Everything about a task; `status` is pending, running, completed, failed or cancelled."""
+    """Everything about a task; `status` is pending, running, completed, failed or cancelled.
+
+    With `cost_unknown` nobody tells what a part of it cost, and there is no `cost_usd`.
+    """
 
     task_id: str
     queue: str
@@ -57,10 +60,11 @@ class TaskStatus(msgspec.Struct, frozen=True):
     completed_at: str
     worker: str
     attempt: int
-    cost_usd: float
+    cost_usd: float | None
     artefacts: tuple[str, ...]
     waits_for: tuple[str, ...]
     held: str
+    cost_unknown: bool = False
 
 
 class QueueRow(msgspec.Struct, frozen=True):

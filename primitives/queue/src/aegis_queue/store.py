@@ -190,7 +190,8 @@ class LedgerBroker:
         """Record the end, together with the callback."""
         if (now := self._find(task.id)).over:
             return now
-        cost = {"usd": f"{changes['cost_usd']:.6f}"}
+        usd = changes["cost_usd"]
+        cost = {"usd": None if usd is None else f"{usd:.6f}"}
         end = [self._draft(changes["state"], task, **changes, cost=cost)]
         self._ending[task.id] = now
         try:

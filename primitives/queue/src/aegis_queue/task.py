@@ -63,7 +63,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     error: str = ""
     report: Report | None = None
     artefacts: tuple[str, ...] = ()
-    cost_usd: float = 0.0
+    cost_usd: float | None = 0.0  # of all attempts; None when a part of it is not known
 
     @property
     def over(self) -> bool:

@@ -288,7 +288,7 @@ class TaskVerbs:
         return TaskStatus(
             t.id, t.queue, t.state, t.outcome, t.result, t.error, await _position(broker, t), t.payload, t.enqueued_by,
             t.enqueued_at, t.started_at, t.completed_at, t.worker_handle, t.attempt, t.cost_usd, t.artefacts, waits,
-            await self._held(broker, t),
+            await self._held(broker, t), t.cost_usd is None,
         )  # fmt: skip
 
 
