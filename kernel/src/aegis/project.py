@@ -15,6 +15,6 @@ class Untrusted(Refused, ConfigError):
 class Project(State):
     """One folder with an `.aegis.yaml` or an `.aegis/` in it, or that will have one."""
 
-    name, inside, lock = "aegis", (".aegis", "state"), "kernel.lock"
+    name, settings, inside, lock = "aegis", FILE, (".aegis", "state"), "kernel.lock"
     refused, failed, busy = Refused, AegisError, Busy
     __slots__ = ()

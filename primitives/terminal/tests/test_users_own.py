@@ -122,7 +122,7 @@ async def test_nothing_is_left_in_the_home_or_outside(stage: Stage, home: Path, 
     assert await stage.said("echo $AEGIS_TERM $TERM") == (0, "1 xterm-256color\n")
     await stage.call("close", name="build")
     assert sorted(p.name for p in home.rglob("*")) == before
-    assert not list(socket_folder(stage.kernel.project.root).glob("*/*"))
+    assert not list(socket_folder(stage.kernel.project).glob("*/*"))
 
 
 @needs["bash"]

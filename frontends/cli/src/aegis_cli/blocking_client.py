@@ -34,7 +34,6 @@ class BlockingClient:
         self._number = 0
         self.warning = ""  # what is said beside the answer of the last verb that was performed
         self.exit_code = 0  # how a shell ends that had this verb performed
-        self.command: list[str] = []  # what the last verb that was performed has for the person's own terminal
 
     def __enter__(self) -> BlockingClient:
         try:
@@ -75,7 +74,7 @@ class BlockingClient:
         Raises the verb's `AegisError`. Leaving the client in the meantime cancels the call.
         """
         answer = self._request("perform", {"verb": verb, "args": args}, None, report)
-        self.command, self.warning = answer.get("command", []), answer.get("warning", "")
+        self.warning = answer.get("warning", "")
         self.exit_code = answer.get("exit_code", 0)
         return answer["value"], answer.get("text")
 

@@ -27,7 +27,6 @@ from aegis_jsonrpc.message import INVALID
 from aegis_private.folder import Folder
 from aegis_private.peers import listening, peer
 from aegis_processes.connections import serve_connections
-from aegis_processes.processes import Command
 
 if TYPE_CHECKING:
     from aegis.app import Kernel
@@ -176,8 +175,8 @@ class _Connection:
 
 
 def performed(value: Any, *, read_only: bool = False) -> dict[str, Any]:
-    """Return a verb's value as a shell wants it; one that is a `Command` is for the person's own terminal."""
+    """Return a verb's value as a shell wants it."""
     answer = {"value": plain(value), "text": sentence(value)}
     if code := exit_code(value, read_only=read_only):
         answer["exit_code"] = code
-    return answer | {"command": value.argv} if isinstance(value, Command) else answer
+    return answer

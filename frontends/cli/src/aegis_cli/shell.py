@@ -20,6 +20,8 @@ from aegis_cli.index import Index
 from aegis_cli.socket_path import find_project_root
 
 INTERRUPTED = 130
+# The one verb whose work is done by another program, at the person's own terminal: which program is no answer's to say.
+ATTACH, _ATTACH_PROGRAM = "term attach", "aegis_terminal.attach"
 # What `aegis_cli.main` says where it began again in UTF-8: the encoding of the screen is another one there.
 _SCREEN: Any = sys._xoptions.get("screen")  # noqa: SLF001 - that is how Python hands on what `-X` says
 # Commands that are no verbs: where each is, what it does. Their modules are imported when they are asked for.
@@ -187,8 +189,10 @@ def _call(shell: Shell, kernel: BlockingClient, verb: dict[str, Any], args: dict
     value, text = kernel.perform(verb["name"], args, report)
     if kernel.warning:
         print(f"aegis: {render.printable(kernel.warning)}", file=sys.stderr)
-    if kernel.command and not shell.json and sys.stdin.isatty() and sys.stdout.isatty():
-        _become(kernel.command)
+    if verb["name"] == ATTACH and not shell.json and sys.stdin.isatty() and sys.stdout.isatty():
+        _become(
+            [sys.executable, "-Pm", _ATTACH_PROGRAM, "-C", str(shell.project.root), "--", str(args.get("name", ""))]
+        )
     shell.show(value, text)
     return kernel.exit_code
 

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 from aegis.errors import Refused
-from aegis.project import FILE, Project
-from aegis_private.ownership import climb
+from aegis.project import Project
 from aegis_private.peers import SupportsPeer, peer
 
 SOCKET = "control.sock"
@@ -15,13 +14,8 @@ _LONGEST = 100  # bytes; the system's own limit for a socket's path is 108 on Li
 
 
 def find_project_root(start: Path | None = None) -> Path:
-    """Return the closest ancestor of `start` (default: the current folder) that is a project, else `start` itself.
-
-    It is not looked for in, or above, a folder that another user owns or may write to.
-    """
-    here = (start or Path.cwd()).resolve()
-    found = (f for f in climb(here) if os.path.lexists(f / FILE) or (f / ".aegis" / "state").is_dir())
-    return next(found, here)
+    """Return the closest ancestor of `start` (default: the current folder) that is a project, else `start` itself."""
+    return Project.find(start or Path.cwd()).root
 
 
 def socket_of(project: Project) -> Path:

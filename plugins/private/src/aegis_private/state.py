@@ -6,23 +6,24 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from aegis_private.folder import Folder
 from aegis_private.lock import is_held, locked, told
-from aegis_private.ownership import NotPrivate, why_movable
+from aegis_private.ownership import NotPrivate, climb, why_movable
 from aegis_private.umask import closed
 
 _SPARE = 10**9  # numbers that a process may use before a clock set back by hours lets the next one use some again
 
 
 class State:
-    """A folder `root` with a state folder at `inside`, which the program of this `name` holds by its file `lock`.
+    """A folder `root` with the file `settings` and a state at `inside`, which the program `name` holds by its `lock`.
 
     A class of it names the errors: `refused` where others could put theirs, `failed`, `busy` when another holds it.
     """
 
     name: ClassVar = "this program"
+    settings: ClassVar = "settings"
     inside: ClassVar[tuple[str, ...]] = ("state",)
     lock: ClassVar = "lock"
     refused: ClassVar[type[Exception]] = NotPrivate
@@ -32,6 +33,16 @@ class State:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    @classmethod
+    def find(cls, start: Path) -> Self:
+        """Return the closest folder, from `start` up, that has the file `settings` or a state, else `start` itself.
+
+        It is not looked for in, or above, a folder that another user owns or may write to.
+        """
+        here = start.resolve()
+        found = (f for f in climb(here) if os.path.lexists(f / cls.settings) or f.joinpath(*cls.inside).is_dir())
+        return cls(next(found, here))
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other.root == self.root

@@ -14,11 +14,13 @@ import tty
 from collections.abc import Sequence
 from pathlib import Path
 
+from aegis.errors import AegisError
+from aegis.project import Project
+from aegis_private.peers import peer
 from aegis_terminal.attach_protocol import HEAD, KEYS, RESIZE, WINDOW
 from aegis_terminal.socket_path import SOCKET, socket_folder
 
 DETACH = b"\x1d"  # Ctrl-]
-_FILES = (".aegis.yaml", ".aegis/state")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("-C", "--project", default=".", help="the project's folder")
     parser.add_argument("--socket", type=Path, help="the socket, as `aegis term attach` prints it")
     asked = parser.parse_args(argv)
-    path = asked.socket or socket_folder(_root(Path(asked.project).resolve())) / SOCKET
+    try:
+        path = asked.socket or socket_folder(Project.find(Path(asked.project))) / SOCKET
+    except (OSError, AegisError) as error:
+        return _failed(f"cannot connect to a terminal of {asked.project} ({error}); is aegis running there?")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return _failed("this needs a terminal; `aegis term tail` and `aegis term screen` do not")
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -37,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             line.connect(str(path))
         except OSError as error:
             return _failed(f"cannot connect to {path} ({error.strerror}); is aegis running there?")
+        if not (other := peer(line)).is_trusted:
+            return _failed(f"what listens at {path} belongs to another user (user {other.uid}); nothing was said to it")
         line.sendall(json.dumps({"terminal": asked.name}).encode() + b"\n")
         try:
             answer = json.loads(_line(line) or b'{"error": "aegis closed the connection"}')
@@ -47,10 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "error" in answer:
             return _failed(str(answer["error"]))
         return _raw(line, asked.name)
-
-
-def _root(here: Path) -> Path:
-    return next((f for f in (here, *here.parents) if any((f / name).exists() for name in _FILES)), here)
 
 
 def _failed(text: str) -> int:

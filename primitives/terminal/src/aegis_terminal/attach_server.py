@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 import struct
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
 from aegis import AegisError
-from aegis_private.peers import listening, peer
+from aegis_private.peers import peer
 from aegis_processes.connections import GONE, serve_connections
 from aegis_terminal.attach_protocol import HEAD, KEYS, RESIZE, WINDOW
 from aegis_terminal.terminal import Terminal
@@ -26,12 +26,12 @@ _LONGEST = 65_536
 class AttachServer:
     """Accepts connections of this user's terminals."""
 
-    def __init__(self, service: TerminalService, path: Path) -> None:
-        self._service, self._path = service, path
+    def __init__(self, service: TerminalService, listener: socket.socket) -> None:
+        self._service, self._listener = service, listener
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
         """Listen until cancelled; the folder is private, and the user of each connection is checked."""
-        with trio.socket.from_stdlib_socket(listening(self._path)) as listener:
+        with trio.socket.from_stdlib_socket(self._listener) as listener:
             task_status.started()
             await serve_connections(trio.SocketListener(listener), self._serve, self._failed)
 

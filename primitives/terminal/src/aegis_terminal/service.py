@@ -16,6 +16,7 @@ from aegis.clock import new_id
 from aegis.events import Fault
 from aegis.registry import owner
 from aegis.supervise import root_cause
+from aegis_private.peers import listening
 from aegis_processes.processes import MARK, sweep
 from aegis_terminal.attach_server import AttachServer
 from aegis_terminal.job import Job
@@ -25,7 +26,7 @@ from aegis_terminal.progress import Progress
 from aegis_terminal.raw_log import RawLog
 from aegis_terminal.secrets import Secrets
 from aegis_terminal.shell import prepared_shell
-from aegis_terminal.socket_path import SOCKET, private_folder, socket_folder
+from aegis_terminal.socket_path import SOCKET, socket_folder
 from aegis_terminal.store import Store
 from aegis_terminal.terminal import Terminal
 from aegis_terminal.values import CLOSED, Run, TerminalRecord, moment
@@ -47,7 +48,7 @@ class TerminalService:
         self.live: dict[str, Terminal] = {}
         handed_out = kernel.redactor.values
         self.secrets = Secrets(lambda: settings["plugins.terminal"].redact, kernel.environment, lambda: handed_out)
-        self.folder = socket_folder(kernel.project.root)
+        self._why_not = ""  # there are no terminals
         self._notifier = Notifier(kernel, self.store)
         self._nursery: trio.Nursery | None = None
         self._open = trio.Event()
@@ -62,8 +63,17 @@ class TerminalService:
         """Serve terminals until cancelled; no shell is left then."""
         await self._end_leftovers()
         try:
+            self.folder = socket_folder(self._kernel.project)
+            self.folder.mkdir(0o700)
+            listener = listening(self.folder / SOCKET)
+        except (OSError, AegisError) as error:
+            self._why_not = f"there are no terminals here: {error}"
+            self.fault("terminals", self._why_not)
+            self._open.set()
+            await trio.sleep_forever()
+        try:
             async with trio.open_nursery() as self._nursery:
-                await self._nursery.start(AttachServer(self, private_folder(self.folder) / SOCKET).run)
+                await self._nursery.start(AttachServer(self, listener).run)
                 self._open.set()
                 await trio.sleep_forever()
         finally:
@@ -86,7 +96,6 @@ class TerminalService:
         """End the shells that a killed kernel left, and record the end of its runs."""
         left = [known for known in self.store.terminals.values() if known.open or not known.closed]
         await trio.to_thread.run_sync(sweep, {known.id for known in left})
-        shutil.rmtree(self.folder, ignore_errors=True)
         for known in left:
             runs = [msgspec.structs.replace(run, killed_by_restart=True) for run in known.open.values()]
             closed = [] if known.closed else [self.store.draft("closed", known.id, reason=STOPPED)]
@@ -108,7 +117,8 @@ class TerminalService:
             environment |= {"TERM": "xterm-256color", "AEGIS_TERM": "1", **env, MARK: key}
             folder = self.folder / key
             shutil.rmtree(folder, ignore_errors=True)
-            prepared = prepared_shell(shell, private_folder(folder), environment)
+            folder.mkdir(0o700)
+            prepared = prepared_shell(shell, folder, environment)
             secrets = self.secrets.beside(env)
             log = RawLog(self._log(name) / "raw.log", secrets, partial(self.fault, name))
             kept = {"begin": partial(self._begin, key, secrets), "keep": partial(self._keep, key, secrets)}
@@ -169,7 +179,7 @@ class TerminalService:
         """Return the nursery of the shells once there is one; raises `Refused` when there will be none."""
         await self._open.wait()
         if self._nursery is None:
-            raise Refused("aegis-terminal was stopped, and its terminals with it")
+            raise Refused(self._why_not or "aegis-terminal was stopped, and its terminals with it")
         return self._nursery
 
     def fault(self, name: str, what: str) -> None:

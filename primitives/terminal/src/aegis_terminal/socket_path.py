@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from hashlib import sha256
 from pathlib import Path
 
-from aegis import AegisError
+from aegis.project import Project
 
 SOCKET = "attach.sock"
 
 
-def socket_folder(root: Path) -> Path:
-    """Return the folder of the project with this root; the path is short enough for a socket."""
-    name = sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"aegis-{os.getuid()}" / f"term-{name}"
+def socket_folder(project: Project) -> Path:
+    """Return where the shells of the kernel that runs there have their pipes, and people attach.
 
-
-def private_folder(folder: Path) -> Path:
-    """Create the folder so that only this user may enter it; raises `AegisError` when it is another user's."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for private in (folder.parent, folder):
-            private.chmod(0o700)  # fails when the folder is another user's
-    except OSError as error:
-        raise AegisError(f"cannot keep what shells need in {folder}: {error}") from None
-    return folder
+    Raises `AegisError` when the kernel has no place for sockets, `FileNotFoundError` when none ever ran.
+    """
+    return project.runtime() / "term"

@@ -137,7 +137,7 @@ class ViewVerbs:
     async def attach(self, caller: Caller, name: Name) -> Command:
         """Attach your own terminal to a shared one; Ctrl-] detaches it, and the shell goes on."""
         await self._service.terminal(name)
-        argv = [sys.executable, "-m", "aegis_terminal.attach", "--socket", str(self._service.folder / SOCKET), name]
+        argv = [sys.executable, "-Pm", "aegis_terminal.attach", "--socket", str(self._service.folder / SOCKET), name]
         return AttachCommand(argv, {}, self._kernel.project.root)
 
     def _subscribers(self, name: str) -> Subscribed:
