@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from aegis_private.folder import Folder
+from aegis_private.ownership import NotPrivate
+
 FORMAT = 3
 _SETTLED = 2 * 10**9  # ns a folder must have been at rest: on a coarse file system two installs may share an mtime
 
@@ -53,20 +56,20 @@ class Index:
 
     def _stored(self) -> dict[str, Any] | None:
         try:
-            stored: dict[str, Any] = json.loads(self.path.read_bytes())
+            with Folder.open(self._folder) as folder:
+                stored: dict[str, Any] = json.loads(folder.read(self.path.name))
             if stored["key"] == installed() and all(_mtime(s) == m for s, m in stored["sources"]):
                 return stored
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, NotPrivate):
             pass  # none, or not ours: it is built again
         return None
 
     def _store(self, built: dict[str, Any]) -> None:
-        temporary = self.path.with_suffix(f".{os.getpid()}")
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary.write_text(json.dumps(built), encoding="utf-8")
-            os.replace(temporary, self.path)
-        except OSError:
+            with Folder.open(self._folder) as folder:
+                folder.replace(self.path.name, json.dumps(built).encode())
+        except (OSError, NotPrivate):
             pass  # a cache that cannot be kept costs time, nothing else
 
 

@@ -162,6 +162,8 @@ def _verb(shell: Shell, words: Sequence[str]) -> int:
         with BlockingClient(project) as kernel:
             verb, rest = find_verb(verbs := kernel.ask("verbs"), words)
             if verb is None:
+                if known := find_verb(installed_index().load()["verbs"], words)[0]:
+                    import_module("aegis_cli.absent").explain(kernel, known)
                 return int(import_module("aegis_cli.help").group(words, verbs))
             args, options = verb_arguments(with_dynamic_options(verb, rest, lambda v, a: kernel.perform(v, a)[0]), rest)
             shell = shell.with_options(options)

@@ -9,7 +9,9 @@ import os
 import secrets
 from pathlib import Path
 
-_KEY_BYTES = 32
+from aegis_private.folder import Folder, open_own
+
+_KEY_BYTES, _LONGEST = 32, 4_096
 
 
 class Secrets:
@@ -47,17 +49,15 @@ class Secrets:
 
     def _load(self) -> tuple[int, bytes]:
         try:
-            if self._path.stat().st_mode & 0o077:
-                return 0, b""
-            stored = json.loads(self._path.read_bytes())
+            with open_own(self._path) as file:
+                if os.fstat(file.fileno()).st_mode & 0o077:
+                    return 0, b""
+                stored = json.loads(file.read(_LONGEST))
             port, key = int(stored["port"]), bytes.fromhex(stored["key"])
         except (OSError, ValueError, KeyError, TypeError):
             return 0, b""
         return (port, key) if len(key) == _KEY_BYTES and 0 <= port < 65536 else (0, b"")
 
     def _store(self) -> None:
-        draft = self._path.with_suffix(".new")
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-            json.dump({"port": self.port, "key": self._key.hex()}, file)
-        draft.replace(self._path)
+        with Folder.open(self._path.parent) as folder:
+            folder.replace(self._path.name, json.dumps({"port": self.port, "key": self._key.hex()}).encode())

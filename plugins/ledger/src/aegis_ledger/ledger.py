@@ -19,6 +19,8 @@ import msgspec
 import trio
 
 from aegis_ledger.book import Book, Draft, LedgerFailure, Record, Slot, encode
+from aegis_private.folder import Folder
+from aegis_private.ownership import NotPrivate
 
 _SCHEMA = """
 pragma journal_mode=wal; pragma synchronous=full; pragma fullfsync=1;
@@ -31,8 +33,17 @@ create table if not exists snapshots(book text primary key, seq integer not null
 """
 _INSERT = "insert into records(book, kind, key, at, data) values (?, ?, ?, ?, ?)"
 _SNAPSHOT = "insert or replace into snapshots(book, seq, state) values (?, ?, ?)"
+_BESIDE = ("", "-wal", "-shm", "-journal")
 _KNOWN = "select 1 from records where book=? and key=? limit 1"
 T = TypeVar("T")
+
+
+def _secure(path: Path) -> None:
+    """Have the file, and those that SQLite keeps beside it with its mode, be this user's alone and no links."""
+    with Folder.open(path.parent) as folder:
+        for name in (f"{path.name}{more}" for more in _BESIDE):
+            if name == path.name or (path.parent / name).is_symlink() or (path.parent / name).exists():
+                folder.secure(name)
 
 
 class Ledger:
@@ -54,10 +65,11 @@ class Ledger:
         self._wake = trio.Event()
         self.listeners: list[Callable[[list[Record]], object]] = []
         try:
+            _secure(path)
             self._db = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
             self._db.executescript(_SCHEMA)
             self._read = self._reader()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError, NotPrivate) as error:
             why = f"cannot open the ledger {path}: {error}; is the disk full, read-only or damaged?"
             raise self._error(why) from error
 

@@ -6,6 +6,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from aegis_private.ownership import NotPrivate, others_may_write, ours, owner, why_not_ours
 
@@ -145,6 +146,10 @@ class Folder:
                 os.unlink(new, dir_fd=self.fd)
             raise
 
+    def rename(self, name: str, new: str) -> None:
+        """Give a file of this folder another name in it, in the place of what had that name."""
+        os.rename(name, new, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
     def remove(self, name: str) -> None:
         """Have no file of this name, itself or as a link."""
         *folders, last = self._steps(name)
@@ -166,6 +171,12 @@ class Folder:
 
     def __del__(self) -> None:
         self.close()
+
+
+def open_own(path: Path) -> BinaryIO:
+    """Open a file of this user's to read, itself and not through a link; raises `OSError` for every other."""
+    with Folder.open(path.parent, OSError) as folder:
+        return os.fdopen(folder.open_file(path.name), "rb")
 
 
 def read_file(path: Path, error: type[Exception] = NotPrivate, most: int = 2**30) -> bytes | None:

@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from aegis.events import Fault
+from aegis_private.folder import Folder, open_own
 
 _ENOUGH = 4 * 2**20  # bytes waiting at which a writer is made to wait for the disk
 
@@ -29,6 +30,11 @@ class Appender:
         """Return the buffer of a file, to which whole lines may be added before the next checkpoint."""
         self._wake.set()
         return self._waiting.setdefault(name, bytearray())
+
+    def remove(self, name: str) -> None:
+        """Have no file of this name."""
+        with Folder.open(self.folder, OSError) as folder:
+            folder.remove(name)
 
     async def room(self) -> None:
         """Wait for the disk when so much waits that memory would grow."""
@@ -68,27 +74,35 @@ class Appender:
         self._flushed = trio.Event()
 
     def _append(self, waiting: dict[str, bytearray]) -> None:
-        for name, data in waiting.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                size = os.fstat(fd).st_size
-                if name not in self._whole and size and os.pread(fd, 1, size - 1) != b"\n":
-                    os.write(fd, b"\n")  # a line that a kill has torn takes no other with it
-                self._whole.discard(name)
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(fd, view) :]
-                self._whole.add(name)
-            finally:
-                os.close(fd)
+        failed: list[OSError] = []
+        with Folder.open(self.folder, OSError) as folder:
+            for name, data in waiting.items():
+                try:
+                    self._append_to(folder, name, data)
+                except OSError as error:  # the other files get theirs
+                    failed.append(error)
+        if failed:
+            raise failed[0]
+
+    def _append_to(self, folder: Folder, name: str, data: bytearray) -> None:
+        fd = folder.open_file(name, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        try:
+            size = os.fstat(fd).st_size
+            if name not in self._whole and size and os.pread(fd, 1, size - 1) != b"\n":
+                os.write(fd, b"\n")  # a line that a kill has torn takes no other with it
+            self._whole.discard(name)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            self._whole.add(name)
+        finally:
+            os.close(fd)
 
 
 def read_lines(path: Path) -> Iterator[Any]:
     """Yield the value of each line; torn or damaged lines are passed over, a missing file has none."""
     try:
-        file = path.open("rb")
+        file = open_own(path)
     except FileNotFoundError:
         return
     with file:
@@ -98,7 +112,7 @@ def read_lines(path: Path) -> Iterator[Any]:
 def last_lines(path: Path, count: int, most: int) -> list[Any]:
     """Return the values of the last `count` lines, of those that lie within the last `most` bytes."""
     try:
-        with path.open("rb") as file:
+        with open_own(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - most))
             lines = file.read().splitlines()[1 if size > most else 0 :]

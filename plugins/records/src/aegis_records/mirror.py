@@ -43,7 +43,7 @@ class Mirror:
                     last, name = record.seq, self._file(record)
                     if name not in files:
                         files.add(name)
-                        (self.folder / name).unlink(missing_ok=True)
+                        self._appender.remove(name)
                     self._write(name, record)
                     if count % _BREATH == 0:
                         await trio.lowlevel.checkpoint()

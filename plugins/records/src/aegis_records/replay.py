@@ -13,6 +13,7 @@ import msgspec
 
 from aegis.bus import Batch
 from aegis.events import decode
+from aegis_private.folder import open_own
 
 _FILES, _EVENTS, _BYTES = 256, 10_000, 8 * 2**20  # at most so much is looked at, and given back
 _FIRST, _BLOCK = 8 * 1024, 256 * 1024  # bytes that are read at once: at first, and at most
@@ -69,7 +70,7 @@ def backwards(path: Path) -> Iterator[bytes]:
     while at and len(rest) < _BYTES:
         size = min(max(block, len(rest)), at)
         at, block = at - size, min(2 * block, _BLOCK)
-        with path.open("rb") as file:  # opened each time: of many files that are merged none is held open
+        with open_own(path) as file:  # opened each time: of many files that are merged none is held open
             file.seek(at)
             rest, *lines = (file.read(size) + rest).split(b"\n")
         yield from reversed(lines)

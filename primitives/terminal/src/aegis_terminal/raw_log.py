@@ -7,6 +7,7 @@ from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 
+from aegis_private.folder import Folder
 from aegis_terminal.line_buffer import LineBuffer
 from aegis_terminal.secrets import Secrets
 
@@ -51,8 +52,11 @@ class RawLog:
         if self._file and self._file.tell() + size > self._most:
             self._file.close()
             self._file = None
-            os.replace(self._path, self._path.with_name(f"{self._path.name}.1"))
+            self._folder().rename(self._path.name, f"{self._path.name}.1")
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = FileIO(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
+            self._file = FileIO(self._folder().open_file(self._path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
         return self._file
+
+    def _folder(self) -> Folder:
+        return Folder.open(self._path.parent, OSError)
