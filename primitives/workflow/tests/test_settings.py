@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from workflow_stage import Stage
 
+from aegis import ConfigError
 from aegis_workflow.api import workflow
 
 
@@ -18,6 +20,15 @@ async def test_changed_settings_of_a_workflow_are_those_of_its_next_run(stage: S
     await stage.kernel.config.refresh()
     second = await stage.end(await stage.begin("says_its_settings"))
     assert (first.result, second.result) == ({}, {"colour": "red"})
+
+
+@pytest.mark.parametrize(
+    "key", ["config: {a-b: {x: 1}, a_b: {x: 2}}", "allow: {a-b: {agents: [x]}, a_b: {agents: []}}"]
+)
+async def test_of_two_spellings_of_one_workflow_none_is_silently_taken(stage: Stage, project, config, key):
+    (project / ".aegis.yaml").write_text(f"{config}workflows: {{{key}}}\n")
+    with pytest.raises(ConfigError, match="'a-b' and 'a_b' are one workflow; keep one of the two"):
+        await stage.kernel.config.refresh()
 
 
 async def test_files_that_the_section_names_from_now_on_are_read(stage: Stage, project, config):

@@ -37,5 +37,7 @@ class GroupSettings(Settings):
         if not isinstance(section, dict):
             return section
         files = {k: v for k, v in section.items() if isinstance(v, dict) and "profiles" in v}
-        rest = {k: v for k, v in section.items() if k not in files}
-        return rest | {"presets": {**(section.get("presets") or {}), **files}} if files else section
+        rest, presets = {k: v for k, v in section.items() if k not in files}, section.get("presets") or {}
+        if both := sorted(files.keys() & presets.keys()):
+            raise ValueError(f"the preset {both[0]!r} is in .aegis/groups/{both[0]}.yaml, too; keep one of the two")
+        return rest | {"presets": {**presets, **files}} if files else section

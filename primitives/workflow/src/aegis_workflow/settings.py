@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from aegis import Settings
 
@@ -24,7 +24,7 @@ class Allowed(Settings):
 
 
 class WorkflowSettings(Settings):
-    """`workflows`."""
+    """`workflows`; a name counts with `-` and `_` alike."""
 
     files: tuple[str, ...] = Field(
         (), description="Python files of the project with workflows, `flows/*.py` for example"
@@ -35,3 +35,12 @@ class WorkflowSettings(Settings):
         description="which agents may run a workflow, by its name: `deploy: {agents: [coder], permission: write}`",
     )
     memory: int = Field(4_000, ge=0, description="megabytes that a workflow of the project may take; 0 is no limit")
+
+    @field_validator("config", "allow")
+    @classmethod
+    def _each_once(cls, value: dict[str, Any]) -> dict[str, Any]:
+        spelled: dict[str, str] = {}
+        for name in value:
+            if (other := spelled.setdefault(name.replace("-", "_"), name)) != name:
+                raise ValueError(f"{other!r} and {name!r} are one workflow; keep one of the two")
+        return value
