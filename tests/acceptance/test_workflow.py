@@ -40,6 +40,8 @@ workflows:
     brainstorm_to_spec: {writer: writer}
 """
 FLOW = '''
+import os
+
 from aegis_workflow.api import workflow
 
 
@@ -56,6 +58,15 @@ async def deploy(engine) -> str:
     once = "[ $(wc -l < deployed) -gt 1 ] || exec tail -f /dev/null > /dev/null 2>&1"
     await engine.bash(f"echo $$ > pid; echo x >> deployed; {once}")
     return (await engine.bash("wc -l < deployed", idempotent=True)).stdout.strip()
+
+
+@workflow
+async def spins(engine) -> None:
+    await engine.checkpoint("begun", 1)
+    with open("spinning", "w") as told:
+        told.write(str(os.getpid()))
+    while True:
+        pass
 '''
 
 
@@ -133,6 +144,26 @@ def flows_git(aegis) -> None:
     Path(aegis.root, "open.py").write_text("open = True\n")
     git("add", "open.py")
     git("commit", "-qm", "a door")
+
+
+def test_code_that_never_waits_freezes_nobody_and_dies_with_its_kernel(aegis):
+    (aegis.root / ".aegis.yaml").write_text(CONFIG)
+    (aegis.root / "flows").mkdir()
+    (aegis.root / "flows" / "release.py").write_text(FLOW)
+    server, told = aegis.start("serve"), aegis.root / "spinning"
+    aegis.wait_for_line(server, "aegis runs in")
+    run = aegis.json("workflow", "run", "spins")["workflow_id"]
+    aegis.eventually(lambda: told.exists() and told.read_text(), "the loop")
+    assert aegis.json("workflow", "show", run)["status"] == "running", "every command is answered meanwhile"
+    first = int(told.read_text())
+    aegis.end(server, signal.SIGKILL)
+    aegis.eventually(lambda: not runs(first), "its end, though nobody was there to end it")
+    told.unlink()
+    with aegis.serving():
+        assert "done · 1 checkpoint begun" in aegis.says("workflow", "logs", run)
+        row = aegis.json("workflow", "cancel", run)
+        assert row["status"] == "cancelled"
+        aegis.eventually(lambda: not told.exists() or not runs(int(told.read_text() or 0)), "the end of the second")
 
 
 def test_killed_in_the_middle_it_goes_on_and_what_is_unsure_is_decided(aegis):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,7 +16,16 @@ from aegis import Caller, Kernel, open_kernel
 from aegis.events import Notice
 from aegis_workflow.api import workflow
 
-STEPS, LONG = 400, 10_000
+STEPS, LONG, RUNS = 400, 10_000, 7
+FLOW = """
+from aegis_workflow.api import workflow
+
+
+@workflow
+async def of_file(engine, steps: int):
+    for number in range(steps):
+        await engine.checkpoint("step", number)
+"""
 ANNA = Caller("human", "anna")
 took: dict[str, float] = {}
 played = trio.Event()
@@ -67,10 +77,37 @@ async def appended(kernel: Kernel) -> list[float]:
     return seconds
 
 
+async def run_whole(kernel: Kernel, name: str, steps: int) -> float:
+    """Return the milliseconds of a run, with its beginning and its end."""
+    began = time.perf_counter()
+    run = await begun(kernel, name, steps)
+    await kernel.verbs.call(ANNA, "workflow wait", {"workflow_id": run})
+    return (time.perf_counter() - began) * 1000
+
+
+async def of_a_file(kernel: Kernel) -> None:
+    """Print what a process of its own costs a run, and a step."""
+    argv = [sys.executable, "-I", "-c", "pass"]
+    bare, inside, outside = [], [], []
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        await trio.run_process(argv)
+        bare.append((time.perf_counter() - began) * 1000)
+        inside.append(await run_whole(kernel, "stepping", 0))
+        outside.append(await run_whole(kernel, "of_file", 0))
+    own, floor = statistics.median(outside) - statistics.median(inside), statistics.median(bare)
+    print(f"a process for a run: {own:.0f} ms / one bare interpreter {floor:.0f} ms, {own / floor:.1f}x")
+    whole = await run_whole(kernel, "of_file", STEPS)
+    step = (whole - statistics.median(outside)) / STEPS
+    print(f"  and a step over its pipe: {step:.2f} ms")
+
+
 async def main() -> None:
-    """Print the seconds a step takes beside one append, and of playing a long run again."""
+    """Print the seconds a step takes beside one append, what a process costs, and of playing a long run again."""
     plugins = {"workflow": aegis_workflow.plugin}
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        Path(folder, "flow.py").write_text(FLOW)
+        Path(folder, ".aegis.yaml").write_text("workflows: {files: [flow.py]}\n")
         async with open_kernel(Path(folder), plugins=plugins) as kernel:
             appends = await appended(kernel)
             run = await begun(kernel, "stepping", STEPS)
@@ -78,6 +115,7 @@ async def main() -> None:
             appends += await appended(kernel)  # before and after: the disk is not the same all the time
             step, floor = took["steps"] / STEPS * 1000, statistics.mean(appends) * 1000
             print(f"a step: {step:.2f} ms / one durable append {floor:.2f} ms, {step / floor:.2f}x")
+            await of_a_file(kernel)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(asked, kernel)
                 run = await begun(kernel, "long", LONG)

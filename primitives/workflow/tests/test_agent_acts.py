@@ -71,6 +71,7 @@ agents:
   narrow: {provider: echo, permission: full, verbs: [workflow run]}
 queues:
   strong: {agent: power}
+  weak: {agent: reader}
 workflows:
   files: [flows.py]
   allow:
@@ -215,7 +216,14 @@ async def test_no_workflow_gives_a_reader_a_wider_agent(stage: Stage, name, kwar
 
 
 async def test_a_reader_s_workflow_still_does_what_the_reader_may(stage: Stage):
-    assert (await ran(stage, "reader", "spawns", profile="reader")).status == "ok"
+    agent = await stage.kernel.roster.spawn("reader", "reader-one")
+    for name, kwargs in (
+        ("spawns", {"profile": "reader"}), ("delegates", {"queue": "weak"}), ("gathers", {"profile": "reader"}),
+        ("prompt", {"agent": "reader", "text": "hello"}), ("enqueue", {"queue": "weak", "payload": "do it"}),
+    ):  # fmt: skip
+        begun = await stage.call("workflow run", agent, name=name, kwargs=kwargs)
+        row = await stage.end(begun.workflow_id)
+        assert (name, row.status, row.error) == (name, "ok", "")
 
 
 @pytest.mark.parametrize(("name", "verb"), [("spawns", "spawn"), ("delegates", "enqueue"), ("writes_to", "handoff")])

@@ -28,7 +28,7 @@ async def execute_plan(engine: Any, plan_path: str) -> dict[str, Any]:
     after each slice. Tried again after a failure, it goes on with the first slice that is not done.
     """
     settings = engine.config
-    read = await engine.bash("cat -- {plan_path}", plan_path=plan_path, idempotent=True)
+    read = await engine.bash("cat < {plan_path}", plan_path=plan_path, idempotent=True)
     if read.exit:
         raise ValueError(f"the plan could not be read: {read.stderr.strip()}")
     plan = slices(read.stdout)

@@ -28,7 +28,8 @@ _CALLS = frozenset({
     "move_member", "dissolve_group",
 })  # fmt: skip
 _PLACE = re.compile(r"(?:\d{1,9}\.\d{1,9}\.){0,50}")
-_LONGEST, _LINES = 20_000_000, 1_000  # bytes of a message; lines that are logged
+_LONGEST = 20_000_000  # bytes of a message
+_LINES, _LINE = 1_000, 10_000  # lines that are logged, and characters of each
 _ANSWER = 1  # the code of an error that is the engine's
 _PATIENCE = 2.0  # seconds that a workflow has to end by itself once none of its steps is taken any more
 
@@ -157,7 +158,7 @@ class ProjectRun:
         if not self._steps.replaying:
             self._logged += 1
         if self._logged <= _LINES:
-            self._engine.log(text)
+            self._engine.log(text if len(text) <= _LINE else f"{text[:_LINE]}… ({len(text):,} characters)")
         elif self._logged == _LINES + 1:
             self._engine.log(f"it says more than {_LINES:,} lines; the rest is not kept")
             self._logged += 1

@@ -18,6 +18,7 @@ from aegis_workflow.side_by_side import side_by_side
 from aegis_workflow.store import Run, RunStore, Step, steps_of
 
 _BREATH = 250  # steps
+_MOST = 100_000  # steps of a run: each is kept for ever
 Work = Callable[[], Awaitable[Any]]
 _place: ContextVar[tuple[str, list[int]]] = ContextVar("aegis_workflow_place")
 _ERRORS = {cls.__name__: cls for cls in (BudgetExceeded, NonDeterminism, WorkflowError)}
@@ -66,6 +67,8 @@ class Steps:
         if self.stopped:
             raise self.stopped
         at = self.peek()
+        if len(self._taken) >= _MOST:
+            raise WorkflowError(f"a run takes at most {_MOST:,} steps; let each piece of the work be a run of its own")
         _place.get()[1][0] += 1
         self._taken.add(at)
         step = self.known.get(at)
