@@ -51,7 +51,7 @@ class ProjectRun:
         self._check = check
         check(self._flow)
         run, root = self._steps.run, self._kernel.project.root
-        command = Command(_argv(root), {**env, MARK: run.id}, root, max_line=_LONGEST)
+        command = Command(_argv(root), {**env, MARK: run.mark()}, root, max_line=_LONGEST)
         begin = {
             "path": self._flow.file, "source": self._flow.source, "name": run.name, "id": run.id, "args": run.args,
             "config": plain(self._engine.config), "memory": memory,

@@ -67,7 +67,7 @@ class Runner:
             # From here on `go` begins what comes: what is under way now was so when aegis stopped, or waits for us.
             going = [run for run in self._store.active.values() if run.state == "running"]
             if going:  # processes of theirs that outlived a killed kernel
-                await trio.to_thread.run_sync(sweep, {run.id for run in going})
+                await trio.to_thread.run_sync(sweep, {run.mark() for run in going})
             for run in going:
                 await self._store.append(self._store.draft("resumed", run.id))
                 self.go(run)

@@ -42,7 +42,7 @@ class ShellCalls:
         command's words. In a run that an agent began its permission decides, as on a command of its own.
         """
         line = command_line(cmd, values)
-        caller, mark = self._run.acting, f"{self._run.id}.{self._steps.peek()}"
+        caller, mark = self._run.acting, self._run.mark(self._steps.peek())
 
         async def admit() -> None:
             what = {"command": line, "cwd": cwd, "env": dict(env or {}), "description": f"run {self._run.id}"}

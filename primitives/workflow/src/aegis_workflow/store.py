@@ -56,6 +56,11 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             began = msgspec.structs.replace(began, agent_id=began.principal)
         return msgspec.structs.replace(began.through("workflow", self.id), hops=self.hops)
 
+    def mark(self, place: str = "") -> str:
+        """Return what its processes carry, by which they are found; behind an `@` the agent whose act they are."""
+        agent = self.acting.agent_id
+        return f"{self.id}{place and f'.{place}'}{agent and f'@{agent}'}"
+
 
 class Step(msgspec.Struct):
     """One recorded step: what it is, and its result once it is done."""
