@@ -102,7 +102,9 @@ class GroupVerbs:
         there = self._membership.may_join(caller, group)
         if preset and there and there.preset != preset:
             made = f"of the preset {there.preset!r}" if there.preset else "of no preset"
-            raise Refused(f"the group {group!r} was made {made}; give the profiles, or take another name for {preset!r}")
+            raise Refused(
+                f"the group {group!r} was made {made}; give the profiles, or take another name for {preset!r}"
+            )
         started = await self._membership.gathered(caller, group, wanted, preset=preset)
         return Gathered(group, {member.label: handle for member, handle in started})
 
