@@ -18,10 +18,12 @@ import trio
 from aegis_processes.cancellation import send_whole
 
 MARK = "AEGIS_AGENT"  # in the environment of every CLI, and so of every shell it starts: how leftovers are found
+FOR = "AEGIS_FOR"  # beside a mark that is not an agent's: the agent for which the process runs
 MAX_LINE = 128 * 2**20
 _CHUNK = 32_768  # bytes read at a time: with larger ones a talkative CLI makes everyone else wait longer
 _STDERR_KEPT = 64 * 2**10
 _CLOSE, _TERM, _GONE_BY, _STUCK = 0.3, 0.7, 0.5, 30.0  # seconds: to leave, to obey SIGTERM, to be gone, to read
+started: dict[int, str] = {}  # of the commands that run now: the process, and the mark it was given
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -184,9 +186,11 @@ async def running(
         why = why if command.cwd.is_dir() else f"its working folder {command.cwd} does not exist"
         raise error(f"cannot start {command.argv[0]!r}: {why}") from None
     child = Process(command, process, error)
+    started[child.pid] = command.env.get(FOR) or command.env.get(MARK, "")
     nursery.start_soon(child.drain)
     try:
         yield child
     finally:
         with trio.CancelScope(shield=True):
             await child.stop()
+        started.pop(child.pid, None)
