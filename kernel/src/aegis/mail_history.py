@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -67,6 +67,15 @@ class MailHistory:
             return [self._fate(list(select("book='mail' and key=? order by seq", key))) for key in keys]
 
         return await self._ledger.aside(work)
+
+    async def acquainted(self, one: str, others: Sequence[str]) -> bool:
+        """Return whether a message went from this agent to one of the others, or back."""
+        sender, to = (f"json_extract(cast(data as text), '$.{name}')" for name in ("sender_id", "recipient"))
+        some = ",".join("?" * len(others))
+        where = (
+            f"book='mail' and kind='accepted' and ({sender}=? and {to} in ({some}) or {to}=? and {sender} in ({some}))"
+        )
+        return await self._ledger.aside(lambda select: any(select(f"{where} limit 1", *2 * (one, *others))))
 
     def _fate(self, records: list[Record]) -> tuple[Envelope, Receipt]:
         envelope, last = msgspec.convert(records[0].data, Envelope), records[-1]

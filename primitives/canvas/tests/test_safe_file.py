@@ -143,18 +143,19 @@ async def test_nobody_opens_what_is_aegis_own(stage: Stage, file: str):
 
 @pytest.mark.parametrize("file", [
     ".git/hooks/x.md", "docs/.hidden.md", "run.sh", "AGENTS.md", "docs/CLAUDE.md", "link.md", ".github/x.md",
+    "requirements.txt", "CMakeLists.txt", "docs/requirements.txt",
 ])  # fmt: skip
 async def test_an_agent_opens_documents_only_and_none_that_agents_obey(stage: Stage, file: str):
     (stage.kernel.project.root / "link.md").symlink_to("AGENTS.md")
     eve = await stage.agent("eve")
-    with pytest.raises(Refused, match=r"agents may open .md, .markdown, .txt files that are not hidden"):
+    with pytest.raises(Refused, match=r"agents may open .md, .markdown files that are not hidden"):
         await stage.call("open", eve, name="x", file=file)
     assert (await stage.call("open", name="x", file=file)).version == 1, "a person may"
 
 
 async def test_a_workflow_opens_no_more_than_the_agent_for_which_it_acts(stage: Stage):
     eve = stage.kernel.roster.caller(await stage.agent("eve"))
-    with pytest.raises(Refused, match=r"agents may open .md, .markdown, .txt files that are not hidden"):
+    with pytest.raises(Refused, match=r"agents may open .md, .markdown files that are not hidden"):
         await stage.call("open", eve.through("workflow"), name="x", file="run.sh")
     assert (await stage.call("open", ANNA.through("workflow"), name="x", file="run.sh")).version == 1
 

@@ -146,3 +146,62 @@ def test_globs_are_quick_whatever_they_are():
     assert not covers(Rule(match="*a" * 30 + "b", answer="deny"), "a" * 50_000)
     assert covers(Rule(match="*rm*", answer="deny"), "echo\nrm x")
     assert not covers(Rule(match="ls *", answer="allow"), "ls -l > x")
+
+
+@pytest.mark.parametrize("mode", ["write", "auto"])
+async def test_what_is_not_the_agents_own_is_asked_about(build: Stage, mode: str, tmp_path):
+    """A folder outside the project, another's terminal: closed, opened again, interrupted."""
+    eve, bob = await build.agent("eve", mode), await build.agent("bob", "full")
+    await build.call("spawn", bob, name="bobs")
+    await build.call("spawn", bob, name="over")
+    await build.call("close", bob, name="over")
+    (build.kernel.project.root / "out").symlink_to(tmp_path)
+    for verb, args in (
+        ("spawn", {"name": "etc", "cwd": "/etc"}),
+        ("spawn", {"name": "up", "cwd": ".."}),
+        ("spawn", {"name": "link", "cwd": "out"}),
+        ("spawn", {"name": "over"}),
+        ("close", {"name": "build"}),
+        ("close", {"name": "bobs"}),
+        ("keys", {"name": "build", "keys": "ctrl-c"}),
+        ("keys", {"name": "bobs", "keys": "ctrl-c"}),
+    ):
+        said: list[str] = []
+
+        async def ask(verb: str = verb, args: dict[str, str] = args, said: list[str] = said) -> None:
+            with pytest.raises(Refused, match="was denied") as refusal:
+                await build.call(verb, eve, **args)
+            said.append(str(refusal.value))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            row = await asked(build)
+            await build.kernel.verbs.call(ANNA, "approvals deny", {"request": row.id})
+        assert said, (verb, args)
+    assert {row.name: row.state for row in await build.call("list")} == {
+        "build": "idle",
+        "bobs": "idle",
+        "over": "closed",
+    }
+
+
+async def test_what_is_the_agents_own_is_not_asked_about(build: Stage):
+    eve = await build.agent("eve", "write")
+    (build.kernel.project.root / "sub").mkdir()
+    await build.call("spawn", eve, name="mine", cwd="sub")
+    await build.call("keys", eve, name="mine", keys="ctrl-c")
+    await build.call("close", eve, name="mine")
+    await build.call("spawn", eve, name="mine")
+    await build.kernel.roster.rename(eve, "eva")
+    await build.call("close", eve, name="mine")
+    run_by_eve = eve
+    async with trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            await answered(build, "sleep 30", run_by_eve, "allow")
+
+        nursery.start_soon(run)
+        with trio.fail_after(20):
+            while (await build.call("list"))[0].state != "busy":
+                await trio.testing.wait_all_tasks_blocked(0.01)
+        await build.call("keys", eve, name="build", keys="ctrl-c")

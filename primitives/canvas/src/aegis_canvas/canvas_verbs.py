@@ -13,6 +13,7 @@ from pydantic import Field
 
 from aegis import Caller, Completes, Kernel, Refused, verb
 from aegis.clock import new_id
+from aegis_canvas.access import Access
 from aegis_canvas.document import Document, clean, plain, render
 from aegis_canvas.notifier import address, is_agents
 from aegis_canvas.safe_file import Unreadable
@@ -24,10 +25,6 @@ from aegis_canvas.writer import Writer
 Name = Annotated[str, Completes("canvas"), Field(description="name of the canvas")]
 OneSection = Annotated[str, Completes("section"), Field(description="heading of one section; empty for all")]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}\Z")
-_DOCUMENTS = (".md", ".markdown", ".txt")
-_GOVERNING = frozenset({
-    "agent.md", "agents.md", "claude.md", "claude.local.md", "codex.md", "gemini.md", "qwen.md", "skill.md",
-})  # fmt: skip
 
 
 class SectionView(msgspec.Struct, frozen=True):
@@ -92,8 +89,11 @@ class CanvasVerbs:
 
     name = "canvases"
 
-    def __init__(self, kernel: Kernel, store: Store, writer: Writer, seen: Seen, watcher: Watcher) -> None:
+    def __init__(
+        self, kernel: Kernel, store: Store, writer: Writer, seen: Seen, watcher: Watcher, access: Access
+    ) -> None:
         self._kernel, self._store, self._writer, self._seen, self._watcher = kernel, store, writer, seen, watcher
+        self._access = access
         self._opening = trio.Lock()
         kernel.verbs.complete_with("canvas", lambda: sorted(c.name for c in store.canvases.values()))
 
@@ -113,7 +113,7 @@ class CanvasVerbs:
             canvas = self._store.get(name)
             if canvas is None:
                 canvas = await self._opened(caller, name, file)
-            elif file and self._relative(file) != canvas.file:
+            elif (await self._access.read(caller, canvas)) and file and self._relative(file) != canvas.file:
                 raise Refused(f"the canvas {name!r} is {canvas.file}; take another name for {file}")
         await self._writer.refresh(canvas)
         return self._view(canvas)
@@ -125,12 +125,11 @@ class CanvasVerbs:
             raise Refused(f"{name!r} cannot be a canvas's name: up to 60 letters, digits, '.', '_' and '-'")
         path = self._relative(file)
         real = self._real(path)
-        if is_agents(caller):
-            self._check(caller, path, real)
+        await self._access.open(caller, path, real)
         for other in self._store.canvases.values():
             if self._real(other.file) == real:
                 raise Refused(f"{path} is open already, as the canvas {other.name!r}; use that one")
-        canvas = Canvas(new_id(), name, path, self._writer.now(), str(caller))
+        canvas = Canvas(new_id(), name, path, self._writer.now(), str(caller), by_id=caller.agent_id)
         await self._writer.open(canvas, caller)
         self._watcher.renew()
         return self._store.find(name)
@@ -150,17 +149,6 @@ class CanvasVerbs:
         except (Unreadable, OSError):
             raise Refused(f"{file} cannot be a canvas: it cannot be opened as a file") from None
 
-    def _check(self, caller: Caller, file: str, real: Path) -> None:
-        """Refuse an agent files that are not documents, or that give orders to agents, git or shells."""
-        root = self._kernel.project.root
-        steps = [*Path(file).parts, *(real.relative_to(root).parts if real.is_relative_to(root) else real.parts)]
-        hidden = any(step.startswith(".") and step not in (".", "..") for step in steps)
-        if hidden or not real.name.lower().endswith(_DOCUMENTS) or real.name.lower() in _GOVERNING:
-            raise Refused(
-                f"{caller} may not open {file} as a canvas: agents may open {', '.join(_DOCUMENTS)} files that are not "
-                f"hidden and that no agent takes instructions from. A person can: aegis canvas open NAME {file}"
-            )
-
     @verb("canvas read", tool="aegis_canvas_read", read_only=True, positional=("name", "section"))
     async def read(self, caller: Caller, name: Name, section: OneSection = "") -> Page:
         """Return the text of a canvas, or of one section, and its version.
@@ -168,7 +156,7 @@ class CanvasVerbs:
         For agents:
         Pass the version to your next write, so that nobody's change in between is overwritten.
         """
-        canvas = self._store.find(name)
+        canvas = await self._access.read(caller, self._store.find(name))
         document = await self._writer.document(canvas)
         content = document.find(clean(section)).text if section else plain(_whole(document))
         self._seen.note(address(caller), canvas.id, canvas.revision, clean(section))
@@ -176,8 +164,9 @@ class CanvasVerbs:
 
     @verb("canvas list", tool="aegis_canvas_list", read_only=True)
     async def everything(self, caller: Caller) -> list[CanvasView]:
-        """List the open canvases, their sections, and who wrote each last."""
-        return [self._view(canvas) for canvas in sorted(self._store.canvases.values(), key=lambda c: c.name)]
+        """List the open canvases, their sections, and who wrote each last; those that you may read."""
+        there = sorted(self._store.canvases.values(), key=lambda c: c.name)
+        return [self._view(canvas) for canvas in there if await self._access.seen(caller, canvas)]
 
     @verb("canvas subscribe", tool="aegis_canvas_subscribe", for_={"agent", "person"})
     async def subscribe(
@@ -188,7 +177,7 @@ class CanvasVerbs:
 
         A new subscription to the same canvas replaces the old one.
         """
-        canvas = self._store.find(name)
+        canvas = await self._access.read(caller, self._store.find(name))
         wanted = [clean(section) for section in sections] or None
         who = address(caller)
         if canvas.subscribers.get(who, ()) != wanted:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from aegis import Caller, NotFound, verb
 from aegis.errors import nearest
+from aegis_canvas.access import Access
 from aegis_canvas.canvas_verbs import Name, OneSection, Page
 from aegis_canvas.document import Document, clean, plain, render
 from aegis_canvas.line_diff import line_blocks
@@ -47,8 +48,8 @@ class HistoryVerbs:
 
     name = "history"
 
-    def __init__(self, store: Store, writer: Writer) -> None:
-        self._store, self._writer = store, writer
+    def __init__(self, store: Store, writer: Writer, access: Access) -> None:
+        self._store, self._writer, self._access = store, writer, access
 
     @verb("canvas log", tool="aegis_canvas_log", read_only=True, positional=("name", "section"))
     async def log(
@@ -56,7 +57,7 @@ class HistoryVerbs:
         count: Annotated[int, Field(ge=1, le=1000, description="how many changes at most")] = 20,
     ) -> list[Change]:  # fmt: skip
         """List the changes of a canvas, or of one section: what, by whom and when; newest first."""
-        canvas = self._store.find(name)
+        canvas = await self._access.read(caller, self._store.find(name))
         await self._writer.refresh(canvas)
         wanted = clean(section)
         found: list[Change] = []
@@ -80,7 +81,7 @@ class HistoryVerbs:
         at: Annotated[int, Field(ge=0, description="version to show; 0: the newest")] = 0,
     ) -> Page:
         """Return the text of a canvas, or of one section, in an earlier version; the file may be gone."""
-        canvas = self._store.find(name)
+        canvas = await self._access.read(caller, self._store.find(name))
         n = at or canvas.revision
         then = self._writer.former(canvas, self._store.parts_at(canvas, n))
         content = _section(then, clean(section), n) if section else render(then).removeprefix("\ufeff")
@@ -89,7 +90,7 @@ class HistoryVerbs:
     @verb("canvas blame", tool="aegis_canvas_blame", read_only=True)
     async def blame(self, caller: Caller, name: Name, section: Section) -> list[Line]:
         """Return the lines of a section, each with who wrote it, when and in which version."""
-        canvas = self._store.find(name)
+        canvas = await self._access.read(caller, self._store.find(name))
         document = await self._writer.document(canvas)
         wanted = document.find(clean(section)).name
         steps = [

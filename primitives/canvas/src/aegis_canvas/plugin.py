@@ -22,7 +22,8 @@ def aegis_settings() -> dict[str, Any]:
 @hookimpl
 def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primitive]:
     """Offer canvases: the documents, writing in them, their history, and the watch on their files."""
-    from aegis_canvas.canvas_verbs import CanvasVerbs  # noqa: PLC0415 - the same
+    from aegis_canvas.access import Access  # noqa: PLC0415 - the same
+    from aegis_canvas.canvas_verbs import CanvasVerbs  # noqa: PLC0415
     from aegis_canvas.history_verbs import HistoryVerbs  # noqa: PLC0415
     from aegis_canvas.notifier import Notifier  # noqa: PLC0415
     from aegis_canvas.section_verbs import SectionVerbs  # noqa: PLC0415
@@ -32,14 +33,14 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
     from aegis_canvas.watcher import Watcher  # noqa: PLC0415
     from aegis_canvas.writer import Writer  # noqa: PLC0415
 
-    store, seen = Store(kernel), Seen()
+    store, seen, access = Store(kernel), Seen(), Access(kernel, settings)
     writer = Writer(kernel, store, Notifier(kernel, store), settings)
     watcher = Watcher(kernel, store, writer)
     service = CanvasService(kernel, store, writer, seen, watcher)
     kernel.interceptors.add(service)
     return [
         service,
-        CanvasVerbs(kernel, store, writer, seen, watcher),
-        SectionVerbs(kernel, store, writer, seen),
-        HistoryVerbs(store, writer),
+        CanvasVerbs(kernel, store, writer, seen, watcher, access),
+        SectionVerbs(kernel, store, writer, seen, access),
+        HistoryVerbs(store, writer, access),
     ]

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from aegis import Caller, Completes, Kernel, NotFound, Refused, verb
 from aegis.clock import stamp
+from aegis_canvas.access import Access
 from aegis_canvas.canvas_verbs import Name
 from aegis_canvas.document import LONGEST_NAME, Document, Part, appended, clean, parse, written
 from aegis_canvas.notices import diff
@@ -90,8 +91,8 @@ class SectionVerbs:
 
     name = "sections"
 
-    def __init__(self, kernel: Kernel, store: Store, writer: Writer, seen: Seen) -> None:
-        self._kernel, self._store, self._writer, self._seen = kernel, store, writer, seen
+    def __init__(self, kernel: Kernel, store: Store, writer: Writer, seen: Seen, access: Access) -> None:
+        self._kernel, self._store, self._writer, self._seen, self._access = kernel, store, writer, seen, access
         kernel.verbs.complete_with(
             "section", lambda: sorted({ref.name for c in store.canvases.values() for ref in c.parts[1:]})
         )
@@ -109,7 +110,7 @@ class SectionVerbs:
         Send only the text below the heading; use ### and deeper for headings inside. After a refusal, merge your text
         with what the section says now and write again with the new version.
         """
-        canvas, section = self._store.find(name), _named(section)
+        canvas, section = await self._access.write(caller, self._store.find(name)), _named(section)
         _sized(content)
         who = address(caller)
 
@@ -135,7 +136,7 @@ class SectionVerbs:
 
         It needs no version: what others wrote in the meantime stays.
         """
-        canvas, section = self._store.find(name), _named(section)
+        canvas, section = await self._access.write(caller, self._store.find(name)), _named(section)
         _sized(text)
         made = await self._writer.change(
             canvas, caller, "appended", lambda _: self._unclaimed(canvas, section, caller),
@@ -167,7 +168,7 @@ class SectionVerbs:
         An agent can undo its own versions only. Refused when one of the sections was changed again later. If the
         canvas's file was deleted, this writes it again. To undo an undo brings the text back.
         """
-        canvas = self._store.find(name)
+        canvas = await self._access.write(caller, self._store.find(name))
         if not version and (made := await self._writer.rewrite_missing(canvas, caller)):
             return self._result(canvas, caller, "", "undo", made)
         await self._writer.refresh(canvas)  # an edit made outside a moment ago is the newest version
@@ -201,7 +202,7 @@ class SectionVerbs:
         minutes: Annotated[float, Field(gt=0, le=_LONGEST_CLAIM, description="how long the claim lasts")] = 15,
     ) -> Claimed:  # fmt: skip
         """Claim a section for some minutes: nobody else can write it until then."""
-        canvas, section = self._store.find(name), _named(section)
+        canvas, section = await self._access.write(caller, self._store.find(name)), _named(section)
         async with self._writer.lock(canvas):
             self._unclaimed(canvas, section, caller)
             until = stamp(self._kernel.clock.now() + timedelta(minutes=minutes))

@@ -10,4 +10,7 @@ from aegis import Settings
 class CanvasSettings(Settings):
     """Settings of canvases."""
 
+    folders: tuple[str, ...] = Field(
+        default=("docs", "notes"), description="folders of the project in which agents may open canvases unasked"
+    )
     outside: bool = Field(default=False, description="whether canvases may be outside the project")

@@ -96,6 +96,7 @@ class Canvas(msgspec.Struct):
     claims: dict[str, Claim] = {}
     condition: str = ""
     intent: Intent | None = None
+    by_id: str = ""  # of the agent that opened it, or for which it was opened
     opened: bool = False  # whether its first revision is there
 
     @property

@@ -91,7 +91,10 @@ class ControlVerbs:
         what = f"open the terminal {name} in {folder}" + (f" with {shell}" if shell else "")
         what += "".join(f" {k}={v}" for k, v in (env or {}).items())
         what = self._service.secrets.beside(env or {}).cut(what)
-        await self._policy.open(caller, what, plain=not shell and not env)
+        known = self._service.store.get(name)
+        plain = not shell and not env and (known is None or known.by_id == caller.agent_id)
+        plain = plain and folder.is_relative_to(self._kernel.project.root.resolve())
+        await self._policy.open(caller, what, plain=plain)
         return self._row(await self._service.open(name, shell or own, folder, env or {}, caller))
 
     @verb("term run", tool="aegis_term_run")
@@ -126,7 +129,10 @@ class ControlVerbs:
         sent = keys if raw else pressed(keys)
         if not sendable(sent, nul=True):
             raise Refused(f"{keys!r} cannot be typed: it is not valid text")
-        await self._policy.type(caller, name, sent)
+        job = terminal.current
+        own = self._opened(caller, name) or (job is not None and job.caller.agent_id == caller.agent_id)
+        await self._policy.type(caller, name, sent, own=own)
+        terminal.typist = caller.agent_id
         await terminal.type(sent.encode())
         return Done()
 
@@ -138,10 +144,24 @@ class ControlVerbs:
         purge: Annotated[bool, Field(description="remove its runs and its log, too")] = False,
     ) -> Done:
         """Close a terminal: its shell and everything that runs in it end; its runs can still be read."""
-        self._service.store.find(name)
-        await self._policy.open(caller, f"close the terminal {name}", plain=not purge)
+        own = self._opened(caller, name)
+        await self._policy.open(caller, f"close the terminal {name}", plain=own and not purge)
         await self._service.close(name, purge=purge)
         return Done()
+
+    @verb("term whose", for_={"program"})
+    async def whose(
+        self, caller: Caller, pids: Annotated[list[int], Field(description="a process and its ancestors")]
+    ) -> str:
+        """Return the id of the agent for which the terminal works that one of these processes is the shell of."""
+        for terminal in self._service.live.values():
+            if terminal.pid in pids:
+                return terminal.current.caller.agent_id if terminal.current else terminal.typist
+        return ""
+
+    def _opened(self, caller: Caller, name: str) -> bool:
+        """Return whether the caller opened this terminal; raises `NotFound`."""
+        return self._service.store.find(name).by_id == caller.agent_id
 
     def _row(self, known: TerminalRecord) -> Row:
         terminal = self._service.live.get(known.id)

@@ -9,6 +9,7 @@ from typing import Any
 
 from aegis import Caller, Kernel, PermissionRequest, Refused
 from aegis.clock import new_id
+from aegis_permission.acts import mode_of
 from aegis_terminal.secrets import Secrets
 from aegis_terminal.settings import Rule, TerminalSettings, Verdict
 
@@ -61,7 +62,7 @@ class Policy:
             await self._ask(caller, mode, "aegis_term_run", f"{command} (in {terminal})", {"command": command})
 
     async def open(self, caller: Caller, what: str, *, plain: bool) -> None:
-        """Return once the caller may open or close a terminal; `plain`: with the project's own shell and variables.
+        """Return once the caller may open or close a terminal; `plain`: there is nothing about it to be asked.
 
         Raises `Refused`.
         """
@@ -69,10 +70,13 @@ class Policy:
         if mode != "full" and not (mode == "write" and plain):
             await self._ask(caller, mode, "aegis_term_spawn", what, {"terminal": what})
 
-    async def type(self, caller: Caller, terminal: str, keys: str) -> None:
-        """Return once the caller may press these keys: with keys anything can be run. Raises `Refused`."""
+    async def type(self, caller: Caller, terminal: str, keys: str, *, own: bool) -> None:
+        """Return once the caller may press these keys: with keys anything can be run. Raises `Refused`.
+
+        To stop what runs is asked about in what is not its `own`.
+        """
         mode = self._mode(caller)
-        stops = keys == "\x03" and mode != "read"
+        stops = keys == "\x03" and (mode == "full" or (own and mode != "read"))
         if not stops and not (mode == "full" and (not self._rules or not caller.agent_id)):
             await self._ask(caller, mode, "aegis_term_keys", f"type {keys!r} into {terminal}", {"keys": keys})
 
@@ -81,11 +85,7 @@ class Policy:
         return min(covering, key=lambda rule: _STRICTEST.index(rule.answer), default=None)
 
     def _mode(self, caller: Caller) -> str:
-        """Return the permission of the agent behind the call; anybody else may do everything."""
-        if not caller.agent_id:
-            return "full"
-        agent = self._kernel.roster.get(caller.agent_id)
-        return agent.profile.permission if agent else "read"
+        return mode_of(self._kernel, caller)
 
     async def _ask(self, caller: Caller, mode: str, tool: str, title: str, given: dict[str, str]) -> None:
         if not caller.agent_id:  # people are not asked about what they do themselves

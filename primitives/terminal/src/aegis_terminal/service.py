@@ -125,6 +125,7 @@ class TerminalService:
             terminal = Terminal(name, folder, prepared, secrets, log, **kept)
             at = moment(self._kernel.clock.now())
             what = {"name": name, "shell": prepared.argv[0], "cwd": str(cwd), "started_at": at, "by": writer(caller)}
+            what |= {"by_id": caller.agent_id} if caller.agent_id else {}
             await self.store.append(self.store.draft("spawned", key, **what))
             await (await self._opened()).start(self._live, key, terminal, environment | prepared.env, cwd)
         with trio.move_on_after(_PROMPT):

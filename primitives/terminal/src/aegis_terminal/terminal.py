@@ -43,6 +43,7 @@ class Terminal:
         self.display = Display(log, self._resized)
         self.jobs: deque[Job] = deque()
         self.current: Job | None = None  # the running command, also after its time limit
+        self.typist = ""  # the agent whose keys were the last that were pressed here
         self.prompted = trio.Event()
         self.ended, self.removed = trio.Event(), trio.Event()
         self.code: int | None = None

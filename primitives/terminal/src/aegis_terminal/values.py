@@ -117,6 +117,7 @@ class TerminalRecord(msgspec.Struct):
     cwd: str
     started_at: str
     by: str
+    by_id: str = ""  # of the agent that opened it, or for which it was opened
     runs: int = 0
     open: dict[str, Run] = {}
     closed: str = ""

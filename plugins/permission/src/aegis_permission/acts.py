@@ -1,0 +1,109 @@
+"""What an act is held to: the agent that it is the act of, whatever it came through, alive or closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from aegis_permission.permission import Mode
+
+
+class Act(Protocol):
+    """A caller; `agent_id` is empty when no agent is behind it."""
+
+    @property
+    def agent_id(self) -> str:
+        """The agent whose act it is."""
+
+
+class House(Protocol):
+    """Where agents are known: by a roster, and their profiles by the configuration."""
+
+    roster: Any
+    config: Any
+    post: Any
+
+
+def profile_of(house: House, agent_id: str) -> Any:
+    """Return the profile that an agent's acts are held to: the one in force, or that of a closed one as it is now.
+
+    None when nobody knows of such an agent, or its profile is gone: it is held to having nothing.
+    """
+    if agent := house.roster.get(agent_id):
+        return agent.profile
+    born = house.roster.born(agent_id)
+    if born is None or born.profile not in house.config.names():
+        return None
+    try:
+        return house.config.profile(born.profile)[0]
+    except Exception:  # noqa: BLE001 - its provider is gone, or it is wrong: whatever the reason, it gives nothing
+        return None
+
+
+def mode_of(house: House, caller: Act) -> Mode:
+    """Return the permission that the caller's act is held to; everybody but agents may do everything."""
+    if not caller.agent_id:
+        return "full"
+    profile = profile_of(house, caller.agent_id)
+    mode: Mode = profile.permission if profile else "read"
+    return mode
+
+
+def sees_all(house: House, agent_id: str) -> bool:
+    """Return whether the agent may read what is not its own: as its profile says, else as the one that started it.
+
+    Without a word of any profile a worker of a queue sees its own, everybody else all.
+    """
+    for _ in range(100):  # who started whom: the first that says something counts
+        agent = house.roster.get(agent_id)
+        by = agent.started_by if agent else getattr(house.roster.born(agent_id), "by", None)
+        if by is None:  # nobody, or so long gone that nothing is known of it
+            return True
+        profile = profile_of(house, agent_id)
+        if profile is None or profile.sees:
+            return profile is not None and profile.sees == "all"
+        if "queue" in by.via:
+            return False
+        if not by.agent_id:
+            return True
+        agent_id = by.agent_id
+    return False
+
+
+async def sees(house: House, caller: Act, owners: Iterable[str]) -> bool:
+    """Return whether the caller may read what belongs to one of these, agents by their ids or people by their names.
+
+    An agent that sees its own sees what is its own, and that of those whom it started, that started it (also the person
+    with whom that began), or that it has exchanged a message with.
+    """
+    if not caller.agent_id or sees_all(house, caller.agent_id):
+        return True
+    me, others = caller.agent_id, sorted({*owners} - {""})
+    near = me in others or _starter(house, me) in others or any(_starter(house, other) == me for other in others)
+    near = near or _person(house, me) in others
+    return near or bool(others and await house.post.acquainted(me, others))
+
+
+def blind(what: str) -> str:
+    """Return the sentence for one that may not read this."""
+    return (
+        f"{what} is none of yours, and you see your own: what you, those you write to, and those you started or were "
+        "started by do. A person can let you see more: `sees: all` in your profile"
+    )
+
+
+def _starter(house: House, agent_id: str) -> str:
+    agent = house.roster.get(agent_id)
+    born = None if agent else house.roster.born(agent_id)
+    by = agent.started_by if agent else born.by if born else None
+    return (by.agent_id or by.principal) if by else ""
+
+
+def _person(house: House, agent_id: str) -> str:
+    """Return who started the first of those that started one another down to this agent."""
+    for _ in range(100):
+        starter = _starter(house, agent_id)
+        if not starter or house.roster.born(starter) is None:
+            return starter
+        agent_id = starter
+    return ""
