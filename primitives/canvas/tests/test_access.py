@@ -68,7 +68,9 @@ async def test_a_reader_opens_nothing(stage: Stage, person: Person, file: str):
     before = sorted(root.rglob("*.*"))
     reader = stage.kernel.roster.caller(await spawned(stage, "read"))
     for way in WAYS:
-        with pytest.raises(Refused, match="may open .md, .markdown files|has the permission read: it may use canvases"):
+        with pytest.raises(
+            Refused, match=r"may open .md, .markdown files|has the permission read: it may use canvases"
+        ):
             await stage.call("open", way(reader), name="x", file=file)
     assert await stage.call("list") == []
     assert [path for path in sorted(root.rglob("*.*")) if ".aegis" not in path.parts] == [
@@ -115,11 +117,11 @@ async def test_opening_is_an_edit_that_the_mode_answers(stage: Stage, person: Pe
     assert person.asked == []
     for name, file in (("d", "d.md"), ("e", "docs.md"), ("f", "docs/../f.md")):
         for way in WAYS:
-            with pytest.raises(Refused, match="aegis_canvas_open was denied: not now. Folders .*: docs/, notes/"):
-                caller = way(stage.kernel.roster.caller(agents["auto"]))
+            caller = way(stage.kernel.roster.caller(agents["auto"]))
+            with pytest.raises(Refused, match=r"aegis_canvas_open was denied: not now. Folders .*: docs/, notes/"):
                 await stage.call("open", caller, name=name, file=file)
     assert len(person.asked) == 9 and not (root / "d.md").exists()
-    with pytest.raises(Refused, match="unless a person sets plugins.canvas.outside"):
+    with pytest.raises(Refused, match=r"unless a person sets plugins.canvas.outside"):
         await stage.call("open", agents["auto"], name="g", file="notes/g.md")
     person.answer = Decision("allowed", "go on")
     assert (await stage.call("open", agents["auto"], name="d", file="d.md")).version == 1
@@ -133,8 +135,10 @@ async def test_whose_agent_is_gone_opens_nothing_that_would_be_asked(stage: Stag
         await stage.call("open", caller, name="x", file="x.md")
 
 
-READS = {"read": {}, "show": {}, "log": {}, "blame": {"section": "Data"}, "subscribe": {}, "open": {},
-         "write": {"section": "Data", "content": "x", "version": 1}, "append": {"section": "Data", "text": "x"}}  # fmt: skip
+READS = {
+    "read": {}, "show": {}, "log": {}, "blame": {"section": "Data"}, "subscribe": {}, "open": {},
+    "write": {"section": "Data", "content": "x", "version": 1}, "append": {"section": "Data", "text": "x"},
+}  # fmt: skip
 
 
 async def test_one_that_sees_its_own_sees_no_canvas_of_a_stranger(stage: Stage, echo: EchoPlugin):
