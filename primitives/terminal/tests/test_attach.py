@@ -227,3 +227,35 @@ async def test_a_person_who_leaves_in_the_middle_of_output_ends_nothing_else(bui
             stream.socket.close()  # with output unread: what aegis sends next breaks
     assert await build.said("kill %1; echo alive")
     await build.state("idle")
+
+
+async def test_an_agents_process_does_not_attach(build: Stage, monkeypatch: pytest.MonkeyPatch):
+    """Keys of a person are asked about by nobody: an agent's own `aegis-term` is told to use the verbs."""
+    eve = await build.agent("eve", "write")
+    monkeypatch.setenv("AEGIS_AGENT", eve.id)
+    with sitting(*at(build)) as pretender:
+        await off(pretender.sees, "a terminal is attached by people; agents use `term run`")
+        assert await off(pretender.ends) == 1
+
+
+async def test_it_is_known_for_whom_a_shell_works(build: Stage):
+    """What runs in a shared shell is the act of who had it run: asked by the control socket of each connection."""
+    eve, ask = await build.agent("eve"), Caller("system", "control")
+    [pid] = [row.pid for row in await build.call("list")]
+
+    async def whose() -> str:
+        return str(await build.kernel.verbs.call(ask, "term whose", {"pids": [1, pid]}))
+
+    for who, expected in ((eve, eve.id), (build.kernel.roster.caller(eve).through("workflow"), eve.id), (None, "")):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(build.run, "read x", **({"caller": who} if who else {})))
+            await build.state("busy")
+            assert await whose() == expected
+            await build.call("keys", name="build", keys="enter")
+    await build.state("idle")
+    await build.call("keys", eve, name="build", keys="x")
+    assert await whose() == eve.id, "its keys were the last"
+    await build.call("keys", name="build", keys="ctrl-c")
+    assert await whose() == ""
+    with pytest.raises(Refused, match="may not use 'term whose'"):
+        await build.call("whose", eve, pids=[pid])

@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from aegis.callers import Caller
-from aegis.client import sentence
+from aegis.client import LocalClient, sentence
 from aegis.errors import AegisError
 from aegis.events import Fault
 from aegis.verb_definition import plain
@@ -22,10 +22,12 @@ from aegis_cli.lines import line_reader, line_writer
 from aegis_cli.protocol import exit_code, told
 from aegis_cli.socket_path import socket_of
 from aegis_cli.transcript import STAYS
+from aegis_cli.whose import Speaker, agent_of
 from aegis_jsonrpc.connection import NO_METHOD, Connection, RpcError
 from aegis_jsonrpc.message import INVALID
 from aegis_private.folder import Folder
 from aegis_private.peers import listening, peer
+from aegis_processes.ancestry import Gone
 from aegis_processes.connections import serve_connections
 
 if TYPE_CHECKING:
@@ -73,8 +75,14 @@ class ControlSocket:
         if not other.is_me:
             self.refused += 1
             return
+        try:
+            agent_id = await agent_of(self._kernel, other.pid)
+        except Gone:  # it waits for no answer, and whose it was nobody can say
+            self.refused += 1
+            return
+        speaker = Speaker(self._kernel, Caller("human", user_name(other.uid)), agent_id, other.pid)
         async with trio.open_nursery() as nursery:
-            served = _Connection(self._kernel, Caller("human", user_name(other.uid)), nursery)
+            served = _Connection(self._kernel, speaker, nursery)
             served.connection = Connection(line_reader(stream), line_writer(stream), served.handle)
             await served.connection.run()
             nursery.cancel_scope.cancel()
@@ -86,9 +94,8 @@ class ControlSocket:
 class _Connection:
     connection: Connection
 
-    def __init__(self, kernel: Kernel, caller: Caller, nursery: trio.Nursery) -> None:
-        self._kernel, self._caller, self._nursery = kernel, caller, nursery
-        self._client = kernel.client(caller)
+    def __init__(self, kernel: Kernel, speaker: Speaker, nursery: trio.Nursery) -> None:
+        self._kernel, self._speaker, self._nursery = kernel, speaker, nursery
         self._watches: dict[Any, trio.CancelScope] = {}
         self._progress: deque[dict[str, Any]] = deque()
         self._speaking = trio.Lock()
@@ -102,14 +109,19 @@ class _Connection:
         except AegisError as error:
             raise RpcError(INVALID, str(error), plain(told(error))) from error
 
+    @property
+    def _client(self) -> LocalClient:
+        return self._kernel.client(self._speaker.caller)
+
     async def _answer(self, method: str, arguments: dict[str, Any]) -> Any:
+        self._speaker.check(method, str(arguments.get("verb", "")))
         match method:
             case "hello":
                 return {"protocol": PROTOCOL, "pid": os.getpid(), "root": str(self._kernel.project.root)}
             case "call" | "perform":
                 name, args = str(arguments.get("verb")), arguments.get("args") or {}
                 with progress(partial(self._report, arguments.get("call"))):
-                    value = await self._kernel.verbs.call(self._caller, name, args)
+                    value = await self._kernel.verbs.call(self._speaker.caller, name, args)
                 await self._say_progress()
                 if method == "call":
                     return plain(value)

@@ -12,6 +12,7 @@ import trio
 
 from aegis import AegisError
 from aegis_private.peers import peer
+from aegis_processes.ancestry import Gone
 from aegis_processes.connections import GONE, serve_connections
 from aegis_terminal.attach_protocol import HEAD, KEYS, RESIZE, WINDOW
 from aegis_terminal.terminal import Terminal
@@ -39,16 +40,19 @@ class AttachServer:
         self._service.fault("attach", repr(error))
 
     async def _serve(self, stream: trio.SocketStream) -> None:
-        if not peer(stream.socket).is_me:
+        other = peer(stream.socket)
+        if not other.is_me:
             return
         reader = Reader(stream)
         try:
             try:
+                if await self._service.agent_at(other.pid):
+                    raise AegisError("a terminal is attached by people; agents use `term run` and `term keys`")
                 terminal = await self._service.terminal(_wanted(await reader.line()))
             except AegisError as error:
                 await stream.send_all(json.dumps({"error": str(error)}).encode() + b"\n")
                 return
-        except ValueError:  # it ended before its first line did
+        except (ValueError, Gone):  # it ended before its first line did
             return
         await stream.send_all(b"{}\n")
         await Attachment(terminal, stream, reader).run()
@@ -141,6 +145,7 @@ class Attachment:
                 if kind == RESIZE:
                     self._terminal.display.resize_for(self, *WINDOW.unpack(data))
                 elif kind == KEYS:
+                    self._terminal.typist = ""
                     with suppress(AegisError):  # the program there does not read
                         await self._terminal.type(data)
         nursery.cancel_scope.cancel()

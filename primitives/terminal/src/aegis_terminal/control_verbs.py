@@ -154,10 +154,7 @@ class ControlVerbs:
         self, caller: Caller, pids: Annotated[list[int], Field(description="a process and its ancestors")]
     ) -> str:
         """Return the id of the agent for which the terminal works that one of these processes is the shell of."""
-        for terminal in self._service.live.values():
-            if terminal.pid in pids:
-                return terminal.current.caller.agent_id if terminal.current else terminal.typist
-        return ""
+        return self._service.worked_for(pids)
 
     def _opened(self, caller: Caller, name: str) -> bool:
         """Return whether the caller opened this terminal; raises `NotFound`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from aegis.events import Fault
 from aegis.registry import owner
 from aegis.supervise import root_cause
 from aegis_private.peers import listening
+from aegis_processes.ancestry import origins
 from aegis_processes.processes import MARK, sweep
 from aegis_terminal.attach_server import AttachServer
 from aegis_terminal.job import Job
@@ -199,6 +200,19 @@ class TerminalService:
         if found := self.live.get(known.id):
             return found
         raise Refused(f"the terminal {name!r} is closed: {known.closed}; `term spawn {name}` opens a new shell in it")
+
+    def worked_for(self, pids: Collection[int]) -> str:
+        """Return the id of the agent for which the terminal works whose shell is one of these; empty for a person."""
+        for terminal in self.live.values():
+            if terminal.pid in pids:
+                return terminal.current.caller.agent_id if terminal.current else terminal.typist
+        return ""
+
+    async def agent_at(self, pid: int) -> str:
+        """Return the id of the agent that this process descends from; raises `Gone` when it has ended."""
+        family = await trio.to_thread.run_sync(origins, pid)
+        marked = next((mark for _, mark in family if mark and self._kernel.roster.born(mark)), "")
+        return marked or self.worked_for([number for number, _ in family])
 
     async def perform(self, name: str, command: str, caller: Caller, limit: float) -> Run:
         """Run a command and return its record; once it has begun, it goes on even if the call is cancelled."""

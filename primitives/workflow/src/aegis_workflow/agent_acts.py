@@ -12,6 +12,7 @@ from aegis.agent import Agent
 from aegis.driver import Permission, Seat
 from aegis.events import PermissionAnswered, PermissionAsked
 from aegis_permission.permission import presume
+from aegis_processes.processes import FOR
 from aegis_workflow.catalogue import Function, key_of
 from aegis_workflow.settings import Allowed, Need
 
@@ -94,7 +95,8 @@ class AgentActs:
         if not for_agent(caller):
             return dict(self._kernel.environment)
         agent = self._kernel.roster.get(caller.agent_id)
-        return dict(agent.seat.env) if agent and agent.seat else self._kernel.environment.bare()
+        variables = agent.seat.env if agent and agent.seat else self._kernel.environment.bare()
+        return {**variables, FOR: caller.agent_id}  # what it runs there is the agent's, too
 
     async def execute(self, caller: Caller, workflow: str, given: Mapping[str, Any]) -> None:
         """Return once the command may be run: at once for a person; for an agent as its permission says, on record.
