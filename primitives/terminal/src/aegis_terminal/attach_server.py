@@ -46,9 +46,10 @@ class AttachServer:
         reader = Reader(stream)
         try:
             try:
+                wanted = _wanted(await reader.line())
                 if await self._service.agent_at(other.pid):
                     raise AegisError("a terminal is attached by people; agents use `term run` and `term keys`")
-                terminal = await self._service.terminal(_wanted(await reader.line()))
+                terminal = await self._service.terminal(wanted)
             except AegisError as error:
                 await stream.send_all(json.dumps({"error": str(error)}).encode() + b"\n")
                 return
