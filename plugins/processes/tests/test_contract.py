@@ -15,6 +15,7 @@ import trio
 
 from aegis.clock import new_id
 from aegis.testing.processes import runs, with_variable
+from aegis_private.umask import closed
 from aegis_processes.processes import MARK, Command, Process, ProcessError, running, sweep
 
 Run = Callable[..., AbstractAsyncContextManager[Process]]
@@ -258,3 +259,14 @@ async def test_nothing_that_is_swept_acts_on_the_end_of_another(tmp_path: Path) 
             assert not _marked(mark)
             with pytest.raises(ProcessError, match=signal.SIGKILL.name):  # it says nothing before its end
                 await process.lines()
+
+
+async def test_a_command_has_the_persons_own_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with closed():
+            command = Command(["/bin/sh", "-c", "umask"], dict(os.environ), tmp_path)
+            async with trio.open_nursery() as nursery, running(command, nursery) as process:
+                assert await process.lines() == [b"0027"]
+    finally:
+        os.umask(before)

@@ -141,6 +141,6 @@ def fakecli(tmp_path: Path) -> Callable[[object, str], list[str]]:
     def command(script: object, module: str) -> list[str]:
         file = tmp_path / f"script-{len(list(tmp_path.glob('script-*.json')))}.json"
         file.write_text(json.dumps(script), encoding="utf-8")
-        return [sys.executable, "-m", module, "--script", str(file)]
+        return [sys.executable, "-Pm", module, "--script", str(file)]
 
     return command

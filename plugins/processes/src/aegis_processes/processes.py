@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import trio
 
+from aegis_private.umask import users_umask
 from aegis_processes.cancellation import send_whole
 
 MARK = "AEGIS_AGENT"  # in the environment of every CLI, and so of every shell it starts: how leftovers are found
@@ -179,7 +180,14 @@ async def running(
     pipe = subprocess.PIPE
     try:
         process = await trio.lowlevel.open_process(
-            command.argv, stdin=pipe, stdout=pipe, stderr=pipe, env=command.env, cwd=command.cwd, start_new_session=True
+            command.argv,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            env=command.env,
+            cwd=command.cwd,
+            start_new_session=True,
+            umask=users_umask(),
         )
     except (OSError, ValueError) as cause:
         why = "it is not installed, or not on PATH" if isinstance(cause, FileNotFoundError) else str(cause)

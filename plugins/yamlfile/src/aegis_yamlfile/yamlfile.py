@@ -16,6 +16,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from aegis_private.folder import Folder, read_file
+from aegis_private.umask import users_mode
 
 Document = CommentedMap  # what comments and the places of keys are kept in
 _MOST, _DEEPEST = 50_000, 50  # values and levels no honest file reaches; an alias counts each time it is used
@@ -105,7 +106,7 @@ class YamlFile:
             ) as file:
                 file.write(out.getvalue())
                 file.flush()
-                os.fchmod(file.fileno(), real.stat().st_mode & 0o7777 if real.exists() else 0o644)
+                os.fchmod(file.fileno(), real.stat().st_mode & 0o7777 if real.exists() else users_mode(0o644))
                 os.fsync(file.fileno())
             os.replace(file.name, real)
             done(found)

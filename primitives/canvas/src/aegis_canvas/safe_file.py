@@ -18,6 +18,7 @@ import msgspec
 
 from aegis import Refused
 from aegis_canvas.texts import digest
+from aegis_private.umask import users_mode
 
 LARGEST = 4_000_000  # bytes: more than any model reads, and than anyone should write into one file
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -111,9 +112,11 @@ class SafeFile:
         )
 
     def _opened(self, folder: int, name: str, make: bool) -> int:
+        made = False
         if make:
             try:
                 os.mkdir(name, dir_fd=folder)
+                made = True
             except FileExistsError:
                 pass
         try:
@@ -122,6 +125,8 @@ class SafeFile:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
                 raise Unreadable(f"{name} in its path is not a folder") from None
             raise
+        if made:
+            _for_people(opened, 0o777)
         if _same(os.fstat(opened), self.root / _OURS):
             os.close(opened)
             raise self._ours()
@@ -175,6 +180,7 @@ class SafeFile:
                 descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
             except FileExistsError:
                 return
+            _for_people(descriptor, 0o666)
             os.fsync(descriptor)
             os.close(descriptor)
             os.fsync(folder)
@@ -215,7 +221,9 @@ class Replacement:
             view = memoryview(data)
             while view:
                 view = view[os.write(descriptor, view) :]
-            if mode is not None:
+            if mode is None:
+                _for_people(descriptor, 0o666)
+            else:
                 os.fchmod(descriptor, mode)
             os.fsync(descriptor)
         finally:
@@ -244,6 +252,11 @@ class Replacement:
 
 def _steps(path: str) -> list[str]:
     return [step for step in PurePosixPath(path).parts if step not in (".", "/")]
+
+
+def _for_people(descriptor: int, mode: int) -> None:
+    """Give what was made for people the mode that their own programs would have given it."""
+    os.fchmod(descriptor, os.fstat(descriptor).st_mode & 0o7000 | users_mode(mode))
 
 
 def _link(folder: int, name: str) -> str | None:

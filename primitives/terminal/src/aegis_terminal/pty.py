@@ -17,6 +17,7 @@ import psutil
 import trio
 
 from aegis import LaunchError
+from aegis_private.umask import users_umask
 from aegis_processes.processes import MARK, sweep
 
 # A terminal that the leader of a new session opens becomes its controlling terminal; no code of ours runs after a fork.
@@ -122,7 +123,14 @@ async def running(argv: Sequence[str], env: Mapping[str, str], cwd: Path, size: 
         command = ["/bin/sh", "-c", _LAUNCH, os.ttyname(slave), *argv]
         try:
             process = await trio.lowlevel.open_process(
-                command, stdin=null, stdout=null, stderr=null, env=env, cwd=cwd, start_new_session=True
+                command,
+                stdin=null,
+                stdout=null,
+                stderr=null,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+                umask=users_umask(),
             )
         except OSError as error:
             raise LaunchError(f"cannot start {argv[0]}: {error}") from None

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import trio
 
 from aegis import Kernel
+from aegis_private.umask import users_umask
 from aegis_processes.processes import MARK
 from aegis_workflow.errors import WorkflowError
 from aegis_workflow.shell_result import Done
@@ -32,7 +33,7 @@ async def sh(
     try:
         process = await trio.lowlevel.open_process(
             ["/bin/sh", "-c", cmd], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd=folder, env=environment,
-            start_new_session=True,
+            start_new_session=True, umask=users_umask(),
         )  # fmt: skip
     except (OSError, ValueError) as error:  # a command that is too long, a variable that cannot be
         raise WorkflowError(f"`{cmd[:200]}` could not be started: {error}") from None
