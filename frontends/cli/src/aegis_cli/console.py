@@ -12,12 +12,15 @@ import trio
 
 from aegis import AegisError, Busy, Client, ConfigError, Console, NotFound
 from aegis.plugins import disabled_in, discovered
-from aegis.project import Project
+from aegis.project import Project, Untrusted
+from aegis_cli.asking import settle
 from aegis_cli.running import Stop, kernel_here, local_user, plainly, say, stoppable
 from aegis_cli.shell import Shell
 from aegis_cli.signals import take_over
 from aegis_cli.socket_client import connected
 from aegis_cli.socket_path import safe_socket_of
+from aegis_cli.stop import held
+from aegis_cli.transcript import STAYS
 from aegis_discovery.discovery import Discovery
 from aegis_processes.cancellation import first_of
 
@@ -25,8 +28,14 @@ _LIMIT, _STEP = 20.0, 0.1  # seconds for another kernel that is starting or endi
 _HANGUP = (signal.SIGTERM, signal.SIGHUP)  # Ctrl-C is a key of the console
 
 
-def run(shell: Shell, agent: str, *, clean: bool) -> int:
-    """Attach a console and return its exit code."""
+def run(shell: Shell, agent: str, *, clean: bool, trust: bool = False) -> int:
+    """Attach a console and return its exit code; at its first start in a project the person is asked to trust it."""
+    try:
+        settle(shell.project, yes=trust)
+    except Untrusted as refusal:
+        if not held(shell.project):
+            raise
+        say(f"{refusal}; {STAYS}")  # the kernel that runs goes on with what was trusted
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError(
             "a console needs a terminal; `aegis serve` runs without one, and `aegis --help` lists commands"

@@ -14,7 +14,7 @@ from aegis_cli.shell import COMMANDS, Shell, find_verb, installed_index, known_v
 
 OWN = "cli"  # the group of the commands that are no verbs
 EVERY_DAY = {  # by task; a command that is not installed is left out
-    "start and stop": ("serve", "stop", "doctor"),
+    "start and stop": ("serve", "stop", "trust", "doctor"),
     "talk to agents": ("spawn", "send", "interrupt", "close"),
     "look": ("sessions", "events", "transcript", "message inbox"),
     "approve": ("approvals list", "approvals allow", "approvals deny"),
@@ -24,12 +24,13 @@ _FLAGS = ("--help", "-h")
 _FEW = 4  # commands of a group that are named in its line
 _MORE = "more, by group (`aegis help GROUP` lists its commands, `aegis help --all` lists all)"
 _USAGE = """\
-usage: aegis [-a PROFILE] [--clean]            a REPL on this project; its kernel is started if none runs
+usage: aegis [-a PROFILE] [--clean] [--trust]  a REPL on this project; its kernel is started if none runs
        aegis [-C DIR] [--json] COMMAND …       one command; `aegis COMMAND --help` says more"""
 _OPTIONS = (
     ("-C, --project DIR", "the project's folder (default: the closest with an .aegis.yaml)"),
     ("--json", 'print one object: {"v":1,"ok":true,"value":…} or {"v":1,"ok":false,"error":{…}}'),
     ("-a, --agent PROFILE", "spawn an agent of this profile at the start"),
+    ("--trust", "trust the project as it is (`aegis trust` shows what it would run)"),
     ("--clean", "close the agents of the last time first"),
     ("--version", "print the version"),
 )

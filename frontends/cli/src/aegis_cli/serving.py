@@ -8,14 +8,16 @@ from collections.abc import Sequence
 
 import trio
 
+from aegis_cli.asking import settle
 from aegis_cli.running import freeze_memory, kernel_here, stoppable, watch_faults
 from aegis_cli.shell import Shell
 from aegis_cli.socket_path import socket_of
 from aegis_processes.cancellation import first_of
 
 
-def serve(shell: Shell, signals: Sequence[signal.Signals], *, clean: bool) -> None:
-    """Serve the shell's project until one of the signals or a request ends it."""
+def serve(shell: Shell, signals: Sequence[signal.Signals], *, clean: bool, trust: bool) -> None:
+    """Serve the shell's project until one of the signals or a request ends it; `trust` is the person's yes to it."""
+    settle(shell.project, yes=trust)
     trio.run(_serve, shell, signals, clean)
 
 

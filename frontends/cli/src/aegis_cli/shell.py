@@ -30,6 +30,7 @@ COMMANDS = {
     "stop": ("aegis_cli.stop", "Stop the project's kernel."),
     "events": ("aegis_cli.events", "Show what agents read, did and said lately; with --follow, from now on."),
     "help": ("aegis_cli.help", "Show the commands of a group, or how one command is used."),
+    "trust": ("aegis_cli.trust", "Show what this project would run, and say whether you trust it."),
     "doctor": ("aegis_cli.doctor", "Say what is installed, where things are, and what is broken."),
     "plugin list": ("aegis_cli.doctor:plugins", "List the installed plugins."),
     "demo": ("aegis_cli.demo", "Watch three scripted agents hand work to one another, and type to them."),
@@ -102,7 +103,8 @@ def _dispatch(words: Sequence[str]) -> int:
         return int(import_module("aegis_cli.help").run(shell, [*(["--all"] if given.get("_all") else []), *rest]))
     if not rest:
         console = import_module("aegis_cli.console")  # start-up time
-        return int(console.run(shell, given.get("_agent", ""), clean=given.get("_clean", False)))
+        options = {"clean": given.get("_clean", False), "trust": given.get("_trust", False)}
+        return int(console.run(shell, given.get("_agent", ""), **options))
     for length in (2, 1):
         if found := COMMANDS.get(" ".join(rest[:length])):
             module, _, function = found[0].partition(":")
@@ -118,6 +120,7 @@ def _parser() -> Parser:
     parser.add_argument("--version", dest="_version", action="store_true")
     parser.add_argument("-a", "--agent", dest="_agent", metavar="PROFILE")
     parser.add_argument("--clean", dest="_clean", action="store_true")
+    parser.add_argument("--trust", dest="_trust", action="store_true")
     parser.add_argument("words", nargs="...")
     return parser
 

@@ -73,7 +73,7 @@ class PermissionRequests:
         waiting = await self._waiting(request)
         rules = self._rules.rules_for(waiting.seat, waiting.request, answer) if always else []
         if rules:  # nothing is awaited from here to the answer: the request is still open when the rule is written
-            self._rules.add(rules)
+            self._rules.add(rules, who)
         ids = " ".join(rule.id for rule in rules)
         said = ", and from now on: " + "; ".join(f"{rule.id}: {rule}" for rule in rules) if rules else ""
         outcome = _OUTCOMES[answer]

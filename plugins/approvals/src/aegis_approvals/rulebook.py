@@ -80,17 +80,17 @@ class Rulebook:
             return "it looks like it holds a secret, and rules are written into .aegis.yaml"
         return ""
 
-    def add(self, rules: Sequence[Rule]) -> None:
-        """Write the rules into `.aegis.yaml` and into force; raises `ConfigError`, and then nothing has changed."""
+    def add(self, rules: Sequence[Rule], who: str) -> None:
+        """Write the rules into `.aegis.yaml` and into force for `who`; raises `ConfigError`, and then nothing has changed."""
 
         def change(document: Any) -> None:
             there = _rules_of(document)
             known = {_id_of(entry) for entry in there}
             there.extend(rule.model_dump(exclude_none=True) for rule in rules if rule.id not in known)
 
-        self._kernel.config.edit(change)
+        self._kernel.config.edit(change, who)
 
-    def revoke(self, rule_id: str) -> Rule:
+    def revoke(self, rule_id: str, who: str) -> Rule:
         """Take the rule out of `.aegis.yaml` and out of force; raises `NotFound` naming those there are."""
         found = [rule for rule in self.rules if rule.id == rule_id]
         if not found:
@@ -102,7 +102,7 @@ class Rulebook:
             for n in reversed([n for n, entry in enumerate(there) if _id_of(entry) == rule_id]):
                 del there[n]
 
-        self._kernel.config.edit(change)
+        self._kernel.config.edit(change, who)
         return found[0]
 
 

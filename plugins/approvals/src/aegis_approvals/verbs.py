@@ -138,7 +138,7 @@ class ApprovalVerbs:
     @verb("approvals revoke", for_={"person"})
     async def revoke(self, caller: Caller, rule: RuleId) -> str:
         """Remove a rule from `.aegis.yaml`; what it answered is asked again."""
-        return f"revoked: {self._rules.revoke(rule)}"
+        return f"revoked: {self._rules.revoke(rule, caller.principal)}"
 
 
 def _row(record: RequestRecord) -> RequestRow:

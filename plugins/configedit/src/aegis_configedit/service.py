@@ -1,4 +1,7 @@
-"""The watch on `.aegis.yaml` and its overlays: what is saved is in force at once. The system reports; nothing polls."""
+"""The watch on `.aegis.yaml`, its overlays, and the files that they name. The system reports; nothing polls.
+
+What is saved is in force at once where it is trusted; else it waits, and every surface says so.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,7 @@ class Watch:
         self._news = trio.Event()
         self._token: trio.lowlevel.TrioToken | None = None
         self._watched: dict[Path, Any] = {}
+        self._named: set[Path] = set()
 
     def dispatch(self, event: Any) -> None:
         """Take an event of the file system, from the observer's thread."""
@@ -46,7 +50,8 @@ class Watch:
         overlays = self._root / ".aegis"
         section = overlays in (path, path.parent) and not path.name.startswith(".edit")
         overlay = path.suffix == ".yaml" and path.parent.parent == overlays
-        return path in (self._root / FILE, (self._root / FILE).resolve()) or section or overlay
+        ours = path in (self._root / FILE, (self._root / FILE).resolve()) or path in self._named
+        return ours or section or overlay or path.parent == self._kernel.trust.records.place
 
     async def run(self) -> None:
         """Watch until cancelled; a wrong file is said as an event and changes nothing."""
@@ -69,7 +74,11 @@ class Watch:
         """Watch the folders that matter now and return whether they are others than before."""
         overlays = self._root / ".aegis"
         sections = [f for f in overlays.glob("*") if f.is_dir() and f != self._kernel.project.state]
-        wanted = {f for f in (self._root, (self._root / FILE).resolve().parent, overlays, *sections) if f.is_dir()}
+        trust = self._kernel.trust
+        self._named = set() if trust.vouched else trust.named()
+        folders = {path.parent for path in self._named if path.exists()}
+        folders |= {self._root, (self._root / FILE).resolve().parent, overlays, *sections}
+        wanted = {f for f in (*folders, *(() if trust.vouched else (trust.records.place,))) if f.is_dir()}
         changed = wanted != self._watched.keys()
         for folder in self._watched.keys() - wanted:
             with suppress(KeyError):  # the watch ended with its folder

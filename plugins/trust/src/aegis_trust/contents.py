@@ -32,9 +32,10 @@ class Names(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What a folder has: its settings as they were read, what they name, and each named file with its mark."""
+    """What a folder has: its settings as they were read, their values, what they name, and named files' marks."""
 
     settings: Mapping[str, bytes]
+    values: Mapping[str, Mapping[str, Any]]
     names: Names
     files: Mapping[str, str]
 
@@ -117,14 +118,18 @@ def _words(key: str, text: str) -> Iterator[str]:
 
 def files_of(root: Path, names: Names) -> Iterator[tuple[str, Path]]:
     """Yield every file of the folder that is named, by its path in the folder, once."""
+    return ((name, path) for name, path in places(root, names) if path.is_file())
+
+
+def places(root: Path, names: Names) -> Iterator[tuple[str, Path]]:
+    """Yield every path in the folder that is named, whether there is a file or not, once."""
     seen: set[str] = set()
     for path in _candidates(root, names):
         inside = os.path.normpath(path)
         name = os.path.relpath(inside, root)
         if name not in seen and not name.startswith("..") and not name.startswith(f".aegis{os.sep}{_ASIDE}"):
             seen.add(name)
-            if (path := Path(inside)).is_file():
-                yield name, path
+            yield name, Path(inside)
 
 
 def _candidates(root: Path, names: Names) -> Iterator[Path]:

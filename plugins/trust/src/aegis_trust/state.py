@@ -101,3 +101,10 @@ def _set_aside(state: Path) -> Path:
         raise FileExistsError(f"{state.with_name(name)} exists already")
     finally:
         os.close(parent)
+
+
+def known(trust: Trust, state: Path) -> str:
+    """Return what is to be thought of the state: it is the folder's `own`, `foreign`, or there is `none`."""
+    if not os.path.lexists(state):
+        return "none"
+    return "own" if trust.vouched or mark_of(state) in trust.record.states else "foreign"

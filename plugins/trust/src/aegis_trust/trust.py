@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from aegis_trust.contents import Contents, Names, files_of, marks, names_in, regular, settings_of
+from aegis_trust.contents import Contents, Names, files_of, marks, names_in, places, regular, settings_of
 from aegis_trust.records import Record, Records
 from aegis_yamlfile.yamlfile import YamlFile
 
@@ -44,6 +44,7 @@ class Trust:
         self.said: list[str] = []  # what a person is to know of the start
         self._record = Record(str(root))
         self._stamp: tuple[int, ...] = (0,)
+        self._in_force: Record | None = None
         self._hashed: dict[str, tuple[list[int], str]] = {}
 
     @property
@@ -67,15 +68,17 @@ class Trust:
 
     def require(self, value: Any = None) -> None:
         """Raise the error unless every file that the value names is as it was trusted (without one: everything)."""
-        if value is None:
+        if self.vouched:
+            return
+        if value is None or not self.record.when:
             why = self.reason()
-        elif self.vouched or not (record := self.record).words:
-            why = ""
         else:
-            named, known = names_in(value), set(record.words)
-            words = Names([w for w in named.words if w in known], [], record.bases)
-            changed = (self._change(name, path, record) for name, path in files_of(self.root, words))
-            why = self._about(list(filter(None, changed)))
+            named = names_in(value)
+            found: dict[str, list[str]] = {}
+            for record in self._believed():
+                for name, path in files_of(self.root, _known(named, record)):
+                    found.setdefault(name, []).append(self._change(name, path, record))
+            why = self._about([changes[0] for changes in found.values() if all(changes)])
         if why:
             raise self.error(why)
 
@@ -83,10 +86,19 @@ class Trust:
         """Return the content of a file that the settings name, as it was trusted; raises the error, or `OSError`."""
         content = path.read_bytes()
         name = os.path.relpath(os.path.normpath(path), self.root)
-        if not self.vouched and sha256(content).hexdigest() != self.record.files.get(name):
-            what = "has changed since it was trusted" if name in self.record.files else "was not trusted"
-            raise self.error(self._about([f"{name} {what}"]))
+        if not self.vouched and not self._knows(name, path, content):
+            known = any(name in record.files for record in self._believed())
+            raise self.error(self._about([f"{name} has changed" if known else f"{name} is new"]))
         return content
+
+    def _knows(self, name: str, path: Path, content: bytes) -> bool:
+        real = path.resolve()
+        mark = sha256(content).hexdigest() if real.is_relative_to(self.root) else f"-> {real}"
+        return any(record.files.get(name) == mark for record in self._believed())
+
+    def _believed(self) -> tuple[Record, ...]:
+        """Return what is trusted now, and what was when the settings in force were read."""
+        return (self.record, self._in_force) if self._in_force and self.record.when else (self.record,)
 
     def settings(self) -> dict[str, bytes]:
         """Return the settings as they are, read once; raises the error unless everything is as it was trusted.
@@ -94,8 +106,10 @@ class Trust:
         Raises `OSError` or `ValueError` for what cannot be read.
         """
         found = settings_of(self.root, self.main)
-        if not self.vouched and (why := self._about(self.differences(found))):
-            raise self.error(why)
+        if not self.vouched:
+            if why := self._about(self.differences(found)):
+                raise self.error(why)
+            self._in_force = self.record
         return found
 
     def differences(self, settings: Mapping[str, bytes]) -> list[str]:
@@ -147,6 +161,11 @@ class Trust:
             self._hashed[name] = stats, digest.hexdigest()
         return self._hashed[name][1]
 
+    def named(self) -> set[Path]:
+        """Return every path in the folder at which there is, or could be, a file that the settings name."""
+        record = self.record
+        return {path for _, path in places(self.root, Names(record.words, record.patterns, record.bases))}
+
     async def before_launch(self, seat: Any, command: Any) -> None:
         """Refuse the launch when a file that the profile names has changed."""
         self.require(dict(seat.profile))
@@ -163,12 +182,12 @@ class Trust:
         """Return what the folder has now (or would have with these settings); raises the error."""
         try:
             settings = settings_of(self.root, self.main) if texts is None else dict(texts)
-            values = [self._parsed(name, content) for name, content in settings.items()]
-            names = names_in(values)
+            values = {name: self._parsed(name, content) for name, content in settings.items()}
+            names = names_in(list(values.values()))
             files = {name: self._mark(name, path, Record("")) for name, path in files_of(self.root, names)}
         except (OSError, ValueError) as error:
             raise self.error(f"what {self.root} says cannot be read: {error}") from None
-        return Contents(settings, names, files)
+        return Contents(settings, values, names, files)
 
     def _parsed(self, name: str, content: bytes) -> dict[str, Any]:
         return YamlFile(self.root / name, self.error).load(content.decode("utf-8"))[1]
@@ -204,6 +223,12 @@ class Trust:
         if was.when:
             self.records.save(Record(was.folder, states=was.states))
         return bool(was.when)
+
+
+def _known(named: Names, record: Record) -> Names:
+    known = {*record.words, *record.patterns}
+    patterns = [p for p in named.patterns if p in known]
+    return Names([w for w in named.words if w in known], patterns, record.bases)
 
 
 def _compared(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
