@@ -81,7 +81,7 @@ class Rulebook:
         return ""
 
     def add(self, rules: Sequence[Rule], who: str) -> None:
-        """Write the rules into `.aegis.yaml` and into force for `who`; raises `ConfigError`, and then nothing has changed."""
+        """Write the rules into `.aegis.yaml` and into force for `who`; raises `ConfigError` when nothing has."""
 
         def change(document: Any) -> None:
             there = _rules_of(document)

@@ -41,14 +41,17 @@ class Contents(NamedTuple):
 
 
 def settings_of(root: Path, main: str) -> dict[str, bytes]:
-    """Return the bytes of the settings file and of every overlay, by their paths; raises `OSError`, `ValueError`."""
-    paths = [root / main, *overlays(root)]
-    return {str(path.relative_to(root)): content for path in paths if (content := _own(path)) is not None}
+    """Return the bytes of the settings file and of every overlay, by their paths.
 
-
-def _own(path: Path) -> bytes | None:
-    """Return what is in a file that nobody else may change; raises `ValueError` as `regular` does, or for its owner."""
-    return _limited(path, read_file(path, ValueError, MOST + 1), MOST)
+    Raises `ValueError` for what cannot be read, is too long, or is another account's to change.
+    """
+    found: dict[str, bytes] = {}
+    for path in (root / main, *overlays(root)):
+        if (content := read_file(path, ValueError, MOST + 1)) is not None:
+            if len(content) > MOST:
+                raise ValueError(f"{path} is longer than {MOST // 1_000_000} MB")
+            found[str(path.relative_to(root))] = content
+    return found
 
 
 def overlays(root: Path) -> list[Path]:
@@ -58,7 +61,7 @@ def overlays(root: Path) -> list[Path]:
 
 
 def regular(path: Path, most: int = MOST) -> bytes | None:
-    """Return what is in the file, None when there is none; raises `ValueError` for one that is no file or too long."""
+    """Return the beginning of what is in the file, None when there is none; raises `ValueError` for what is no file."""
     try:
         descriptor = os.open(path, _OPEN)
     except FileNotFoundError:
@@ -67,15 +70,9 @@ def regular(path: Path, most: int = MOST) -> bytes | None:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise ValueError(f"{path} is {'a directory' if path.is_dir() else 'no file'}; it should be a file")
+        raise ValueError(f"{path} is no file")
     with os.fdopen(descriptor, "rb") as file:
-        return _limited(path, file.read(most + 1), most)
-
-
-def _limited(path: Path, content: bytes | None, most: int) -> bytes | None:
-    if content is not None and len(content) > most:
-        raise ValueError(f"{path} is longer than {most // 1_000_000} MB")
-    return content
+        return file.read(most)
 
 
 def marks(settings: Mapping[str, bytes]) -> dict[str, str]:
@@ -118,7 +115,8 @@ def _words(key: str, text: str) -> Iterator[str]:
 
 def files_of(root: Path, names: Names) -> Iterator[tuple[str, Path]]:
     """Yield every file of the folder that is named, by its path in the folder, once."""
-    return ((name, path) for name, path in places(root, names) if path.is_file())
+    found = places(root, names)
+    return ((name, path) for name, path in found if os.path.isfile(path))  # noqa: PTH113 - False for what is no path
 
 
 def places(root: Path, names: Names) -> Iterator[tuple[str, Path]]:

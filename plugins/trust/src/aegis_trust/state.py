@@ -10,6 +10,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from aegis_private.folder import Folder
+from aegis_private.ownership import NotPrivate, why_movable
 from aegis_trust.records import MARK, Records, mark_of
 from aegis_trust.trust import Trust, TrustError
 
@@ -24,6 +26,8 @@ def claim(trust: Trust, state: Path, error: type[Exception] = TrustError) -> Non
     if trust.vouched:
         return
     try:
+        if state.is_symlink() or state.parent.is_symlink() or not _ours(trust.root):
+            return  # whoever opens the state refuses it, and says why
         if os.path.lexists(state):
             if (mark := mark_of(state)) and mark in trust.record.states:
                 return
@@ -48,6 +52,14 @@ def believe(trust: Trust, state: Path) -> None:
     with suppress(FileNotFoundError):
         (state / MARK).unlink()
     _write(state / MARK, mark)
+
+
+def _ours(root: Path) -> bool:
+    try:
+        Folder.open(root).close()
+    except NotPrivate:
+        return False
+    return not why_movable(root)
 
 
 def _make(records: Records, folder: str, state: Path) -> None:
