@@ -20,7 +20,6 @@ from aegis_cli.signals import take_over
 from aegis_cli.socket_client import connected
 from aegis_cli.socket_path import safe_socket_of
 from aegis_cli.stop import held
-from aegis_cli.transcript import STAYS
 from aegis_discovery.discovery import Discovery
 from aegis_processes.cancellation import first_of
 
@@ -35,7 +34,7 @@ def run(shell: Shell, agent: str, *, clean: bool, trust: bool = False) -> int:
     except Untrusted as refusal:
         if not held(shell.project):
             raise
-        say(f"{refusal}; {STAYS}")  # the kernel that runs goes on with what was trusted
+        say(f"{refusal}; the aegis that runs goes on with what you trusted")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError(
             "a console needs a terminal; `aegis serve` runs without one, and `aegis --help` lists commands"
@@ -66,6 +65,9 @@ async def _visit(project: Project, agent: str, clean: bool, stop: Stop) -> int:
         except Busy as busy:
             if clean:
                 raise Busy(f"{busy}; --clean is for a kernel that starts, so end that one first") from None
+        except Untrusted:
+            if not held(project):
+                raise
         async with AsyncExitStack() as stack:
             try:
                 line = await stack.enter_async_context(connected(str(safe_socket_of(project))))

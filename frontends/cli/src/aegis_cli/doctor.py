@@ -18,6 +18,7 @@ from aegis.plugins import declare, disabled_in, discovered
 from aegis.project import FILE, Project
 from aegis.registry import Registry
 from aegis_cli import render
+from aegis_cli.asking import trust_of
 from aegis_cli.blocking_client import BlockingClient
 from aegis_cli.config_warnings import config_warnings
 from aegis_cli.shell import Shell, installed_index, own_parser
@@ -25,6 +26,7 @@ from aegis_cli.socket_path import socket_of
 from aegis_cli.stop import held
 from aegis_cli.transcript import STAYS
 from aegis_discovery.discovery import Discovery, Found
+from aegis_trust.state import known
 
 _NO_CLI = "no agent CLI was found: only scripted agents can be started, without any model; install one of the above"
 _LITTLE = 100 * 2**20  # bytes of free disk below which the ledger is in danger
@@ -66,6 +68,7 @@ def examine(project: Project) -> dict[str, Any]:
         "python": f"{platform.python_version()} ({sys.prefix})",
         "project": str(project.root),
         "config": config,
+        "trust": _trust(project, advice),
         "kernel": kernel["text"],
         "socket": _socket(project),
         "state": _state(project, problems),
@@ -76,6 +79,15 @@ def examine(project: Project) -> dict[str, Any]:
         "problems": problems,
         "advice": advice,
     }
+
+
+def _trust(project: Project, advice: list[str]) -> str:
+    trust = trust_of(project)
+    if why := trust.reason():
+        advice.append(why)
+    if known(trust, project.state) == "foreign":
+        advice.append(f"{project.state} was not made here by you; aegis sets it aside when it starts")
+    return "not trusted" if why else "trusted as it is" if trust.record.when else "nothing here needs it"
 
 
 def _kernel(project: Project, problems: list[str]) -> dict[str, Any]:
