@@ -23,7 +23,7 @@ class Reader:
 
     def __init__(self, folder: Path, programs: Path, more: Mapping[str, str] | None = None) -> None:
         environment = {
-            name: os.environ[name] for name in ("PATH", "LANG", "AEGIS_TRUSTED_FOLDERS") if name in os.environ
+            name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ
         } | {**(more or {})}
         environment |= {"HOME": str(folder), "PATH": f"{programs}:{environment['PATH']}"}
         self._shell = subprocess.Popen(
