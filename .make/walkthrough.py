@@ -22,9 +22,7 @@ class Reader:
     """Somebody who follows the page in one shell, as it says; `programs` is the folder where `aegis` is found."""
 
     def __init__(self, folder: Path, programs: Path, more: Mapping[str, str] | None = None) -> None:
-        environment = {
-            name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ
-        } | {**(more or {})}
+        environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ} | {**(more or {})}
         environment |= {"HOME": str(folder), "PATH": f"{programs}:{environment['PATH']}"}
         self._shell = subprocess.Popen(
             ["bash", "--norc", "-m"], cwd=folder, env=environment, text=True, start_new_session=True,

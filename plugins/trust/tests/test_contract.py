@@ -472,6 +472,15 @@ def test_a_person_can_take_a_state_back(root):
         believe(trust(root), root / "nowhere")
 
 
+def test_without_a_place_for_records_no_state_is_made(root, monkeypatch, tmp_path):
+    """Else the next start would take it for somebody else's."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(TrustError, match="which state is yours cannot be written down: .*XDG_STATE_HOME can name"):
+        claim(trust(root), state_of(root))
+    assert not state_of(root).exists()
+
+
 def test_two_that_begin_at_once_make_one_state(root):
     code = f"""
 from pathlib import Path

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,11 +62,20 @@ class Records:
         found = (_read(file) for file in sorted(self.place.glob("*.json")))
         return [record for record in found if record]
 
-    def save(self, record: Record) -> None:
-        """Put the record on disk, whole; raises `OSError` when that cannot be."""
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep every other process from changing records meanwhile; raises `OSError` when nothing can be kept."""
         self.place.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.place.stat().st_uid != os.geteuid():
             raise PermissionError(f"{self.place} belongs to another user")
+        descriptor = os.open(self.place / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _save(self, record: Record) -> None:
         descriptor, name = tempfile.mkstemp(dir=self.place, prefix=".new-")  # it makes it 0600
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -78,20 +88,23 @@ class Records:
                 os.unlink(name)
             raise
 
-    def forget(self, folder: str) -> None:
-        """Have no record of the folder."""
-        self._file(folder).unlink(missing_ok=True)
-
-    def renew(self, folder: str, **what: Any) -> Record:
-        """Change these parts of the folder's record and return it."""
-        record = self.load(folder)._replace(**what)
-        self.save(record)
-        return record
+    def renew(self, folder: str, **what: Any) -> None:
+        """Have these parts of the folder's record on disk; raises `OSError` when that cannot be."""
+        with self._alone():
+            self._save(self.load(folder)._replace(**what))
 
     def add_state(self, folder: str, mark: str) -> None:
         """Remember the id of a state that was made here."""
-        states = (mark, *self.load(folder).states)[:_STATES]
-        self.renew(folder, states=states)
+        with self._alone():
+            record = self.load(folder)
+            self._save(record._replace(states=(mark, *record.states)[:_STATES]))
+
+    def revoke(self, folder: str) -> bool:
+        """Trust nothing of the folder any more, and return whether anything was trusted; its state stays its own."""
+        with self._alone():
+            was = self.load(folder)
+            self._save(Record(folder, states=was.states))
+        return bool(was.when)
 
     def moved(self, folder: str) -> Record:
         """Return the folder's record, which is that of another one if that has come here, with the state in it."""
@@ -101,8 +114,9 @@ class Records:
         before = next((record for record in self.all() if mark in record.states), None)
         if before is None or mark_of(state_of(before.folder)) == mark:  # unknown, or a copy
             return found
-        self.save(before._replace(folder=folder))
-        self.forget(before.folder)
+        with suppress(OSError), self._alone():  # what cannot be recorded is asked about
+            self._save(before._replace(folder=folder))
+            self._file(before.folder).unlink(missing_ok=True)
         return self.load(folder)
 
 

@@ -66,7 +66,11 @@ def _make(records: Records, folder: str, state: Path) -> None:
     """Make the state with its id in it at once, so that nobody ever sees it without."""
     state.parent.mkdir(exist_ok=True, mode=0o700)
     mark = secrets.token_hex(16)
-    records.add_state(folder, mark)
+    try:
+        records.add_state(folder, mark)
+    except OSError as error:
+        why = f"{error.strerror or error} ({records.place}; XDG_STATE_HOME can name another place)"
+        raise OSError(f"which state is yours cannot be written down: {why}") from None
     fresh = Path(tempfile.mkdtemp(dir=state.parent, prefix="state.new-"))  # it makes it 0700
     _write(fresh / MARK, mark)
     try:

@@ -218,11 +218,8 @@ class Trust:
                 yield name, self._hashed[name][0]
 
     def revoke(self) -> bool:
-        """Trust nothing of the folder any more, and return whether anything was; its state stays its own."""
-        was = self.record
-        if was.when:
-            self.records.save(Record(was.folder, states=was.states))
-        return bool(was.when)
+        """Trust nothing of the folder any more, and return whether anything was."""
+        return bool(self.record.when) and self.records.revoke(str(self.root))
 
 
 def _known(named: Names, record: Record) -> Names:
