@@ -476,7 +476,7 @@ def test_without_a_place_for_records_no_state_is_made(root, monkeypatch, tmp_pat
     """Else the next start would take it for somebody else's."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    with pytest.raises(TrustError, match="which state is yours cannot be written down: .*XDG_STATE_HOME can name"):
+    with pytest.raises(TrustError, match=r"which state is yours cannot be written down: .*XDG_STATE_HOME can name"):
         claim(trust(root), state_of(root))
     assert not state_of(root).exists()
 
