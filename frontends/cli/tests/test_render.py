@@ -7,6 +7,7 @@ import pytest
 
 from aegis import NotFound
 from aegis_cli import render
+from aegis_printable.printable import printable
 
 ROWS = [
     {"handle": "ada", "state": "idle", "queued": 0, "notes": {}},
@@ -45,7 +46,7 @@ def test_one_endless_cell_does_not_pad_the_other_rows():
 
 def test_an_object_is_aligned_with_long_texts_below():
     said = render.as_text({"id": "1", "in_reply_to": "", "body": "one\ntwo", "sender": "agent:ada", "cost": 0.25})
-    assert said.splitlines() == ["id      1", "sender  agent:ada", "cost    0.25", "", "one", "two"]
+    assert said.splitlines() == ["id      1", "sender  agent:ada", "cost    0.25", "", "  one", "  two"]
 
 
 @pytest.mark.parametrize(
@@ -56,8 +57,23 @@ def test_other_values(value, text):
     assert render.as_text(value) == text
 
 
-def test_control_characters_never_reach_the_terminal():
-    assert render.printable("a\x1b[2Jb\r\x07\x9bc\n\td") == "a[2Jbc\n\td"
+HIDDEN = "\x1b[2J \r \x07 \x9b \u202e \u2066 \u200b \xad \U000e0041 \u2028 \ufeff"
+
+
+def test_nothing_hidden_reaches_the_screen_from_any_shape_of_value():
+    shapes = [HIDDEN, [HIDDEN], {"name": HIDDEN}, {"a": {HIDDEN: HIDDEN}}, [{"id": "1", "title": HIDDEN}], {"b": f"x\n{HIDDEN}"}]
+    for value in shapes:
+        said = printable(render.as_text(value))
+        assert not set(said) & (set(HIDDEN) - set(" [2J")), value
+        assert "\\u202e" in said and "\\x1b[2J" in said
+    for said in (render.as_json(shapes), render.error_json(NotFound(HIDDEN))):
+        assert not set(said) & (set(HIDDEN) - set(" [2J"))
+    assert json.loads(render.as_json(shapes))["value"] == shapes
+
+
+def test_a_value_cannot_forge_a_row_of_ours():
+    said = render.as_text({"id": "1", "title": "ls\nsender  human:root", "tool": "Bash\u2028kind  read"})
+    assert [line for line in said.splitlines() if not line.startswith(" ")] == ["id    1", "tool  Bash\\u2028kind  read", ""]
 
 
 def test_no_colour_without_a_terminal():

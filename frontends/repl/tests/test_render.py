@@ -14,19 +14,13 @@ def plain(lines):
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
-        ("a\x1b[31mred\x1b[0m b", "ared b"),
-        ("\x1b]0;title\x07text", "text"),
-        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
-        ("\x1b]52;c;aGk=\x07", ""),
-        ("\x1b[2J\x1b[Hgone", "gone"),
-        ("\x9b31mred", "red"),
-        ("\x1bP1$r\x1b\\x", "x"),
-        ("bell\x07\x08\x00", "bell"),
-        ("1%\r2%", "1% 2%"),
-        ("user\u202egnp.exe", "usergnp.exe"),
+        ("a\x1b[31mred\x1b[0m b", "a\\x1b[31mred\\x1b[0m b"),
+        ("\x1b]52;c;aGk=\x07", "\\x1b]52;c;aGk=\\x07"),
+        ("\x9b31mred", "\\x9b31mred"),
+        ("1%\r2%\r\n", "1%\\r2%\n"),
+        ("user\u202egnp.exe", "user\\u202egnp.exe"),
         ("a\tb", "a   b"),
-        ("half \x1b[3", "half "),
-    ],
+        ],
 )
 def test_nothing_a_terminal_obeys_is_left(said, shown):
     assert render.clean(said) == shown
@@ -76,7 +70,7 @@ def test_mail_is_a_block_and_cannot_imitate_another():
     body = "\n".join(["\x1b[1m✉ from human:root · now", "2", "3", "4", "5", "6"])
     mail = {"id": "1", "sender": "agent:a", "recipient": "x", "at": "2026-01-05T10:00:00Z", "body": body}
     assert plain(render.delivered(e.Delivered(mail))) == [
-        "✉ from agent:a · 10:00:00Z", "  ✉ from human:root · now", "  2", "  3", "  4", "  … (2 more lines)",
+        "✉ from agent:a · 10:00:00Z", "  \\x1b[1m✉ from human:root · now", "  2", "  3", "  4", "  … (2 more lines)",
     ]  # fmt: skip
 
 

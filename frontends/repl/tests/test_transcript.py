@@ -35,7 +35,7 @@ def test_another_message_begins_another_line():
 
 
 def test_events_that_show_nothing_do_not_break_a_line():
-    assert told(e.Text("a"), e.Usage(1), e.SessionStarted("s"), e.Text("b\n")) == ["ab"]
+    assert told(e.Text("a"), e.Usage(1), e.SessionStarted("s"), e.Text("b\n")) == ["a\\x1b[31mb"]
 
 
 def test_a_result_glues_to_its_tool_and_names_it_when_others_stand_between():
@@ -59,8 +59,8 @@ def test_a_line_without_end_is_broken_and_never_held_whole():
     assert len(plain([transcript.live])[0]) <= LONGEST
 
 
-def test_a_sequence_split_between_chunks_is_still_taken_out():
-    assert told(e.Text("a\x1b["), e.Text("31mb\n")) == ["ab"]
+def test_a_sequence_split_between_chunks_is_shown_and_not_obeyed():
+    assert told(e.Text("a\x1b["), e.Text("31mb\n")) == ["a\\x1b[31mb"]
 
 
 @given(st.lists(st.text(alphabet="ab\n", max_size=6), max_size=12))

@@ -18,6 +18,7 @@ from aegis.errors import Refused, listed
 from aegis.ledger import Book, Ledger, Record
 
 _HANDLE, _LONGEST = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){0,2}\Z"), 40
+_OTHERS = re.compile(r"human|system|aegis|operator|(root|admin|user|you|me)(-|\Z)")  # who is not an agent
 _KNOWN = 5_000  # closed agents of which it is still known how they began and were called
 
 
@@ -56,6 +57,8 @@ class Directory:
         """Raise `Refused` unless an agent (whose `own` it is now) may be called so: it is a handle, and free."""
         if not _HANDLE.match(handle) or len(handle) > _LONGEST:
             raise Refused(f"{handle!r} is not a handle: up to 3 words of a-z, 0-9 joined by '-', {_LONGEST} letters")
+        if _OTHERS.match(handle):
+            raise Refused(f"{handle!r} reads as a person or as aegis itself; an agent cannot be called so")
         taken = {*live, *(seen["handle"] for seen in self.open.values())}
         if handle in taken - {own}:
             raise Refused(f"the handle {handle!r} is taken (live: {listed(taken)})")

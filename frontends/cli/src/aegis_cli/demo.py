@@ -20,11 +20,11 @@ from aegis import Client
 from aegis.events import AgentChanged, Delivered, Event
 from aegis.project import FILE
 from aegis_cli.console import first, served
-from aegis_cli.render import printable
 from aegis_cli.running import kernel_here, local_user, say, stoppable
 from aegis_cli.shell import Shell, own_parser
 from aegis_cli.signals import take_over
 from aegis_cli.transcript import Transcript
+from aegis_printable.printable import printable
 
 _DEADLINE = 60.0  # seconds the story may take, on the slowest machine
 _DRAWN = 1.0  # seconds for a console to draw itself before the story begins

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 from aegis.errors import NotFound, Refused, listed, nearest
 from aegis.events import AgentChanged, decode
 from aegis_cli.blocking_client import BlockingClient
-from aegis_cli.render import printable
+from aegis_cli.render import json_text
 from aegis_cli.shell import Shell, own_parser
 from aegis_cli.transcript import Transcript
+from aegis_printable.printable import printable
 
 
 class Follower:
@@ -42,7 +42,7 @@ class Follower:
             return
         if self._json:
             row = {"v": 1, "agent": self._handles.get(agent_id, ""), "agent_id": agent_id, "at": at, "event": raw}
-            print(json.dumps({k: v for k, v in row.items() if v != ""}, ensure_ascii=False), flush=True)
+            print(json_text({k: v for k, v in row.items() if v != ""}), flush=True)
             return
         self._print(self._transcript.take(agent_id, event))
 

@@ -11,6 +11,7 @@ from aegis.errors import ConfigError, nearest
 from aegis_cli import render
 from aegis_cli.arguments import verb_parser
 from aegis_cli.shell import COMMANDS, Shell, find_verb, installed_index, known_verbs, own_parser
+from aegis_printable.printable import printable
 
 OWN = "cli"  # the group of the commands that are no verbs
 EVERY_DAY = {  # by task; a command that is not installed is left out
@@ -54,7 +55,7 @@ def run(shell: Shell, words: Sequence[str]) -> int:
     verbs = known_verbs(shell.project)
     verb, rest = find_verb(verbs, topic)
     if verb and not rest:
-        print(verb_parser(verb).format_help(), end="")
+        print(printable(verb_parser(verb).format_help()), end="")
         return 0
     return group(topic, verbs, asked=True)
 

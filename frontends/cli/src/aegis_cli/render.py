@@ -8,14 +8,15 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
+from textwrap import indent
 from typing import Any, TextIO
 
 from aegis.errors import AegisError
+from aegis_printable.printable import printable, printable_json, printable_line
 
 VERSION = 1  # of the JSON that `--json` prints
 _LONGEST = 300  # columns of a cell, even where lines have no end: one long text would pad every other row
 _TEXT, _NAME = 12, 40  # columns to which texts and names are not cut while a later column can be left out
-_UNPRINTABLE = {c: None for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\n\t"}
 
 
 def width_of(out: TextIO) -> int:
@@ -31,20 +32,20 @@ def styled(text: str, code: str, out: TextIO) -> str:
 
 def as_json(value: Any) -> str:
     """Return what `--json` prints for a value."""
-    return _json({"v": VERSION, "ok": True, "value": value})
+    return json_text({"v": VERSION, "ok": True, "value": value})
 
 
 def error_json(error: AegisError) -> str:
     """Return what `--json` prints for an error."""
     answer = {"type": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
     answer |= {"data": error.data} if error.data else {}
-    return _json({"v": VERSION, "ok": False, "error": answer})
+    return json_text({"v": VERSION, "ok": False, "error": answer})
 
 
-def _json(answer: dict[str, Any]) -> str:
+def json_text(answer: dict[str, Any]) -> str:
     """Return the JSON; where standard output is not UTF-8 its characters are escapes, so that none is lost."""
     utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
-    return json.dumps(answer, ensure_ascii=not utf8)
+    return printable_json(json.dumps(answer, ensure_ascii=not utf8))
 
 
 def as_text(value: Any, width: int = sys.maxsize) -> str:
@@ -56,11 +57,6 @@ def as_text(value: Any, width: int = sys.maxsize) -> str:
             return table(value, width)
         return "\n".join(_cell(item) if isinstance(item, dict | list) else as_text(item) for item in value)
     return fields(value) if isinstance(value, dict) else _scalar(value)
-
-
-def printable(text: str) -> str:
-    """Return the text without the control characters by which it could take over a terminal."""
-    return text.translate(_UNPRINTABLE)
 
 
 def table(rows: Sequence[dict[str, Any]], width: int = sys.maxsize) -> str:
@@ -97,16 +93,17 @@ def _fitting(columns: list[list[str]], width: int) -> tuple[list[list[str]], lis
 
 
 def fields(value: dict[str, Any]) -> str:
-    """Return an object as aligned names and values; texts of several lines stand below."""
+    """Return an object as aligned names and values; texts of several lines stand below, set apart."""
     shown = {name.replace("_", " "): v for name, v in value.items() if v not in (None, "", [], {})}
     long = {name: v for name, v in shown.items() if isinstance(v, str) and "\n" in v.strip()}
     size = max((columns_of(n) for n in shown if n not in long), default=0)
     lines = [
-        f"{_fit(name, size)}  {_cell(v) if isinstance(v, dict | list) else _scalar(v).strip()}"
+        f"{_fit(name, size)}  {_cell(v) if isinstance(v, dict | list) else printable_line(_scalar(v).strip())}"
         for name, v in shown.items()
         if name not in long
     ]
-    return "\n".join([*lines, *(f"\n{text.rstrip()}" for text in long.values())])
+    below = (indent(printable(text.rstrip()), "  ") for text in long.values())
+    return "\n".join([*lines, *(f"\n{text}" for text in below)])
 
 
 def columns_of(text: str) -> int:
@@ -130,10 +127,10 @@ def _cell(value: Any) -> str:
     if value is False or value is None or value in ("", [], {}):
         return ""  # zero is something
     if isinstance(value, dict):
-        return ", ".join(f"{k}: {_cell(v)}" for k, v in value.items() if v not in (None, ""))
+        return ", ".join(f"{printable_line(str(k))}: {_cell(v)}" for k, v in value.items() if v not in (None, ""))
     if isinstance(value, list):
         return ", ".join(map(_cell, value))
-    return " ".join(_scalar(value).split())
+    return printable_line(" ".join(_scalar(value).split()))
 
 
 def _scalar(value: Any) -> str:

@@ -20,6 +20,7 @@ from aegis.supervise import root_cause
 from aegis_cli.config_warnings import config_warnings
 from aegis_cli.service import user_name
 from aegis_cli.transcript import changed
+from aegis_printable.printable import printable
 
 
 def local_user() -> Caller:
@@ -36,7 +37,7 @@ def freeze_memory() -> None:
 
 def say(text: str) -> None:
     """Say one line on stderr."""
-    print(f"aegis: {text}", file=sys.stderr, flush=True)
+    print(f"aegis: {printable(text)}", file=sys.stderr, flush=True)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from aegis_cli.blocking_client import BlockingClient, NotRunning
 from aegis_cli.dynamic_options import with_dynamic_options
 from aegis_cli.index import Index
 from aegis_cli.socket_path import find_project_root
+from aegis_printable.printable import printable
 
 INTERRUPTED = 130
 # The one verb whose work is done by another program, at the person's own terminal: which program is no answer's to say.
@@ -60,7 +61,7 @@ class Shell(NamedTuple):
     def show(self, value: Any, text: str | None = None) -> None:
         """Print a value in the form that is wanted."""
         said = text if text is not None else render.as_text(value, render.width_of(sys.stdout))
-        said = render.as_json(value) if self.json else render.printable(said)
+        said = render.as_json(value) if self.json else printable(said)
         if said or sys.stdout.isatty():
             print(said or "none", flush=True)
 
@@ -69,7 +70,7 @@ class Shell(NamedTuple):
         if self.json:
             print(render.error_json(error))
         else:
-            print(f"aegis: {render.printable(str(error))}", file=sys.stderr)
+            print(f"aegis: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
 
 
@@ -189,11 +190,11 @@ def _verb(shell: Shell, words: Sequence[str]) -> int:
 def _call(shell: Shell, kernel: BlockingClient, verb: dict[str, Any], args: dict[str, Any]) -> int:
     def report(text: str) -> None:
         if (sys.stderr.isatty() or args.get("follow")) and not shell.json:
-            print(render.styled(text, "2", sys.stderr), file=sys.stderr)
+            print(render.styled(printable(text), "2", sys.stderr), file=sys.stderr)
 
     value, text = kernel.perform(verb["name"], args, report)
     if kernel.warning:
-        print(f"aegis: {render.printable(kernel.warning)}", file=sys.stderr)
+        print(f"aegis: {printable(kernel.warning)}", file=sys.stderr)
     if verb["name"] == ATTACH and not shell.json and sys.stdin.isatty() and sys.stdout.isatty():
         _become(
             [sys.executable, "-Pm", _ATTACH_PROGRAM, "-C", str(shell.project.root), "--", str(args.get("name", ""))]

@@ -25,6 +25,7 @@ from aegis.events import (
     ToolResult,
     TurnEnded,
 )
+from aegis_printable.printable import printable, printable_line
 
 STAYS = "the configuration of before stays in force"
 _LINE = 110  # columns of what is only hinted at
@@ -72,24 +73,26 @@ class Transcript:
             case ToolResult(parent="", is_error=True):
                 return f"{who} · error: {_first_line(event.text)}"
             case ToolResult(parent="", diff=(path, _, _)):
-                return f"{who} · changed {path}"
+                return f"{who} · changed {printable_line(path)}"
             case Plan():
-                return f"{who} plans\n" + "\n".join(f"  {_MARKS[e.status]} {e.content}" for e in event.entries)
+                return f"{who} plans\n" + "\n".join(
+                    f"  {_MARKS[e.status]} {printable_line(e.content)}" for e in event.entries
+                )
             case PermissionAsked():
-                return f"{who} asks permission to {event.kind}: {event.title or event.tool} (request {event.id})"
+                what = printable_line(event.title or event.tool)
+                return f"{who} asks permission to {event.kind}: {what} (request {event.id})"
             case PermissionAnswered():
-                return f"{who}'s request {event.id} was {event.outcome}" + (f": {event.reason}" if event.reason else "")
+                return f"{who}'s request {event.id} was {event.outcome}" + _because(event.reason)
             case TurnEnded():
                 known = f", ${event.cost_usd:.4f}" if event.cost_usd else ""
                 cost = ", cost unknown" if event.cost_usd is None else known
-                why = f": {event.reason}" if event.reason else ""
-                return f"{who} -- turn {event.outcome} in {event.seconds:.1f} s{cost}{why}"
+                return f"{who} -- turn {event.outcome} in {event.seconds:.1f} s{cost}{_because(event.reason)}"
             case Background(tasks):
-                return f"{who} works beside its turns at: {'; '.join(tasks)}" if tasks else ""
+                return f"{who} works beside its turns at: {printable_line('; '.join(tasks))}" if tasks else ""
             case Notice():
-                return f"{who or event.source} ! {event.text}"
+                return f"{who or event.source} ! {_indented(event.text)}"
             case Fault():
-                return f"{event.source} ! {event.error}"
+                return f"{event.source} ! {_indented(event.error)}"
             case PluginsChanged() | ConfigChanged():
                 return changed(event)
             case Gap():
@@ -97,8 +100,7 @@ class Transcript:
             case AgentChanged(agent={"state": state}) if state in ("failed", "closed"):
                 if self._states.get(agent_id) != state:
                     self._states[agent_id] = state
-                    reason = event.agent.get("reason")
-                    return f"{who} is {state}" + (f": {reason}" if reason else "")
+                    return f"{who} is {state}" + _because(event.agent.get("reason") or "")
         return ""
 
 
@@ -107,7 +109,7 @@ def changed(event: PluginsChanged | ConfigChanged) -> str:
     if isinstance(event, PluginsChanged):
         return f"plugins: {', '.join([*(f'+{n}' for n in event.entered), *(f'-{n}' for n in event.left)])}"
     if event.error:
-        return f"{event.error}; {STAYS}"
+        return f"{_indented(event.error)}; {STAYS}"
     return f"configuration changed: {', '.join(event.sections)}" + (f" (by {event.who})" if event.who else "")
 
 
@@ -119,9 +121,13 @@ def _mail(envelope: Envelope, who: str) -> str:
 
 
 def _indented(text: str) -> str:
-    return "\n  ".join(text.splitlines())
+    return "\n  ".join(printable(text).splitlines())
+
+
+def _because(reason: str) -> str:
+    return f": {_indented(reason)}" if reason else ""
 
 
 def _first_line(text: str) -> str:
-    first = next(iter(text.strip().splitlines()), "")
+    first = printable_line(next(iter(text.strip().splitlines()), ""))
     return first if len(first) <= _LINE else f"{first[: _LINE - 1]}…"

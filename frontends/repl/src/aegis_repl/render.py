@@ -18,35 +18,29 @@ from prompt_toolkit.utils import get_cwidth
 from aegis import events as e
 from aegis.envelope import Envelope, Receipt
 from aegis.errors import AegisError
+from aegis_printable.printable import printable, printable_line
 
 Line = list[tuple[str, str]]
 
 LONGEST = 4_000  # characters of one line; more is broken into several
 DIFF_ROWS = 6
+_WANTED = 600  # characters of what an agent asks for
 GLYPHS = {
     "read": "📖", "edit": "✏️", "execute": "⌬", "search": "🔎", "think": "✻", "fetch": "🌐", "move": "➡️", "delete": "🗑",
     "switch_mode": "🔄",
 }  # fmt: skip
 _HEADER = re.compile(r"> from (\S+ · \S+)$")
 _PLAN = {"completed": "●", "in_progress": "◐", "pending": "○"}
-_SEQUENCES = re.compile(
-    r"\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?"  # OSC: titles, links, clipboard
-    r"|\x1b[PX^_][^\x1b\n]*(?:\x1b\\)?"  # DCS, SOS, PM, APC
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor, modes
-    r"|\x1b[ -/]*[0-~]?"
-)
-# Controls but newline and tab, and what turns the direction of writing: both show something that was not written.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def clean(text: str) -> str:
-    """Return the text with nothing in it that a terminal would obey; tabs become spaces."""
-    return _CONTROLS.sub("", _SEQUENCES.sub("", text.replace("\r\n", "\n").replace("\r", " "))).expandtabs(4)
+    """Return the text with every character seen as what it is; tabs become spaces."""
+    return printable(text).expandtabs(4)
 
 
 def first_line(text: str, limit: int = 100) -> str:
     """Return the first line that says something, at most `limit` characters of it."""
-    line = next((stripped for line in clean(text).splitlines() if (stripped := line.strip())), "")
+    line = next((printable_line(said) for line in text.splitlines() if (said := line.strip())), "")
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
@@ -134,9 +128,14 @@ def ending(ended: e.TurnEnded) -> Line:
 
 
 def wants(asked: e.PermissionAsked) -> str:
-    """Return the tool and what it would do, on one line."""
+    """Return the tool and what it would do, on one line; where that is long, how much of it is not shown."""
     tool, title = called(asked.tool), asked.title.removeprefix(f"{asked.tool} ")
-    return first_line(tool + (f": {title}" if title and title != asked.tool else ""), 200)
+    command = asked.input.get("command") if isinstance(asked.input, dict) else None
+    if isinstance(command, str) and command not in title:
+        title = command
+    line = printable_line(tool + (f": {title}" if title and title != asked.tool else ""))
+    more = len(line) - _WANTED
+    return line if more <= 0 else f"{line[:_WANTED]}… and {more} characters more (/approvals show {asked.id})"
 
 
 def outcome(ended: e.PermissionAnswered) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
 from pydantic import Field
 
-from aegis import Caller, Completes, Decision, Kernel, PermissionRequest, Seat, verb
+from aegis import Caller, Completes, Decision, Kernel, PermissionRequest, Refused, Seat, verb
 from aegis_approvals.permission_requests import PermissionRequests
 from aegis_approvals.rulebook import Rulebook
 from aegis_approvals.store import Asked, RequestRecord, RequestStore
+from aegis_printable.printable import deceptive, printable, printable_line
 
 Request = Annotated[str, Completes("approval"), Field(description="number of the request")]
 RuleId = Annotated[str, Completes("approval-rule"), Field(description="id of the rule, as `approvals rules` shows it")]
 Reason = Annotated[str, Field(description="why; the agent reads it")]
+HIDDEN = "It has characters that a screen does not show as what they are; here each is an escape, such as \\u202e."
+    "It has characters that a screen does not show as what they are: each stands here as an escape, such as \\u202e."
+)
 Always = Annotated[bool, Field(description="also write a rule that answers the same from now on")]
 
 
@@ -51,10 +56,20 @@ class RequestDetails(msgspec.Struct, frozen=True):
         facts = {
             "agent": asked.agent, "tool": asked.tool, "kind": asked.kind, "since": asked.since, "outcome": self.outcome,
             "reason": self.reason, "rule": self.rule, "who": self.who, "at": self.at, "always": self.always,
-            "files": "\n".join(asked.paths), "input": "\n".join(f"{name}: {value}" for name, value in given.items()),
         }  # fmt: skip
-        lines = [f"{name:9}" + value.replace("\n", f"\n{'':9}") for name, value in facts.items() if value]
-        return "\n".join([f"{asked.id}: {asked.title}", *lines])
+        blocks = {
+            "files": "\n".join(map(printable_line, asked.paths)),
+            "input": "\n".join(f"{printable_line(str(k))}: {_deeper(str(v))}" for k, v in given.items()),
+        }
+        shown = {name: printable_line(value) for name, value in facts.items()}
+        lines = [f"{name:9}" + value.replace("\n", f"\n{'':9}") for name, value in (shown | blocks).items() if value]
+        warning = [HIDDEN] if is_deceptive(asked) else []
+        return "\n".join([f"{asked.id}: {printable_line(asked.title)}", *lines, *warning])
+
+
+def _deeper(value: str) -> str:
+    """Return the text; its further lines stand deeper, so that none can be taken for a line of ours."""
+    return printable(value).replace("\n", "\n  ")
 
 
 class RuleRow(msgspec.Struct, frozen=True):
@@ -114,12 +129,26 @@ class ApprovalVerbs:
         return RequestDetails(record.asked, row.outcome, row.reason, row.rule, row.who, row.at, "")
 
     @verb("approvals allow", for_={"person"}, positional=("request", "reason"))
-    async def allow(self, caller: Caller, request: Request, reason: Reason = "", always: Always = False) -> str:
+    async def allow(
+        self,
+        caller: Caller,
+        request: Request,
+        reason: Reason = "",
+        always: Always = False,
+        yes_i_see_it: Annotated[bool, Field(description="allow it though it has characters that are not seen")] = False,
+    ) -> str:
         """Allow a request.
 
+        One with characters that a screen would hide is refused without --yes-i-see-it; `approvals show` shows them.
         With --always a rule is written into `.aegis.yaml`, too: it allows exactly this command, or the files of this
         file's folder, to this agent. `approvals rules` shows it, `approvals revoke` takes it back.
         """
+        waiting = self._requests.open.get(request)
+        if waiting and not yes_i_see_it and is_deceptive(waiting.asked):
+            raise Refused(
+                f"request {request} has characters that a screen does not show as what they are; `approvals show "
+                f"{request}` shows them as escapes, `approvals allow {request} --yes-i-see-it` allows it"
+            )
         return await self._requests.answer(str(caller), request, "allow", reason, always)
 
     @verb("approvals deny", for_={"person"}, positional=("request", "reason"))
@@ -139,6 +168,21 @@ class ApprovalVerbs:
     async def revoke(self, caller: Caller, rule: RuleId) -> str:
         """Remove a rule from `.aegis.yaml`; what it answered is asked again."""
         return f"revoked: {self._rules.revoke(rule, caller.principal)}"
+
+
+def is_deceptive(asked: Asked) -> bool:
+    """Return whether anything of the request has characters that are not seen, or are seen as others."""
+    return any(map(deceptive, _texts([asked.title, asked.tool, asked.input, list(asked.paths)])))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts([*value.keys(), *value.values()])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
 
 
 def _row(record: RequestRecord) -> RequestRow:

@@ -21,6 +21,7 @@ from aegis_canvas.seen import Seen
 from aegis_canvas.store import Canvas, Store
 from aegis_canvas.watcher import Watcher
 from aegis_canvas.writer import Writer
+from aegis_printable.printable import printable_line
 
 Name = Annotated[str, Completes("canvas"), Field(description="name of the canvas")]
 OneSection = Annotated[str, Completes("section"), Field(description="heading of one section; empty for all")]
@@ -135,6 +136,8 @@ class CanvasVerbs:
         return self._store.find(name)
 
     def _relative(self, file: str) -> str:
+        if (shown := printable_line(file)) != file:
+            raise Refused(f"a canvas cannot be the file '{shown}': its name has characters that are not seen")
         root = self._kernel.project.root
         path = Path(os.path.normpath(root / file)) if os.path.isabs(file) else Path(file)  # noqa: PTH117
         if path.is_absolute():

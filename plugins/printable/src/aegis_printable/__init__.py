@@ -1,0 +1,1 @@
+"""Text as a screen may show it."""
