@@ -61,7 +61,14 @@ HIDDEN = "\x1b[2J \r \x07 \x9b \u202e \u2066 \u200b \xad \U000e0041 \u2028 \ufef
 
 
 def test_nothing_hidden_reaches_the_screen_from_any_shape_of_value():
-    shapes = [HIDDEN, [HIDDEN], {"name": HIDDEN}, {"a": {HIDDEN: HIDDEN}}, [{"id": "1", "title": HIDDEN}], {"b": f"x\n{HIDDEN}"}]
+    shapes = [
+        HIDDEN,
+        [HIDDEN],
+        {"name": HIDDEN},
+        {"a": {HIDDEN: HIDDEN}},
+        [{"id": "1", "title": HIDDEN}],
+        {"b": f"x\n{HIDDEN}"},
+    ]
     for value in shapes:
         said = printable(render.as_text(value))
         assert not set(said) & (set(HIDDEN) - set(" [2J")), value
@@ -73,7 +80,11 @@ def test_nothing_hidden_reaches_the_screen_from_any_shape_of_value():
 
 def test_a_value_cannot_forge_a_row_of_ours():
     said = render.as_text({"id": "1", "title": "ls\nsender  human:root", "tool": "Bash\u2028kind  read"})
-    assert [line for line in said.splitlines() if not line.startswith(" ")] == ["id    1", "tool  Bash\\u2028kind  read", ""]
+    assert [line for line in said.splitlines() if not line.startswith(" ")] == [
+        "id    1",
+        "tool  Bash\\u2028kind  read",
+        "",
+    ]
 
 
 def test_no_colour_without_a_terminal():

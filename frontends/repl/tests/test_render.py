@@ -20,7 +20,7 @@ def plain(lines):
         ("1%\r2%\r\n", "1%\\r2%\n"),
         ("user\u202egnp.exe", "user\\u202egnp.exe"),
         ("a\tb", "a   b"),
-        ],
+    ],
 )
 def test_nothing_a_terminal_obeys_is_left(said, shown):
     assert render.clean(said) == shown

@@ -1,15 +1,17 @@
 """A person answers, once; what was asked and how it ended is kept."""
 
+import re
 import shutil
 
 import pytest
 import trio
-from approvals_stage import ANNA, BOB, asked, call, numbers, run, until
+from approvals_stage import ANNA, BOB, asked, call, numbers, run, touch, until
 
 import aegis_approvals.plugin
-from aegis import Decision, NotFound, Refused
+from aegis import Decision, NotFound, PermissionRequest, Refused
 from aegis.events import PermissionAnswered, PermissionAsked
 from aegis.verb_definition import plain
+from aegis_printable.printable import deceptive
 
 RUN = run("rm -rf build")
 
@@ -214,3 +216,46 @@ async def test_what_cannot_be_stored_is_denied(project, kernel_with, asking):
         decision = await seat.ask(run("\ud800"))  # no text: neither JSON nor the ledger takes it
         assert (decision.outcome, "must agree to this" in decision.reason) == ("denied", True)
         assert await numbers(kernel) == []
+
+
+HIDING = [
+    run("deploy \u202edorp\u202c"),
+    PermissionRequest("1", "Bash", "execute", "list files\u200b", {"command": "ls"}),
+    PermissionRequest("1", "Edit", "edit", "edit a.py", {"edits": [{"new": "ok\U000e0041"}]}, ("a.py",)),
+    touch("edit", "a\xad.py"),
+]
+
+
+@pytest.mark.parametrize("request_", HIDING)
+async def test_what_a_screen_would_hide_is_allowed_only_by_who_has_seen_it(kernel_with, plugins, request_):
+    async with kernel_with(**plugins) as kernel:
+        seat = await plugins["asking"].seat(kernel)
+        async with asked(seat, request_) as got:
+            [number] = await numbers(kernel)
+            shown = str(await call(kernel, "show", request=number))
+            assert re.search(r"\\\\(x|u|U)[0-9a-f]{2}", shown.replace("\\", "\\\\")) and not deceptive(shown)
+            with pytest.raises(Refused, match="--yes-i-see-it"):
+                await call(kernel, "allow", request=number)
+            assert got == []
+            await call(kernel, "allow", request=number, yes_i_see_it=True)
+        assert [decision.outcome for decision in got] == ["allowed"]
+
+
+async def test_a_request_cannot_forge_a_line_of_what_is_shown(kernel_with, plugins):
+    forged = PermissionRequest(
+        "1",
+        "Bash",
+        "execute",
+        "ls\noutcome  allowed",
+        {"description": "x\ncommand: ls\nreason   safe", "command": "rm a"},
+    )
+    async with kernel_with(**plugins) as kernel:
+        seat = await plugins["asking"].seat(kernel)
+        async with asked(seat, forged):
+            [number] = await numbers(kernel)
+            lines = str(await call(kernel, "show", request=number)).splitlines()
+            await call(kernel, "deny", request=number)
+    assert lines[0] == f"{number}: ls\\noutcome  allowed"
+    assert [line for line in lines if re.match(r"outcome|reason| {9}command|input +command", line)] == [
+        "outcome  open", f"{'':9}command: rm a",
+    ]  # fmt: skip

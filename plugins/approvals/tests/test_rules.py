@@ -116,8 +116,8 @@ async def test_no_rule_is_made_of_what_would_be_too_wide_or_a_secret(project, ke
         seat.env["DEPLOY_PASSWORD"] = "hunter2hunter2"
         async with asked(seat, request_) as got:
             for verb in ("allow", "deny"):
+                seen = {"yes_i_see_it": True} if verb == "allow" else {}
                 with pytest.raises(Refused, match=why):
-                    seen = {"yes_i_see_it": True} if verb == "allow" else {}
                     await call(kernel, verb, request="1", always=True, **seen)
             assert not got and why in (await call(kernel, "show", request="1")).always
             await call(kernel, "deny", request="1")

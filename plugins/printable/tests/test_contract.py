@@ -14,7 +14,8 @@ HIDDEN = {
     "right-to-left override": "\u202e", "isolate": "\u2066", "mark of direction": "\u200f", "zero width": "\u200b",
     "joiner": "\u200d", "byte order mark": "\ufeff", "soft hyphen": "\xad", "tag": "\U000e0041", "escape": "\x1b",
     "bell": "\x07", "backspace": "\x08", "carriage return": "\r", "one-byte sequence": "\x9b",
-    "line separator": "\u2028", "next line": "\x85", "Hangul filler": "\u3164", "half-width filler": "\uffa0", "Braille blank": "\u2800",
+    "line separator": "\u2028", "next line": "\x85", "Hangul filler": "\u3164", "half-width filler": "\uffa0",
+    "Braille blank": "\u2800",
     "variation selector": "\ufe0f", "more of them": "\U000e0100", "lone surrogate": "\udce9", "delete": "\x7f",
     "invisible times": "\u2062", "Mongolian selector": "\u180e", "annotation": "\ufff9", "no character": "\uffff",
 }  # fmt: skip

@@ -18,8 +18,6 @@ Request = Annotated[str, Completes("approval"), Field(description="number of the
 RuleId = Annotated[str, Completes("approval-rule"), Field(description="id of the rule, as `approvals rules` shows it")]
 Reason = Annotated[str, Field(description="why; the agent reads it")]
 HIDDEN = "It has characters that a screen does not show as what they are; here each is an escape, such as \\u202e."
-    "It has characters that a screen does not show as what they are: each stands here as an escape, such as \\u202e."
-)
 Always = Annotated[bool, Field(description="also write a rule that answers the same from now on")]
 
 
