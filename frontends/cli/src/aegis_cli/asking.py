@@ -11,7 +11,8 @@ from contextlib import suppress
 from aegis.errors import AegisError
 from aegis.project import FILE, Project, Untrusted
 from aegis_cli.blocking_client import BlockingClient
-from aegis_cli.render import printable, width_of
+from aegis_cli.render import width_of
+from aegis_printable.printable import printable
 from aegis_processes.processes import MARK
 from aegis_trust import shown
 from aegis_trust.contents import Contents
