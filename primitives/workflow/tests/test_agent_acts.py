@@ -60,6 +60,11 @@ async def writes_to(engine, handle: str):
 
 
 @workflow
+async def looks(engine):
+    return engine.list_sessions()
+
+
+@workflow
 async def unlisted(engine):
     return "ran"
 """
@@ -82,6 +87,7 @@ workflows:
     gathers: {agents: [reader], permission: read}
     judges: {agents: [reader], permission: read}
     writes_to: {agents: [reader, narrow], permission: read}
+    looks: {agents: [reader, narrow], permission: read}
 """
 
 
@@ -226,11 +232,14 @@ async def test_a_reader_s_workflow_still_does_what_the_reader_may(stage: Stage):
         assert (name, row.status, row.error) == (name, "ok", "")
 
 
-@pytest.mark.parametrize(("name", "verb"), [("spawns", "spawn"), ("delegates", "enqueue"), ("writes_to", "handoff")])
+VERBS = [("spawns", "spawn"), ("delegates", "enqueue"), ("writes_to", "handoff"), ("looks", "sessions")]
+
+
+@pytest.mark.parametrize(("name", "verb"), VERBS)
 async def test_verbs_that_an_agent_does_not_have_its_workflow_does_not_have_either(stage: Stage, name, verb):
     other = await stage.kernel.roster.spawn("reader", "someone")
-    kwargs = {"spawns": {"profile": "narrow"}, "delegates": {"queue": "strong"}, "writes_to": {"handle": "someone"}}
-    row = await ran(stage, "narrow", name, **kwargs[name])
+    given = {"spawns": {"profile": "narrow"}, "delegates": {"queue": "strong"}, "writes_to": {"handle": "someone"}}
+    row = await ran(stage, "narrow", name, **given.get(name, {}))
     assert row.status == "error" and f"'{verb}'" in row.error, row.error
     assert not stage.echo.driver.sessions[other.id].heard
 

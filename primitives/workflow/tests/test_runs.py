@@ -201,6 +201,20 @@ async def test_the_shell_is_a_step_and_one_cut_off_needs_a_word(kernel_with, plu
             await stage.call("workflow decide", workflow_id=parked, decision="skip")
 
 
+@workflow
+async def answers(engine, what: str):
+    return {"shell": await engine.bash("echo hi"), "object": [object()], "large": "x" * 5_000_000}[what]
+
+
+async def test_a_result_is_json_or_the_run_fails_by_name(stage: Stage):
+    row = await stage.end(await stage.begin("answers", what="shell"))
+    assert row.result == {"exit": 0, "stdout": "hi\n", "stderr": ""}
+    row = await stage.end(await stage.begin("answers", what="object"))
+    assert row.error == "the result of answers[0] is no JSON: it is of the type object"
+    row = await stage.end(await stage.begin("answers", what="large"))
+    assert row.error.startswith("the result of answers has 5,000,002 bytes as JSON")
+
+
 async def test_parallel_steps_keep_their_places(stage: Stage):
     row = await stage.end(await stage.begin("side_by_side"))
     assert row.result == ["left", "right"]

@@ -196,10 +196,12 @@ class WorkflowEngine(GroupCalls, ShellCalls, CompoundCalls):
 
     def list_sessions(self) -> list[dict[str, Any]]:
         """Return the agents that are alive."""
+        self._acts.check_call(self._caller, "sessions")
         return self._kernel.roster.snapshot()
 
     def list_agents(self) -> list[str]:
         """Return the profiles that can be spawned."""
+        self._acts.check_call(self._caller, "agents")
         return self._kernel.config.names()
 
     def _agent(self, handle: str) -> Agent:
