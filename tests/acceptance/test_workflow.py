@@ -131,6 +131,16 @@ def test_what_reviewers_said_is_kept_though_one_of_them_fails(flows):
     assert "## critic\n\nNo review:" in report
 
 
+def test_a_workflow_of_the_project_s_is_run_where_a_plugin_has_one_of_its_name_and_that_is_said(aegis):
+    (aegis.root / ".aegis.yaml").write_text("workflows: {files: [own.py]}\n")
+    code = '@workflow("tdd-cycle")\nasync def own(engine, what: str = "x"):\n    return f"our own {what}"\n'
+    (aegis.root / "own.py").write_text(f"from aegis_workflow.api import workflow\n\n\n{code}")
+    with aegis.serving():
+        assert aegis.json("workflow", "run", "tdd_cycle", "--what", "y", "--wait")["result"] == "our own y"
+        said = "own.py:5: its workflow 'tdd-cycle' is run, and that of the plugin 'workflows' has no effect."
+        assert said in aegis.json("doctor")["advice"]
+
+
 def flows_git(aegis) -> None:
     import subprocess  # noqa: PLC0415
 

@@ -31,7 +31,7 @@ from aegis_trust.state import known
 _NO_CLI = "no agent CLI was found: only scripted agents can be started, without any model; install one of the above"
 _LITTLE = 100 * 2**20  # bytes of free disk below which the ledger is in danger
 _NO_KERNEL: dict[str, Any] = {
-    "running": False, "faults": {}, "text": "not running",
+    "running": False, "faults": {}, "text": "not running", "remarks": [],
     "environment": "while aegis runs, `aegis environment list` says which variables CLIs get",
 }  # fmt: skip
 
@@ -63,6 +63,7 @@ def examine(project: Project) -> dict[str, Any]:
     problems += [f"{name}: {error}" for name, error in failed.items() if name not in named]
     advice: list[str] = []
     drivers, config = _configuration(project, found, problems, advice)
+    advice += [remark for remark in kernel["remarks"] if remark not in problems]  # what only plugins that run know
     return {
         "aegis": aegis.__version__,
         "python": f"{platform.python_version()} ({sys.prefix})",
@@ -97,7 +98,8 @@ def _kernel(project: Project, problems: list[str]) -> dict[str, Any]:
             environment = _environment(kernel)
         final = {f["source"]: f["error"] for f in view["faults"] if f["final"]}
         stays = f", {STAYS}" if view["config"]["error"] else ""
-        return {"running": True, "faults": final, "text": f"running (pid {pid}){stays}", "environment": environment}
+        told = {"environment": environment, "remarks": view["config"]["remarks"]}
+        return {"running": True, "faults": final, "text": f"running (pid {pid}){stays}", **told}
     except AegisError as error:
         if held(project):
             problems.append(f"a kernel holds the project but cannot be reached: {error}")
