@@ -49,7 +49,7 @@ class Directory:
 
     def find(self, agent_id: str) -> Born | None:
         """Return how the agent began, closed or not; None when it never was, or was closed thousands of agents ago."""
-        agent_id = self.handles.get(agent_id.removeprefix("agent:"), agent_id)
+        agent_id = self.handles.get(agent_id[6:], agent_id) if agent_id.startswith("agent:") else agent_id
         seen = self.open.get(agent_id) or self._closed.get(agent_id)
         return msgspec.convert(seen, Born) if seen else None
 

@@ -46,6 +46,13 @@ async def test_transcript_joins_chunks_and_passes_over_a_torn_line(kernel, proje
     assert text.startswith("> from human:anna · ")
 
 
+async def test_the_transcript_of_an_agent_with_a_handle_of_one_word_is_found_by_it(kernel):
+    agent = await kernel.roster.spawn("echo", "walt")
+    await say(kernel, agent, "hello")
+    assert "hello" in await kernel.verbs.call(ANNA, "transcript", {"handle": "walt"})
+    assert kernel.roster.born("walt") is None, "a handle is no id"
+
+
 async def test_the_transcript_of_an_agent_that_is_gone_is_found_by_its_id(kernel):
     agent = await kernel.roster.spawn("echo", "calm-codd")
     await say(kernel, agent, "hello")
