@@ -368,3 +368,16 @@ def test_threads_that_edit_one_configuration_keep_every_change_in_force(tmp_path
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(edits, range(8)))
     assert sorted(config.section("queues")) == sorted(f"q{n}-{m}" for n in range(8) for m in range(5))
+
+
+@pytest.mark.parametrize("written", ["8080", "1.10", "true", "0x1F", "2024-01-01", "1_000", "-5", ".5", "1e3"])
+@pytest.mark.parametrize("place", ["env: {{A: x, PORT: {}}}  # c", "env:\n      PORT: {}   # c", "model: {}"])
+def test_what_should_be_a_text_and_is_none_is_to_be_quoted(tmp_path: Path, place: str, written: str) -> None:
+    text = "agents:\n  ann:\n    provider: claude\n    " + place + "\n"
+    with pytest.raises(
+        ConfigError, match=re.escape("without quotes it is") + ".*" + re.escape(f'quote it: "{written}"')
+    ):
+        config(tmp_path, text.format(written))
+    for right in (f'"{written}"', f"!!str {written}"):
+        profile = config(tmp_path, text.format(right)).profiles["ann"]
+        assert written in (profile.env.get("PORT"), profile.model)

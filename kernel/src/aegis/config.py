@@ -19,7 +19,7 @@ from aegis.errors import ConfigError, NotFound, listed, nearest
 from aegis.events import ConfigChanged
 from aegis.project import FILE
 from aegis.registry import Registry
-from aegis_yamlfile.schema import keys_at
+from aegis_yamlfile.schema import complaint, keys_at
 from aegis_yamlfile.yamlfile import Document, YamlFile
 
 
@@ -211,12 +211,11 @@ class Config:
             return model.validate_python(value)
         except ValidationError as error:
             first = error.errors()[0]
-            at, what = [*where, *first["loc"]], first["msg"].removeprefix("Value error, ")
+            at = [*where, *first["loc"]]
+            what = complaint(first, self._file.written(document, at))
             if first["type"] == "extra_forbidden":
                 known = keys_at(model.json_schema(), first["loc"][:-1])
                 what = f"there is no setting {at[-1]!r} here (there are: {listed(known)}).{nearest(str(at[-1]), known)}"
-            elif first["type"] == "literal_error":
-                what = f"{first['input']!r} is none of {first['ctx']['expected']}"
             self._fail(document, at, what)
 
     def _fail(self, document: Document, where: Sequence[str | int], what: str) -> NoReturn:

@@ -208,7 +208,7 @@ async def test_the_file_keeps_its_comments_and_a_broken_one_the_last_good_rules(
         ("{agent: x, tool: y, match: z, answer: perhaps}", "perhaps"),
         ("[", "expected"),
     ]:
-        file.write_text(text + f"    - {broken}\n")
+        file.write_text(text + f"      - {broken}\n")
         with pytest.raises(ConfigError, match=line):
             await kernel.config.refresh()
         assert await answers(seat, run("ls"), run("pwd")) == ["allowed", "denied"]
@@ -218,7 +218,7 @@ async def test_the_file_keeps_its_comments_and_a_broken_one_the_last_good_rules(
                 await call(kernel, "allow", request=number, always=True)
             assert not got, "nothing half done"
             await call(kernel, "deny", request=number)
-        assert file.read_text() == text + f"    - {broken}\n"
+        assert file.read_text() == text + f"      - {broken}\n"
     file.write_text(CONFIG)
     await kernel.config.refresh()
     assert await call(kernel, "rules") == []

@@ -53,6 +53,37 @@ def test_eight_editors_at_once_keep_all_their_changes(tmp_path: Path) -> None:
     assert "# one is enough" in path.read_text()
 
 
+LONG = {
+    "more than 1,000,000 bytes": "# " + "x" * 1_000_000,
+    "more than 1,000,000 bytes ": "# " + "é" * 600_000,
+    "more than 20,000 lines": "".join(f"k{n}: 1\n" for n in range(30_000)),
+    "50 levels": "a: " + "[" * 20_000,
+    "50 levels ": "a: " + "{b: " * 100_000,
+    "50 levels  ": "\n".join(" " * n + f"k{n}:" for n in range(400)) + " 1",
+    "more than 50000 values": "a: [" + "1," * 300_000 + "]",
+}
+
+
+@pytest.mark.parametrize("why", LONG)
+def test_what_is_too_much_is_refused_before_it_is_parsed(tmp_path: Path, why: str) -> None:
+    (tmp_path / "x.yaml").write_text(LONG[why], encoding="utf-8")
+    with pytest.raises(YamlFileError, match=f"x.yaml: .*{why.strip()}"):
+        YamlFile(tmp_path / "x.yaml").load()
+
+
+def test_a_type_that_is_said_is_taken(tmp_path: Path) -> None:
+    file = YamlFile(tmp_path / "x.yaml")
+    text = "a: !!str 8080\nb: !!int '5'\nc: !!float 3\nd: !!str\ne: !!str yes\nf: [!!str 1, !!bool 'true']\n"
+    assert file.load(text)[1] == {"a": "8080", "b": 5, "c": 3.0, "d": "", "e": "yes", "f": ["1", True]}
+    with pytest.raises(YamlFileError, match="there is no type '!foo' here; leave it out"):
+        file.load("a: !foo x\n")
+
+
+def test_half_a_character_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(YamlFileError, match="has half a surrogate pair at 1, which is no character"):
+        YamlFile(tmp_path / "x.yaml").load('a: "x\\ud83d"\n')
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

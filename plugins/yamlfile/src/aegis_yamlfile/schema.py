@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -15,3 +16,14 @@ def keys_at(schema: dict[str, Any], where: Sequence[str | int]) -> list[str]:
         if step is not None:
             node = node.get("properties", {}).get(step) or node.get("additionalProperties") or node.get("items") or {}
     return list(node.get("properties", {}))
+
+
+def complaint(error: Mapping[str, Any], written: str) -> str:
+    """Return what one error of a validation says of a file; `written` is the value as the file has it."""
+    if error["type"] == "literal_error":
+        return f"{error['input']!r} is none of {error['ctx']['expected']}"
+    if error["type"] == "string_type" and not isinstance(error["input"], dict | list | None):
+        kind = {bool: "yes or no", int: "a number", float: "a number"}.get(type(error["input"]), "a date")
+        quoted = json.dumps(written or str(error["input"]), ensure_ascii=False)
+        return f"this should be a text, and without quotes it is {kind}; quote it: {quoted}"
+    return str(error["msg"]).removeprefix("Value error, ")

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from aegis_private.folder import Folder, read_file
 from aegis_private.umask import users_mode
+from aegis_yamlfile.nodes import parse
+from aegis_yamlfile.splice import Unwritable, spliced
 
+T = TypeVar("T")
+_WRITTEN = re.compile(r"[^\s,\[\]{}#'\"&*!|>][^,\[\]{}#]*")  # a scalar without quotes
+_TABS = re.compile(r"[ \t]+(?=#|[\r\n]|\Z)")  # before a comment, or at the end of a line
+_MOST_TABS = 50
+_HALF = re.compile("[\ud800-\udfff]")
+_STANDARD = ("tag:yaml.org,2002:", "!!")
 Document = CommentedMap  # what comments and the places of keys are kept in
 _MOST, _DEEPEST = 50_000, 50  # values and levels no honest file reaches; an alias counts each time it is used
+MOST_BYTES, _MOST_LINES = 1_000_000, 20_000  # what is longer is not parsed: the parser takes a minute for it
 
 
 class YamlFileError(Exception):
@@ -35,7 +45,9 @@ class YamlFile:
     def load(self, text: str | None = None) -> tuple[CommentedMap, dict[str, Any]]:
         """Return the document (of the file, unless a text is given) and its plain values; raises the file's error."""
         try:
-            document = _yaml().load(self._text() if text is None else text)
+            text = self._text() if text is None else text
+            _check_size(text)
+            document = _with_tabs(text, lambda yaml, text: yaml.load(text))
             document = CommentedMap() if document is None else document
             if not isinstance(document, CommentedMap):
                 raise ValueError(f"the file must be a mapping of sections, not {str(document)[:40]!r}")
@@ -44,7 +56,9 @@ class YamlFile:
             mark = error.problem_mark or error.context_mark
             line = f":{mark.line + 1}" if mark else ""
             raise self.error(f"{self.path}{line}: {(error.problem or str(error)).strip()}") from None
-        except (YAMLError, ValueError, RecursionError) as error:
+        except RecursionError:
+            raise self.error(f"{self.path}: it has more than {_DEEPEST} levels") from None
+        except (YAMLError, ValueError) as error:
             raise self.error(f"{self.path}: {str(error).splitlines()[0]}") from None
 
     def overlays(self, section: str) -> list[YamlFile]:
@@ -57,7 +71,8 @@ class YamlFile:
 
     def _text(self) -> str:
         try:
-            return (read_file(self.path, self.error) or b"").decode("utf-8")
+            raw = read_file(self.path, self.error, MOST_BYTES + 4) or b""
+            return raw.decode("utf-8", "ignore" if len(raw) > MOST_BYTES else "strict")  # that is refused anyhow
         except UnicodeDecodeError as error:
             raise self.error(f"{self.path} cannot be read: {error}") from None
 
@@ -73,6 +88,22 @@ class YamlFile:
                 break
             document = document[key]
         return line
+
+    def written(self, document: Any, where: Sequence[str | int]) -> str:
+        """Return the scalar at this path, or the last one on the way, as it is written; empty when there is none."""
+        at: tuple[int, int] | None = None
+        for key in where:
+            if isinstance(document, CommentedMap) and key in (document.lc.data or {}):
+                at = document.lc.value(key)
+            elif isinstance(document, CommentedSeq) and isinstance(key, int) and key < len(document):
+                at = document.lc.item(key)
+            else:
+                break
+            document = document[key]
+        lines = self._text().splitlines()
+        rest = lines[at[0]][at[1] :] if at and at[0] < len(lines) else ""
+        found = _WRITTEN.match(rest)
+        return found[0].rstrip() if found else ""
 
     @contextmanager
     def locked(self) -> Iterator[Path]:
@@ -92,24 +123,71 @@ class YamlFile:
     def edit(
         self, change: Callable[[Any], None], check: Callable[..., Any], done: Callable[[Any], None] = lambda found: None
     ) -> None:
-        """Change the document, keep its comments, and replace the file once `check` accepts the result.
+        """Change the document, and replace the file once `check` accepts the result.
 
-        `done` gets what `check` found before the next editor begins. The file's mode stays, and so does a link to it.
+        Only the lines change that say what is changed: all others stay byte for byte. Raises the file's error when that
+        cannot be done. `done` gets what `check` found before the next editor begins. The file's mode stays, and so does
+        a link to it.
         """
         with self.locked() as real:
-            document, out = self.load()[0], io.StringIO()
-            change(document)
-            _yaml().dump(document, out)
-            found = check(*self.load(out.getvalue()))
-            with tempfile.NamedTemporaryFile(
-                "w", dir=real.parent, prefix=f".{real.name}.", delete=False, encoding="utf-8"
-            ) as file:
-                file.write(out.getvalue())
+            written = self._changed(change)
+            found = check(*self.load(written))
+            with tempfile.NamedTemporaryFile("wb", dir=real.parent, prefix=f".{real.name}.", delete=False) as file:
+                file.write(written.encode())
                 file.flush()
                 os.fchmod(file.fileno(), real.stat().st_mode & 0o7777 if real.exists() else users_mode(0o644))
                 os.fsync(file.fileno())
             os.replace(file.name, real)
             done(found)
+
+    def _changed(self, change: Callable[[Any], None]) -> str:
+        """Return the text that says what the document says once it is changed."""
+        text = self._text()
+        document, before = self.load(text)
+        root = _with_tabs(text, lambda yaml, text: parse(text, yaml.parse(text), document))
+        change(document)
+        try:
+            after = _plain(document, [_MOST], 0)
+            for aliases in (False, True):
+                written = spliced(text, root, before, after, aliases=aliases)
+                with suppress(Exception):  # whatever is wrong with it, it is not what was meant
+                    if self.load(written)[1] == after:
+                        return written
+        except Unwritable as error:
+            raise self.error(f"{self.path} was not changed: {error}; change it by hand") from None
+        except (ValueError, RecursionError) as error:
+            raise self.error(f"{self.path} was not changed: {error}") from None
+        raise self.error(f"{self.path} was not changed: no few lines of it can be; change it by hand")
+
+
+def _check_size(text: str) -> None:
+    """Raise `ValueError` for a text that the parser would take too long for."""
+    if len(text) > MOST_BYTES or (not text.isascii() and len(text.encode(errors="replace")) > MOST_BYTES):
+        raise ValueError(f"it has more than {MOST_BYTES:,} bytes; nobody reads such a file")
+    if text.count("\n") > _MOST_LINES:
+        raise ValueError(f"it has more than {_MOST_LINES:,} lines; nobody reads such a file")
+    if text.count(",") > 2 * _MOST:
+        raise ValueError(f"it has more than {_MOST} values")
+    if text.count("[") + text.count("{") + text.count(",") + text.count("- ") <= 2 * _DEEPEST:
+        return
+    depth = 0
+    for count, event in enumerate(_yaml().parse(text)):  # stops where it is too much; a load goes on to the end
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > _DEEPEST or count > 2 * _MOST:
+            raise ValueError(f"it has more than {_MOST} values, or more than {_DEEPEST} levels")
+
+
+def _with_tabs(text: str, work: Callable[[YAML, str], T]) -> T:
+    """Return what is made of a text in which tabs may stand between words and comments, as YAML allows."""
+    for _ in range(_MOST_TABS):
+        try:
+            return work(_yaml(), text)
+        except MarkedYAMLError as error:  # this parser takes only spaces there; so much is the same to YAML
+            at = error.problem_mark.index if error.problem_mark else len(text)
+            if "'\\t'" not in str(error.problem) or not (blank := _TABS.match(text, at)):
+                raise
+            text = text[:at] + " " * len(blank[0]) + text[blank.end() :]
+    return work(_yaml(), text)
 
 
 def _yaml() -> YAML:
@@ -122,9 +200,24 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
     left[0] -= 1
     if left[0] < 0 or depth > _DEEPEST:
         raise ValueError(f"aliases make it larger than {_MOST} values or deeper than {_DEEPEST} levels")
-    if isinstance(value, CommentedMap):
+    if isinstance(value, dict):
         return {str(k): _plain(v, left, depth + 1) for k, v in value.items()}
-    if isinstance(value, CommentedSeq):
+    if isinstance(value, list | tuple):
         return [_plain(v, left, depth + 1) for v in value]
+    if isinstance(value, TaggedScalar):
+        return _tagged(value)
     kind = next((k for k in (bool, int, float, str) if isinstance(value, k)), None)
+    if kind is str and not value.isascii() and (bad := _HALF.search(value)):
+        raise ValueError(f"{value[:40]!r} has half a surrogate pair at {bad.start()}, which is no character")
     return kind(value) if kind else value
+
+
+def _tagged(value: TaggedScalar) -> Any:
+    """Return what a scalar is whose type is said: `!!str 8080` is a text."""
+    tag = str(value.tag.value)
+    kind = next((tag.removeprefix(prefix) for prefix in _STANDARD if tag.startswith(prefix)), "")
+    if kind == "str":
+        return str(value.value)
+    if not kind:
+        raise ValueError(f"there is no type {tag!r} here; leave it out")
+    return YAML(typ="safe", pure=True).load(f"!!{kind} {value.value}")
