@@ -31,8 +31,7 @@ _opening = trio.CapacityLimiter(8)  # CLIs that may start at the same time
 async def seated(agent: Agent, opening: trio.CancelScope) -> AsyncIterator[Session]:
     """Enter the agent's session, or cancel `opening`; leaving it, by any exit, leaves no process."""
     kernel, profile = agent.kernel, agent.profile
-    folder = kernel.project.state / "seats" / agent.id
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = kernel.project.private("seats", agent.id)
     agent.seat = seat = Seat(
         agent.id, agent.handle, profile, (kernel.project.root / (profile.cwd or ".")).resolve(), folder,
         partial(_start, agent), partial(_ask, agent), agent.resume, primer=[profile.prompt] if profile.prompt else [],

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import trio
 
-from aegis import Caller, Kernel, open_kernel
+from aegis import AegisError, Caller, Kernel, open_kernel
 from aegis.events import ConfigChanged, Fault
 from aegis.project import FILE
 from aegis.supervise import root_cause
 from aegis_cli.config_warnings import config_warnings
-from aegis_cli.service import user_name
+from aegis_cli.service import UNREACHABLE, user_name
 from aegis_cli.transcript import changed
 from aegis_printable.printable import printable
 
@@ -87,6 +87,9 @@ async def kernel_here(
 ) -> AsyncIterator[Kernel]:
     """Enter the project's kernel in this process; broken plugins and later faults are said on stderr."""
     async with open_kernel(root, clean=clean, environment=environment, trusted=trusted) as kernel:
+        for fault in kernel.faults:
+            if fault.source == UNREACHABLE:
+                raise AegisError(fault.error)
         plugins = {row.name: row for row in kernel.plugins.report()}
         for row in plugins.values():
             if row.state == "failed":

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from aegis.app import Kernel
 
 PROTOCOL = 2
+UNREACHABLE = "control socket"  # the fault of a kernel without one
 _AT_ONCE = 200  # batches in one message
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
@@ -55,20 +56,23 @@ class ControlSocket:
         self.refused = 0
 
     async def run(self, started: trio.Event) -> None:
-        """Listen until cancelled; the socket file is gone afterwards."""
-        path = socket_of(self._kernel.project)
-        with Folder.open(path.parent, AegisError) as folder:
+        """Listen until cancelled; the socket file is gone afterwards. A kernel that nobody can reach has to end."""
+        try:
+            path = socket_of(self._kernel.project)
+            folder = Folder.open(path.parent, AegisError)
             folder.remove(path.name)  # the project's lock is ours, so nobody listens there any more
+            made = listening(path)
+        except (OSError, AegisError) as error:
+            why = f"no command could reach this aegis, so it does not stay: its socket cannot be made ({error})"
+            self._kernel.bus.report(Fault(UNREACHABLE, why, final=True))
+            self._kernel.quit.set()
+            return
+        with folder, trio.socket.from_stdlib_socket(made) as listener:
+            started.set()
             try:
-                made = listening(path)
-            except OSError as error:
-                raise AegisError(f"cannot keep the control socket at {path}: {error.strerror or error}") from None
-            with trio.socket.from_stdlib_socket(made) as listener:
-                started.set()
-                try:
-                    await serve_connections(trio.SocketListener(listener), self._serve, self._failed)
-                finally:
-                    folder.remove(path.name)
+                await serve_connections(trio.SocketListener(listener), self._serve, self._failed)
+            finally:
+                folder.remove(path.name)
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         other = peer(stream.socket)

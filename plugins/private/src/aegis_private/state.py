@@ -67,6 +67,14 @@ class State:
             found.close_to_others()
         return found
 
+    def private(self, *names: str) -> Path:
+        """Return the path of a folder in the state, made if need be; raises `refused` when it is not this user's."""
+        found = self.folder()
+        for name in names:
+            found = found.folder(name, make=True)
+        found.close_to_others()
+        return found.path
+
     def check(self) -> None:
         """Close what is there to others; raises `refused` where they could put their own in its place."""
         if why := why_movable(self.root):

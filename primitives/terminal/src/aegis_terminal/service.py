@@ -121,6 +121,7 @@ class TerminalService:
             folder.mkdir(0o700)
             prepared = prepared_shell(shell, folder, environment)
             secrets = self.secrets.beside(env)
+            self._kernel.project.private("terminals", name)  # before its log is opened there
             log = RawLog(self._log(name) / "raw.log", secrets, partial(self.fault, name))
             kept = {"begin": partial(self._begin, key, secrets), "keep": partial(self._keep, key, secrets)}
             terminal = Terminal(name, folder, prepared, secrets, log, **kept)
