@@ -1,0 +1,1 @@
+"""How much of everything agents may do, so that none can stop aegis or the others."""
