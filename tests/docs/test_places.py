@@ -59,5 +59,5 @@ def test_the_look_sees_what_is_wrong() -> None:
     [one, two, three] = files("`aegis/mail.py`: `Post.deliver`, `Nobody`, `turn.py`, `aegis/nowhere.py`")
     assert one[1] and one[2] == ["Post.deliver", "Nobody"]
     source = one[1].read_text()
-    assert has(source, "Post.deliver") and has(source, "MAX_HOPS") and not has(source, "Nobody")
+    assert has(source, "Post.deliver") and has(source, "SYSTEM") and not has(source, "Nobody")
     assert two[1] == PACKAGES["aegis"] / "turn.py" and three[1] is None

@@ -13,6 +13,7 @@ import aegis_group.plugin
 import aegis_inbox.plugin
 import aegis_limits.plugin
 import aegis_queue.plugin
+import aegis_reducers.plugin
 import aegis_terminal.plugin
 import aegis_workflow.plugin
 from aegis import Caller, Kernel
@@ -65,7 +66,7 @@ def plugins(limits, echo) -> Mapping[str, object]:
     return {
         "echo": echo, "inbox": aegis_inbox.plugin, "limits": aegis_limits.plugin, "vouches": Vouches(),
         "queue": aegis_queue.plugin, "canvas": aegis_canvas.plugin, "group": aegis_group.plugin,
-        "terminal": aegis_terminal.plugin, "workflow": aegis_workflow.plugin,
+        "terminal": aegis_terminal.plugin, "workflow": aegis_workflow.plugin, "reducers": aegis_reducers.plugin,
     }  # fmt: skip
 
 

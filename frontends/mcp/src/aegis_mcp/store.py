@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 LOST = "{verb}: aegis stopped before this call was done; call again if it is still wanted"
 
 
+_SHORT = 2_000  # characters of a result for which there is no room
+
+
+def shortened(body: str) -> str:
+    """Return as much of a result as comes to a mailbox that is full, or of one that is longer than a turn."""
+    cut = f"\n(There was no room here for all {len(body):,} characters; ask for less at once.)"
+    return body if len(body) <= _SHORT else body[:_SHORT] + cut
+
+
 class Tickets:
     """Those of this project that are open."""
 
@@ -51,7 +60,7 @@ class Tickets:
         )
         closed = self._book.draft("closed", ticket)
         try:
-            await self._post.deliver(envelope, closed)
+            await self._post.deliver(envelope, closed, short=shortened(body))
         except Refused:
             await self._book.append("closed", ticket)
         self._expect(caller, ticket, "")

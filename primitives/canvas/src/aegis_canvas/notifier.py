@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from aegis import Caller, Kernel, Refused
+import msgspec
+
+from aegis import Caller, Envelope, Kernel, Refused
 from aegis.clock import stamp
 from aegis.ledger import Draft
 from aegis.mailboxes import MAX_HOPS
@@ -73,7 +75,21 @@ class Notifier:
         try:
             return [(who, self._kernel.post.accept(envelope))]
         except Refused:
-            return []  # it is closing
+            return [
+                (who, draft)
+                for draft in self._in_short(
+                    envelope, f"{canvas.name} has changed more often than there is room here for; read it again"
+                )
+            ]
+
+    def _in_short(self, envelope: Envelope, words: str) -> list[Draft]:
+        """Return a letter that stands for all that have no room, unless it is there already or nobody reads it."""
+        post = self._kernel.post
+        box = post.mailbox(envelope.recipient)
+        full = not box.closed and envelope.hops <= MAX_HOPS
+        if not full or any((x.envelope.sender, x.envelope.body) == (envelope.sender, words) for x in box.waiting):
+            return []
+        return [post.accept(msgspec.structs.replace(envelope, body=words), short=words)]
 
 
 def address(caller: Caller) -> str:

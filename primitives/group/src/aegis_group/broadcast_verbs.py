@@ -141,7 +141,8 @@ class BroadcastVerbs:
         replies = {label: Reply(label, to.id, to.handle, letter.id) for label, (to, letter) in letters.items()}
         asked = Broadcast(
             made, found.id, group, caller.agent_id or str(caller), fields, stamp(self._kernel.clock.now()),
-            deadline_in(self._kernel, seconds), replies, callback=callback, trace=caller.trace, hops=caller.hops,
+            deadline_in(self._kernel, seconds), replies,
+            callback=callback and self._reads(caller), trace=caller.trace, hops=caller.hops,
         )  # fmt: skip
         cost = await expected_cost(self._kernel, [reply.agent for reply in replies.values()])
         report(f"asking {len(letters)} members" + ("" if cost is None else f", about ${cost:.2f}"))
@@ -153,6 +154,10 @@ class BroadcastVerbs:
             asker.expect(f"broadcast {made}", f"the answers of {group}")
         self._collector.begin(asked)
         return Asked(made, group, tuple(replies), asked.deadline, cost)
+
+    def _reads(self, caller: Caller) -> bool:
+        """Return whether the caller can be called back: a program that nobody carries mail to reads none."""
+        return bool(caller.agent_id) or caller.class_ == "person" or caller.kind in self._kernel.post.carriers
 
     def _letters(self, caller: Caller, group: Group, made: str, text: str) -> dict[str, tuple[Agent, Envelope]]:
         """Return the letter to each member but the caller, by label; raises `Refused` when there is nobody to ask."""

@@ -163,7 +163,7 @@ class Collector:
         sender = f"group:{broadcast.name}/cancel:{broadcast.id}"
         letter = post.envelope(sender, reply.agent, why, hops=broadcast.hops)
         try:
-            return post.accept(letter)
+            return post.accept(letter, short=why)
         except Refused:
             return None
 
@@ -183,7 +183,8 @@ class Collector:
                 sender, broadcast.by, f"ended: {how}\n\n{said}", hops=broadcast.hops + 1, task_id=broadcast.id,
                 status="ok" if broadcast.done else "error", **more,
             )  # fmt: skip
-            return [self._kernel.post.accept(letter)]
+            short = f"ended: {how}\n\nThere is no room here for the answers: aegis_group_wait_all has them."
+            return [self._kernel.post.accept(letter, short=short)]
         except Refused:
             return []
 

@@ -23,11 +23,18 @@ What they said:
 {said}"""
 
 
+def cut(text: str, most: int) -> str:
+    """Return the text, or as much of it as a turn has room for."""
+    return text if len(text) <= most else f"{text[:most]}\n(The rest of {len(text):,} characters is cut off.)"
+
+
 async def judged(
     kernel: Kernel, store: Store, caller: Caller, profile: str, broadcast: Broadcast, answers: Sequence[Answer]
 ) -> tuple[str, dict[str, Any]]:
     """Return the judge's answer, its profile and its cost; raises `AegisError` when it gave no answer."""
-    said = "\n\n".join(f"--- {a.handle}\n{a.text}" for a in answers if a.outcome == "completed" and a.text)
+    given = [a for a in answers if a.outcome == "completed" and a.text]
+    most = kernel.post.limits.turn // (8 * max(1, len(given)))  # characters: up to four bytes each, and twice as many
+    said = "\n\n".join(f"--- {a.handle}\n{cut(a.text, most)}" for a in given)
     if not said:
         return "", {"judge": profile, "judge_cost_usd": 0.0}
     handle = f"judge-{new_id()[-8:].lower()}"

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from aegis import Caller, Completes, Kernel, Receipt, Refused, verb
 from aegis.agent import Agent
+from aegis.mailbox import Mailbox
 from aegis_inbox.default_profile import DefaultProfile
 from aegis_inbox.handles import fresh_handle
 from aegis_inbox.messages import PERSON, envelope_of
@@ -72,6 +73,9 @@ class AgentVerbs:
         whose CLI is installed.
         """
         roster, agent = self._kernel.roster, agent or await self._default.name()
+        first = envelope_of(self._kernel, caller, "", prompt)
+        if prompt and (why := Mailbox("").full(first, self._kernel.post.limits)):
+            raise Refused(why)  # before anybody is started
         handle = _not_the_person(handle) or fresh_handle(roster.live() | roster.known())
         made = await roster.spawn(agent, handle, caller)
         receipt = None
@@ -100,7 +104,7 @@ class AgentVerbs:
         await self._kernel.roster.rename(agent, _not_the_person(new_handle), caller)
         if caller.agent_id != agent.id:
             note = f"Your handle is now {new_handle} (it was {before}); {caller} renamed you."
-            await self._kernel.post.deliver(self._kernel.post.envelope("system", agent.id, note))
+            await self._kernel.post.deliver(self._kernel.post.envelope("system", agent.id, note), short=note)
         return f"{before} is now {new_handle}"
 
     @verb("interrupt", tool="aegis_interrupt")

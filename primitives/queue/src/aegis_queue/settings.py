@@ -58,6 +58,7 @@ class QueueSettings(Settings):
         "wait", description="when the provider is overloaded: continue with the same worker later, or fail the attempt"
     )
     max_pending: int | None = Field(None, ge=1, description="pending tasks at most; more are refused")
+    max_pending_by_agent: int = Field(100, ge=1, description="tasks of one agent that are not over, at most")
     budgets: tuple[BudgetEntry, ...] = Field((), description="budgets of this queue, enforced by aegis-budget")
 
 

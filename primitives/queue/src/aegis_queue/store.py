@@ -21,6 +21,7 @@ import trio
 from aegis import Envelope, Kernel, NotFound, Refused
 from aegis.ledger import Book, Draft, Record
 from aegis_queue.broker import Outgoing
+from aegis_queue.outbox import short_of
 from aegis_queue.pending import Pending
 from aegis_queue.task import STATES, Report, Task
 
@@ -205,7 +206,7 @@ class LedgerBroker:
             to = {"callback_to": callback.recipient}
             told = self._draft("callback_attempted", task, outcome="accepted", message=callback.id, **to)
             try:
-                await self._kernel.post.deliver(callback, *end, told)
+                await self._kernel.post.deliver(callback, *end, told, short=short_of(callback))
                 return
             except Refused as refusal:  # nobody is there to be called back any more
                 end.append(self._draft("callback_dropped", task, reason=str(refusal), **to))

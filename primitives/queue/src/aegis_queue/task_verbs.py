@@ -11,6 +11,7 @@ from pydantic import Field
 from aegis import AegisError, Caller, Completes, Kernel, NotFound, Refused, report, verb
 from aegis.clock import new_id, stamp
 from aegis.errors import listed, nearest
+from aegis.mailbox import Mailbox
 from aegis_queue.admission import ask, work_of
 from aegis_queue.broker import Broker
 from aegis_queue.deadlocks import would_deadlock
@@ -68,6 +69,7 @@ class TaskVerbs:
         if result_schema is not None:
             await checked(limits, result_schema)
         await self._check_open(broker, queue, settings)
+        await self._check_room(caller, broker, queue, settings, payload)
         now = self._kernel.clock.now()
         task = Task(
             id=new_id(), queue=queue, payload=payload, enqueued_by=str(caller), enqueued_at=stamp(now), address=address,
@@ -100,6 +102,21 @@ class TaskVerbs:
             raise Refused(
                 f"{queue} is full: {waiting} tasks wait, and it takes {settings.max_pending}; try again later"
             )
+
+    async def _check_room(
+        self, caller: Caller, broker: Broker, queue: str, settings: QueueSettings, payload: str
+    ) -> None:
+        """Refuse an agent that fills the queue, and a payload that no worker could read in a turn."""
+        post, most = self._kernel.post, settings.max_pending_by_agent
+        if caller.agent_id:
+            own = sum(task.owner.agent_id == caller.agent_id for task in await broker.active(queue))
+            if own >= most:
+                raise Refused(
+                    f"{own} of your tasks in {queue} are not over (queues.{queue}.max_pending_by_agent is {most}); "
+                    "wait for their ends"
+                )
+        if why := Mailbox(queue).full(post.envelope(str(caller), "", payload), post.limits):
+            raise Refused(why)
 
     async def _known_already(self, broker: Broker, task: Task, address: str) -> Enqueued:
         """Answer an enqueue whose task is known; only the first caller is called back."""

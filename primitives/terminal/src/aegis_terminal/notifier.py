@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from aegis import Caller, Kernel, Refused
+import msgspec
+
+from aegis import Caller, Envelope, Kernel, Refused
 from aegis.ledger import Draft
 from aegis.mailboxes import MAX_HOPS
 from aegis_terminal.store import Store
@@ -70,7 +72,19 @@ class Notifier:
         try:
             return [self._kernel.post.accept(envelope)]
         except Refused:
-            return []  # it is closing
+            return self._in_short(
+                envelope, f"{known.name} ran more than there is room here for; look at its newest runs"
+            )
+
+    def _in_short(self, envelope: Envelope, words: str) -> list[Draft]:
+        """Return a letter that stands for all that have no room, unless it is there already or nobody reads it."""
+        who, post = envelope.recipient, self._kernel.post
+        if (":" not in who and self._kernel.roster.get(who) is None) or envelope.hops > MAX_HOPS:
+            return []
+        box = post.mailbox(who)
+        if box.closed or any((x.envelope.sender, x.envelope.body) == (envelope.sender, words) for x in box.waiting):
+            return []
+        return [post.accept(msgspec.structs.replace(envelope, body=words), short=words)]
 
 
 def address(caller: Caller) -> str:

@@ -50,7 +50,8 @@ class HumanQuestions:
         if not run.address.startswith("human:"):
             return []
         sender = f"workflow:{run.name}"
-        return [self._kernel.post.accept(self._kernel.post.envelope(sender, run.address, text, hops=run.hops))]
+        letter = self._kernel.post.envelope(sender, run.address, text, hops=run.hops)
+        return [self._kernel.post.accept(letter, short=f"It asks something: aegis workflow show {run.id}")]
 
     def _left(self, kept: Mapping[str, Any] | None, seconds: float | None) -> float:
         if seconds is None or not kept:

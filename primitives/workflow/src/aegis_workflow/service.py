@@ -160,7 +160,8 @@ class Runner:
         parked, post = self._store.draft("parked", run.id, **outcome), self._kernel.post
         told = []
         if run.address.startswith("human:"):
-            told = [post.accept(post.envelope(BY + run.name, run.address, words, task_id=run.id, hops=run.hops))]
+            letter = post.envelope(BY + run.name, run.address, words, task_id=run.id, hops=run.hops)
+            told = [post.accept(letter, short=f"it needs attention: aegis workflow show {run.id}")]
         self._kernel.bus.publish("", Notice(f"{run.name}: {words}", "warning", BY + run.name))
         await self._store.append(parked, *told)
 
@@ -212,7 +213,8 @@ class Runner:
         draft = self._store.draft(kind, run.id, **outcome)
         told = self._callback(run, outcome)
         try:
-            await (self._kernel.post.deliver(told, draft) if told else self._store.append(draft))
+            short = f"The run {run.id} has ended ({outcome['state']}); there is no room here for its result: look at it"
+            await (self._kernel.post.deliver(told, draft, short=short) if told else self._store.append(draft))
         except Refused:  # who began it takes no mail any more
             await self._store.append(draft)
         if asker := self._kernel.roster.get(run.address):
