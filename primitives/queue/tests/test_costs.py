@@ -14,7 +14,7 @@ async def test_an_enqueue_is_one_append_and_reads_nothing_from_disk(queues: Queu
     with counted() as count:
         await queues.put("work")
     assert (count.appends, count.reads) == (1, 0)
-    assert set(count.sections) == {"queues"}
+    assert set(count.sections) == {"queues", "plugins.queue"}
 
 
 async def test_a_task_is_seven_appends_from_its_acceptance_to_its_callback(queues: Queues):
@@ -25,4 +25,4 @@ async def test_a_task_is_seven_appends_from_its_acceptance_to_its_callback(queue
     # accepted, spawned, its session, begun with the payload, injected, turn ended; ended with the callback comes last
     assert count.appends == 7
     assert count.reads <= 1, "of a task that has ended there is nothing in memory"
-    assert set(count.sections) <= {"queues", "environment"}, "its own, and what a CLI inherits"
+    assert set(count.sections) <= {"queues", "plugins.queue", "environment"}, "its own, and what a CLI inherits"

@@ -433,7 +433,7 @@ async def test_a_task_holds_as_much_as_the_settings_allow(queues: Queues):
     await queues.put("work")
     await queues.settled()
     [worker] = queues.workers()
-    for result, why in (("x" * 31, "31 bytes"), (["é" * 14], "32 bytes"), ("\ud800", "neither text nor JSON")):
+    for result, why in (("x" * 31, "31 bytes"), (["é" * 14], "32 bytes"), ("\ud800", "half a character")):
         with pytest.raises(Refused, match=why):
             await queues.call("report", worker, result=result)
 

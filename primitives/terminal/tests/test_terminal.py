@@ -321,7 +321,7 @@ async def test_a_subscription_outlasts_a_close_and_a_rename(build: Stage):
         ({"shell": "python3"}, "python3 is not supported"),
         ({"env": {"A=B": "c"}}, "'A=B' cannot be an environment variable"),
         ({"env": {"A": "c\0d"}}, "'A' cannot be an environment variable"),
-        ({"env": {"A": "\ud800"}}, "'A' cannot be an environment variable"),
+        ({"env": {"A": "\ud800"}}, "half a character"),
     ],
 )
 async def test_a_terminal_that_cannot_be(stage: Stage, args: dict, sentence: str):
@@ -331,10 +331,10 @@ async def test_a_terminal_that_cannot_be(stage: Stage, args: dict, sentence: str
 
 
 async def test_commands_and_keys_that_cannot_be(build: Stage):
-    for cmd in ("", "  \n", "a\0b", "x" * 60_001, "\ud800"):
+    for cmd in ("", "  \n", "a\0b", "x" * 60_001):
         with pytest.raises(Refused, match="a command has 1 to 60,000 bytes"):
             await build.run(cmd)
-    with pytest.raises(Refused, match="cannot be typed"):
+    with pytest.raises(Refused, match="half a character"):
         await build.call("keys", name="build", keys="\ud800")
     for verb, args in {"run": {"cmd": "x"}, "keys": {"keys": "x"}, "read": {}, "tail": {}, "screen": {}}.items():
         with pytest.raises(NotFound, match=r"there is no terminal 'buidl' \(terminals: build\).*build"):
