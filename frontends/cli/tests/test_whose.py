@@ -16,7 +16,7 @@ from aegis.events import Notice
 from aegis_cli import plugin as cli
 from aegis_cli.socket_path import socket_of
 from aegis_processes.ancestry import Gone, origins
-from aegis_processes.processes import MARK, Command, running
+from aegis_processes.processes import FOR, MARK, Command, running
 
 ASK = """
 import sys
@@ -88,6 +88,11 @@ async def test_an_agents_question_is_not_answered_by_its_own_process(kernel):
     assert decision.allowed and "by human:" in decision.reason
     tried = [e.text for b in news.take() for e in b.events if isinstance(e, Notice) and b.agent_id == agent.id]
     assert len(tried) == 5 and all("agent:eve" in text and "refused at the control socket" in text for text in tried)
+
+
+async def test_a_process_that_acts_for_an_agent_of_another_machine_may_do_nothing(kernel):
+    assert "refused" in await said(kernel, "sessions", **{FOR: "peer:ann@mars"})
+    assert "refused" in await said(kernel, "quit", **{FOR: "peer:ann@mars"})
 
 
 async def test_on_every_verb_and_method_it_is_the_agent(kernel):

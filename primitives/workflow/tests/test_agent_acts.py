@@ -307,6 +307,26 @@ async def test_what_a_stranger_of_another_machine_began_executes_nothing(stage: 
     assert row.status == "error" and not (project / "made").exists()
 
 
+async def test_an_agent_that_sees_its_own_sees_its_own_runs(stage: Stage, project):
+    (project / ".aegis.yaml").write_text(
+        CONFIG.replace("permission: read}\n  writer", "permission: read, sees: own}\n  writer")
+    )
+    await stage.kernel.config.refresh()
+    theirs = await stage.begin("unlisted")
+    await stage.end(theirs)
+    reader = await stage.kernel.roster.spawn("reader", "reader-one", by=ANNA)
+    writer = await stage.kernel.roster.spawn("writer", "writer-one", by=ANNA)
+    others = (await stage.call("workflow run", writer, name="shell", kwargs={"cmd": "true"})).workflow_id
+    own = (await stage.call("workflow run", reader, name="looks")).workflow_id
+    await stage.end(own)
+    assert others not in {row.workflow_id for row in await stage.call("workflow runs", reader)}
+    assert (await stage.call("workflow show", reader, workflow_id=own)).status == "ok"
+    for verb in ("workflow show", "workflow logs"):
+        with pytest.raises(Refused, match="is none of yours"):
+            await stage.call(verb, reader, workflow_id=others)
+        await stage.call(verb, writer, workflow_id=own)
+
+
 @pytest.mark.parametrize("verb", ["workflow answer", "workflow decide", "workflow replay", "workflow retry"])
 async def test_what_is_a_person_s_to_decide_no_program_of_an_agent_decides(stage: Stage, verb):
     run = await stage.begin("later", cmd="true")

@@ -26,7 +26,7 @@ async def agent_of(kernel: Kernel, pid: int) -> str:
     """
     family = await trio.to_thread.run_sync(origins, pid)
     for _, mark in family:
-        if mark and kernel.roster.born(mark):
+        if mark and (":" in mark or kernel.roster.born(mark)):  # an agent of another machine has no id here
             return mark
     if family and _TERMINALS in kernel.verbs.verbs:
         asked = Caller("system", "control")

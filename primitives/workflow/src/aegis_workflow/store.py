@@ -57,9 +57,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return msgspec.structs.replace(began.through("workflow", self.id), hops=self.hops)
 
     def mark(self, place: str = "") -> str:
-        """Return what its processes carry, by which they are found; behind an `@` the agent whose act they are."""
-        agent = self.acting.agent_id
-        return f"{self.id}{place and f'.{place}'}{agent and f'@{agent}'}"
+        """Return what its processes carry, or those of one step, by which they are found."""
+        return f"{self.id}.{place}" if place else self.id
 
 
 class Step(msgspec.Struct):

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from aegis import Caller, Completes, ConfigError, Kernel, NotFound, Refused, verb
 from aegis.clock import new_id, stamp
+from aegis_permission.acts import blind, sees
 from aegis_workflow.agent_acts import for_agent
 from aegis_workflow.arguments import argument_model, arguments
 from aegis_workflow.arguments import shown as shown_parameters
@@ -153,14 +154,14 @@ class WorkflowVerbs:
     @verb("workflow show", tool="aegis_workflow_status", read_only=True, positional=("workflow_id",))
     async def show(self, caller: Caller, workflow_id: RunId) -> RunRow:
         """Show a run: its state, its result or its error, and what it asks."""
-        return _row(self._find(workflow_id))
+        return _row(await self._seen(caller, self._find(workflow_id)))
 
     @verb("workflow runs", tool="aegis_workflow_runs", read_only=True)
     async def runs(
         self, caller: Caller, count: Annotated[int, Field(ge=1, le=1000, description="how many at most")] = 20
     ) -> list[RunRow]:
-        """List the newest runs."""
-        return [_row(run) for run in self._store.newest(count)]
+        """List the newest runs; an agent that sees its own has those."""
+        return [_row(run) for run in self._store.newest(count) if await sees(self._kernel, caller, _owners(run))]
 
     @verb("workflow wait", for_={"person", "program"})
     async def wait(
@@ -174,7 +175,7 @@ class WorkflowVerbs:
     @verb("workflow logs", read_only=True)
     async def logs(self, caller: Caller, workflow_id: RunId) -> str:
         """Show what a run did, step by step."""
-        records = self._store.records(self._find(workflow_id).id)
+        records = self._store.records((await self._seen(caller, self._find(workflow_id))).id)
         return "\n".join(f"{record.at} · {shown(record.kind, record.data)}" for record in records)
 
     @verb("workflow record", read_only=True, for_={"person", "program"})
@@ -268,10 +269,19 @@ class WorkflowVerbs:
                 raise
             return found[0]
 
+    async def _seen(self, caller: Caller, run: Run) -> Run:
+        if not await sees(self._kernel, caller, _owners(run)):
+            raise Refused(blind(f"the run {run.id}"))
+        return run
+
     def _mine(self, caller: Caller, run: Run) -> Run:
         if for_agent(caller) and not (caller.agent_id and run.address == caller.agent_id):
             raise Refused(f"{caller} may do this with runs it began; {run.id} is {run.by}'s. Ask a person.")
         return run
+
+
+def _owners(run: Run) -> tuple[str, ...]:
+    return run.acting.agent_id, run.address, run.acting.principal
 
 
 def _check_person(caller: Caller) -> None:
