@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from aegis import Caller, Kernel, NotFound, Refused
 from aegis.errors import listed
 from aegis_approvals.rulebook import Rulebook
+from aegis_permission.acts import sees_all
 
 _WIDTH = ("read", "auto", "write", "full")  # permissions by what is done without asking anyone
 
@@ -32,9 +33,10 @@ class SpawnPolicy:
         if not by.agent_id:
             return None
         own = born.profile if (born := self._kernel.roster.born(by.agent_id)) else ""
-        if not own or not self.covers(own, profile):
+        narrow = not sees_all(self._kernel, by.agent_id)
+        if not own or not self.covers(own, profile, narrow=narrow):
             config = self._kernel.config
-            may = [name for name in config.names() if own and self.covers(own, name)]
+            may = [name for name in config.names() if own and self.covers(own, name, narrow=narrow)]
             how = f"; a person may grant it: `spawns: [{profile}]` in the profile {own!r}" if own else ""
             who = self._kernel.roster.label(by.agent_id)
             raise Refused(f"{who} may not spawn {profile!r}, only {listed(may, 'nothing')}{how}")
@@ -54,14 +56,16 @@ class SpawnPolicy:
                 "take another handle, or ask a person to give you this one"
             )
 
-    def covers(self, own: str, other: str) -> bool:
-        """Return whether an agent of the one profile may start one of the other."""
+    def covers(self, own: str, other: str, *, narrow: bool = False) -> bool:
+        """Return whether an agent of the one profile may start one of the other; a `narrow` one sees only its own."""
         config = self._kernel.config
         ours, theirs = config.profile(own)[0], config.profile(other)[0]
         if ours.spawns is not None:
             return other in ours.spawns
         if theirs.spawns or _WIDTH.index(theirs.permission) > _WIDTH.index(ours.permission):
             return False  # what a person let it spawn may do anything
+        if theirs.sees == "all" and (narrow or ours.sees == "own"):
+            return False
         here, there = ((config.root / (profile.cwd or ".")).resolve() for profile in (ours, theirs))
         return includes(ours.verbs, theirs.verbs) and (ours.permission == "full" or there.is_relative_to(here))
 

@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 import trio
 
-from aegis import Envelope, Kernel
+from aegis import Caller, Envelope, Kernel, Refused
 from aegis.bus import Batch, Subscription
 from aegis.clock import stamp
 from aegis.events import AgentChanged, Delivered, Event, decode
 from aegis.registry import owner
+from aegis_permission.acts import blind, sees
 from aegis_records.jsonlines import Appender, last_lines, read_lines
 from aegis_records.replay import replay
 from aegis_records.turns_text import last_words, recent_turns
@@ -97,6 +98,11 @@ class Transcripts:
     def path(self, agent_id: str) -> Path:
         """Return where the agent's transcript is."""
         return self._appender.folder / "sessions" / f"{agent_id}.jsonl"
+
+    async def check(self, caller: Caller, handle: str) -> None:
+        """Raise `Refused` when the caller, or the agent for which it acts, sees only its own, and this is another's."""
+        if not await sees(self._kernel, caller, [agent_id := self._id(handle)]):
+            raise Refused(blind(f"what {self._kernel.roster.label(agent_id)} says and does"))
 
     async def recent(self, handle: str, turns: int) -> str:
         """Return what an agent read, said and did in its last turns as text, oldest first."""

@@ -35,6 +35,7 @@ class TranscriptVerbs:
     @verb("records turns", read_only=True, for_={"program"})
     async def recent_turns(self, caller: Caller, handle: Handle, turns: Turns = 1) -> str:
         """Return what an agent read, said and did in its last turns, for a verb of another plugin."""
+        await self._transcripts.check(caller, handle)
         return await self._transcripts.recent(handle, turns)
 
     @verb("records events", read_only=True, for_={"person", "program"})
@@ -50,4 +51,5 @@ class TranscriptVerbs:
     @verb("last-words", read_only=True, for_={"program"})
     async def last_words(self, caller: Caller, handle: Handle) -> str:
         """Return what an agent said last in its last turn, even if aegis died in the middle of that."""
+        await self._transcripts.check(caller, handle)
         return await self._transcripts.last_words(handle)

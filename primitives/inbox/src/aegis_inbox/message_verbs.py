@@ -11,6 +11,7 @@ from pydantic import AliasChoices, Field
 from aegis import AegisError, Caller, Completes, Envelope, Kernel, NotFound, Receipt, Refused, report, verb
 from aegis_inbox.addresses import outside
 from aegis_inbox.messages import PERSON, Message, WholeMessages, check_body, envelope_of, told
+from aegis_permission.acts import blind, sees, sees_all
 
 Target = Annotated[
     str,
@@ -89,6 +90,9 @@ class MessageVerbs:
         turns: Annotated[int, Field(ge=1, le=100, description="how many turns, counted from the last")] = 1,
     ) -> str:
         """Return what an agent read and said in its last turns, oldest first."""
+        agent = self._kernel.roster.find(handle) if caller.agent_id else None
+        if agent and not await sees(self._kernel, caller, [agent.id]):
+            raise Refused(blind(f"what {agent.handle} says and does"))
         args = {"handle": handle, "turns": turns}
         text: str = await self._kernel.verbs.call(caller.through("inbox"), "records turns", args)
         return text
@@ -101,16 +105,19 @@ class MessageVerbs:
     ) -> Message:
         """Show one message and what became of it."""
         try:
-            return self._message(*self._kernel.post.find(message))
+            found = self._kernel.post.find(message)
         except NotFound:
             if not message:
                 raise
-            found = await self._kernel.post.newest(2, begins=message)
-            if len(found) > 1:
+            begun = await self._kernel.post.newest(2, begins=message)
+            if len(begun) > 1:
                 raise Refused(f"more than one message begins with {message!r}; say more of the id") from None
-            if not found:
+            if not begun:
                 raise
-            return self._message(*found[0])
+            found = begun[0]
+        if not self._may_see(caller, found[0]):
+            raise Refused(blind(f"message {found[0].id}"))
+        return self._message(*found)
 
     @verb("message list", read_only=True)
     async def recent(
@@ -125,12 +132,15 @@ class MessageVerbs:
         """List the newest messages, newest first, each with the beginning of its text.
 
         A message is `accepted` while it waits, `injected` while the agent works on it, then `ended`; `dead` is one
-        that could not be delivered.
+        that could not be delivered. An agent that sees its own is shown those that it sent or got.
         """
         who = self._kernel.roster.find(handle).id if handle else ""
-        found = await self._kernel.post.newest(_LOOKED_AT if who else count, dead=dead)
-        rows = [self._message(e, r, _GLANCE) for e, r in found if who in ("", e.recipient, e.sender_id)]
-        return rows[:count]
+        if who and not await sees(self._kernel, caller, [who]):
+            raise Refused(blind(f"the mail of {handle}"))
+        some = who or not self._sees_all(caller)
+        found = await self._kernel.post.newest(_LOOKED_AT if some else count, dead=dead)
+        mine = [(e, r) for e, r in found if who in ("", e.recipient, e.sender_id) and self._may_see(caller, e)]
+        return [self._message(e, r, _GLANCE) for e, r in mine[:count]]
 
     @verb("message inbox", for_={"person", "program"})
     async def inbox(
@@ -160,6 +170,13 @@ class MessageVerbs:
             "other agent sees it only if you hand it over.\n\n"
             f"What you can do:\n{verbs}"
         )
+
+    def _sees_all(self, caller: Caller) -> bool:
+        return not caller.agent_id or sees_all(self._kernel, caller.agent_id)
+
+    def _may_see(self, caller: Caller, envelope: Envelope) -> bool:
+        """Return whether the caller may read the message: of mail, its own is what it sent or got."""
+        return self._sees_all(caller) or caller.agent_id in (envelope.sender_id, envelope.recipient)
 
     def _address(self, caller: Caller, target: str) -> str:
         if target.split(":")[0] in PERSON:

@@ -12,6 +12,7 @@ from aegis.errors import listed, nearest
 from aegis_queue.broker import Broker
 from aegis_queue.dispatcher import Dispatcher
 from aegis_queue.rows import QueueRow, QueueSheet, TaskRow, row_of
+from aegis_queue.sight import seen
 from aegis_queue.task import Task
 from aegis_queue.task_verbs import QueueName
 
@@ -22,7 +23,7 @@ class QueueVerbs:
     name = "queues"
 
     def __init__(self, kernel: Kernel, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
+        self._kernel, self._dispatcher = kernel, dispatcher
         kernel.verbs.complete_with("queue", lambda: sorted(dispatcher.queues()))
 
     async def run(self) -> None:
@@ -48,8 +49,8 @@ class QueueVerbs:
         active = await broker.active(queue)
         waiting = sorted((t for t in active if t.state == "pending"), key=lambda t: t.rank)
         return QueueSheet(
-            await self._row(broker, queue), _rows(t for t in active if t.state == "running"), _rows(waiting[:count]),
-            _rows(await broker.newest(queue, count)),
+            await self._row(broker, queue), await self._shown(caller, (t for t in active if t.state == "running")),
+            await self._shown(caller, waiting[:count]), await self._shown(caller, await broker.newest(queue, count)),
         )  # fmt: skip
 
     @verb("queue pause", for_={"person", "program"})
@@ -86,6 +87,9 @@ class QueueVerbs:
         self._dispatcher.wake()
         return broker
 
+    async def _shown(self, caller: Caller, tasks: Iterable[Task]) -> list[TaskRow]:
+        return [row_of(task) for task in await seen(self._kernel, caller, tasks)]
+
     def _known(self, queue: str) -> None:
         queues = self._dispatcher.queues()
         if queue not in queues:
@@ -98,10 +102,6 @@ class QueueVerbs:
             name, settings.agent, await broker.mode(name), counts["running"], settings.max_parallel, counts["pending"],
             counts["completed"], counts["failed"], counts["cancelled"], held,
         )  # fmt: skip
-
-
-def _rows(tasks: Iterable[Task]) -> list[TaskRow]:
-    return [row_of(task) for task in tasks]
 
 
 def _nearest(task: Task) -> tuple[bool, tuple[int, int]]:

@@ -12,6 +12,7 @@ from aegis import AegisError, Caller, Completes, Kernel, NotFound, Refused, repo
 from aegis.clock import new_id, stamp
 from aegis.errors import listed, nearest
 from aegis.mailbox import Mailbox
+from aegis_permission.acts import blind
 from aegis_queue.admission import ask, work_of
 from aegis_queue.broker import Broker
 from aegis_queue.deadlocks import would_deadlock
@@ -19,6 +20,7 @@ from aegis_queue.dispatcher import Dispatcher
 from aegis_queue.rows import Enqueued, TaskRow, TaskStatus, row_of
 from aegis_queue.schema import checked, fitted, within
 from aegis_queue.settings import QueueSettings
+from aegis_queue.sight import seen
 from aegis_queue.task import Report, Task
 
 QueueName = Annotated[str, Completes("queue"), Field(description="which queue")]
@@ -152,7 +154,7 @@ class TaskVerbs:
     @verb("task show", tool="aegis_task_status", read_only=True)
     async def show(self, caller: Caller, task_id: TaskId) -> TaskStatus:
         """Show one task: its status, its result or error, and its worker."""
-        return await self._status(await self._find(task_id))
+        return await self._status(await self._seen(caller, task_id))
 
     @verb("task list", tool="aegis_task_list", read_only=True)
     async def rows(
@@ -165,14 +167,15 @@ class TaskVerbs:
         """List running and pending tasks, then those that ended last."""
         broker = await self._dispatcher.broker()
         if dead:
-            return [row_of(t) for t in (await broker.dead(queue))[:count]]
+            return [row_of(t) for t in (await seen(self._kernel, caller, await broker.dead(queue)))[:count]]
         active = sorted(await broker.active(queue), key=lambda t: (t.state != "running", t.rank))
-        return [row_of(t) for t in [*active, *await broker.newest(queue, count)][:count]]
+        there = await seen(self._kernel, caller, [*active, *await broker.newest(queue, count)])
+        return [row_of(t) for t in there[:count]]
 
     @verb("task wait", for_={"person", "program"}, checks=True)
     async def wait(self, caller: Caller, task_id: TaskId) -> str:
         """Wait until a task has ended and return its result; fails with the reason when there is none."""
-        task, broker, said = await self._find(task_id), await self._dispatcher.broker(), ""
+        task, broker, said = await self._seen(caller, task_id), await self._dispatcher.broker(), ""
         with self._dispatcher.watching.watch(task.id) as watch:
             while not (task := await broker.find(task.id)).over:
                 if said != (said := await self._progress(task)):
@@ -229,7 +232,7 @@ class TaskVerbs:
         turns: Annotated[int, Field(ge=1, le=100, description="how many of its last turns")] = 5,
     ) -> str:
         """Show what the worker of a task read, said and did in its last turns."""
-        task = await self._find(task_id)
+        task = await self._seen(caller, task_id)
         if not (worker := task.worker or task.former):
             raise Refused(f"no worker has begun task {task.id}; it is {task.state}")
         args = {"handle": worker, "turns": turns}
@@ -273,6 +276,13 @@ class TaskVerbs:
             if not found:
                 raise
             return await broker.find(found[0])
+
+    async def _seen(self, caller: Caller, task_id: str) -> Task:
+        """Return the task if the caller may read it; raises `Refused`, `NotFound`."""
+        task = await self._find(task_id)
+        if not await seen(self._kernel, caller, [task]):
+            raise Refused(blind(f"task {task.id}"))
+        return task
 
     async def _progress(self, task: Task) -> str:
         again = f", attempt {task.attempt}" if task.attempt > 1 else ""

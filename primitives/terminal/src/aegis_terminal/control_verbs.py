@@ -92,6 +92,8 @@ class ControlVerbs:
         what += "".join(f" {k}={v}" for k, v in (env or {}).items())
         what = self._service.secrets.beside(env or {}).cut(what)
         known = self._service.store.get(name)
+        if known:  # its former runs are read with it
+            await self._service.check_sees(caller, name)
         plain = not shell and not env and (known is None or known.by_id == caller.agent_id)
         plain = plain and folder.is_relative_to(self._kernel.project.root.resolve())
         await self._policy.open(caller, what, plain=plain)

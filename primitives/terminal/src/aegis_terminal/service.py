@@ -16,6 +16,7 @@ from aegis.clock import new_id
 from aegis.events import Fault
 from aegis.registry import owner
 from aegis.supervise import root_cause
+from aegis_permission.acts import blind, sees
 from aegis_private.peers import listening
 from aegis_processes.ancestry import origins
 from aegis_processes.processes import MARK, sweep
@@ -201,6 +202,21 @@ class TerminalService:
         if found := self.live.get(known.id):
             return found
         raise Refused(f"the terminal {name!r} is closed: {known.closed}; `term spawn {name}` opens a new shell in it")
+
+    async def may_see(self, caller: Caller, known: TerminalRecord) -> bool:
+        """Return whether the caller may read what happens in this terminal."""
+        return not caller.agent_id or await sees(self._kernel, caller, [known.by_id])
+
+    async def check_sees(self, caller: Caller, name: str) -> TerminalRecord:
+        """Return the terminal's record; raises `NotFound`, or `Refused` when the caller may not read it."""
+        known = self.store.find(name)
+        if not await self.may_see(caller, known):
+            raise Refused(self.unseen(known))
+        return known
+
+    def unseen(self, known: TerminalRecord) -> str:
+        """Return what one is told that may not read it."""
+        return blind(f"the terminal {known.name}, which {known.by} opened,")
 
     def worked_for(self, pids: Collection[int]) -> str:
         """Return the id of the agent for which the terminal works whose shell is one of these; empty for a person."""

@@ -79,7 +79,13 @@ class ViewVerbs:
         """
         known = self._service.store.find(name)
         first = known.runs - last_n if since_seq is None else since_seq + 1
-        return self._service.store.runs(known, first, last_n)
+        runs = self._service.store.runs(known, first, last_n)
+        if await self._service.may_see(caller, known):
+            return runs
+        me = f"agent:{self._kernel.roster.label(caller.agent_id)}"
+        if not (mine := [run for run in runs if run.writer in (me, str(caller))]):
+            raise Refused(self._service.unseen(known))
+        return mine
 
     @verb("term tail", tool="aegis_term_tail", read_only=True)
     async def tail(
@@ -90,6 +96,7 @@ class ViewVerbs:
         follow: Annotated[bool, Field(description="show new lines until the running command has ended")] = False,
     ) -> str:
         """Return the last lines of a terminal's output."""
+        await self._service.check_sees(caller, name)
         terminal = await self._service.terminal(name)
         if follow and (job := terminal.current):
             with Progress(terminal, trio.current_time):
@@ -100,6 +107,7 @@ class ViewVerbs:
     @verb("term screen", tool="aegis_term_screen", read_only=True)
     async def screen(self, caller: Caller, name: Name) -> Shown:
         """Show a terminal's screen as a person would see it: for editors, pagers and questions."""
+        await self._service.check_sees(caller, name)
         terminal = await self._service.terminal(name)
         look = await terminal.display.look()
         return Shown("\n".join(look.masked(terminal.secrets)), look.row + 1, look.column + 1, look.whole)
@@ -121,7 +129,7 @@ class ViewVerbs:
         """
         if not _EXIT.match(exit):
             raise Refused(f"exit {exit!r} is neither a number nor `nonzero`")
-        known = self._service.store.find(name)
+        known = await self._service.check_sees(caller, name)
         wish = msgspec.to_builtins(Interest(pattern, exit))
         await self._service.store.append(self._service.store.draft("subscribed", known.id, who=address(caller), **wish))
         return self._subscribers(name)
