@@ -77,6 +77,7 @@ async def test_who_says_an_agent_only_by_its_name_is_bound_as_that_agent(kernel:
         with pytest.raises(Refused, match="may start agents of its own profile here"):
             await kernel.roster.spawn("root", "cy", by)
         assert (await kernel.roster.spawn("reader", f"bo-{by.kind}", by)).profile_name == "reader"
+    assert kernel.roster.born("ann") is None, "a handle is no id"
     for ghost in (Caller("agent", "nobody"), Caller("schedule", "nightly", on_behalf_of="agent:nobody")):
         with pytest.raises(Refused, match="may start agents of its own profile here"):
             await kernel.roster.spawn("reader", "cy", ghost)

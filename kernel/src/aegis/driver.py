@@ -26,7 +26,7 @@ class Profile(BaseModel):
     permission: Permission = Field("auto", description="read, write, full, or auto (ask a person)")
     verbs: list[str] | None = Field(None, description="the verbs this agent may use; none means all")
     spawns: list[str] | None = Field(None, description="profiles it may spawn; none: those that may do no more")
-    sees: Literal["own", "all"] | None = Field(None, description="own or all: what it reads of others; none: as its starter")
+    sees: Literal["own", "all"] | None = Field(None, description="own or all: what it reads; none: as its starter")
     turn_limit: float = Field(3600, gt=0, description="seconds after which a turn is ended for the agent")
     cwd: Path | None = Field(None, description="working folder, relative to the project")
     env: dict[str, str] = Field(default_factory=dict, description="variables added to the CLI's environment")
