@@ -16,12 +16,12 @@ from typing import Annotated
 import trio
 import trio.testing
 
+import aegis_cli.plugin
 from aegis import Caller, Completes, PermissionRequest, Probe, Profile, hookimpl, open_kernel, verb
 from aegis import events as e
 from aegis.client import LocalClient
 from aegis.project import Project
 from aegis_approvals import plugin as approvals
-from aegis_cli.service import ControlSocket
 from aegis_cli.socket_client import connected
 from aegis_cli.socket_path import socket_of
 from aegis_repl.plugin import ReplConsole
@@ -185,18 +185,10 @@ async def staged(folder: Path, *handles: str, **plugins: object):
         yield kernel
 
 
-class Door:
-    """The control socket, as the shell's package has it."""
-
-    @hookimpl
-    def aegis_frontends(self, kernel):
-        return [ControlSocket(kernel)]
-
-
 async def serve(folder: str, *handles: str) -> int:
     """Be the kernel, with its control socket, until told to end."""
     with trio.open_signal_receiver(signal.SIGTERM) as signals:
-        async with staged(Path(folder), *handles, door=Door()):
+        async with staged(Path(folder), *handles, door=aegis_cli.plugin):
             print("serving", flush=True)
             async for _ in signals:
                 return 0

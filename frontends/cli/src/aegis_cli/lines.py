@@ -10,8 +10,12 @@ from aegis_jsonrpc.connection import CLOSED, Reader, RpcError, Writer
 from aegis_processes.cancellation import send_whole
 
 
-def line_reader(stream: trio.abc.ReceiveStream) -> Reader:
-    """Return a reader of whole lines from a stream; it gives an empty list at the end."""
+class LineTooLong(Exception):
+    """The other side sent more without a line end than it may."""
+
+
+def line_reader(stream: trio.abc.ReceiveStream, longest: float = float("inf")) -> Reader:
+    """Return a reader of whole lines from a stream; it gives an empty list at the end, and raises `LineTooLong`."""
     rest = bytearray()
 
     async def read() -> list[bytes]:
@@ -24,6 +28,9 @@ def line_reader(stream: trio.abc.ReceiveStream) -> Reader:
                         lines = bytes(rest[:end]).split(b"\n")
                         del rest[: end + 1]
                         return lines
+                    if len(rest) > longest:
+                        rest.clear()
+                        raise LineTooLong
                     continue
             return []
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from aegis import hookimpl
 
@@ -11,8 +12,16 @@ if TYPE_CHECKING:
 
 
 @hookimpl
-def aegis_frontends(kernel: Kernel) -> list[Service]:
-    """Serve the control socket."""
-    from aegis_cli.service import ControlSocket  # noqa: PLC0415 - entry modules stay light
+def aegis_settings() -> Mapping[str, Any]:
+    """Own `plugins.cli`."""
+    from aegis_cli.settings import SECTION, ControlSettings  # noqa: PLC0415 - entry modules stay light
 
-    return [ControlSocket(kernel)]
+    return {SECTION: ControlSettings}
+
+
+@hookimpl
+def aegis_frontends(kernel: Kernel, settings: Mapping[str, Any]) -> list[Service]:
+    """Serve the control socket."""
+    from aegis_cli.service import ControlSocket  # noqa: PLC0415 - the same
+
+    return [ControlSocket(kernel, settings)]

@@ -21,6 +21,7 @@ from aegis_cli.config_warnings import config_warnings
 from aegis_cli.service import UNREACHABLE, user_name
 from aegis_cli.transcript import changed
 from aegis_printable.printable import printable
+from aegis_processes.descriptors import raise_limit
 
 
 def local_user() -> Caller:
@@ -86,6 +87,7 @@ async def kernel_here(
     root: Path, *, clean: bool = False, environment: Mapping[str, str] | None = None, trusted: bool = False
 ) -> AsyncIterator[Kernel]:
     """Enter the project's kernel in this process; broken plugins and later faults are said on stderr."""
+    raise_limit()  # each agent and each connection takes some
     async with open_kernel(root, clean=clean, environment=environment, trusted=trusted) as kernel:
         for fault in kernel.faults:
             if fault.source == UNREACHABLE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,17 +19,18 @@ from aegis.errors import AegisError
 from aegis.events import Fault
 from aegis.verb_definition import plain
 from aegis.verbs import progress
-from aegis_cli.lines import line_reader, line_writer
+from aegis_cli.lines import LineTooLong, line_reader, line_writer
 from aegis_cli.protocol import exit_code, told
+from aegis_cli.settings import SECTION, ControlSettings
 from aegis_cli.socket_path import socket_of
 from aegis_cli.transcript import STAYS
 from aegis_cli.whose import Speaker, agent_of
-from aegis_jsonrpc.connection import NO_METHOD, Connection, RpcError
-from aegis_jsonrpc.message import INVALID
+from aegis_jsonrpc.connection import NO_METHOD, Connection, Reader, RpcError, Writer
+from aegis_jsonrpc.message import INVALID, encoded_answer
 from aegis_private.folder import Folder
 from aegis_private.peers import listening, peer
 from aegis_processes.ancestry import Gone
-from aegis_processes.connections import serve_connections
+from aegis_processes.connections import ConnectionLimits, Connections, Peer, serve_connections
 
 if TYPE_CHECKING:
     from aegis.app import Kernel
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 PROTOCOL = 2
 UNREACHABLE = "control socket"  # the fault of a kernel without one
 _AT_ONCE = 200  # batches in one message
+_RESERVE = 16  # descriptors that are kept for this user's commands when the process has no other left
+_PEOPLE = "people"  # the owner of the connections that are no agent's
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
@@ -50,10 +54,20 @@ def user_name(uid: int) -> str:
 class ControlSocket:
     """Serves every shell, REPL and script of the user who runs the kernel."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, settings: Mapping[str, Any]) -> None:
         self.name = "control"
-        self._kernel = kernel
+        self._kernel, self._settings = kernel, settings
+        self.connections = Connections(self._limits, reserve=_RESERVE)
         self.refused = 0
+
+    @property
+    def _section(self) -> ControlSettings:
+        section: ControlSettings = self._settings[SECTION]  # as it is now
+        return section
+
+    def _limits(self) -> ConnectionLimits:
+        now = self._section
+        return ConnectionLimits(now.max_connections, now.max_silent, patience=now.speak_within)
 
     async def run(self, started: trio.Event) -> None:
         """Listen until cancelled; the socket file is gone afterwards. A kernel that nobody can reach has to end."""
@@ -70,11 +84,13 @@ class ControlSocket:
         with folder, trio.socket.from_stdlib_socket(made) as listener:
             started.set()
             try:
-                await serve_connections(trio.SocketListener(listener), self._serve, self._failed)
+                served = trio.SocketListener(listener)
+                await serve_connections(served, self._serve, self._failed, self.connections)
             finally:
+                self.connections.close()
                 folder.remove(path.name)
 
-    async def _serve(self, stream: trio.SocketStream) -> None:
+    async def _serve(self, stream: trio.SocketStream, place: Peer) -> None:
         other = peer(stream.socket)
         if not other.is_me:
             self.refused += 1
@@ -86,10 +102,30 @@ class ControlSocket:
             return
         speaker = Speaker(self._kernel, Caller("human", user_name(other.uid)), agent_id, other.pid)
         async with trio.open_nursery() as nursery:
+            read, write = line_reader(stream, self._section.max_request), line_writer(stream)
+            heard = partial(self._spoken, place, agent_id or _PEOPLE, read, write)
             served = _Connection(self._kernel, speaker, nursery)
-            served.connection = Connection(line_reader(stream), line_writer(stream), served.handle)
+            served.connection = Connection(heard, write, served.handle)
             await served.connection.run()
             nursery.cancel_scope.cancel()
+
+    async def _spoken(self, place: Peer, owner: str, read: Reader, write: Writer) -> list[bytes]:
+        """Return the caller's next lines, none once it is refused; from the first one on the connection is its own."""
+        why = ""
+        try:
+            lines = await read()
+        except LineTooLong:
+            lines = []
+            why = f"a request has at most {self._section.max_request:,} bytes (plugins.cli.max_request)"
+        if lines and not place.known(owner):
+            most = f"{self._section.max_connections:,}"
+            why = f"{most} shells and scripts are connected already, and plugins.cli.max_connections allows no more"
+        place.busy = 1  # one that only listens is not idle
+        if not why:
+            return lines
+        with suppress(RpcError):  # it has gone
+            await write(encoded_answer(None, {"error": {"code": INVALID, "message": why}}))
+        return []
 
     def _failed(self, error: Exception) -> None:
         self._kernel.bus.report(Fault("control", repr(error)))

@@ -6,13 +6,18 @@ can send none, in the path `/mcp/SECRET`; anything else is refused and counted, 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
+
+import trio
 
 from aegis_mcp.calls import AgentRequest
 from aegis_mcp.secrets import Secrets
+from aegis_mcp.settings import PlaneSettings
+from aegis_processes.connections import Peer
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -21,9 +26,12 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PATH = "/mcp"
-REQUEST = "aegis.request"  # the key of the `AgentRequest` in the ASGI scope
-SECRET, CLOSED, HOST, ORIGIN = "secret", "closed agent", "host", "origin"
-_STATUS = {SECRET: 401, CLOSED: 401, HOST: 421, ORIGIN: 403}
+REQUEST, PEER = "aegis.request", "aegis.peer"  # keys of the ASGI scope: an `AgentRequest`, the connection
+SECRET, CLOSED, HOST, ORIGIN, MANY, SLOW, LARGE = (
+    "secret", "closed agent", "host", "origin", "too many connections", "slow body", "large body",
+)  # fmt: skip
+_STATUS = {SECRET: 401, CLOSED: 401, HOST: 421, ORIGIN: 403, MANY: 429, SLOW: 408, LARGE: 413}
+_READING = 8  # bodies of one agent that are read at the same time; the next wait
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -40,9 +48,10 @@ class Auth:
 
     def __init__(
         self, inside: Application, secrets: Secrets, alive: Callable[[str], bool], arrived: Callable[[str], None],
-        refused: Counter[str],
+        refused: Counter[str], settings: Callable[[], PlaneSettings],
     ) -> None:  # fmt: skip
         self._inside, self._secrets, self._alive, self._arrived, self.refused = inside, secrets, alive, arrived, refused
+        self._settings, self._reading = settings, WeakValueDictionary[str, trio.CapacityLimiter]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -61,13 +70,26 @@ class Auth:
             return await self._refuse(send, SECRET)
         if not self._alive(agent_id):
             return await self._refuse(send, CLOSED)
+        peer: Peer = scope[PEER]
+        if not peer.known(agent_id):
+            return await self._refuse(send, MANY, self._told(MANY))
+        peer.busy += 1
+        try:
+            await self._serve(agent_id, scope, receive, send)
+        finally:
+            peer.busy -= 1
+
+    async def _serve(self, agent_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         self._arrived(agent_id)
+        said = await self._body(agent_id, receive)
+        if isinstance(said, str):
+            return await self._refuse(send, said, self._told(said))
         request = AgentRequest(agent_id)
         kept = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
         within = {**scope, "path": PATH, "raw_path": PATH.encode(), "headers": kept, REQUEST: request}
 
         async def watched() -> Message:
-            message = await receive()
+            message = said.popleft() if said else await receive()
             if message["type"] == "http.disconnect":
                 request.disconnected()  # also comes after the answer, when nothing is left to cancel
             return message
@@ -77,6 +99,33 @@ class Auth:
         finally:
             request.over.set()
 
+    async def _body(self, agent_id: str, receive: Receive) -> deque[Message] | str:
+        """Return the messages up to the end of the body, which is there in time, or why it is refused."""
+        settings, first = self._settings(), None
+        with trio.move_on_after(settings.body_within):
+            first = await receive()
+            if not first.get("more_body"):
+                return deque([first])
+            limiter = self._reading.setdefault(agent_id, trio.CapacityLimiter(_READING))
+            async with limiter:
+                messages, size = deque([first]), len(first["body"])
+                while messages[-1].get("more_body"):
+                    if size > settings.max_body:
+                        return LARGE
+                    messages.append(await receive())
+                    size += len(messages[-1].get("body", b""))
+            return messages
+        return SLOW
+
+    def _told(self, why: str) -> str:
+        """Return why in words, with the setting that says so."""
+        now = self._settings()
+        return {
+            MANY: f"an agent has at most {now.max_connections:,} connections at once (plugins.mcp.max_connections)",
+            SLOW: f"a body must arrive within {now.body_within:g} s (plugins.mcp.body_within)",
+            LARGE: f"a body has at most {now.max_body:,} bytes (plugins.mcp.max_body)",
+        }[why]
+
     @staticmethod
     def _foreign(headers: dict[bytes, bytes]) -> str:
         if not is_loopback("//" + headers.get(b"host", b"").decode("latin-1")):
@@ -84,9 +133,9 @@ class Auth:
         origin = headers.get(b"origin")
         return ORIGIN if origin is not None and not is_loopback(origin.decode("latin-1")) else ""
 
-    async def _refuse(self, send: Send, why: str) -> None:
+    async def _refuse(self, send: Send, why: str, words: str = "") -> None:
         self.refused[why] += 1
-        await _answer(send, _STATUS[why], f"refused: {why}")
+        await _answer(send, _STATUS[why], f"refused: {words or why}")
 
 
 def _bearer(headers: dict[bytes, bytes]) -> str:

@@ -7,9 +7,8 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import hypercorn.trio
 import trio
 from hypercorn.config import Config
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -17,18 +16,17 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from aegis_mcp import sdk
 from aegis_mcp.auth import Auth
 from aegis_mcp.calls import Calls
+from aegis_mcp.http_server import listener_of, serve_http
 from aegis_mcp.server import PlaneServer
 from aegis_mcp.sessions import Sessions
 from aegis_mcp.tools import Tools
 from aegis_mcp.transport import Transport
+from aegis_processes.connections import Connections
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIFramework
-
     from aegis_mcp.service import Plane
 
 _GRACE = 0.2  # seconds for connections to end by themselves once everything was answered
-_LARGEST = 16 * 2**20  # bytes of one request
 _LIBRARIES = ("mcp", "fastmcp", "FastMCP", "hypercorn")
 
 
@@ -41,12 +39,14 @@ class ServerRun:
         self.server = PlaneServer(plane, calls, self.tools, self.sessions)
         # Sessions end with their agent's CLI, not by the clock.
         self.manager = StreamableHTTPSessionManager(
-            sdk.lowlevel(self.server), session_idle_timeout=None, max_request_body_size=_LARGEST
+            sdk.lowlevel(self.server), session_idle_timeout=None, max_request_body_size=2**31
         )
         self.transport = Transport(self.manager, self.sessions)
         self.auth = Auth(
-            self.transport, plane.secrets, lambda a: bool(kernel.roster.get(a)), plane.presence.arrived, plane.refused
-        )
+            self.transport, plane.secrets, lambda a: bool(kernel.roster.get(a)), plane.presence.arrived, plane.refused,
+            lambda: plane.settings,
+        )  # fmt: skip
+        self.failed = partial(plane.fault, "plane")
 
     async def close(self) -> None:
         """Answer what runs, and send every client a last word."""
@@ -59,17 +59,15 @@ async def serve_until(stop: trio.Event, plane: Plane) -> None:
     with trio.CancelScope(shield=True), quiet(plane.fault):
         async with trio.open_nursery() as working:
             run = ServerRun(plane, Calls(working, plane.fault))
-            config = _config(plane.secrets.port)
-            application = cast("ASGIFramework", run.auth)  # hypercorn types each message, we pass them on
-            serve = partial(hypercorn.trio.serve, application, config, shutdown_trigger=stop.wait, mode="asgi")
+            listener = listener_of(listening(plane.secrets.port))
+            connections = Connections(plane.limits)
             async with run.manager.run(), trio.open_nursery() as serving:
-                [bound] = await serving.start(serve)
-                plane.opened(run, int(bound.rpartition(":")[2]))
+                serving.start_soon(serve_http, run.auth, _config(), listener, connections, stop, run.failed)
+                plane.opened(run, listener.socket.getsockname()[1])
 
 
-def _config(port: int) -> Config:
+def _config() -> Config:
     config = Config()
-    config.bind = [f"fd://{listening(port).detach()}"]
     config.accesslog = None  # a path may hold a secret
     config.errorlog = logging.getLogger("hypercorn.error")
     config.graceful_timeout = _GRACE

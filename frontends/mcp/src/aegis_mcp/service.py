@@ -20,6 +20,8 @@ from aegis_mcp.presence import Presence
 from aegis_mcp.secrets import Secrets
 from aegis_mcp.settings import SECTION, PlaneSettings
 from aegis_mcp.store import Tickets
+from aegis_processes.connections import ConnectionLimits
+from aegis_processes.descriptors import limit
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -50,6 +52,12 @@ class Plane:
         """The section as it is now."""
         section: PlaneSettings = self._sections[SECTION]
         return section
+
+    def limits(self) -> ConnectionLimits:
+        """Return how many connections there may be now."""
+        now = self.settings
+        most = max(now.max_silent, limit() // 2)  # the rest is for CLIs, terminals, files and people
+        return ConnectionLimits(now.max_connections, now.max_silent, most, now.header_within)
 
     async def run(self, started: trio.Event) -> None:
         """Serve until cancelled, then answer what still runs; a second later nothing is left."""

@@ -14,6 +14,7 @@ Handler = Callable[[str, Any], Awaitable[Any]]
 Writer = Callable[[bytes], Awaitable[None]]
 Reader = Callable[[], Awaitable[list[bytes]]]
 NO_METHOD, CLOSED = -32601, -32000
+AT_ONCE = 1_000  # requests of one peer that are served at the same time
 _HUNG_UP: dict[str, Any] = {"error": {"code": CLOSED, "message": "the connection is closed"}}
 
 
@@ -29,17 +30,20 @@ class Connection:
     """One peer: each of its requests gets a task; its notifications are handled in order, before what comes after."""
 
     def __init__(
-        self, read: Reader, write: Writer, handle: Handler, stray: Callable[[bytes], None] | None = None
-    ) -> None:
+        self, read: Reader, write: Writer, handle: Handler, stray: Callable[[bytes], None] | None = None,
+        at_once: int = AT_ONCE,
+    ) -> None:  # fmt: skip
         """Speak through `read` (the next whole lines, none at the end) and `write`.
 
         `stray` gets what is no message. Without it the peer is told of all of that, with it only of lost requests: a
-        program that logs to its output may log what it is told, too.
+        program that logs to its output may log what it is told, too. Of the peer's requests `at_once` are served at the
+        same time, and more are refused.
         """
         self._read, self._write, self._handle, self._stray = read, write, handle, stray
         self._pending: dict[Any, tuple[trio.Event, list[Any]]] = {}
+        self._running = 0  # requests of the peer
         self._serving: dict[str, trio.CancelScope] = {}
-        self._next, self._closed = 0, False
+        self._next, self._closed, self._at_once = 0, False, at_once
 
     async def request(self, method: str, params: Any = None) -> Any:
         """Return the peer's result; raises `RpcError` with its error, or with code `CLOSED` when it hung up."""
@@ -97,7 +101,11 @@ class Connection:
         number, method, params = message.get("id"), message.get("method"), message.get("params")
         if method is None:
             self._answered(line, number, message)
+        elif number is not None and self._running >= self._at_once:
+            why = f"{self._at_once:,} requests are served on this connection already; wait for an answer"
+            await self._write(encoded_answer(number, {"error": {"code": INVALID, "message": why}}))
         elif number is not None:
+            self._running += 1
             nursery.start_soon(self._serve, number, method, params)
         elif method == "$/cancelRequest" and isinstance(params, dict):
             if scope := self._serving.get(str(params.get("id"))):
@@ -155,5 +163,6 @@ class Connection:
                 words, kind = str(error) or repr(error), type(error).__name__
                 answer = {"error": {"code": INTERNAL, "message": words, "data": kind}}
         self._serving.pop(str(number), None)
+        self._running -= 1
         with suppress(RpcError):  # it hung up before the answer
             await self._write(encoded_answer(number, answer))

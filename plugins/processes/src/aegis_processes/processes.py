@@ -17,6 +17,7 @@ import trio
 
 from aegis_private.umask import users_umask
 from aegis_processes.cancellation import send_whole
+from aegis_processes.descriptors import usual_limit
 
 MARK = "AEGIS_AGENT"  # in the environment of every CLI, and so of every shell it starts: how leftovers are found
 FOR = "AEGIS_FOR"  # beside a mark that is not an agent's: the agent for which the process runs
@@ -193,6 +194,7 @@ async def running(
         why = "it is not installed, or not on PATH" if isinstance(cause, FileNotFoundError) else str(cause)
         why = why if command.cwd.is_dir() else f"its working folder {command.cwd} does not exist"
         raise error(f"cannot start {command.argv[0]!r}: {why}") from None
+    usual_limit(process.pid)
     child = Process(command, process, error)
     started[child.pid] = command.env.get(FOR) or command.env.get(MARK, "")
     nursery.start_soon(child.drain)

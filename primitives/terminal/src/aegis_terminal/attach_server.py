@@ -13,7 +13,7 @@ import trio
 from aegis import AegisError
 from aegis_private.peers import peer
 from aegis_processes.ancestry import Gone
-from aegis_processes.connections import GONE, serve_connections
+from aegis_processes.connections import GONE, Peer, serve_connections
 from aegis_terminal.attach_protocol import HEAD, KEYS, RESIZE, WINDOW
 from aegis_terminal.terminal import Terminal
 
@@ -39,7 +39,7 @@ class AttachServer:
     def _failed(self, error: Exception) -> None:
         self._service.fault("attach", repr(error))
 
-    async def _serve(self, stream: trio.SocketStream) -> None:
+    async def _serve(self, stream: trio.SocketStream, place: Peer) -> None:
         other = peer(stream.socket)
         if not other.is_me:
             return
@@ -54,6 +54,10 @@ class AttachServer:
                 await stream.send_all(json.dumps({"error": str(error)}).encode() + b"\n")
                 return
         except (ValueError, Gone):  # it ended before its first line did
+            return
+        place.busy = 1
+        if not place.known("viewers"):
+            await stream.send_all(b'{"error": "too many terminals are attached"}\n')
             return
         await stream.send_all(b"{}\n")
         await Attachment(terminal, stream, reader).run()

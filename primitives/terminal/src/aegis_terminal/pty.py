@@ -18,6 +18,7 @@ import trio
 
 from aegis import LaunchError
 from aegis_private.umask import users_umask
+from aegis_processes.descriptors import usual_limit
 from aegis_processes.processes import MARK, sweep
 
 # A terminal that the leader of a new session opens becomes its controlling terminal; no code of ours runs after a fork.
@@ -134,6 +135,7 @@ async def running(argv: Sequence[str], env: Mapping[str, str], cwd: Path, size: 
             )
         except OSError as error:
             raise LaunchError(f"cannot start {argv[0]}: {error}") from None
+        usual_limit(process.pid)
         shell = Pty(master, slave, process)
         shell.resize(*size)
         try:

@@ -11,6 +11,7 @@ import trio
 
 from aegis import Kernel
 from aegis_private.umask import users_umask
+from aegis_processes.descriptors import usual_limit
 from aegis_processes.processes import MARK
 from aegis_workflow.errors import WorkflowError
 from aegis_workflow.shell_result import Done
@@ -37,6 +38,7 @@ async def sh(
         )  # fmt: skip
     except (OSError, ValueError) as error:  # a command that is too long, a variable that cannot be
         raise WorkflowError(f"`{cmd[:200]}` could not be started: {error}") from None
+    usual_limit(process.pid)
     said, cut = [bytearray(), bytearray()], set[int]()
 
     async def read(stream: trio.abc.ReceiveStream, into: bytearray) -> None:
