@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import msgspec
@@ -247,3 +247,81 @@ def test_a_kernel_that_ends_in_the_middle_is_said_to(project):
         listener.accept()[0].close()
         with pytest.raises(AegisError, match="ended, or sent this user away"):
             client.perform("greet", {"who": "x"})
+
+
+# -- limits -----------------------------------------------------------------------------------------------------------
+
+
+LIMITED = "plugins: {cli: {max_connections: 8, max_silent: 2, max_request: 65536}}\n"
+
+
+@contextmanager
+def talking(project):
+    """Open a connection that says and hears whole lines."""
+    with socket.socket(socket.AF_UNIX) as client, client.makefile("rb") as heard:
+        client.settimeout(30)
+        client.connect(str(socket_of(project)))
+
+        def ask(line: bytes) -> dict:
+            client.sendall(line)
+            answer = heard.readline()
+            return json.loads(answer) if answer else {}
+
+        yield ask
+
+
+def hello(number: int = 1) -> bytes:
+    return b'{"jsonrpc":"2.0","id":%d,"method":"hello"}\n' % number
+
+
+async def test_silent_connections_keep_nobody_out(project):
+    (project / ".aegis.yaml").write_text(LIMITED)
+
+    def flood(place: Project) -> None:
+        silent = [socket.socket(socket.AF_UNIX) for _ in range(60)]
+        for each in silent:
+            each.connect(str(socket_of(place)))
+        with talking(place) as ask:
+            assert ask(hello())["result"]["protocol"]
+        for each in silent:
+            each.close()
+
+    async with open_kernel(project, plugins={"cli": cli}, environment={}) as kernel:
+        await trio.to_thread.run_sync(flood, kernel.project)
+
+
+async def test_one_connection_more_than_the_limit_is_told_so(project):
+    (project / ".aegis.yaml").write_text(LIMITED)
+
+    def crowd(place: Project) -> None:
+        with ExitStack() as stack:
+            for _ in range(8):
+                assert "result" in stack.enter_context(talking(place))(hello())
+            error = stack.enter_context(talking(place))(hello())["error"]
+            assert "8 shells and scripts are connected already" in error["message"]
+            assert "plugins.cli.max_connections" in error["message"]
+        for _ in range(1_000):  # until the kernel has heard that the others have gone
+            with talking(place) as ask:
+                if "result" in ask(hello()):
+                    return
+        raise AssertionError("nobody's place is given back")
+
+    async with open_kernel(project, plugins={"cli": cli}, environment={}) as kernel:
+        await trio.to_thread.run_sync(crowd, kernel.project)
+
+
+async def test_a_request_that_is_too_long_is_told_so(project):
+    (project / ".aegis.yaml").write_text(LIMITED)
+
+    def much(place: Project) -> None:
+        with talking(place) as ask:
+            assert "result" in ask(hello())
+            answer = ask(b'{"jsonrpc":"2.0","id":2,"method":"' + b"x" * 70_000)
+            assert "a request has at most 65,536 bytes (plugins.cli.max_request)" in answer["error"]["message"]
+            assert ask(b"") == {}, "and that was all"
+        client = BlockingClient(place)
+        with client, pytest.raises(AegisError, match="at most 65,536 bytes"):
+            client.perform("x" * 10_000_000, {})
+
+    async with open_kernel(project, plugins={"cli": cli}, environment={}) as kernel:
+        await trio.to_thread.run_sync(much, kernel.project)

@@ -318,3 +318,33 @@ def test_a_value_of_another_type_reads_as_nothing(read, good, empty, bad):
 
 def test_a_whole_number_is_an_amount():
     assert values.amount(3) == 3.0
+
+
+async def test_a_peer_has_so_many_requests_served_at_once_and_more_are_refused():
+    ours, theirs = trio.testing.memory_stream_pair()
+    go = trio.Event()
+
+    async def handle(method: str, params: object) -> str:
+        await go.wait()
+        return method
+
+    async def read() -> list[bytes]:
+        return (await ours.receive_some()).splitlines()
+
+    async def write(data: bytes) -> None:
+        async with writing:
+            await ours.send_all(data)
+
+    writing, connection = trio.Lock(), Connection(read, write, handle, at_once=3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(connection.run)
+        for number in range(4):
+            await theirs.send_all(b'{"jsonrpc":"2.0","id":%d,"method":"m"}\n' % number)
+        refused = msgspec.json.decode(await theirs.receive_some())
+        assert (refused["id"], refused["error"]["message"][:34]) == (3, "3 requests are served on this conn")
+        go.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await theirs.receive_some()).count(b"\n") == 3
+        await theirs.send_all(b'{"jsonrpc":"2.0","id":4,"method":"m"}\n')
+        assert msgspec.json.decode(await theirs.receive_some())["result"] == "m"
+        nursery.cancel_scope.cancel()

@@ -17,7 +17,7 @@ import trio
 from aegis_processes import descriptors
 from aegis_processes.connections import ConnectionLimits, Connections, Peer, serve_connections
 
-LIMITS = ConnectionLimits(owned=3, silent=2, total=5, patience=float("inf"))
+LIMITS = ConnectionLimits(owned=3, silent=2, total=5, patience=float("inf"), fresh=0)
 
 
 class Server:
@@ -94,6 +94,14 @@ async def test_the_oldest_that_has_not_said_who_it_is_gives_way(open_server):
         assert await first.over()
         assert (await second.say("y"), await third.say("y")) == ("y", "y")
         assert server.connections.of("") == 2
+
+
+async def test_many_that_come_at_once_have_a_moment_to_say_who_they_are(open_server):
+    async with open_server(ConnectionLimits(silent=2, fresh=float("inf"), patience=float("inf"))) as server:
+        first, *others = [await server.client("x") for _ in range(8)]
+        assert [await client.say("x") for client in (first, *others)] == ["x"] * 8
+        await server.client("x")
+        assert await first.over()
 
 
 async def test_who_is_known_keeps_its_own_however_many_strangers_come(open_server):

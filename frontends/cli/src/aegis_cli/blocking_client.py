@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -15,6 +16,7 @@ from aegis_cli.protocol import rebuilt
 from aegis_cli.socket_path import check_peer, safe_socket_of
 from aegis_jsonrpc.utf8 import fault
 
+_AGAIN = 0.02  # seconds between two attempts to connect
 _HELLO = 5.0  # seconds a healthy kernel never needs to answer what takes no work
 
 
@@ -48,7 +50,7 @@ class BlockingClient:
         self._socket.settimeout(self._limit)
         try:
             path = safe_socket_of(self._project)
-            self._socket.connect(str(path))
+            self._admitted(str(path))
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
             raise NotRunning(
                 f"no aegis runs in {root}; start one with `aegis` (a REPL) or `aegis serve` (without a screen)"
@@ -58,6 +60,17 @@ class BlockingClient:
         except OSError as error:
             raise AegisError(f"the aegis in {root} does not answer at {path}: {error.strerror or error}") from None
         check_peer(self._socket, path)
+
+    def _admitted(self, path: str) -> None:
+        """Connect; where more wait to be let in than the system allows, wait as long as for an answer."""
+        end = time.monotonic() + self._limit
+        while True:
+            try:
+                return self._socket.connect(path)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(_AGAIN)
 
     def __exit__(self, *exc: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._socket.close()

@@ -10,7 +10,6 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
-from weakref import WeakValueDictionary
 
 import trio
 
@@ -31,7 +30,7 @@ SECRET, CLOSED, HOST, ORIGIN, MANY, SLOW, LARGE = (
     "secret", "closed agent", "host", "origin", "too many connections", "slow body", "large body",
 )  # fmt: skip
 _STATUS = {SECRET: 401, CLOSED: 401, HOST: 421, ORIGIN: 403, MANY: 429, SLOW: 408, LARGE: 413}
-_READING = 8  # bodies of one agent that are read at the same time; the next wait
+_BODIES = 4  # times the largest body: what one agent may have sent of bodies that are not whole yet
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -51,7 +50,7 @@ class Auth:
         refused: Counter[str], settings: Callable[[], PlaneSettings],
     ) -> None:  # fmt: skip
         self._inside, self._secrets, self._alive, self._arrived, self.refused = inside, secrets, alive, arrived, refused
-        self._settings, self._reading = settings, WeakValueDictionary[str, trio.CapacityLimiter]()
+        self._settings, self._half = settings, Counter[str]()  # bytes of bodies that are not whole yet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -101,20 +100,20 @@ class Auth:
 
     async def _body(self, agent_id: str, receive: Receive) -> deque[Message] | str:
         """Return the messages up to the end of the body, which is there in time, or why it is refused."""
-        settings, first = self._settings(), None
+        settings, size = self._settings(), 0
         with trio.move_on_after(settings.body_within):
-            first = await receive()
-            if not first.get("more_body"):
-                return deque([first])
-            limiter = self._reading.setdefault(agent_id, trio.CapacityLimiter(_READING))
-            async with limiter:
-                messages, size = deque([first]), len(first["body"])
+            try:
+                messages = deque([await receive()])
                 while messages[-1].get("more_body"):
-                    if size > settings.max_body:
+                    size += (more := len(messages[-1]["body"]))
+                    self._half[agent_id] += more
+                    if size > settings.max_body or self._half[agent_id] > _BODIES * settings.max_body:
                         return LARGE
                     messages.append(await receive())
-                    size += len(messages[-1].get("body", b""))
-            return messages
+                return messages
+            finally:
+                self._half[agent_id] -= size
+                self._half += Counter()  # without those that are 0
         return SLOW
 
     def _told(self, why: str) -> str:
@@ -123,7 +122,8 @@ class Auth:
         return {
             MANY: f"an agent has at most {now.max_connections:,} connections at once (plugins.mcp.max_connections)",
             SLOW: f"a body must arrive within {now.body_within:g} s (plugins.mcp.body_within)",
-            LARGE: f"a body has at most {now.max_body:,} bytes (plugins.mcp.max_body)",
+            LARGE: f"a body has at most {now.max_body:,} bytes, all half-sent ones {_BODIES} times that "
+            "(plugins.mcp.max_body)",
         }[why]
 
     @staticmethod

@@ -11,6 +11,9 @@ from typing import NamedTuple, Protocol
 from aegis_private.ownership import ROOT
 
 
+_WAITING = 1_024  # connections that may wait to be let in; one more is refused by the system
+
+
 class Peer(NamedTuple):
     """The account and the process that connected, or that listens; a process that is not known is 0."""
 
@@ -53,7 +56,7 @@ def listening(path: Path) -> socket.socket:
     mask = os.umask(0o177)  # nothing else of this thread runs until it is set back
     try:
         made.bind(os.fspath(path))
-        made.listen(64)
+        made.listen(_WAITING)
     except BaseException:
         made.close()
         raise

@@ -14,6 +14,7 @@ from aegis_processes.cancellation import root_cause
 
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 _FULL = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+_BURST = 4  # times the share of those who have not said who they are may be there in their first moment
 _PAUSE = 0.1  # seconds before the next attempt to accept a connection for which there was no room
 
 
@@ -25,6 +26,7 @@ class ConnectionLimits:
     silent: int = 32
     total: int = 100_000
     patience: float = 10.0  # seconds in which a connection must say who it is
+    fresh: float = 1.0  # seconds in which one need not give way yet: many may come at once, and be honest
 
 
 class Peer:
@@ -33,7 +35,7 @@ class Peer:
     def __init__(self, connections: Connections, stream: trio.SocketStream, patience: float) -> None:
         self._connections, self.stream = connections, stream
         self.scope = trio.CancelScope(deadline=trio.current_time() + patience)
-        self.owner, self.busy = "", 0
+        self.owner, self.busy, self.since = "", 0, trio.current_time()
 
     def known(self, owner: str) -> bool:
         """Say whose it is; False when there are as many as there may be, and its owner has no idle one to give up."""
@@ -64,7 +66,10 @@ class Connections:
     def enter(self, stream: trio.SocketStream) -> Peer:
         """Take a new connection in; the oldest of those that have not said who they are gives way to it."""
         limits = self._limits()
-        while len(self._silent) >= limits.silent:
+        old = trio.current_time() - limits.fresh
+        while (silent := len(self._silent)) >= limits.silent:
+            if silent < _BURST * limits.silent and next(iter(self._silent)).since > old:
+                break
             self.drop_oldest()
         self._silent[peer := Peer(self, stream, limits.patience)] = None
         return peer
