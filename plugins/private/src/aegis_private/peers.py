@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol
 
 from aegis_private.ownership import ROOT
 
-
 _WAITING = 1_024  # connections that may wait to be let in; one more is refused by the system
 
 
