@@ -15,7 +15,7 @@ from aegis_printable.printable import printable
 
 OWN = "cli"  # the group of the commands that are no verbs
 EVERY_DAY = {  # by task; a command that is not installed is left out
-    "start and stop": ("serve", "stop", "trust", "doctor"),
+    "start and stop": ("serve", "stop", "doctor"),
     "talk to agents": ("spawn", "send", "interrupt", "close"),
     "look": ("sessions", "events", "transcript", "message inbox"),
     "approve": ("approvals list", "approvals allow", "approvals deny"),
