@@ -65,7 +65,7 @@ async def test_what_changes_while_it_runs_waits_for_a_person(project):
     async with opened(project) as kernel:
         with kernel.bus.subscribe(only=(ConfigChanged,)) as news:
             says(project, "agents: {ann: {provider: echo, permission: full}}\n")
-            with pytest.raises(ConfigError, match=r"\.aegis\.yaml has changed; `aegis trust"):
+            with pytest.raises(ConfigError, match=r"\.aegis\.yaml has changed since it was trusted; `aegis trust"):
                 await kernel.config.refresh("a change of the file")
             assert kernel.config.profile("ann")[0].permission == "auto", "the last trusted one is in force"
             assert "has changed" in kernel.snapshot()["config"]["error"]

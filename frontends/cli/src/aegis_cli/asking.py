@@ -13,7 +13,8 @@ from aegis.project import FILE, Project, Untrusted
 from aegis_cli.blocking_client import BlockingClient
 from aegis_cli.render import width_of
 from aegis_printable.printable import printable
-from aegis_processes.processes import MARK
+from aegis_processes.ancestry import Gone, origins
+from aegis_processes.processes import FOR, MARK
 from aegis_trust import shown
 from aegis_trust.contents import Contents
 from aegis_trust.trust import Trust
@@ -68,7 +69,12 @@ def at_terminal() -> bool:
 
 def refuse_agents() -> None:
     """Raise `Untrusted` when it is an agent that runs this command: trust is a person's word."""
-    if agent := os.environ.get(MARK):
+    own = os.environ.get(FOR) or os.environ.get(MARK, "")
+    try:
+        above = [who for _, who in origins(os.getppid())]
+    except Gone:
+        above = []
+    if agent := next(filter(None, [own, *above]), ""):
         raise Untrusted(f"what an agent runs ({agent}) cannot say that a project is trusted; ask a person")
 
 

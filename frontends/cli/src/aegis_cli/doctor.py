@@ -27,6 +27,7 @@ from aegis_cli.stop import held
 from aegis_cli.transcript import STAYS
 from aegis_discovery.discovery import Discovery, Found
 from aegis_trust.state import known
+from aegis_trust.trust import FOLDERS
 
 _NO_CLI = "no agent CLI was found: only scripted agents can be started, without any model; install one of the above"
 _LITTLE = 100 * 2**20  # bytes of free disk below which the ledger is in danger
@@ -88,6 +89,8 @@ def _trust(project: Project, advice: list[str]) -> str:
         advice.append(why)
     if known(trust, project.state) == "foreign":
         advice.append(f"{project.state} was not made here by you; aegis sets it aside when it starts")
+    if trust.vouched:
+        return f"trusted whatever it says ({FOLDERS})"
     return "not trusted" if why else "trusted as it is" if trust.record.when else "nothing here needs it"
 
 

@@ -135,7 +135,7 @@ class Trust:
                 f" asks (`--trust` says yes in a script)"
             )
         said = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
-        return f"{said}; `aegis trust{where}` shows what has changed since it was trusted, and asks"
+        return f"{said} since it was trusted; `aegis trust{where}` shows the change, and asks"
 
     def _change(self, name: str, path: Path, record: Record) -> str:
         if name not in record.files:

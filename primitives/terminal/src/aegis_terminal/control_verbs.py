@@ -88,6 +88,7 @@ class ControlVerbs:
         if wrong := [k for k, v in (env or {}).items() if not k or "=" in k or not sendable(k + v)]:
             raise Refused(f"{wrong[0]!r} cannot be an environment variable")
         own = self._now.shell or self._kernel.environment.get("SHELL") or "/bin/bash"
+        self._kernel.trust.require([shell or own])
         what = f"open the terminal {name} in {folder}" + (f" with {shell}" if shell else "")
         what += "".join(f" {k}={v}" for k, v in (env or {}).items())
         what = self._service.secrets.beside(env or {}).cut(what)

@@ -136,6 +136,8 @@ class Runner:
             function = self.catalogue.get(run.name, run.source)
             why = f"there is no workflow {run.name!r} here any more" + (f" in {run.source}" if run.source else "")
             self._check_trusted(function)
+            if function is not None:
+                self._kernel.trust.require(self._settings(function, run))
         except AegisError as error:
             function, why = None, str(error)
         if function is None:
