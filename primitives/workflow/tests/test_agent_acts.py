@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import trio
 from workflow_stage import ANNA, Stage, quiet
@@ -305,6 +307,34 @@ async def test_what_a_stranger_of_another_machine_began_executes_nothing(stage: 
     begun = await stage.kernel.verbs.call(caller, "workflow run", {"name": "shell", "kwargs": {"cmd": "touch made"}})
     row = await stage.end(begun.workflow_id)
     assert row.status == "error" and not (project / "made").exists()
+
+
+async def test_an_agent_has_so_many_runs_under_way_and_a_person_as_many_as_wanted(stage: Stage, project):
+    (project / ".aegis.yaml").write_text(CONFIG.replace("  allow:", "  runs_per_agent: 2\n  allow:"))
+    await stage.kernel.config.refresh()
+    agent = await stage.kernel.roster.spawn("writer", "writer-one")
+    runs = [(await stage.call("workflow run", agent, name="later", kwargs={"cmd": "true"})).workflow_id for _ in "ab"]
+    for caller in (stage.kernel.roster.caller(agent), stage.kernel.roster.caller(agent).through("queue")):
+        with pytest.raises(
+            Refused, match=r"has 2 runs under way, and an agent may have 2 \(`workflows\.runs_per_agent`"
+        ):
+            await stage.kernel.verbs.call(caller, "workflow run", {"name": "later", "kwargs": {"cmd": "true"}})
+    for _ in range(3):
+        await stage.begin("later", cmd="true")
+    await stage.call("workflow cancel", workflow_id=runs[0])
+    assert (await stage.call("workflow run", agent, name="later", kwargs={"cmd": "true"})).status == "running"
+    with pytest.raises(Refused, match="has 2 runs under way"):
+        await stage.call("workflow retry", agent, workflow_id=runs[0])
+    other, begun = await stage.kernel.roster.spawn("writer", "writer-two"), []
+
+    async def begin() -> None:
+        with suppress(Refused):
+            begun.append(await stage.call("workflow run", other, name="later", kwargs={"cmd": "true"}))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(begin)
+    assert len(begun) == 2, "also of those that are asked for at once"
 
 
 async def test_an_agent_that_sees_its_own_sees_its_own_runs(stage: Stage, project):

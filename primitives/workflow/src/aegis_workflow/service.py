@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -49,6 +50,7 @@ class Runner:
         self._nursery: trio.Nursery | None = None
         self._scopes: dict[str, trio.CancelScope] = {}  # of the runs that are played
         self._stopped: dict[str, str] = {}
+        self._beginning = trio.Lock()
         self._again: set[str] = set()  # runs that were taken up again before their last play was over
 
     async def run(self) -> None:
@@ -199,9 +201,28 @@ class Runner:
         return await play.play(self._check_trusted, self.acts.environment(run.acting), self._settings_now().memory)
 
     def check(self, caller: Caller, function: Function) -> None:
-        """Raise `Refused` when the caller may not begin this workflow, or nobody may."""
+        """Raise `Refused` when the caller may not run this workflow, or nobody may."""
         self.acts.check_run(caller, name_of(function), function)
         self._check_trusted(function)
+
+    @asynccontextmanager
+    async def room(self, caller: Caller) -> AsyncIterator[None]:
+        """Enter to begin a run; raises `Refused` when the caller is an agent's, which has as many as it may."""
+        if not caller.agent_id:
+            yield
+            return
+        async with self._beginning:  # two at once see each other
+            self._check_room(caller)
+            yield
+
+    def _check_room(self, caller: Caller) -> None:
+        most = self._settings_now().runs_per_agent
+        own = [run for run in self._store.active.values() if run.acting.agent_id == caller.agent_id]
+        if len(own) >= most:
+            raise Refused(
+                f"{caller.principal} has {len(own)} runs under way, and an agent may have {most} "
+                "(`workflows.runs_per_agent` in .aegis.yaml); wait until one has ended, or cancel one"
+            )
 
     def _check_trusted(self, function: Function | None) -> None:
         """Raise the error when it is of a file that is not as it was trusted."""

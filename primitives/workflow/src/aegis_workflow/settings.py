@@ -34,6 +34,7 @@ class WorkflowSettings(Settings):
         default_factory=dict,
         description="which agents may run a workflow, by its name: `deploy: {agents: [coder], permission: write}`",
     )
+    runs_per_agent: int = Field(8, ge=0, description="runs that an agent may have under way at the same time")
     memory: int = Field(4_000, ge=0, description="megabytes that a workflow of the project may take; 0 is no limit")
 
     @field_validator("config", "allow")

@@ -146,7 +146,8 @@ class WorkflowVerbs:
             version=version_of(function), source=self._runner.catalogue.source(function), trace=caller.trace,
             hops=caller.hops + (caller.class_ == "agent"),
         )  # fmt: skip
-        await self._runner.begin(run)
+        async with self._runner.room(caller):
+            await self._runner.begin(run)
         if wait or follow:
             return _if_ok(await self._runner.end_of(run.id))
         return Begun(run.id, run.id, run.name, caller.name, "running")
@@ -208,14 +209,15 @@ class WorkflowVerbs:
     @verb("workflow retry", tool="aegis_workflow_retry")
     async def retry(self, caller: Caller, workflow_id: RunId) -> Begun:
         """Start a run again that failed or was cancelled; it can use its checkpoints."""
-        run = self._mine(caller, self._find(workflow_id))
-        if run.state not in ("error", "cancelled"):
-            raise Refused(f"run {run.id} is {run.state}; only one that failed or was cancelled is tried again")
-        function = self._runner.catalogue.find(run.name)
+        function = self._runner.catalogue.find(self._mine(caller, self._find(workflow_id)).name)
         self._runner.check(caller, function)
-        fresh = {"state": "running", "attempt": run.attempt + 1, "error": "", "ended": "", "step": "", "questions": {}}
-        fresh |= {"version": version_of(function), "source": self._runner.catalogue.source(function)}
-        await self._store.append(self._store.draft("retried", run.id, **fresh))
+        async with self._runner.room(caller):
+            run = self._find(workflow_id)
+            if run.state not in ("error", "cancelled"):
+                raise Refused(f"run {run.id} is {run.state}; only one that failed or was cancelled is tried again")
+            fresh = {"state": "running", "attempt": run.attempt + 1, "error": "", "ended": "", "step": ""}
+            now = {"version": version_of(function), "source": self._runner.catalogue.source(function)}
+            await self._store.append(self._store.draft("retried", run.id, questions={}, **fresh, **now))
         self._runner.go(self._store.find(run.id))
         return Begun(run.id, run.id, run.name, caller.name, "running")
 
