@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aegis.errors import Refused
 from aegis.project import Project
-from aegis_private.peers import SupportsPeer, peer
+from aegis_private.peers import peer
+
+if TYPE_CHECKING:
+    from aegis_private.peers import SupportsPeer
 
 SOCKET = "control.sock"
 _LONGEST = 100  # bytes; the system's own limit for a socket's path is 108 on Linux and 104 on macOS

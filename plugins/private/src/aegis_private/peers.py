@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
+import sys
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from aegis_private.ownership import ROOT
+
+if TYPE_CHECKING:  # every one-shot command would pay for it
+    from typing import Protocol
+
+    class SupportsPeer(Protocol):
+        """What can be asked who is at the other end: a socket of the standard library or of trio."""
+
+        def getsockopt(self, level: int, name: int, size: int, /) -> bytes: ...
+
 
 _WAITING = 1_024  # connections that may wait to be let in; one more is refused by the system
 
@@ -30,23 +39,20 @@ class Peer(NamedTuple):
         return self.is_me or self.uid == ROOT
 
 
-class SupportsPeer(Protocol):
-    """What can be asked who is at the other end: a socket of the standard library or of trio."""
-
-    def getsockopt(self, level: int, name: int, size: int, /) -> bytes: ...
-
-
 def peer(connection: SupportsPeer) -> Peer:
     """Return who was at the other end as the connection was made (of one that listens: as it began to)."""
     if hasattr(socket, "SO_PEERCRED"):
-        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        pid, uid, _ = struct.unpack("3i", data)
-        return Peer(uid, pid)
-    uid = struct.unpack_from("=II", connection.getsockopt(0, 1, 76))[1]  # macOS: SOL_LOCAL, LOCAL_PEERCRED, xucred
+        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # pid, uid, gid
+        return Peer(_number(data[4:8]), _number(data[:4]))
+    uid = _number(connection.getsockopt(0, 1, 76)[4:8])  # macOS: SOL_LOCAL, LOCAL_PEERCRED, a xucred
     try:
-        return Peer(uid, struct.unpack("=i", connection.getsockopt(0, 2, 4))[0])  # LOCAL_PEERPID
+        return Peer(uid, _number(connection.getsockopt(0, 2, 4)))  # LOCAL_PEERPID
     except OSError:
         return Peer(uid, 0)
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, sys.byteorder)
 
 
 def listening(path: Path) -> socket.socket:

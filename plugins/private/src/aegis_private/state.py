@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from aegis_private.folder import Folder
-from aegis_private.lock import is_held, locked, told
 from aegis_private.ownership import NotPrivate, climb, why_movable
-from aegis_private.umask import closed
 
 _SPARE = 10**9  # numbers that a process may use before a clock set back by hours lets the next one use some again
 
@@ -97,7 +95,9 @@ class State:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process; what it makes is closed to others. Raises `busy` with the holder's pid."""
-        from aegis_private.runtime import runtime_folder  # noqa: PLC0415 - only who holds it needs that import
+        from aegis_private.lock import locked  # noqa: PLC0415 - only who holds it needs these imports
+        from aegis_private.runtime import runtime_folder  # noqa: PLC0415
+        from aegis_private.umask import closed  # noqa: PLC0415
 
         def busy(lines: list[str]) -> Exception:
             return self.busy(f"{self.name} already runs in {self.root} (pid {lines[0] if lines else 'unknown'})")
@@ -115,11 +115,15 @@ class State:
 
     def is_held(self) -> bool:
         """Return whether a process holds the folder."""
+        from aegis_private.lock import is_held  # noqa: PLC0415 - most commands have no use for it
+
         with self.folder() as state:
             return is_held(state, self.lock)
 
     def runtime(self) -> Path:
         """Return the folder for sockets of the process that holds this; raises `FileNotFoundError` if none ever did."""
+        from aegis_private.lock import told  # noqa: PLC0415 - the same
+
         with self.folder() as state:
             _, place, *_ = [*told(state, self.lock), "", ""]
         if not place.startswith("/"):
