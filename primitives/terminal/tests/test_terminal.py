@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 import trio
 from terminal_stage import BO, Stage, until
 
-from aegis import Caller, NotFound, Refused
+from aegis import AegisError, Caller, NotFound, Refused, hookimpl
 from aegis.verbs import progress
 from aegis_terminal.keys import pressed
 
@@ -378,3 +379,32 @@ async def test_a_program_that_reads_nothing_takes_no_endless_keys(build: Stage):
             await build.call("keys", name="build", keys="x" * 100_000)
         await build.call("close", name="build")
     assert (await build.call("read", name="build"))[0].stderr == "pty closed"
+
+
+class Full:
+    """A plugin that comes before terminals, and leaves the kernel without a place for sockets."""
+
+    name = "full"
+
+    @hookimpl
+    def aegis_interceptors(self, kernel):
+        with kernel.project.folder() as state:
+            state.replace("kernel.lock", b"1\nthere is no place for sockets\n")
+        return []
+
+
+async def test_terminals_that_cannot_be_say_why_to_whoever_asks(kernel_with, plugins):
+    async with kernel_with(full=Full(), **plugins) as kernel:
+        client = kernel.client(Caller("human", "anna"))
+        assert await client.call("term list") == []
+        for verb, args in (("term spawn", {"name": "t"}), ("term run", {"name": "t", "cmd": "x"})):
+            with pytest.raises(Refused, match="there are no terminals here: there is no place for sockets"):
+                await client.call(verb, args)
+        assert any("no place for sockets" in fault.error for fault in kernel.faults)
+
+
+async def test_a_folder_for_sockets_that_is_gone_is_said(stage: Stage):
+    await stage.spawn()
+    shutil.rmtree(stage.kernel.project.runtime())
+    with pytest.raises(AegisError, match=r"is gone .*start aegis anew"):
+        await stage.call("spawn", name="second")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,16 @@ import trio
 from aegis import AegisError, Caller, open_kernel
 from aegis.plugins import GROUP
 from aegis_cli.index import sources
+from aegis_private.runtime import runtime_folder
 
 
 def build() -> dict[str, Any]:
     """Return the plugins, the verbs a person may use, what failed, and which source files all this came from."""
     points = {p.name: p for p in entry_points(group=GROUP)}
     packages = {Path(str(sys.modules["aegis"].__file__)).parent}
-    with tempfile.TemporaryDirectory(prefix="aegis-index-") as folder:
+    with runtime_folder("aegis-index", AegisError) as folder:
         try:
-            found = trio.run(_asked, Path(folder))
+            found = trio.run(_asked, folder.path)
         except AegisError as error:  # such as two plugins with a driver of one name: said, and asked again next time
             found = {"verbs": [], "names": [], "failed": {"plugins": str(error)}, "transient": True}
     for point in points.values():

@@ -26,6 +26,7 @@ from aegis_cli.socket_path import socket_of
 from aegis_cli.stop import held
 from aegis_cli.transcript import STAYS
 from aegis_discovery.discovery import Discovery, Found
+from aegis_private.ownership import why_movable
 from aegis_trust.state import known
 from aegis_trust.trust import FOLDERS
 
@@ -54,7 +55,7 @@ def plugins(shell: Shell, words: Sequence[str]) -> int:
 
 def examine(project: Project) -> dict[str, Any]:
     """Return everything a person needs to know to help themselves; what is broken is listed under `problems`."""
-    problems: list[str] = []
+    problems = _owners(project)
     kernel = _kernel(project, problems)
     # What fails only once a kernel starts is known from the running one, or from the trial that makes the index.
     failed = kernel["faults"] if kernel["running"] else installed_index().rebuild()["failed"]
@@ -92,6 +93,18 @@ def _trust(project: Project, advice: list[str]) -> str:
     if trust.vouched:
         return f"trusted whatever it says ({FOLDERS})"
     return "not trusted" if why else "trusted as it is" if trust.record.when else "nothing here needs it"
+
+
+def _owners(project: Project) -> list[str]:
+    """Return why no kernel would start here: others may change the project, or put another in its place."""
+    problems = [why] if (why := why_movable(project.root)) else []
+    try:
+        project.folder().close()
+    except FileNotFoundError:
+        pass  # there is no state yet
+    except (AegisError, OSError) as error:
+        problems.append(str(error))
+    return problems
 
 
 def _kernel(project: Project, problems: list[str]) -> dict[str, Any]:
@@ -219,7 +232,7 @@ def _disk(project: Project, problems: list[str]) -> str:
 
 
 def _existing(path: Path) -> Path:
-    return next(p for p in (path, *path.parents) if p.exists())
+    return next(p for p in (path, *path.parents) if os.access(p, os.F_OK))  # and where one may look
 
 
 def _text(findings: dict[str, Any]) -> str:

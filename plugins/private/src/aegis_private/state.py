@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,15 @@ from aegis_private.folder import Folder
 from aegis_private.ownership import NotPrivate, climb, why_movable
 
 _SPARE = 10**9  # numbers that a process may use before a clock set back by hours lets the next one use some again
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        return stat.S_ISDIR(folder.stat().st_mode)
+    except PermissionError:  # another user's, who keeps it closed: it is there, and said to be theirs
+        return True
+    except OSError:
+        return False
 
 
 class State:
@@ -39,7 +49,7 @@ class State:
         It is not looked for in, or above, a folder that another user owns or may write to.
         """
         here = start.resolve()
-        found = (f for f in climb(here) if os.path.lexists(f / cls.settings) or f.joinpath(*cls.inside).is_dir())
+        found = (f for f in climb(here) if os.path.lexists(f / cls.settings) or _is_there(f.joinpath(*cls.inside)))
         return cls(next(found, here))
 
     def __eq__(self, other: object) -> bool:

@@ -119,7 +119,12 @@ class TerminalService:
             environment |= {"TERM": "xterm-256color", "AEGIS_TERM": "1", **env, MARK: key}
             folder = self.folder / key
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(0o700)
+            try:
+                folder.mkdir(0o700)
+            except FileNotFoundError:
+                raise AegisError(
+                    f"{self.folder} is gone (a log-out empties $XDG_RUNTIME_DIR); start aegis anew"
+                ) from None
             prepared = prepared_shell(shell, folder, environment)
             secrets = self.secrets.beside(env)
             self._kernel.project.private("terminals", name)  # before its log is opened there
