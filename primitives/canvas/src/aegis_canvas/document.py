@@ -147,13 +147,15 @@ def _inline(token: Token) -> str:
 def _unique(names: Iterable[str]) -> list[str]:
     """Return the names, the second `Notes` as `Notes (2)`."""
     seen = {FRONT, PREAMBLE}
+    numbers: dict[str, int] = {}  # of the last one of that name: thousands may have the same
     found = []
     for name in names:
-        candidate, n = name, 1
+        candidate, n = name, numbers.get(name, 1)
         while candidate in seen:
             n += 1
             candidate = f"{name} ({n})"
         seen.add(candidate)
+        numbers[name] = n
         found.append(candidate)
     return found
 
@@ -219,13 +221,14 @@ def _checked(old: Document, name: str, parts: tuple[Part, ...]) -> Document:
     expected = [part.name for part in parts[1:] if part.raw]
     if old.names == [BODY] and len(expected) == 2:
         expected[0] = PREAMBLE  # with its first heading, a text without headings becomes the preamble
-    gone = [found for found in expected if found not in new.names]
+    there, known = set(new.names), {*expected, name}
+    gone = [found for found in expected if found not in there]
     if name in gone and not old.get(name) and name not in (PREAMBLE, BODY):
         raise Refused(
             f"{name!r} cannot be a heading here: use one line of plain words, and check that no code block or comment "
             "before it is left open"
         )
-    if more := [found for found in new.names if found not in {*expected, name}]:
+    if more := [found for found in new.names if found not in known]:
         raise Refused(
             f"the text for {name!r} has headings of the second level ({', '.join(map(repr, more))}), which would "
             "become sections of their own: write each as its own section, or use ### inside this one"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-from aegis_canvas.document import BODY, PREAMBLE, Document
+from aegis_canvas.document import BODY, PREAMBLE, Document, Part
 from aegis_canvas.line_diff import line_blocks
 from aegis_canvas.store import Canvas, Revision, Touch
 
+_SECTIONS = 50  # that a notice tells of
 _PREVIEW = 6  # lines
 _WIDEST = 400  # characters of a line in a preview
 
@@ -52,13 +53,16 @@ def _texts(old: Document, new: Document) -> dict[str, str]:
 
 def notice(revision: Revision, touched: Iterable[Touch], old: Document, new: Document) -> str:
     """Return the body of the mail about these sections."""
-    return "\n\n".join(_block(revision, touch, old, new) for touch in touched)
+    all_ = list(touched)
+    now, before = ({part.name: part for part in document.sections} for document in (new, old))
+    blocks = [_block(revision, t, before.get(t.name), now.get(t.name)) for t in all_[:_SECTIONS]]
+    more = [f"… and {len(all_) - _SECTIONS:,} more sections"] if len(all_) > _SECTIONS else []
+    return "\n\n".join([*blocks, *more])
 
 
-def _block(revision: Revision, touch: Touch, old: Document, new: Document) -> str:
+def _block(revision: Revision, touch: Touch, was: Part | None, part: Part | None) -> str:
     minus = "" if touch.verb == "appended" else f" / -{touch.removed}"
     head = f'section "{touch.name}" · {touch.verb} by {revision.by} (+{touch.added}{minus} lines)'
-    part, was = new.get(touch.name), old.get(touch.name)
     text = part.text if part else ""
     if touch.verb == "appended" and was:
         text = text.removeprefix(was.text).removeprefix("\n")

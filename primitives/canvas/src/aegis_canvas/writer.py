@@ -97,8 +97,9 @@ class Writer:
             await trio.to_thread.run_sync(self.file(canvas.file).sweep, _temporary(canvas))
             self._swept.add(canvas.id)
         try:
-            found: Found | None = await trio.to_thread.run_sync(self.file(canvas.file).read)
-            condition = ""
+            there = await trio.to_thread.run_sync(self.file(canvas.file).read)
+            condition = self._too_many(await self._parsed(canvas, there))
+            found = None if condition else there
         except FileNotFoundError:
             found, condition = None, "does not exist: it was deleted or moved outside aegis"
         except (Unreadable, Refused, OSError) as error:
@@ -118,6 +119,11 @@ class Writer:
             letters = self._notifier.revised(canvas, revision, old, document)
             await self._notifier.append(self._records(canvas, revision, old, document), letters)
         return found, document
+
+    def _too_many(self, document: Document) -> str:
+        """Return that the text has more sections than a canvas may, empty when it has not."""
+        count, most = len(document.sections), self._settings["plugins.canvas"].max_sections
+        return f"has {count:,} sections (plugins.canvas.max_sections is {most:,})" if count > most else ""
 
     async def _parsed(self, canvas: Canvas, found: Found) -> Document:
         known = self._known.get(canvas.id)
@@ -169,6 +175,8 @@ class Writer:
                 words = error.strerror if isinstance(error, OSError) else str(error)
                 raise Refused(f"{canvas.file} cannot be a canvas: {words}") from None
             nothing, document = parse(""), await trio.to_thread.run_sync(parse, found.text)
+            if more := self._too_many(document):
+                raise Refused(f"{canvas.file} cannot be a canvas: it {more}")
             revision = await self._revision(canvas, nothing, document, "opened", "")
             records = self._records(canvas, revision, nothing, document)
             await self._store.append(self._store.draft("opened", canvas, **msgspec.to_builtins(canvas)), *records)
@@ -186,6 +194,8 @@ class Writer:
                 check(old)
                 self._notifier.check(canvas, caller)
                 new = await trio.to_thread.run_sync(compose, old)
+                if more := self._too_many(new):
+                    raise Refused(f"{canvas.name} {more}; write into a section that exists, or open another canvas")
                 if render(new) == found.text:
                     return None
                 try:
