@@ -69,6 +69,12 @@ def test_an_empty_chunk_says_nothing(translator: Translator) -> None:
         ("call_83912751", "Edit /p/note.txt", "edit"),  # the model's own id
         ("toolu_83912751_0", "Edit /p/note.txt", "edit"),
         ("replace_1763694302001_0", "Edit /p/note.txt", "replace"),  # Gemini's
+        ("replace-1763694302001-1", "Edit /p/note.txt", "replace"),
+        ("replace__replace_1763694302001_0", "Edit /p/note.txt", "replace"),
+        ("read_file__call_83912751", "/p/note.txt", "read_file"),  # and the model's own id behind it
+        ("read_file__toolu_01Abc", "/p/note.txt", "read_file"),
+        ("mcp_aegis_whoami__x", "whoami (aegis MCP Server)", "mcp_aegis_whoami"),
+        ("call_1__call_2", "Edit /p/note.txt", "edit"),
         ("call_83912751", "handoff (aegis MCP Server): {}", "mcp__aegis__handoff"),
         ("call_83912751", "see handoff (aegis MCP Server)", "edit"),
     ],
@@ -111,6 +117,20 @@ def test_gemini_announces_nothing_that_it_asks_leave_for(translator: Translator)
     assert events == [ToolCall(number, "write_file", "Writing to note.txt", "edit")] and call.paths == ("/p/note.txt",)
     done = {"toolCallId": number, "status": "completed", "content": [DIFF]}
     assert told(translator, "tool_call_update", **done) == [ToolResult(number, diff=("/p/note.txt", "", "new"))]
+
+
+def test_the_words_of_a_question_are_not_the_tools_answer(translator: Translator) -> None:
+    """Gemini explains what it asks for, and says nothing of what a command printed."""
+    why = answer("This command may delete files.")
+    for number, end, told_of_it in (("c1", {"content": []}, ""), ("c2", {}, ""), ("c3", {"content": answer("2")}, "2")):
+        translator.asked(asking(number, kind="execute", title="rm x", content=why))
+        done = {"toolCallId": number, "status": "completed"} | end
+        assert told(translator, "tool_call_update", **done) == [ToolResult(number, told_of_it)]
+    told(translator, "tool_call", toolCallId="c4", kind="execute", title="rm x", status="in_progress", content=why)
+    assert told(translator, "tool_call_update", toolCallId="c4", status="completed", content=[]) == [ToolResult("c4")]
+    call, _ = translator.asked(asking("c5", kind="execute", title="rm x", content=why))
+    translator.refuse(call, "denied: no")
+    assert told(translator, "agent_message_chunk", **text("then not"))[0] == ToolResult("c5", "denied: no", True)
 
 
 def test_gemini_says_no_more_of_what_was_refused(translator: Translator) -> None:

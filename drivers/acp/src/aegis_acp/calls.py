@@ -12,8 +12,9 @@ from aegis_acp import v1
 from aegis_jsonrpc.values import mapping, text
 
 _WORD = re.compile(r"[A-Za-z][\w.-]*\Z")
-# Gemini's ids are made of the tool's name: write_file__write_file_1763694302001_0. The models' own ids are not.
-_NUMBERED = re.compile(r"(?!(?:call|toolu|tool|fc|msg)_)([A-Za-z]\w*?)(?:__\1)?[-_]\d{5,}")
+# Gemini's ids begin with the tool's name: write_file-1763694302001-1, or read_file__call_83912751 where the model's own
+# id is behind it. The models' own ids do not.
+_NUMBERED = re.compile(r"(?!(?:call|toolu|tool|fc|msg)_)([A-Za-z]\w*?)(?:__.+|[-_]\d{5,}.*)\Z")
 _SERVED = re.compile(r"(\w+) \((\w+) MCP Server\)")  # Qwen's title of a server's tool
 _NO_INPUT = frozenset({"cwd"})  # what OpenCode says of a tool whose input is still being written
 _NAMES = ("toolName", "tool_name", "tool")  # where agents put the tool's own name beside the protocol's fields
@@ -50,9 +51,10 @@ class Call:
             self._output = said.raw_output
         if said.locations:
             self.locations = tuple(f"{p.path}:{p.line}" if p.line else p.path for p in said.locations)
-        if said.content:
+        if said.content is not None:
             parts = [part for part in said.content if isinstance(part, v1.ContentToolCallContent)]
-            self._words = "\n".join(words(part.content) for part in parts) or self._words
+            if not asking:  # where it asks, these are the words of the question, and not what the tool answered
+                self._words = "\n".join(words(part.content) for part in parts)
             edits = [part for part in said.content if isinstance(part, v1.FileEditToolCallContent)]
             if edits and not self._shows(*(diff := (edits[0].path, edits[0].old_text or "", edits[0].new_text))):
                 self.diff = diff
