@@ -29,7 +29,7 @@ def gemini_environment(home: Path, model: Model) -> dict[str, str]:
 
 def opencode_environment(home: Path, model: Model) -> dict[str, str]:
     """Return a whole environment for OpenCode, whose only model is the scripted one."""
-    scripted = {"limit": {"context": 200_000, "output": 8_192}, "cost": {"input": 3, "output": 15}}
+    scripted = {"limit": {"context": 200_000, "output": 8_192}, "cost": {"input": 3, "output": 15, "cache_read": 0.3}}
     provider = {
         "npm": "@ai-sdk/openai-compatible",
         "options": {"baseURL": f"{model.url}/v1", "apiKey": "dummy"},

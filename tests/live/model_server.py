@@ -192,7 +192,8 @@ class Handler(BaseHTTPRequestHandler):
         if status := rule.get("error"):
             return self._reply(status, dialect.error(status, rule.get("message", "as the script wants")))
         blocks, usage, stop = spoken(rule, body)
-        self.server.script.charge(body, usage, aside=aside, end=not rule.get("hang"))
+        told = {name: figure for name, figure in usage.items() if not name.startswith("cache_creation")}
+        self.server.script.charge(body, told, aside=aside, end=not rule.get("hang"))
         if not body.get("streamed", True):
             return self._reply(200, dialect.whole(blocks, usage, body["model"], f"msg_{next(self.server.numbers):06d}"))
         *told, end = dialect.pieces(blocks, usage, stop, body["model"], f"msg_{next(self.server.numbers):06d}")

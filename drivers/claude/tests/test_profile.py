@@ -88,6 +88,15 @@ def test_the_profile_has_the_last_word(seat: Seats) -> None:
     assert environment(here, here.profile)["ENABLE_TOOL_SEARCH"] == "true"
 
 
+def test_it_is_quiet_unless_its_profile_says_otherwise(seat: Seats) -> None:
+    quiet = {"DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"}
+    here, loud, own = seat(), seat(quiet=False), seat(env={"DISABLE_TELEMETRY": "0"})
+    own.env = dict(own.profile.env)
+    assert quiet <= environment(here, here.profile).keys()
+    assert not quiet & environment(loud, loud.profile).keys()
+    assert environment(own, own.profile)["DISABLE_TELEMETRY"] == "0"
+
+
 @pytest.mark.parametrize(("background", "value"), [(False, "1"), (True, None)])
 def test_a_turn_waits_for_what_it_started_unless_told_otherwise(
     seat: Seats, background: bool, value: str | None

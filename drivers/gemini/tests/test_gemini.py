@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,23 @@ def test_its_command_line_and_environment(tmp_path: Path) -> None:
         "NO_BROWSER": "0",  # what a person sets is meant
         "GEMINI_CLI_NO_RELAUNCH": "true",
         "GEMINI_CLI_TRUST_WORKSPACE": "true",
+        "GEMINI_CLI_SYSTEM_SETTINGS_PATH": str(tmp_path / "quiet.json"),
+        "GEMINI_TELEMETRY_ENABLED": "false",
     }
+    settings = json.loads((tmp_path / "quiet.json").read_text())
+    assert (settings["privacy"], settings["telemetry"]) == ({"usageStatisticsEnabled": False}, {"enabled": False})
+    assert settings["general"]["enableAutoUpdate"] is False
+
+
+def test_it_is_quiet_unless_its_profile_says_otherwise(tmp_path: Path) -> None:
+    loud = seat(tmp_path, quiet=False)
+    assert GeminiDriver().command(loud, loud.profile).env.keys() == {
+        "GEMINI_CLI_NO_RELAUNCH", "GEMINI_CLI_TRUST_WORKSPACE", "NO_BROWSER",
+    }  # fmt: skip
+    governed = seat(tmp_path, {"GEMINI_CLI_SYSTEM_SETTINGS_PATH": "/theirs.json"})
+    env = GeminiDriver().command(governed, governed.profile).env
+    assert env["GEMINI_CLI_SYSTEM_SETTINGS_PATH"] == "/theirs.json", "the machine's own settings stay"
+    assert env["GEMINI_CLI_SYSTEM_DEFAULTS_PATH"] == str(tmp_path / "quiet.json")
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,14 @@ from aegis_opencode.profile import OpenCodeProfile
 PROVIDER = {"provider": {"mine": {"npm": "x"}}, "permission": {"webfetch": "deny", "bash": "allow"}}
 
 
-def configured(folder: Path, env: dict[str, str] | None = None, **keys: Any) -> dict[str, Any]:
+def seat(folder: Path, env: dict[str, str] | None = None, **keys: Any) -> Seat:
     unused: Any = None
-    profile = OpenCodeProfile(**keys)
-    seat = Seat("01AGENT", "lucid-knuth", profile, folder, folder, unused, unused, env=env or {})
-    command = OpenCodeDriver().command(seat, profile)
+    return Seat("01AGENT", "lucid-knuth", OpenCodeProfile(**keys), folder, folder, unused, unused, env=env or {})
+
+
+def configured(folder: Path, env: dict[str, str] | None = None, **keys: Any) -> dict[str, Any]:
+    sat = seat(folder, env, **keys)
+    command = OpenCodeDriver().command(sat, sat.profile)
     assert command.argv == ["opencode", "acp"]
     config: dict[str, Any] = json.loads(command.env["OPENCODE_CONFIG_CONTENT"])
     return config
@@ -48,6 +51,27 @@ def test_what_is_configured_already_is_kept(tmp_path: Path) -> None:
     assert config["provider"] == {"theirs": {"npm": "y"}, "mine": {"npm": "x"}}
     assert (config["model"], config["share"], config["autoupdate"]) == ("mine/b", "disabled", False)
     assert config["experimental"] == {"continue_loop_on_deny": True}
+
+
+def test_it_is_quiet_unless_its_profile_says_otherwise(tmp_path: Path) -> None:
+    for quiet, said in ((True, "1"), (False, None)):
+        sat = seat(tmp_path, quiet=quiet)
+        env = OpenCodeDriver().command(sat, sat.profile).env
+        assert [env.get(f"OPENCODE_DISABLE_{w}") for w in ("MODELS_FETCH", "LSP_DOWNLOAD", "AUTOUPDATE")] == [said] * 3
+        assert "OPENCODE_DISABLE_DEFAULT_PLUGINS" not in env, "people sign in by these"
+
+
+def test_its_port_is_closed_to_other_accounts(tmp_path: Path) -> None:
+    name, sat = "OPENCODE_SERVER_PASSWORD", seat(tmp_path)
+    first, second = (OpenCodeDriver().command(sat, sat.profile).env[name] for _ in range(2))
+    assert first != second and len(first) >= 32
+    own = seat(tmp_path, {name: "theirs"})
+    assert OpenCodeDriver().command(own, own.profile).env[name] == "theirs"
+
+
+def test_it_asks_no_model_for_a_title(tmp_path: Path) -> None:
+    """That would be on nobody's bill."""
+    assert configured(tmp_path)["agent"]["title"]["disable"] is True
 
 
 def test_a_permission_that_is_one_word_gives_way(tmp_path: Path) -> None:

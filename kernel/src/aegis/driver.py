@@ -27,6 +27,7 @@ class Profile(BaseModel):
     verbs: list[str] | None = Field(None, description="the verbs this agent may use; none means all")
     spawns: list[str] | None = Field(None, description="profiles it may spawn; none: those that may do no more")
     sees: Literal["own", "all"] | None = Field(None, description="own or all: what it reads; none: as its starter")
+    quiet: bool = Field(True, description="its CLI sends no telemetry and gets no updates, as far as it can be told so")
     turn_limit: float = Field(3600, gt=0, description="seconds after which a turn is ended for the agent")
     cwd: Path | None = Field(None, description="working folder, relative to the project")
     env: dict[str, str] = Field(default_factory=dict, description="variables added to the CLI's environment")
@@ -132,6 +133,7 @@ class DriverInfo:
     costs: bool = False  # the end of a turn says its dollars; budgets in dollars need this or a price list
     plane: tuple[str, ...] = ("mcp__aegis__", "aegis__")  # how its CLI begins the name of a tool of ours
     environment: tuple[str, ...] = ()  # variables of its provider's, or patterns with `*`, that its CLI inherits
+    calls_home: str = ""  # what its CLI still does on the network by itself where a profile is `quiet`
     meters: bool = False  # tokens are told after each request of a turn, so a budget can stop the turn
 
 

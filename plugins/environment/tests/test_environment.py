@@ -1,6 +1,8 @@
 """A CLI gets what programs and its own provider need of the variables of aegis, and no other provider's key."""
 
+import stat
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -121,6 +123,29 @@ async def test_the_verb_names_what_is_passed_on(project, monkeypatch):
         said = await kernel.verbs.call(Caller("human", "anna"), "environment list")
     assert "PATH" in said.every and said.only == {"keyed": ["KEYED_KEY"]} and "OTHER_KEY" in said.none
     assert "only to keyed: KEYED_KEY; to no CLI: " in str(said) and "hidden-value" not in repr(said)
+
+
+async def test_each_session_has_a_folder_of_its_own_for_temporary_files(project, monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/tmp")
+    given = {"TMPDIR": str(project)}
+    (project / ".aegis.yaml").write_text(
+        f"agents: {{ann: {{provider: keyed}}, eve: {{provider: keyed, env: {given}}}}}"
+    )
+    driver = Driver()
+    async with open_kernel(project, plugins={"keyed": driver, "environment": aegis_environment.plugin}) as kernel:
+        ann = await kernel.roster.spawn("ann", "ann")
+        first = Path(driver.got["TMPDIR"])
+        await kernel.roster.spawn("ann", "bob")
+        second = Path(driver.got["TMPDIR"])
+        await kernel.roster.spawn("eve", "eve")
+        assert driver.got["TMPDIR"] == str(project), "what a profile says is meant"
+        assert first != second and stat.S_IMODE(first.stat().st_mode) == 0o700
+        assert len(str(first / ("s" * 30))) < 100, "a socket finds room there"
+        (first / "left").mkdir()
+        (first / "left" / "over.so").write_bytes(b"x")
+        await kernel.roster.close(ann)
+        assert not first.exists() and second.exists()
+    assert not second.exists()
 
 
 async def test_variables_given_to_the_kernel_are_exactly_what_clis_get(project):

@@ -36,7 +36,7 @@ class AcpDriver:
     name = "acp"
     settings: type[Profile] = AcpProfile
     resumes = True
-    info = DriverInfo()
+    info = DriverInfo(calls_home="what it does by itself is not known, nor any switch for it; look into its manual")
     proven = ""
     install = "any agent that speaks ACP: say in `.aegis.yaml` how it is started, `command: [...]`"
     modes: ClassVar[Mapping[Permission, str]] = {}

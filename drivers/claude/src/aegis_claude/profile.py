@@ -20,6 +20,10 @@ OWN_VARIABLES = (
     "ANTHROPIC_*", "CLAUDE*", "DISABLE_*", "ENABLE_TOOL_SEARCH", "IS_SANDBOX", "API_TIMEOUT_MS", "MCP_*TIMEOUT",
     "MAX_*TOKENS", "BASH_DEFAULT_TIMEOUT_MS", "BASH_MAX_*", "CLOUD_ML_REGION", "VERTEX_REGION_*",
 )  # fmt: skip
+_QUIET = (
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING",
+    "DISABLE_FEEDBACK_COMMAND",
+)  # fmt: skip
 _OWN = ("CLAUDE_CODE_USE_", "CLAUDE_CODE_SKIP_", "CLAUDE_CODE_OAUTH_")  # of the account, not of a session
 
 
@@ -64,6 +68,7 @@ def environment(seat: Seat, profile: ClaudeProfile) -> dict[str, str]:
         "ENABLE_TOOL_SEARCH": "false",  # else the model is told of no tool of the plane until it searches
         "DISABLE_AUTOUPDATER": "1",  # twenty agents must not update the CLI at once
     }
+    ours |= dict.fromkeys(_QUIET, "1") if profile.quiet else {}
     if not profile.background:
         ours["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] = "1"  # else a turn ends before its sub-agents have answered
     return inherited | {name: value for name, value in ours.items() if name not in profile.env}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, ClassVar
 
 from aegis import Command, DriverInfo, Profile, Seat
@@ -14,6 +15,14 @@ _ENVIRONMENT = {
     "GEMINI_CLI_TRUST_WORKSPACE": "true",  # whoever starts an agent in a folder trusts that folder
     "NO_BROWSER": "1",  # nobody sits at this CLI to sign in
 }
+_QUIET = {
+    "general": {"enableAutoUpdate": False, "enableAutoUpdateNotification": False},
+    "privacy": {"usageStatisticsEnabled": False},
+    "telemetry": {"enabled": False},
+}
+# The machine's own settings are stronger than a person's; where there are some, ours are only what they leave open.
+_SYSTEM, _DEFAULTS = "GEMINI_CLI_SYSTEM_SETTINGS_PATH", "GEMINI_CLI_SYSTEM_DEFAULTS_PATH"
+_MACHINE = (Path("/etc/gemini-cli"), Path("/Library/Application Support/GeminiCli"))
 # The plane's verbs are governed by aegis. Edits are asked for even where the person's own settings allow them, so that
 # an agent cannot change what governs it, and under `read` commands too: rules of this tier are stronger than theirs,
 # and Gemini's own plan mode is weaker.
@@ -43,4 +52,16 @@ class GeminiDriver(AcpDriver):
         policy.write_text(_PLANE + (_ASK.format(tools=json.dumps(asked)) if asked else ""), encoding="utf-8")
         argv = [*profile.command, "--acp", "--admin-policy", str(policy)]
         argv += ["--model", profile.model] if profile.model else []
-        return Command([*argv, *profile.args], _ENVIRONMENT | seat.env, seat.cwd)
+        quiet = _kept_quiet(seat) if profile.quiet else {}
+        return Command([*argv, *profile.args], _ENVIRONMENT | seat.env | quiet, seat.cwd)
+
+
+def _kept_quiet(seat: Seat) -> dict[str, str]:
+    """Return the variables that switch off telemetry and updates: Gemini CLI has settings for most of it, in a file."""
+    own = seat.profile.env
+    governed = _SYSTEM in seat.env or any((folder / "settings.json").exists() for folder in _MACHINE)
+    where, telemetry = _DEFAULTS if governed else _SYSTEM, "GEMINI_TELEMETRY_ENABLED"
+    settings = seat.folder / "quiet.json"
+    settings.write_text(json.dumps(_QUIET), encoding="utf-8")
+    given = {} if where in seat.env else {where: str(settings)}
+    return given | ({} if telemetry in own else {telemetry: "false"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -18,6 +19,10 @@ _ASK = {"*": "ask"} | _LOOK
 _PERMISSIONS = {"read": _ASK | {"edit": "deny", "bash": "deny"}, "write": _ASK, "full": {"*": "allow"}, "auto": _ASK}
 _AGENTS = ("build", "plan", "general", "explore")  # its own; each may have permissions of its own in the settings
 
+# Not OPENCODE_DISABLE_DEFAULT_PLUGINS: by these it signs in at some providers, and they call nobody by themselves.
+_QUIET = ("OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_MODELS_FETCH", "OPENCODE_DISABLE_LSP_DOWNLOAD")
+# It serves all that it can do on a port of the loopback, also to other accounts of the machine, but for a password.
+_PASSWORD = "OPENCODE_SERVER_PASSWORD"
 _UNBILLED = {"disable": True}  # of a request for a title, which nobody here reads, it never says what it took
 
 
@@ -25,7 +30,12 @@ class OpenCodeDriver(AcpDriver):
     """The provider `opencode`."""
 
     name = "opencode"
-    info = DriverInfo(costs=True, plane=("aegis_",), environment=("OPENCODE_*",))
+    info = DriverInfo(
+        costs=True,
+        plane=("aegis_",),
+        environment=("OPENCODE_*",),
+        calls_home="at its first start it installs its plugin kit from npm's registry into its configuration folder",
+    )
     settings: type[Profile] = OpenCodeProfile
     proven = "1.18.33"
     install = "install OpenCode: npm install -g opencode-ai"
@@ -47,7 +57,9 @@ class OpenCodeDriver(AcpDriver):
             "share": "disabled",
         }
         ours |= {"model": profile.model} if profile.model else {}
-        env = seat.env | {_CONFIG: json.dumps(_merged(config, ours))}
+        quiet = {name: "1" for name in _QUIET if name not in profile.env} if profile.quiet else {}
+        password = {_PASSWORD: secrets.token_urlsafe(24)} if _PASSWORD not in seat.env else {}
+        env = seat.env | quiet | password | {_CONFIG: json.dumps(_merged(config, ours))}
         return Command([*profile.command, "acp", *profile.args], env, seat.cwd)
 
 

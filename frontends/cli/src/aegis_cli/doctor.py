@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +172,7 @@ def _configuration(
     hints = {name: hints[driver.name] for name, driver in every.items() if driver.name in hints}
     for name, profile in config.profiles.items():
         problems += _wants(name, profile, every[profile.provider], hints)
+    advice += _calls_home(config.profiles, every, {row["provider"] for row in rows if row["found"]})
     real = {driver.name for driver in drivers.values() if not info_of(driver).fallback}
     used = {every[profile.provider].name for profile in config.profiles.values()}
     if not real & {*used, *(row["provider"] for row in rows if row["found"])}:
@@ -179,6 +180,17 @@ def _configuration(
     profiles = f"profiles: {', '.join(config.profiles)}" if config.profiles else "no profiles of your own"
     said = f"ok ({profiles})" if (project.root / FILE).exists() else f"no {FILE}; every provider is a profile"
     return rows, said
+
+
+def _calls_home(profiles: Mapping[str, Profile], drivers: Mapping[str, Driver], found: Set[str]) -> Iterator[str]:
+    """Yield a sentence for every CLI here that does more on the network than ask its model, as far as is known."""
+    used = {drivers[profile.provider].name for profile in profiles.values()}
+    for driver in dict.fromkeys(drivers.values()):
+        if (driver.name in used or driver.name in found) and (still := info_of(driver).calls_home):
+            yield f"{driver.name} may still call home: {still}"
+    for name, profile in profiles.items():
+        if not profile.quiet and not info_of(drivers[profile.provider]).fallback:
+            yield f"the CLI of the profile {name!r} may call home: telemetry, updates, installs (`quiet` is off)"
 
 
 def _wants(name: str, profile: Profile, driver: Driver, hints: dict[str, str]) -> list[str]:

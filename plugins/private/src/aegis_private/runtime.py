@@ -30,18 +30,21 @@ def fits(path: Path) -> bool:
 
 
 @contextmanager
-def runtime_folder(name: str, error: type[Exception] = NotPrivate) -> Iterator[Folder]:
-    """Enter a fresh folder that is this user's alone; it is gone afterwards. Raises the error with what was tried."""
-    with _fresh(name, error) as folder:
+def runtime_folder(name: str, error: type[Exception] = NotPrivate, *, large: bool = False) -> Iterator[Folder]:
+    """Enter a fresh folder that is this user's alone; it is gone afterwards. Raises the error with what was tried.
+
+    One that may grow `large` is in a folder for temporary files: `$XDG_RUNTIME_DIR` is often a small part of memory.
+    """
+    with _fresh(name, error, large) as folder:
         try:
             yield folder
         finally:
             shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _fresh(name: str, error: type[Exception]) -> Folder:
+def _fresh(name: str, error: type[Exception], large: bool) -> Folder:
     tried: list[str] = []
-    for base in _bases():
+    for base in _bases(large):
         try:
             if why := _why_not(base):
                 raise OSError(0, why)
@@ -55,10 +58,10 @@ def _fresh(name: str, error: type[Exception]) -> Folder:
     raise error(f"there is no place for sockets ({'; '.join(tried)}); set XDG_RUNTIME_DIR to a folder of yours")
 
 
-def _bases() -> Iterator[Path]:
+def _bases(large: bool) -> Iterator[Path]:
     given = os.environ.get("XDG_RUNTIME_DIR", "")
-    first = (given,) if given.startswith("/") else ()
-    yield from map(Path, dict.fromkeys((*first, tempfile.gettempdir(), *_TEMPORARY)))
+    own, others = (given,) if given.startswith("/") else (), (tempfile.gettempdir(), *_TEMPORARY)
+    yield from map(Path, dict.fromkeys((*others, *own) if large else (*own, *others)))
 
 
 def _why_not(base: Path) -> str:
