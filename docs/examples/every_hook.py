@@ -245,8 +245,10 @@ def aegis_workflows() -> Iterable[Callable[..., Any]]:
 
     When: once, as this plugin or aegis-workflow enters, whichever is later.
     Gets: nothing.
-    Returns: async functions whose first parameter is the engine; the others are the workflow's arguments.
+    Returns: async functions whose first parameter is the engine; the others are the workflow's arguments. Agents run
+    one only if `.aegis.yaml` lists it for them, or its `agents_need` says which permission they need.
     """
+    welcome.agents_need = "read"  # type: ignore[attr-defined]
     return [welcome]
 
 

@@ -62,6 +62,11 @@ async def writes_to(engine, handle: str):
 
 
 @workflow
+async def risky(engine):
+    return "risky"
+
+
+@workflow
 async def looks(engine):
     return engine.list_sessions()
 
@@ -89,6 +94,7 @@ workflows:
     gathers: {agents: [reader], permission: read}
     judges: {agents: [reader], permission: read}
     writes_to: {agents: [reader, narrow], permission: read}
+    risky: {agents: [writer], permission: full}
     looks: {agents: [reader, narrow], permission: read}
 """
 
@@ -274,8 +280,10 @@ async def test_one_that_is_listed_for_others_or_needs_more_is_refused(stage: Sta
     reader = await stage.kernel.roster.spawn("reader", "reader-one")
     with pytest.raises(Refused, match="it is listed for writer"):
         await stage.call("workflow run", reader, name="later", kwargs={"cmd": "true"})
-    with pytest.raises(Refused, match="it needs the permission write"):
+    with pytest.raises(Refused, match="it needs the permission auto"):
         await stage.call("workflow run", reader, name="tdd_cycle", kwargs={"feature": "a door"})
+    with pytest.raises(Refused, match="it needs the permission full"):
+        await stage.call("workflow run", await stage.kernel.roster.spawn("writer", "w"), name="risky")
     assert (await ran(stage, "writer", "prompt", agent="writer", text="hello")).status == "ok", "as its plugin says"
 
 
@@ -286,8 +294,8 @@ async def test_agents_see_those_that_they_may_run(stage: Stage):
     assert not {"unlisted", "later", "tdd_cycle"} & names
     everything = {row.name: (row.source, row.agents) for row in await stage.call("workflow list")}
     assert everything["unlisted"] == ("flows.py", "")
-    assert everything["later"] == ("flows.py", "writer (write)")
-    assert everything["tdd_cycle"] == ("workflows", "* (write)")
+    assert everything["later"] == ("flows.py", "writer (auto)")
+    assert everything["tdd_cycle"] == ("workflows", "* (auto)")
 
 
 async def test_what_acts_for_an_agent_is_held_to_the_same_however_it_is_said(stage: Stage):

@@ -22,6 +22,19 @@ async def test_changed_settings_of_a_workflow_are_those_of_its_next_run(stage: S
     assert (first.result, second.result) == ({}, {"colour": "red"})
 
 
+@workflow
+async def walks(engine, steps: int):
+    await engine.parallel([engine.now() for _ in range(steps)])
+
+
+async def test_a_run_takes_so_many_steps_and_no_more(stage: Stage, project, config):
+    (project / ".aegis.yaml").write_text(f"{config}workflows: {{steps: 5}}\n")
+    await stage.kernel.config.refresh()
+    assert (await stage.end(await stage.begin("walks", steps=4))).status == "ok"
+    row = await stage.end(await stage.begin("walks", steps=6))
+    assert row.error.startswith("a run takes at most 5 steps (`workflows.steps`)")
+
+
 @pytest.mark.parametrize(
     "key", ["config: {a-b: {x: 1}, a_b: {x: 2}}", "allow: {a-b: {agents: [x]}, a_b: {agents: []}}"]
 )

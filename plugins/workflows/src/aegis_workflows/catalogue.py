@@ -11,6 +11,7 @@ from aegis_workflows.tdd import tdd_cycle
 
 WORKFLOWS: list[Callable[..., Any]] = [brainstorm_to_spec, enqueue, execute_plan, prompt, review_branch, tdd_cycle]
 
-# The permission that an agent needs to run it, as long as `workflows.allow` says nothing else.
+# The permission that an agent needs to run it, as long as `workflows.allow` says nothing else: those that run commands
+# are asked about each, or may run it unasked, in every mode but `read`.
 for _workflow in WORKFLOWS:
-    _workflow.agents_need = "read" if _workflow in (enqueue, prompt) else "write"  # type: ignore[attr-defined]
+    _workflow.agents_need = "read" if _workflow in (enqueue, prompt) else "auto"  # type: ignore[attr-defined]

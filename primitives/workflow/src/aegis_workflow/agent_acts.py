@@ -16,10 +16,8 @@ from aegis_processes.processes import FOR
 from aegis_workflow.catalogue import Function, key_of
 from aegis_workflow.settings import Allowed, Need
 
-_ENOUGH: dict[str, tuple[Permission, ...]] = {  # an agent of `auto` asks a person for each act
-    "read": ("read", "auto", "write", "full"), "write": ("auto", "write", "full"), "full": ("full",),
-}  # fmt: skip
-_EVERY = "*"
+_ORDER: tuple[Permission, ...] = ("read", "auto", "write", "full")
+_EVERY, _USUAL = "*", "auto"
 
 
 def for_agent(caller: Caller) -> bool:
@@ -41,7 +39,7 @@ class AgentActs:
         needs: Need | None = getattr(function, "agents_need", None)
         if said is None:
             return Allowed(agents=(_EVERY,), permission=needs) if needs else None
-        return said if said.permission else said.model_copy(update={"permission": needs or "write"})
+        return said if said.permission else said.model_copy(update={"permission": needs or _USUAL})
 
     def may_run(self, caller: Caller, name: str, function: Function) -> bool:
         """Return whether the caller may run it; people may run all there are."""
@@ -62,16 +60,16 @@ class AgentActs:
             self._refuse(who, name, profile, mode, "agents run only workflows that a person has listed for them")
         if not {_EVERY, profile} & set(rule.agents):
             there = ", ".join(rule.agents) or "no agent"
-            self._refuse(who, name, profile, rule.permission or "write", f"it is listed for {there}")
-        need = rule.permission or "write"
-        if mode not in _ENOUGH[need]:
+            self._refuse(who, name, profile, rule.permission or _USUAL, f"it is listed for {there}")
+        need = rule.permission or _USUAL
+        if _ORDER.index(mode) < _ORDER.index(need):
             self._refuse(who, name, profile, mode, f"it needs the permission {need}")
 
     def _refuse(self, who: str, name: str, profile: str, permission: str, why: str) -> NoReturn:
         raise Refused(
             f"{who} may not run the workflow {name!r}: {why}. A person may run it, or let such agents run it by these "
             f"lines in .aegis.yaml:\nworkflows:\n  allow:\n    {name}: {{agents: [{profile or repr(_EVERY)}], "
-            f"permission: {'write' if permission == 'auto' else permission}}}"
+            f"permission: {permission}}}"
         )
 
     def _profile(self, caller: Caller) -> tuple[str, Permission]:

@@ -145,7 +145,7 @@ class Runner:
         if function is None:
             why = f"{why}; when it is back, `rerun` goes on"
             return {"state": "needs attention", "step": "", "error": why}
-        steps = Steps(self._kernel, self._store, run)
+        steps = Steps(self._kernel, self._store, run, self._settings_now().steps)
         if steps.known and run.version and version_of(function) != run.version:
             self._say(run, "its code has changed since it began; it goes on as long as its steps are the recorded ones")
         config = self._settings(function, run)
@@ -286,7 +286,7 @@ class Runner:
     async def replay(self, run: Run, records: list[Record] | None = None) -> str:
         """Return whether the workflow, as it is now, takes the recorded steps (those of `records`); nothing is done."""
         function = self.catalogue.find(run.name)
-        steps = Steps(self._kernel, self._store, run, dry=True, records=records)
+        steps = Steps(self._kernel, self._store, run, self._settings_now().steps, dry=True, records=records)
         config = self._settings(function, run)
         engine = WorkflowEngine(self._kernel, steps, self._questions, self.acts, config, lambda text: None)
         with steps.branch():

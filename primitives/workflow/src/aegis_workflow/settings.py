@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from aegis import Settings
 
-Need = Literal["read", "write", "full"]
+Need = Literal["read", "auto", "write", "full"]
 
 
 class Allowed(Settings):
@@ -16,7 +16,7 @@ class Allowed(Settings):
 
     agents: tuple[str, ...] = Field(description="profiles whose agents may run the workflow; `*` is all of them")
     permission: Need | None = Field(
-        None, description="permission that such an agent must have; none is what the workflow's plugin says, else write"
+        None, description="permission that such an agent must have; none is what the workflow's plugin says, else auto"
     )
 
     def __str__(self) -> str:
@@ -35,6 +35,7 @@ class WorkflowSettings(Settings):
         description="which agents may run a workflow, by its name: `deploy: {agents: [coder], permission: write}`",
     )
     runs_per_agent: int = Field(8, ge=0, description="runs that an agent may have under way at the same time")
+    steps: int = Field(100_000, ge=1, description="steps that a run may take; each is kept")
     memory: int = Field(4_000, ge=0, description="megabytes that a workflow of the project may take; 0 is no limit")
 
     @field_validator("config", "allow")

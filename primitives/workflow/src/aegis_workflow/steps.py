@@ -18,7 +18,6 @@ from aegis_workflow.side_by_side import side_by_side
 from aegis_workflow.store import Run, RunStore, Step, steps_of
 
 _BREATH = 250  # steps
-_MOST = 100_000  # steps of a run: each is kept for ever
 Work = Callable[[], Awaitable[Any]]
 _place: ContextVar[tuple[str, list[int]]] = ContextVar("aegis_workflow_place")
 _ERRORS = {cls.__name__: cls for cls in (BudgetExceeded, NonDeterminism, WorkflowError)}
@@ -28,9 +27,11 @@ class Steps:
     """The steps of one run: recorded ones are played, the first without a record is the first that is done."""
 
     def __init__(
-        self, kernel: Kernel, store: RunStore, run: Run, *, dry: bool = False, records: list[Record] | None = None
-    ) -> None:
-        """Take the run's steps, or those of these records; `dry` only looks whether they are the recorded ones."""
+        self, kernel: Kernel, store: RunStore, run: Run, most: int, *, dry: bool = False,
+        records: list[Record] | None = None,
+    ) -> None:  # fmt: skip
+        """Take the run's steps, or those of these records, at most so many; `dry` only looks whether they fit."""
+        self._most = most
         self.kernel, self.store, self.run, self._dry = kernel, store, run, dry
         self.known, self.decided, self.checkpoint = steps_of(store.records(run.id) if records is None else records)
         self.played = 0
@@ -67,8 +68,9 @@ class Steps:
         if self.stopped:
             raise self.stopped
         at = self.peek()
-        if len(self._taken) >= _MOST:
-            raise WorkflowError(f"a run takes at most {_MOST:,} steps; let each piece of the work be a run of its own")
+        if len(self._taken) >= self._most:  # each is kept for ever
+            how = "(`workflows.steps`); let each piece of the work be a run of its own"
+            raise WorkflowError(f"a run takes at most {self._most:,} steps {how}")
         _place.get()[1][0] += 1
         self._taken.add(at)
         step = self.known.get(at)
