@@ -19,7 +19,7 @@ class Ledger(ledger.Ledger):
     """Every book of one project; raises `LedgerError`."""
 
     def __init__(self, path: Path, now: Callable[[], str], cut: Callable[[bytes], bytes] = bytes) -> None:
-        super().__init__(path, now, cut, LedgerError)
+        super().__init__(path, now, cut, LedgerError, "aegis ledger accept")
         self.owners: list[tuple[str, Tell]] = []
 
     def on_commit(self, tell: Tell) -> None:

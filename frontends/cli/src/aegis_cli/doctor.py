@@ -26,6 +26,7 @@ from aegis_cli.socket_path import socket_of
 from aegis_cli.stop import held
 from aegis_cli.transcript import STAYS
 from aegis_discovery.discovery import Discovery, Found
+from aegis_ledger.continuity import Continuity
 from aegis_private.ownership import why_movable
 from aegis_trust.state import known
 from aegis_trust.trust import FOLDERS
@@ -226,6 +227,8 @@ def _state(project: Project, problems: list[str]) -> str:
     folder = _existing(project.state)
     if not os.access(folder, os.W_OK):
         problems.append(f"{folder} cannot be written to")
+    if not held(project) and (trouble := Continuity(project.state / "ledger.db").trouble()):
+        problems.append(f"{trouble}; put the right one back, or go on with it by `aegis ledger accept`")
     return str(project.state) if folder == project.state else f"{project.state} (not there yet)"
 
 

@@ -33,6 +33,10 @@ COMMANDS = {
     "help": ("aegis_cli.help", "Show the commands of a group, or how one command is used."),
     "trust": ("aegis_cli.trust", "Show what this project would run, and say whether you trust it."),
     "doctor": ("aegis_cli.doctor", "Say what is installed, where things are, and what is broken."),
+    "ledger accept": (
+        "aegis_cli.ledger_accept",
+        "Go on with a ledger that was found empty, foreign or older than it was; nothing is deleted.",
+    ),
     "plugin list": ("aegis_cli.doctor:plugins", "List the installed plugins."),
     "demo": ("aegis_cli.demo", "Watch three scripted agents hand work to one another, and type to them."),
     "completion": ("aegis_cli.completion", "Print the completion script of bash, zsh or fish."),

@@ -19,6 +19,7 @@ import msgspec
 import trio
 
 from aegis_ledger.book import Book, Draft, LedgerFailure, Record, Slot, encode
+from aegis_ledger.continuity import Continuity
 from aegis_private.folder import Folder
 from aegis_private.ownership import NotPrivate
 
@@ -58,17 +59,23 @@ class Ledger:
         now: Callable[[], str],
         cut: Callable[[bytes], bytes] = bytes,
         error: type[Exception] = LedgerFailure,
+        accept: str = "",
     ) -> None:
+        """Open the ledger; one that is not what was here is refused, and `accept` says how a person goes on with it."""
         self._path, self._now, self._cut, self._error = path, now, cut, error
         self._waiting: list[Slot] = []
         self._over = False
         self._wake = trio.Event()
         self.listeners: list[Callable[[list[Record]], object]] = []
+        self._continuity = Continuity(path)
         try:
             _secure(path)
+            if why := self._continuity.trouble():
+                raise self._error(f"{why}; put the right one back{accept and f', or go on with it by `{accept}`'}")
             self._db = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
             self._db.executescript(_SCHEMA)
             self._read = self._reader()
+            self._continuity.begin(self._db)
         except (sqlite3.Error, OSError, NotPrivate) as error:
             why = f"cannot open the ledger {path}: {error}; is the disk full, read-only or damaged?"
             raise self._error(why) from error
@@ -152,6 +159,7 @@ class Ledger:
             return False
         for slot, records in zip(batch, stored, strict=True):
             slot.records, slot.error = records, None
+            self._continuity.keep(records[-1].seq if records else 0)
         return True
 
     def _insert(self, book: str, kind: str, key: str, data: bytes, at: str) -> Record:
