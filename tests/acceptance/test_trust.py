@@ -57,6 +57,18 @@ def test_nothing_starts_without_a_persons_yes(clone):
     assert not (clone.root / ".aegis").exists(), "not even a state is made"
 
 
+def test_what_clis_run_by_themselves_is_asked_about_without_a_configuration(clone):
+    """A hook of Claude Code, which asks nobody when it is started by a program."""
+    (clone.root / ".aegis.yaml").unlink()
+    hook = {"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "./shell"}]}]}}
+    (clone.root / ".claude").mkdir()
+    (clone.root / ".claude" / "settings.json").write_text(json.dumps(hook))
+    assert "is not trusted, and nothing of it is run" in clone.refuses("serve", code=3)
+    assert "SessionStart" in clone.says("trust", "--show")
+    with clone.serving("--trust"):
+        assert clone.json("trust")["files"].keys() == {".claude/settings.json", "shell"}
+
+
 LOOKS = (
     "--help", "help", "help --all", "doctor", "plugin list", "trust --show", "trust --list", "serve --help",
     "completion bash", "__complete 1 aegis spawn ''", "workflow list", "workflow run evil", "spawn eve", "sessions",

@@ -332,6 +332,56 @@ def test_all_of_it_is_shown(root):
     assert [e.name for e in shown.files(trust(root), contents)] == ["run.sh"]
 
 
+def test_no_text_is_shown_that_a_yes_would_not_be_for(root):
+    """Else one could show a harmless file between two looks at another."""
+    contents = trust(root).look()
+    write(root / "run.sh", "harmless\n")
+    assert "harmless" not in shown.diff(trust(root), contents)
+
+
+HOOK = {"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "sh tools/hook.sh"}]}]}}
+
+
+@pytest.mark.parametrize("name", [".claude/settings.json", ".mcp.json", ".gemini/settings.json", "opencode.json"])
+def test_what_clis_run_by_themselves_needs_a_yes_too(tmp_path, name):
+    """They ask nobody when aegis starts them: a hook of a cloned folder would run with the first word to an agent."""
+    root = tmp_path / "clone"
+    write(root / name, json.dumps(HOOK))
+    write(root / "tools" / "hook.sh", "true\n")
+    assert "is not trusted" in trust(root).reason()
+    with pytest.raises(TrustError):
+        trust(root).settings()
+    contents = trust(root).look()
+    assert contents.files.keys() == {name, "tools/hook.sh"} and "sh tools/hook.sh" in shown.settings(contents)[0].says
+    one = trusted(root)
+    one.require({"command": ["claude"]}, beside=True)
+    write(root / "tools" / "hook.sh", "false\n")
+    assert "tools/hook.sh has changed" in one.reason()
+    trusted(root)
+    write(root / name, json.dumps({**HOOK, "env": {"X": "1"}}))
+    with pytest.raises(TrustError, match="has changed since it was trusted"):
+        one.require({"command": ["claude"]}, beside=True)
+    one.require({"command": ["./run.sh"]})
+
+
+@pytest.mark.parametrize("name", [".opencode/plugin/x.ts", ".gemini/extensions/e/gemini-extension.json", ".mcp.json"])
+def test_what_appears_for_a_cli_to_run_waits(root, name):
+    one = trusted(root)
+    write(root / name, "not json")
+    assert f"{name} is new" in one.reason()
+
+
+def test_what_a_persons_own_cli_writes_is_asked_about_once(root):
+    write(root / ".claude" / "settings.local.json", "{}")
+    one = trust(root)
+    assert ".claude/settings.local.json" in one.look().files
+    trusted(root)
+    write(root / ".claude" / "settings.local.json", '{"permissions": {"allow": ["Bash(ls)"]}}')
+    assert trust(root).reason() == ""
+    (root / ".claude" / "settings.local.json").unlink()
+    assert (trust(root).reason(), shown.diff(trust(root), one.look())) == ("", "")
+
+
 @pytest.mark.parametrize("word", ["x" * 999, "a/" * 400 + "b", "b\\0c", "\u202e", "[", "**/[", "//", "a\nb"])
 def test_a_word_that_is_no_path_does_no_harm(root, word):
     write(root / MAIN, json.dumps({"a": {"files": [word], "prompt": word}}))

@@ -105,7 +105,7 @@ def overview(trust: Trust, contents: Contents) -> str:
     """Return what the project says and names, in short."""
     width = min(width_of(sys.stderr), 120)
     parts = [f"{trust.root}: {standing(trust, contents)}"]
-    for title, entries in (("settings", shown.settings(contents)), ("files they name", shown.files(trust, contents))):
+    for title, entries in (("settings", shown.settings(contents)), ("files that count", shown.files(trust, contents))):
         if entries:
             parts.append(f"{title}\n{_listed(entries, width)}")
     return "\n\n".join(parts)

@@ -61,7 +61,7 @@ def run(shell: Shell, words: Sequence[str]) -> int:
 
 def _trust(shell: Shell, project: Project, trust: Trust, *, yes: bool) -> None:
     contents = trust.look()
-    if trust.reason() and contents.settings:
+    if trust.reason():
         asking.refuse_agents()
         if not yes:
             if not asking.at_terminal():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +22,13 @@ _PROSE = frozenset({"prompt", "primer", "message", "question", "payload"})  # a 
 _MANY = re.compile(r"(^|_)(files?|includes?|scripts?|hooks?|paths?)$")  # keys whose values may be patterns of names
 _WORD = re.compile(r"[^\s\"'`;|&()<>]+")
 _PART = re.compile(r"[^\s\"'`;|&()<>=,:@]+")  # of `--option=FILE`, `FILE:function`, `@FILE`
+BESIDE = (  # what the CLIs of agents run or obey by themselves, in whichever folder they start
+    ".claude/settings.json", ".claude/settings.local.json", ".mcp.json", ".gemini/settings.json", ".gemini/.env",
+    ".gemini/extensions/*/gemini-extension.json", ".qwen/settings.json", "opencode.json", "opencode.jsonc",
+    ".opencode/opencode.json", ".opencode/opencode.jsonc", ".opencode/plugin/*", ".opencode/plugins/*",
+    ".opencode/tool/*", ".opencode/tools/*", ".codex/config.toml", ".cursor/mcp.json", ".cursor/hooks.json",
+)  # fmt: skip
+PERSONAL = frozenset({".claude/settings.local.json"})  # the person's own CLI changes it: it is asked about once
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -113,16 +122,16 @@ def _words(key: str, text: str) -> Iterator[str]:
             yield word
 
 
-def files_of(root: Path, names: Names) -> Iterator[tuple[str, Path]]:
-    """Yield every file of the folder that is named, by its path in the folder, once."""
-    found = places(root, names)
+def files_of(root: Path, names: Names, *, beside: bool = True) -> Iterator[tuple[str, Path]]:
+    """Yield every file of the folder that is named, by its path in the folder, once; with `beside` those of CLIs."""
+    found = places(root, names, beside=beside)
     return ((name, path) for name, path in found if os.path.isfile(path))  # noqa: PTH113 - False for what is no path
 
 
-def places(root: Path, names: Names) -> Iterator[tuple[str, Path]]:
+def places(root: Path, names: Names, *, beside: bool = True) -> Iterator[tuple[str, Path]]:
     """Yield every path in the folder that is named, whether there is a file or not, once."""
     seen: set[str] = set()
-    for path in _candidates(root, names):
+    for path in _candidates(root, names, BESIDE if beside else ()):
         inside = os.path.normpath(path)
         name = os.path.relpath(inside, root)
         if name not in seen and not name.startswith("..") and not name.startswith(f".aegis{os.sep}{_ASIDE}"):
@@ -130,11 +139,20 @@ def places(root: Path, names: Names) -> Iterator[tuple[str, Path]]:
             yield name, Path(inside)
 
 
-def _candidates(root: Path, names: Names) -> Iterator[Path]:
+def beside_of(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the files of CLIs in the folder itself, with what those say that are JSON."""
+    for name, path in files_of(root, Names([], [], [""])):
+        values: Any = {}
+        with suppress(ValueError):
+            values = json.loads(regular(path) or b"{}")
+        yield name, values if isinstance(values, dict) else {}
+
+
+def _candidates(root: Path, names: Names, beside: Sequence[str]) -> Iterator[Path]:
     for base in names.bases:
-        for word in names.words:
+        for word in (*names.words, *(name for name in beside if "*" not in name)):
             yield root / base / word
-        for pattern in names.patterns:
+        for pattern in (*names.patterns, *(name for name in beside if "*" in name)):
             try:
                 yield from (root / base).glob(pattern)
             except (ValueError, NotImplementedError, OSError):

@@ -12,7 +12,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from aegis_trust.contents import Contents, Names, files_of, marks, names_in, places, regular, settings_of
+from aegis_trust.contents import (
+    PERSONAL,
+    Contents,
+    Names,
+    beside_of,
+    files_of,
+    marks,
+    names_in,
+    places,
+    regular,
+    settings_of,
+)
 from aegis_trust.records import Record, Records
 from aegis_yamlfile.yamlfile import YamlFile
 
@@ -66,8 +77,11 @@ class Trust:
         except (OSError, ValueError) as error:
             return f"what {self.root} says cannot be trusted: {error}"
 
-    def require(self, value: Any = None) -> None:
-        """Raise the error unless every file that the value names is as it was trusted (without one: everything)."""
+    def require(self, value: Any = None, *, beside: bool = False) -> None:
+        """Raise the error unless every file that the value names is as it was trusted (without one: everything).
+
+        With `beside` what agents' CLIs obey by themselves counts, too.
+        """
         if self.vouched:
             return
         if value is None or not self.record.when:
@@ -76,7 +90,7 @@ class Trust:
             named = names_in(value)
             found: dict[str, list[str]] = {}
             for record in self._believed():
-                for name, path in files_of(self.root, _known(named, record)):
+                for name, path in files_of(self.root, _known(named, record), beside=beside):
                     found.setdefault(name, []).append(self._change(name, path, record))
             why = self._about([changes[0] for changes in found.values() if all(changes)])
         if why:
@@ -116,12 +130,12 @@ class Trust:
         """Return what is not as it was trusted, each as a few words."""
         record, now = self.record, marks(settings)
         if not record.when:
-            return [f"{name} was never trusted" for name in now]
+            return [f"{name} was never trusted" for name in (*now, *dict(beside_of(self.root)))]
         found = [*_compared(record.settings, now)]
         if not found:  # the names are those of the record as long as the settings are
             names = Names(record.words, record.patterns, record.bases)
             there = dict(files_of(self.root, names))
-            found = [f"{name} is gone" for name in record.files if name not in there]
+            found = [f"{name} is gone" for name in record.files if name not in there and name not in PERSONAL]
             found += filter(None, (self._change(name, path, record) for name, path in there.items()))
         return found
 
@@ -138,6 +152,8 @@ class Trust:
         return f"{said} since it was trusted; `aegis trust{where}` shows the change, and asks"
 
     def _change(self, name: str, path: Path, record: Record) -> str:
+        if name in PERSONAL:
+            return ""
         if name not in record.files:
             return f"{name} is new"
         return "" if self._mark(name, path, record) == record.files[name] else f"{name} has changed"
@@ -167,8 +183,8 @@ class Trust:
         return {path for _, path in places(self.root, Names(record.words, record.patterns, record.bases))}
 
     async def before_launch(self, seat: Any, command: Any) -> None:
-        """Refuse the launch when a file that the profile names has changed."""
-        self.require(dict(seat.profile))
+        """Refuse the launch when a file has changed that the profile names, or that CLIs obey by themselves."""
+        self.require([dict(seat.profile), *dict(beside_of(self.root)).values()], beside=True)
 
     def claim(self, state: Path, error: type[Exception]) -> None:
         """Have a state that is this folder's own, as `state.claim` says."""
@@ -183,6 +199,7 @@ class Trust:
         try:
             settings = settings_of(self.root, self.main) if texts is None else dict(texts)
             values = {name: self._parsed(name, content) for name, content in settings.items()}
+            values |= dict(beside_of(self.root))
             names = names_in(list(values.values()))
             files = {name: self._mark(name, path, Record("")) for name, path in files_of(self.root, names)}
         except (OSError, ValueError) as error:
