@@ -151,3 +151,25 @@ async def test_write_asks_before_it_edits_its_own_settings(cli: Cli, model: Mode
     seats, _ = await acted(cli, model, tmp_path, "write", [cli.edit(own)])
     assert [(asked.kind, asked.paths) for asked in seats.asked] == [("other", (str(own),))]
     assert not own.exists()
+
+
+@pytest.mark.ability("what governs it")
+@pytest.mark.parametrize("permission", ["read", "write", "full"])
+async def test_it_never_reads_what_aegis_keeps(cli: Cli, model: Model, tmp_path: Path, permission: str) -> None:
+    state = cli.work / ".aegis" / "state"
+    state.mkdir(parents=True)
+    for folder in (state, cli.work):
+        (folder / "kept.txt").write_text("s3cret")
+    gemini = isinstance(cli.driver, GeminiDriver)
+    tool, key = ("read_file", "file_path") if gemini else ("read", "filePath")
+    places = [
+        str(state / "kept.txt"),
+        ".aegis/state/kept.txt",
+        f"{cli.work}/.aegis/../.aegis/state/kept.txt",
+        "kept.txt",
+    ]
+    acts = [tool_use(tool, **{key: place}) for place in places]
+    _, events = await acted(cli, model, tmp_path, permission, acts)
+    *refused, plain = [event for event in events if isinstance(event, ToolResult)]
+    assert not [result.text for result in refused if "s3cret" in result.text]
+    assert "s3cret" in plain.text or not plain.is_error  # Gemini tells nobody what it has read

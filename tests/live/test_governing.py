@@ -91,8 +91,20 @@ async def test_write_asks_before_every_command_that_changes_a_file(stage: Stage,
 @pytest.mark.ability("what governs it")
 async def test_write_asks_before_it_edits_what_others_run(stage: Stage, root: Path) -> None:
     places = [".claude/settings.json", ".claude/settings.local.json", ".mcp.json", ".git/hooks/pre-commit", ".bashrc"]
-    plain = ["a.txt", "sub/b.txt", ".github/ci.yaml"]
+    places += ["CLAUDE.md", "sub/AGENTS.md", "Makefile", ".github/workflows/ci.yaml", "package.json"]
+    plain = ["a.txt", "sub/b.txt", "docs/ci.yaml"]
     acts = [tool_use("Write", file_path=str(root / place), content="x") for place in [*places, *plain]]
     done = await acted(stage, "write", acts)
     assert list(done.values()) == [False] * len(places) + [True] * len(plain)
     assert [(asked.kind, asked.paths) for asked in stage.asked] == [("other", (str(root / place),)) for place in places]
+
+
+@pytest.mark.ability("what governs it")
+@pytest.mark.parametrize("permission", ["read", "write", "full"])
+async def test_it_never_reads_what_aegis_keeps(stage: Stage, root: Path, permission: str) -> None:
+    for folder in (root / ".aegis" / "state", root):
+        (folder / "kept.txt").write_text("s3cret")
+    places = [f"{root}/.aegis/state", ".aegis/state", "link/state", f"{root}/sub/../.aegis/state", str(root)]
+    acts = [tool_use("Read", file_path=f"{place}/kept.txt") for place in places]
+    done = await acted(stage, permission, acts)
+    assert list(done.values()) == [False, False, False, False, True]

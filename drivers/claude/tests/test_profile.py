@@ -46,11 +46,12 @@ def test_each_permission_is_a_mode_that_also_root_may_use(seat: Seats, permissio
 @pytest.mark.parametrize("permission", ["read", "write", "full", "auto"])
 def test_a_persons_settings_open_nothing_by_which_it_would_give_itself_leave(seat: Seats, permission: str) -> None:
     argv = command(seat(permission=permission)).argv
-    if permission in ("read", "full"):  # who may change nothing, and who may change everything
-        assert "--settings" not in argv
+    rules = json.loads(after(argv, "--settings"))["permissions"]
+    assert {"Read(//**/.aegis/state/**)", "Edit(//**/.aegis/state/**)"} <= set(rules["deny"])
+    if permission in ("read", "full"):  # who may change nothing, and who may change everything else
+        assert rules["ask"] == []
     else:
-        rules = json.loads(after(argv, "--settings"))["permissions"]["ask"]
-        assert {"Edit(//**/.aegis.yaml)", "Edit(//**/.aegis/**)"} <= set(rules)
+        assert {"Edit(//**/.aegis.yaml)", "Edit(//**/.aegis/**)"} <= set(rules["ask"])
 
 
 def test_the_secret_is_in_a_private_file_and_nowhere_else(seat: Seats) -> None:

@@ -1,8 +1,11 @@
 """The one table of what each mode answers by itself, with the neighbours of every name in it."""
 
+import os
+
 import pytest
 
-from aegis_permission.permission import decide, delicate, inside, ours
+from aegis_permission.governing import DELICATE, delicate, governs, in_state
+from aegis_permission.permission import decide, inside, ours
 
 KINDS = ("read", "search", "think", "edit", "delete", "move", "execute", "fetch", "switch_mode", "other")
 LOOKS = ("read", "search", "think")
@@ -46,7 +49,8 @@ def test_each_mode_for_each_kind(home, mode, kind, inside_it, outside_it, nowher
 
 
 @pytest.mark.parametrize(
-    "path", ["a.py", "sub/../a.py", "{home}/a.py", ".github/ci.yaml", ".gitignore", ".gitattributes", ".aegis.yaml.md"]
+    "path",
+    ["a.py", "sub/../a.py", "{home}/a.py", "docs/ci.yaml", ".gitignore", "build/a.c", ".aegis.yaml.md"],
 )
 def test_write_edits_plain_files_of_its_folder(home, path):
     assert said("write", "edit", [path.format(home=home)], home) == "allowed"
@@ -56,11 +60,13 @@ def test_write_edits_plain_files_of_its_folder(home, path):
     "path",
     [
         "../a.py", "out/a.py", "/etc/passwd", "~/a.py", "~anna/a.py", "file:///etc/hosts", "a\0b",
-        ".aegis.yaml", ".AEGIS.yaml", "sub/.aegis.yaml", "x/../.aegis/agents/me.yaml", "state/ledger.db", ".aegis/x",
+        ".aegis.yaml", ".AEGIS.yaml", "sub/.aegis.yaml", "x/../.aegis/agents/me.yaml", ".aegis/x",
         ".git/hooks/pre-commit", "link/pre-commit", "sub/.git", ".Git/config", ".g\u200cit/config", "．git/config",
         ".gitmodules", ".claude/settings.json", ".claude.json", ".mcp.json", "sub/opencode.json", ".gemini/x",
         ".codex/x", ".bashrc", ".zshenv", ".envrc", ".vscode/tasks.json", ".husky/pre-push",
-        ".config/fish/config.fish", ".ssh/rc",
+        ".config/fish/config.fish", ".ssh/rc", "CLAUDE.md", "sub/AGENTS.md", "GEMINI.md", "Makefile", "sub/GNUmakefile",
+        "rules.mk", "package.json", ".github/workflows/ci.yaml", ".gitattributes", ".gitlab-ci.yml", "Dockerfile.dev",
+        "pyproject.toml", "setup.py", "requirements-dev.txt", "CMakeLists.txt", ".env.local", "Jenkinsfile", ".npmrc",
     ],
 )  # fmt: skip
 def test_write_asks_before_every_other_edit(home, path):
@@ -130,3 +136,34 @@ def test_ours_is_spelled_exactly(prefixes, tool):
 )
 def test_what_only_looks_like_ours_is_not(prefixes, tool):
     assert not ours(tool, prefixes, NAMES)
+
+
+@pytest.mark.parametrize("name", ["CLAUDE.md", ".git/hooks/pre-commit", "sub/Makefile", ".aegis.yaml", ".mcp.json"])
+def test_a_second_name_of_a_file_that_governs_is_that_file(home, name):
+    """A hard link, or a disk that is blind to case: neither is seen in the name."""
+    (home / name).write_text("x")
+    os.link(home / name, home / "sub" / "notes.md")
+    assert said("write", "edit", ["sub/notes.md"], home) is None
+    os.link(home / "sub" / "notes.md", home / "plain.md")
+    (home / "a.py").write_text("x")
+    os.link(home / "a.py", home / "b.py")
+    assert said("write", "edit", ["b.py"], home) == "allowed", "two names of a plain file are a plain file"
+
+
+@pytest.mark.parametrize("mode", ["read", "write", "auto", "full"])
+@pytest.mark.parametrize("kind", ["read", "search", "edit", "delete", "other"])
+@pytest.mark.parametrize(
+    "path",
+    [".aegis/state/ledger.db", "{home}/.aegis/state", "state/plane.json", "sub/../.aegis//state/x", ".AEGIS/State/x"],
+)
+def test_the_state_is_for_no_agent_in_any_mode(home, mode, kind, path):
+    assert said(mode, kind, [path.format(home=home)], home) == "denied"
+    assert said(mode, kind, ["a.py", path.format(home=home)], home) == "denied"
+    assert in_state(home / "sub", [f"{home}/.aegis/state/x"])
+    assert said(mode, "read", [".aegis/agents/x.yaml"], home) == "allowed"
+    assert not in_state(home, ["state.txt", ".aegis/statement", "sub/state/x"])
+
+
+def test_the_list_is_in_small_letters_and_names_each_once():
+    assert all(name == name.casefold() for name in DELICATE)
+    assert governs("MAKEFILE") and governs("Dockerfile.prod") and not governs("dockerfiles")

@@ -11,11 +11,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from aegis import Command, McpServer, Profile, Seat
-from aegis_permission.permission import GOVERNING
+from aegis_permission.governing import GOVERNING
 
 _MODES = {"read": "plan", "write": "default", "full": "default", "auto": "default"}
-# A person's own settings may allow edits beforehand; of these we are to be asked even so.
-_GUARD = {"permissions": {"ask": [f"Edit(//**/{name}{end})" for name in sorted(GOVERNING) for end in ("", "/**")]}}
+# What aegis keeps there is for no agent. Where a person's own settings allow edits beforehand, these are asked even so.
+_STATE = [f"{tool}(//**/.aegis/state{end})" for tool in ("Read", "Edit") for end in ("", "/**")]
+_ASKED = [f"Edit(//**/{name}{end})" for name in sorted(GOVERNING) for end in ("", "/**")]
 OWN_VARIABLES = (
     "ANTHROPIC_*", "CLAUDE*", "DISABLE_*", "ENABLE_TOOL_SEARCH", "IS_SANDBOX", "API_TIMEOUT_MS", "MCP_*TIMEOUT",
     "MAX_*TOKENS", "BASH_DEFAULT_TIMEOUT_MS", "BASH_MAX_*", "CLOUD_ML_REGION", "VERTEX_REGION_*",
@@ -51,7 +52,8 @@ def command(seat: Seat) -> Command:
         "--allowedTools", "mcp__aegis",
         "--mcp-config", str(servers), "--strict-mcp-config",
     ]  # fmt: skip
-    argv += ["--settings", json.dumps(_GUARD)] if profile.permission in ("write", "auto") else []
+    asked = _ASKED if profile.permission in ("write", "auto") else []
+    argv += ["--settings", json.dumps({"permissions": {"deny": _STATE, "ask": asked}})]
     argv += ["--model", profile.model] if profile.model else []
     argv += ["--effort", profile.effort] if profile.effort else []
     argv += ["--append-system-prompt", "\n\n".join(seat.primer)] if seat.primer else []

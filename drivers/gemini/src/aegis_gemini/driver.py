@@ -28,6 +28,9 @@ _MACHINE = (Path("/etc/gemini-cli"), Path("/Library/Application Support/GeminiCl
 # and Gemini's own plan mode is weaker.
 _PLANE = '[[rule]]\nmcpName = "aegis"\ntoolName = "*"\ndecision = "allow"\npriority = 999\n'
 _ASK = '[[rule]]\ntoolName = {tools}\ndecision = "ask_user"\npriority = 998\n'
+# What aegis keeps there is for no agent.
+_STATE = '[[rule]]\ntoolName = {tools}\nargsPattern = "\\\\.aegis/+state"\ndecision = "deny"\npriority = 999\n'
+_READS = ["read_file", "read_many_files", "list_directory", "glob", "search_file_content", "grep_search"]
 _EDITS, _COMMANDS = ["write_file", "replace"], ["run_shell_command"]
 _ASKED = {"read": _EDITS + _COMMANDS, "write": _EDITS, "auto": _EDITS, "full": []}
 
@@ -49,7 +52,9 @@ class GeminiDriver(AcpDriver):
         """Return how Gemini CLI is started in the seat."""
         policy = seat.folder / "policy.toml"
         asked = _ASKED[profile.permission]
-        policy.write_text(_PLANE + (_ASK.format(tools=json.dumps(asked)) if asked else ""), encoding="utf-8")
+        rules = _PLANE + _STATE.format(tools=json.dumps(_READS + _EDITS))
+        rules += _ASK.format(tools=json.dumps(asked)) if asked else ""
+        policy.write_text(rules, encoding="utf-8")
         argv = [*profile.command, "--acp", "--admin-policy", str(policy)]
         argv += ["--model", profile.model] if profile.model else []
         quiet = _kept_quiet(seat) if profile.quiet else {}

@@ -16,7 +16,11 @@ _CONFIG = "OPENCODE_CONFIG_CONTENT"
 # Of the plane's verbs it asks, and the kernel answers: a pattern `aegis_*` would be other servers' tools, too.
 _LOOK = dict.fromkeys(("read", "list", "glob", "grep", "lsp", "todowrite", "skill", "task"), "allow")
 _ASK = {"*": "ask"} | _LOOK
-_PERMISSIONS = {"read": _ASK | {"edit": "deny", "bash": "deny"}, "write": _ASK, "full": {"*": "allow"}, "auto": _ASK}
+_STATE = {"read": {"*": "allow", "*.aegis/state*": "deny"}}  # what aegis keeps there is for no agent
+_PERMISSIONS = {
+    "read": _ASK | {"edit": "deny", "bash": "deny"} | _STATE, "write": _ASK | _STATE, "full": {"*": "allow"} | _STATE,
+    "auto": _ASK | _STATE,
+}  # fmt: skip
 _AGENTS = ("build", "plan", "general", "explore")  # its own; each may have permissions of its own in the settings
 
 # Not OPENCODE_DISABLE_DEFAULT_PLUGINS: by these it signs in at some providers, and they call nobody by themselves.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from aegis_permission.permission import GOVERNING, delicate, place
+from aegis_permission.governing import GOVERNING, delicate, place
 
 
 def guarded(root: Path, folder: Path, paths: Sequence[str]) -> bool:

@@ -17,7 +17,7 @@ from aegis_approvals.secrets import holds_secret
 from aegis_approvals.settings import Rule
 from aegis_approvals.store import Ended
 from aegis_approvals.subject import Subject, subject
-from aegis_permission.permission import place
+from aegis_permission.governing import place
 
 Answer = Literal["allow", "deny"]
 _LONGEST = 1_000  # characters of a rule that a person would still read

@@ -12,11 +12,9 @@ from aegis_canvas.notifier import is_agents
 from aegis_canvas.settings import CanvasSettings
 from aegis_canvas.store import Canvas
 from aegis_permission.acts import blind, mode_of, sees
+from aegis_permission.governing import governs
 
 _DOCUMENTS = (".md", ".markdown")  # and no .txt: builds obey those
-_GOVERNING = frozenset({
-    "agent.md", "agents.md", "claude.md", "claude.local.md", "codex.md", "gemini.md", "qwen.md", "skill.md",
-})  # fmt: skip
 _TOOL = "aegis_canvas_open"
 
 
@@ -70,7 +68,7 @@ class Access:
         root = self._kernel.project.root
         steps = [*Path(file).parts, *(real.relative_to(root).parts if real.is_relative_to(root) else real.parts)]
         hidden = any(step.startswith(".") and step not in (".", "..") for step in steps)
-        if hidden or not real.name.lower().endswith(_DOCUMENTS) or real.name.lower() in _GOVERNING:
+        if hidden or not real.name.lower().endswith(_DOCUMENTS) or any(map(governs, steps)):
             raise Refused(
                 f"{caller} may not open {file} as a canvas: agents may open {', '.join(_DOCUMENTS)} files that are not "
                 f"hidden and that no agent takes instructions from. A person can: aegis canvas open NAME {file}"
