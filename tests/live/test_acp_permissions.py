@@ -162,14 +162,9 @@ async def test_it_never_reads_what_aegis_keeps(cli: Cli, model: Model, tmp_path:
         (folder / "kept.txt").write_text("s3cret")
     gemini = isinstance(cli.driver, GeminiDriver)
     tool, key = ("read_file", "file_path") if gemini else ("read", "filePath")
-    places = [
-        str(state / "kept.txt"),
-        ".aegis/state/kept.txt",
-        f"{cli.work}/.aegis/../.aegis/state/kept.txt",
-        "kept.txt",
-    ]
+    kept = f"{cli.work}/.aegis/state/kept.txt"
+    places = [kept, ".aegis/state/kept.txt", f"{cli.work}/.aegis/../.aegis/state/kept.txt", "kept.txt"]
     acts = [tool_use(tool, **{key: place}) for place in places]
-    _, events = await acted(cli, model, tmp_path, permission, acts)
-    *refused, plain = [event for event in events if isinstance(event, ToolResult)]
-    assert not [result.text for result in refused if "s3cret" in result.text]
-    assert "s3cret" in plain.text or not plain.is_error  # Gemini tells nobody what it has read
+    await acted(cli, model, tmp_path, permission, acts)
+    last = json.dumps(model.requests()[-1])  # Gemini tells nobody else what it has read
+    assert last.count("s3cret") == 1, "of the plain file, and of no other"
