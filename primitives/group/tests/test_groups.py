@@ -276,6 +276,33 @@ async def test_an_agent_and_its_workflows_add_what_they_started(stage: Stage):
             await stage.call("group add", caller, group="one", handle="stranger")
 
 
+async def test_a_member_closes_and_ends_nothing_of_others_through_its_group(stage: Stage, echo):
+    """Who is in a group did not spawn the others, nor ask what they are asked."""
+    echo.driver.gated = True
+    lead = stage.kernel.roster.caller(await stage.kernel.roster.spawn("sec", "lead"))
+    await stage.call("group spawn", lead, group="mine", profile="sec", handle="first")
+    await stage.call("group spawn", lead, group="mine", profile="sec", handle="second")
+    first, second = (stage.kernel.roster.find(handle) for handle in ("first", "second"))
+    asked = await stage.call("group broadcast", lead, group="mine", objective="look")
+    member = stage.kernel.roster.caller(first)
+    for caller in (member, member.through("workflow"), member.through("queue").through("group")):
+        with pytest.raises(Refused, match="second in mine are neither"):
+            await stage.call("group dissolve", caller, group="mine")
+        for verb, args in (
+            ("wait-any", {}), ("wait-any", {"interrupt": True}), ("wait-any", {"cancel_losers": False}),
+            ("wait-quorum", {"count": 1}), ("wait-all", {"timeout": 0.1}),
+        ):  # fmt: skip
+            with pytest.raises(Refused, match=r"did not ask .* may not end it for everybody: .* or ask lead"):
+                await stage.call(f"group {verb}", caller, group="mine", broadcast_id=asked.broadcast_id, **args)
+    assert stage.kernel.roster.get(second.id)
+    assert list((await stage.call("group status", group="mine")).open_broadcasts) == [asked.broadcast_id]
+    await stage.call("group dissolve", member, group="mine", close_members=False)
+    await stage.call("group add", lead, group="again", handle="first")
+    await stage.call("group add", lead, group="again", handle="second")
+    await stage.call("group dissolve", lead.through("workflow"), group="again")
+    assert stage.kernel.roster.live() == {"lead"}
+
+
 async def test_name_and_group_mean_the_same(stage: Stage):
     await stage.call("group spawn-mixed", name="audit", profiles=["sec"])
     asked = await stage.call("group broadcast", name="audit", objective="look")

@@ -220,6 +220,8 @@ class BroadcastVerbs:
     ) -> Result:  # fmt: skip
         """Wait until the broadcast is over or `ready` says how it ends, and return the result."""
         broadcast = self._which(caller, group, broadcast_id)
+        if seconds or ready is not never:
+            self._check_ends(caller, broadcast)
         fold = self._reducer(reducer, broadcast)
         with trio.move_on_after(seconds or float("inf")) as limit:
             said = -1
@@ -235,6 +237,16 @@ class BroadcastVerbs:
         if limit.cancelled_caught or not broadcast.over:
             broadcast = await self._collector.end(broadcast, how or "deadline", winner, losers=losers)
         return await self._result(caller, broadcast, fold, how or broadcast.over, winner or broadcast.winner)
+
+    def _check_ends(self, caller: Caller, broadcast: Broadcast) -> None:
+        """Raise `Refused` when an agent would end for everybody what it did not ask, in a group it did not make."""
+        its = self._store.groups.get(broadcast.group)
+        if is_agents(caller) and not broadcast.over and caller.agent_id not in {broadcast.by, its and its.by}:
+            asker = self._kernel.roster.label(broadcast.by)
+            raise Refused(
+                f"{caller} did not ask {broadcast.id}, so it may not end it for everybody: wait for all, without a "
+                f"timeout, or ask {asker}"
+            )
 
     def _which(self, caller: Caller, group: str, broadcast_id: str) -> Broadcast:
         if broadcast_id:

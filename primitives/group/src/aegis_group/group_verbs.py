@@ -166,11 +166,22 @@ class GroupVerbs:
         """Dissolve a group and close its members."""
         found = self._membership.own(caller, self._store.group(group))
         closing = [member.agent for member in found.members.values()] if close_members else []
+        self._check_closes(caller, found, closing)
         await self._store.append(self._store.draft("dissolved", found.id, closing=closing))
         async with trio.open_nursery() as nursery:
             for agent_id in closing:
                 nursery.start_soon(self._membership.close, agent_id, f"{group} was dissolved by {caller}")
         return f"{group} is dissolved" + (f"; {len(closing)} members are closed" if close_members else "")
+
+    def _check_closes(self, caller: Caller, group: Group, closing: list[str]) -> None:
+        """Raise `Refused` when an agent would close through the group whom it may not close by itself."""
+        agents = [agent for one in closing if (agent := self._kernel.roster.get(one))]
+        others = [a.handle for a in agents if caller.agent_id not in ("", a.id, a.started_by.agent_id)]
+        if others:
+            raise Refused(
+                f"{caller} may close itself and agents it spawned, and {listed(others)} in {group.name} are neither; "
+                "dissolve it with close_members=false, or ask a person"
+            )
 
     # -- views --------------------------------------------------------------------------------------------------
 
