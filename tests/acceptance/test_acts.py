@@ -326,6 +326,6 @@ async def test_a_judge_is_the_act_of_who_waits(kernel_with, plugins):
         await stage.call("group spawn", caller, group="mine", profile="read")
         await stage.call("group broadcast", caller, group="mine", objective="look")
         for name, way in WAYS.items():
-            with pytest.raises(AegisError, match="may not spawn 'full'|did not make the group mine"):
+            with pytest.raises(AegisError, match=r"may not spawn 'full'|did not make the group mine"):
                 await stage.call("group wait-all", way(caller), group="mine", reducer="judge:full")
             assert stage.modes_started(reader) == {"read"}, name
