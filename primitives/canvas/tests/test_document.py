@@ -147,8 +147,8 @@ def test_the_preamble_comes_first_and_the_body_alone():
 
 
 @pytest.mark.parametrize(("content", "why"), [
-    ("text\n\n## Mine\n", "has headings of the second level \\('Mine'\\)"),
-    ("Mine\n---\n", "has headings of the second level \\('Mine'\\)"),
+    ("text\n\n## Mine\n", "has headings of the first or second level \\('Mine'\\)"),
+    ("Mine\n---\n", "has headings of the first or second level \\('Mine'\\)"),
     ("```\nleft open", "would swallow 'B'"),
     ("<!-- left open", "would swallow 'B'"),
 ])  # fmt: skip
@@ -170,3 +170,39 @@ def test_what_cannot_be_a_heading_is_refused():
 def test_a_section_that_is_not_there_is_named_with_those_that_are():
     with pytest.raises(NotFound, match=r"no section 'Gaols' \(sections: Goals, Data\). Did you mean 'Goals'"):
         parse("## Goals\n## Data\n").find("Gaols")
+
+
+HEADINGS = {
+    "##\nhidden\n": "untitled", "##   \nhidden\n": "untitled", "   ##\nhidden\n": "untitled",
+    "## #\nhidden\n": "untitled",
+    "# Two\nhidden\n": "Two", "Two\n===\nhidden\n": "Two", "   Two\n   ---\nhidden\n": "Two",
+    "## Two ##\nhidden\n": "Two",
+    "#\nhidden\n": "untitled", "##\tTwo\nhidden\n": "Two",
+}  # fmt: skip
+NO_HEADINGS = [
+    "    ##\nhidden\n", "```\n##\n```\n", "<div>\n##\n</div>\n", "- ## x\n", "> ##\n", "##x\n", "\\## x\n",
+    "####### x\n",
+    "### deep\n", "~~~\n# x\n~~~\n", "<!--\n## x\n-->\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("heading", HEADINGS, ids=repr)
+def test_what_a_reader_calls_a_heading_is_never_swallowed(heading: str) -> None:
+    text = f"# Title\n\n## One\n\nfirst\n\n{heading}"
+    document = parse(text)
+    assert document.names == ["_preamble", "One", HEADINGS[heading]]
+    assert render(written(document, "One", "new")) == f"# Title\n\n## One\n\nnew\n\n{heading}"
+    assert document.find(HEADINGS[heading]).text == "hidden"
+    assert render(written(document, HEADINGS[heading], "new")) == text.replace("hidden", "new")
+
+
+@pytest.mark.parametrize("words", NO_HEADINGS, ids=repr)
+def test_what_is_no_heading_is_a_part_of_its_section(words: str) -> None:
+    document = parse(f"## One\n\nfirst\n\n{words}")
+    assert document.names == ["One"]
+    assert words.strip() in document.find("One").raw
+
+
+def test_titles_before_the_first_section_are_its_preamble_and_alone_a_body() -> None:
+    assert parse("# A\nx\n# B\ny\n").names == ["body"]
+    assert parse("# A\nx\n# B\ny\n## C\n").names == ["_preamble", "C"]

@@ -1,8 +1,9 @@
 """A Markdown text as sections, and back: sections that are not written stay as they are, byte for byte.
 
-A section is a heading of the second level (`## x`, or `x` underlined with `---`) and everything up to the next one. The
-text before the first heading is `_preamble`; a text without such headings is one section, `body`. YAML between `---` at
-the beginning belongs to no section and is never changed.
+A section is a heading of the second level (`## x`, or `x` underlined with `---`) and everything up to the next one, or
+up to a heading of the first level, which is a section, too, once there is one of the second. One without words is
+`untitled`. The text before the first section is `_preamble`; a text without headings of the second level is one
+section, `body`. YAML between `---` at the beginning belongs to no section and is never changed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from markdown_it.token import Token
 from aegis import NotFound, Refused
 from aegis.errors import nearest
 
-FRONT, PREAMBLE, BODY = "_front", "_preamble", "body"
+FRONT, PREAMBLE, BODY, UNTITLED = "_front", "_preamble", "body", "untitled"
 LONGEST_NAME = 200  # characters
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")  # as the parser counts them; `splitlines` knows more ends
 _FRONT = re.compile(
@@ -116,7 +117,7 @@ def parse(text: str) -> Document:
     front = _FRONT.match(text)
     before = front[0] if front else ""
     lines = _LINE.findall(text[len(before) :])
-    heads = [(where, name) for where, name in _headings(text[len(before) :]) if name]
+    heads = _headings(text[len(before) :])
     parts = [Part(FRONT, before, "")]
     first = heads[0][0][0] if heads else len(lines)
     if opening := "".join(lines[:first]):
@@ -132,12 +133,17 @@ def parse(text: str) -> Document:
 
 
 def _headings(text: str) -> list[tuple[tuple[int, int], str]]:
+    """Return the lines and the name of each heading that begins a section; none in a list or a quotation does."""
     tokens = _blocks().parse(text)
-    return [
-        ((token.map[0], token.map[1]), clean(_inline(tokens[at + 1])))
+    found = [
+        (token.tag, (token.map[0], token.map[1]), clean(_inline(tokens[at + 1])))
         for at, token in enumerate(tokens)
-        if token.type == "heading_open" and token.tag == "h2" and token.level == 0 and token.map
+        if token.type == "heading_open" and token.tag in ("h1", "h2") and token.level == 0 and token.map
     ]
+    if not any(tag == "h2" and name for tag, _, name in found):
+        return []
+    first = next(n for n, (tag, _, _) in enumerate(found) if tag == "h2")  # titles come before it
+    return [(lines, name or UNTITLED) for _, lines, name in found[first:]]
 
 
 def _inline(token: Token) -> str:
@@ -230,8 +236,8 @@ def _checked(old: Document, name: str, parts: tuple[Part, ...]) -> Document:
         )
     if more := [found for found in new.names if found not in known]:
         raise Refused(
-            f"the text for {name!r} has headings of the second level ({', '.join(map(repr, more))}), which would "
-            "become sections of their own: write each as its own section, or use ### inside this one"
+            f"the text for {name!r} has headings of the first or second level ({', '.join(map(repr, more))}), which "
+            "would become sections of their own: write each as its own section, or use ### inside this one"
         )
     others = {part.name: part.raw.rstrip() for part in old.parts if part.name != name}
     same = all(others.get(part.name, part.raw.rstrip()) == part.raw.rstrip() for part in new.parts)
