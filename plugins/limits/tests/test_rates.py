@@ -130,6 +130,8 @@ async def test_a_flood_of_permission_requests_is_answered_without_a_person(stage
     said = [await kernel.interceptors.permission(bob.seat, wish) for _ in range(7)]
     assert [d.outcome for d in said] == ["allowed"] * 5 + ["denied"] * 2
     assert "limits.requests_per_minute is 5" in said[-1].reason
+    large = PermissionRequest("2", "Write", "edit", "a file", {"text": "x" * 600_000})
+    assert "limits.request_characters" in (await kernel.interceptors.permission(bob.seat, large)).reason
     for n in range(4):
         bob.asking[str(n)] = PermissionAsked(str(n), "Bash", "execute", "ls", {})
     assert "limits.max_requests" in (await kernel.interceptors.permission(bob.seat, wish)).reason

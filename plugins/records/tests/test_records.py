@@ -172,6 +172,20 @@ async def test_a_folder_that_cannot_be_written_is_a_fault_and_nobody_waits(tmp_p
     assert "were not written" in faults[0].error
 
 
+async def test_a_transcript_does_not_grow_for_ever(kernel_with, plugins, project):
+    (project / ".aegis.yaml").write_text("plugins: {records: {max_transcript: 20000}}\n")
+    async with kernel_with(**plugins) as kernel:
+        agent = await kernel.roster.spawn("echo", "calm-codd")
+        for n in range(30):
+            await say(kernel, agent, f"{n} {'x' * 4_000}")
+        text = await kernel.verbs.call(Caller("human", "anna"), "transcript", {"handle": "calm-codd", "turns": 2})
+        assert "29 xxx" in text and "28 xxx" in text
+    folder = project / ".aegis/state/sessions"
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    assert set(sizes) <= {f"{agent.id}.jsonl", f"{agent.id}.jsonl.old"}
+    assert 0 < sum(sizes.values()) < 2 * 20_000 + 2 * 9_000, "one more turn each"
+
+
 async def test_nothing_is_lost_when_the_disk_is_behind(kernel_with, plugins, project):
     async with kernel_with(**plugins) as kernel:
         agent = await kernel.roster.spawn("echo", "calm-codd")

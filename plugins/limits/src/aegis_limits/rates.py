@@ -102,6 +102,11 @@ class Rates:
         if len(agent.asking) > self._now.max_requests:
             most = self._now.max_requests
             return Decision("denied", f"{most} of your requests are open (limits.max_requests); wait for their answers")
+        size, large = len(request.title) + len(str(request.input)), self._now.request_characters
+        if size > large:
+            return Decision(
+                "denied", f"it has {size:,} characters, and a person reads {large:,} (limits.request_characters)"
+            )
         try:
             self._take(seat.agent_id, "requests_per_minute", "requests")
         except Refused as refusal:

@@ -33,6 +33,7 @@ class LimitsSettings(Settings):
     max_group_members: int = Field(16, ge=1, description="members of a group at which agents add no more")
     max_runs_by_agent: int = Field(4, ge=0, description="workflows of one agent that run or wait")
     max_requests: int = Field(20, ge=1, description="permission requests of one agent that are open at once")
+    request_characters: int = Field(500_000, ge=1_000, description="characters of one permission request")
     max_people: int = Field(20, ge=1, description="people with unread messages at which agents write to no others")
     call_bytes: int = Field(2_000_000, ge=1_000, description="bytes of the arguments of one call by an agent")
     calls_per_minute: int = Field(6_000, ge=1, description="calls of verbs by one agent")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ _ENOUGH = 4 * 2**20  # bytes waiting at which a writer is made to wait for the d
 
 
 class Appender:
-    """Appends to files under one folder; a full disk costs lines, and says so, but stops nobody."""
+    """Appends to files under one folder; a full disk costs lines, and says so, but stops nobody.
 
-    def __init__(self, folder: Path, report: Callable[[Fault], None]) -> None:
-        self.folder, self._report = folder, report
+    A file that has reached `most()` bytes is kept as `NAME.old`, in place of the one that was, and begun anew.
+    """
+
+    def __init__(self, folder: Path, report: Callable[[Fault], None], most: Callable[[], float] = lambda: inf) -> None:
+        self.folder, self._report, self._most = folder, report, most
         self._waiting: dict[str, bytearray] = {}
         self._wake, self._flushed = trio.Event(), trio.Event()
         self._writing, self._written = False, 0  # whether, and how many times, the disk was written to
@@ -97,6 +101,8 @@ class Appender:
             self._whole.add(name)
         finally:
             os.close(fd)
+        if size + len(data) >= self._most():
+            folder.rename(name, f"{name}.old")
 
 
 def read_lines(path: Path) -> Iterator[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from aegis import hookimpl
 
@@ -32,13 +33,24 @@ def aegis_primitives(kernel: Kernel) -> list[Primitive]:
 
 
 @hookimpl
-def aegis_frontends(kernel: Kernel) -> list[Service]:
+def aegis_settings() -> dict[str, Any]:
+    """Own `plugins.records`."""
+    from aegis_records.settings import RecordsSettings  # noqa: PLC0415 - the same
+
+    return {"plugins.records": RecordsSettings}
+
+
+@hookimpl
+def aegis_frontends(kernel: Kernel, settings: Mapping[str, Any]) -> list[Service]:
     """Write down what happens, from before the first agent speaks until after the last, and tell those that forgot."""
     from aegis_records.jsonlines import Appender  # noqa: PLC0415 - the same
     from aegis_records.recall import Recall  # noqa: PLC0415
     from aegis_records.service import Transcripts  # noqa: PLC0415
     from aegis_records.transcript_verbs import TranscriptVerbs  # noqa: PLC0415
 
-    transcripts = Transcripts(kernel, Appender(kernel.project.state, kernel.bus.report))
+    def most() -> float:
+        return float(settings["plugins.records"].max_transcript)
+
+    transcripts = Transcripts(kernel, Appender(kernel.project.state, kernel.bus.report, most))
     kernel.interceptors.add(Recall(kernel, transcripts))
     return [TranscriptVerbs(transcripts)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,8 @@ class Transcripts:
         return handle if is_id else self._kernel.roster.find(handle).id
 
     def _events(self, agent_id: str) -> Iterator[Event]:
-        for line in read_lines(self.path(agent_id)):
+        path = self.path(agent_id)
+        for line in chain(read_lines(path.with_name(f"{path.name}.old")), read_lines(path)):
             if isinstance(line, dict) and "event" in line:
                 yield decode(line["event"])
 

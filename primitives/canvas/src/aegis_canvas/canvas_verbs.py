@@ -174,7 +174,9 @@ class CanvasVerbs:
     @verb("canvas subscribe", tool="aegis_canvas_subscribe", for_={"agent", "person"})
     async def subscribe(
         self, caller: Caller, name: Name,
-        sections: Annotated[tuple[str, ...], Field(description="sections to watch; none means all")] = (),
+        sections: Annotated[
+            tuple[str, ...], Field(max_length=1_000, description="sections to watch; none means all")
+        ] = (),
     ) -> Subscribed:  # fmt: skip
         """Get mail whenever somebody else changes a canvas, or some of its sections.
 

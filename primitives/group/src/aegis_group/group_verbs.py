@@ -84,7 +84,7 @@ class GroupVerbs:
         self,
         caller: Caller,
         group: GroupName,
-        profiles: Annotated[tuple[str, ...], Field(description="profiles, one member of each")] = (),
+        profiles: Annotated[tuple[str, ...], Field(max_length=100, description="profiles, one member of each")] = (),
         preset: Annotated[str, Completes("preset"), Field(description="a preset, instead of profiles")] = "",
     ) -> Gathered:
         """Start several members of a group at once, of these profiles or of a preset; all of them or none.

@@ -46,7 +46,9 @@ class TaskVerbs:
         priority: Annotated[int, Field(ge=-100, le=100, description="tasks of a higher priority begin first")] = 0,
         delay: Annotated[float, Field(ge=0, description="seconds before it may begin")] = 0,
         key: Annotated[str, Field(description="idempotency key: an enqueue with a known key returns that task")] = "",
-        after: Annotated[tuple[str, ...], Field(description="ids of tasks that must be completed before it")] = (),
+        after: Annotated[
+            tuple[str, ...], Field(max_length=100, description="ids of tasks that must be completed before it")
+        ] = (),
         timeout: Annotated[float | None, Field(gt=0, description="seconds for one attempt")] = None,  # noqa: ASYNC109
         result_schema: Annotated[dict[str, Any] | None, Field(description="JSON schema of the result")] = None,
     ) -> Enqueued:
@@ -244,7 +246,7 @@ class TaskVerbs:
         self,
         caller: Caller,
         result: Annotated[Any, Field(description="text, or JSON that fits the task's schema")],
-        artefacts: Annotated[tuple[str, ...], Field(description="paths of files you made")] = (),
+        artefacts: Annotated[tuple[str, ...], Field(max_length=100, description="paths of files you made")] = (),
     ) -> str:
         """Hand in the result of the task that this worker works at.
 

@@ -73,7 +73,7 @@ class ControlVerbs:
         name: Annotated[str, Field(description="a name for it: a-z, 0-9, '-' and '_'")],
         cwd: Annotated[str, Field(description="folder in which the shell starts, relative to the project")] = "",
         shell: Annotated[str, Field(description="bash, zsh, fish or a POSIX shell; the usual one when not given")] = "",
-        env: Annotated[dict[str, str] | None, Field(description="more environment variables")] = None,
+        env: Annotated[dict[str, str] | None, Field(max_length=100, description="more environment variables")] = None,
     ) -> Row:
         """Open a terminal: a shell that people and agents share, and that keeps its folder and variables.
 
