@@ -555,5 +555,5 @@ async def test_an_agent_gets_no_more_through_a_queue_than_by_spawning(queues: Qu
 
 async def test_a_task_comes_after_so_many_others_at_most(queues: Queues):
     first = await queues.put("work")
-    with pytest.raises(Refused, match="after is wrong: .*at most 100"):
+    with pytest.raises(Refused, match=r"after is wrong: .*at most 100"):
         await queues.put("work", after=(first,) * 101)
