@@ -91,6 +91,23 @@ def test_a_person_answers_once_always_or_never_and_takes_it_back(lodged):
     assert not (lodged.root / "third.txt").exists()
 
 
+def test_what_an_agents_own_shell_asks_of_aegis_is_the_agents(lodged):
+    """A real CLI's command, allowed by a person: as that agent, which answers no question and ends nothing."""
+    mine = Path(sys.executable).with_name("aegis")
+    words = [f"{mine} {line} >>said 2>&1" for line in ("meta", "approvals list", "approvals allow 1", "stop")]
+    with lodged.start("send", "ada", f"run {'; '.join(words)}", "--wait") as waiting:
+        lodged.run("approvals", "allow", asked(lodged)["id"])
+        waiting.communicate(timeout=60)
+    said = (lodged.root / "said").read_text()
+    assert "You are agent:ada" in said
+    for verb in ("approvals list", "approvals allow"):
+        assert f"agent:ada may not use '{verb}'" in said
+    assert "agent:ada may not end aegis: that is for people" in said
+    assert {row["handle"] for row in lodged.json("sessions")} == {"ada", "rex", "wren"}
+    told = lodged.says("events", "--json")
+    assert "agent:ada" in told and "was refused at the control socket" in told
+
+
 def test_whose_turn_ends_is_not_waited_for_and_the_house_may_stop_meanwhile(lodged):
     lodged.run("send", "ada", "run touch x")
     first = asked(lodged)["id"]

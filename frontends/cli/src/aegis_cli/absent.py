@@ -1,4 +1,4 @@
-"""A command of a plugin that is installed and has no part in the running kernel: why it cannot be used."""
+"""A command that is installed and that the running kernel does not list for us: why it cannot be used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aegis_cli.blocking_client import BlockingClient
 
 
 def explain(kernel: BlockingClient, verb: Mapping[str, Any]) -> None:
-    """Raise `NotFound` with what became of the plugin that has this verb where it is in use."""
+    """Raise `NotFound` with what became of the plugin that has this verb, or `Refused` if the verb is not for us."""
     rows = {row["name"]: row for row in kernel.ask("plugins")}
     row = rows.get(verb["plugin"], {})
     if row.get("state") == "failed":
@@ -23,3 +23,4 @@ def explain(kernel: BlockingClient, verb: Mapping[str, Any]) -> None:
     for fault in kernel.ask("snapshot")["faults"]:
         if fault["final"] and fault["source"].partition(".")[0] == verb["plugin"]:
             raise NotFound(f"{verb['name']}: its plugin {verb['plugin']!r} is down ({fault['error']})")
+    kernel.perform(verb["name"], {})  # it is there and was not listed: an agent's own shell is told why
