@@ -22,6 +22,7 @@ from stage import Stage  # noqa: E402
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let what the run finds be written instead of compared."""
     parser.addoption("--matrix", action="store_true", help="write docs/reference/providers.json (see `make matrix`)")
+    parser.addoption("--proofs", help="write into this file what a whole run in which no test fails would find")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -55,6 +55,18 @@ class Proofs:
         self._providers = declared | set(FIXTURES.values())
         proving = [item for item in mine if _abilities(item)]
         self._nobody = sorted({_place(item) for item in proving if not _providers(item, self._providers)})
+        if file := getattr(option, "proofs", None):
+            Path(file).write_text(matrix.dump(self._expected(proving)), encoding="utf-8")
+
+    def _expected(self, items: Iterable[pytest.Item]) -> matrix.Rows:
+        """Return what these tests find if each of them that can be played passes."""
+        found = [
+            Finding(provider, name, can, item.nodeid.partition("[")[0], reason)
+            for item in items
+            for provider in _providers(item, self._providers)
+            for name, can, reason in _found(item, list(item.iter_markers("ability")), None)
+        ]
+        return matrix.rows({provider: {} for provider in self._providers}, found)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -136,9 +148,12 @@ def _providers(item: pytest.Item, known: Iterable[str]) -> set[str]:
 
 
 def _found(
-    item: pytest.Item, marks: list[pytest.Mark], report: pytest.TestReport
+    item: pytest.Item, marks: list[pytest.Mark], report: pytest.TestReport | None
 ) -> Generator[tuple[str, str, str], None, None]:
-    """Yield (ability, outcome, reason); nothing for a test that failed or whose CLI is not here."""
+    """Yield (ability, outcome, reason); nothing for a test that failed or whose CLI is not here.
+
+    Without a report it is what the test finds if it passes.
+    """
     cls = getattr(item, "cls", None)
     staged = cls if cls and issubclass(cls, StagedDriver) else StagedDriver
     scenes = [scene for mark in item.iter_markers("scene") for scene in mark.args]
@@ -147,9 +162,9 @@ def _found(
         for name in mark.args:
             if hasattr(report, "wasxfail"):
                 yield name, NO, report.wasxfail
-            elif report.skipped and (why := staged.missing(scenes)):
+            elif (report is None or report.skipped) and (why := staged.missing(scenes)):
                 yield name, NOT_STAGED, "; ".join(dict.fromkeys(why.values()))
-            elif report.passed:
+            elif report is None or report.passed:
                 reason = mark.kwargs.get("no", "") or lacking.get(name, "")
                 yield name, NO if reason else YES, reason
 

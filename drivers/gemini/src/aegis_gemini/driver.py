@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, ClassVar
 
 from aegis import Command, DriverInfo, Profile, Seat
@@ -15,14 +14,7 @@ _ENVIRONMENT = {
     "GEMINI_CLI_TRUST_WORKSPACE": "true",  # whoever starts an agent in a folder trusts that folder
     "NO_BROWSER": "1",  # nobody sits at this CLI to sign in
 }
-_QUIET = {
-    "general": {"enableAutoUpdate": False, "enableAutoUpdateNotification": False},
-    "privacy": {"usageStatisticsEnabled": False},
-    "telemetry": {"enabled": False},
-}
-# The machine's own settings are stronger than a person's; where there are some, ours are only what they leave open.
-_SYSTEM, _DEFAULTS = "GEMINI_CLI_SYSTEM_SETTINGS_PATH", "GEMINI_CLI_SYSTEM_DEFAULTS_PATH"
-_MACHINE = (Path("/etc/gemini-cli"), Path("/Library/Application Support/GeminiCli"))
+_QUIET = {"GEMINI_TELEMETRY_ENABLED": "false"}  # its settings have more, in a file of the person's or of root's alone
 # The plane's verbs are governed by aegis. Edits are asked for even where the person's own settings allow them, so that
 # an agent cannot change what governs it, and under `read` commands too: rules of this tier are stronger than theirs,
 # and Gemini's own plan mode is weaker.
@@ -39,7 +31,16 @@ class GeminiDriver(AcpDriver):
     """The provider `gemini`."""
 
     name = "gemini"
-    info = DriverInfo(aliases=("gemini-cli",), plane=("mcp_aegis_",), environment=("GEMINI_*", "GOOGLE_*"))
+    info = DriverInfo(
+        aliases=("gemini-cli",),
+        plane=("mcp_aegis_",),
+        environment=("GEMINI_*", "GOOGLE_*"),
+        calls_home=(
+            "it sends statistics of its use to play.googleapis.com and looks for updates, unless your "
+            '~/.gemini/settings.json has {"privacy": {"usageStatisticsEnabled": false}, "general": '
+            '{"enableAutoUpdate": false}}; there is no other switch'
+        ),
+    )
     settings: type[Profile] = GeminiProfile
     proven = "0.61.0"
     install = "install Gemini CLI: npm install -g @google/gemini-cli"
@@ -57,16 +58,5 @@ class GeminiDriver(AcpDriver):
         policy.write_text(rules, encoding="utf-8")
         argv = [*profile.command, "--acp", "--admin-policy", str(policy)]
         argv += ["--model", profile.model] if profile.model else []
-        quiet = _kept_quiet(seat) if profile.quiet else {}
+        quiet = {name: value for name, value in _QUIET.items() if profile.quiet and name not in profile.env}
         return Command([*argv, *profile.args], _ENVIRONMENT | seat.env | quiet, seat.cwd)
-
-
-def _kept_quiet(seat: Seat) -> dict[str, str]:
-    """Return the variables that switch off telemetry and updates: Gemini CLI has settings for most of it, in a file."""
-    own = seat.profile.env
-    governed = _SYSTEM in seat.env or any((folder / "settings.json").exists() for folder in _MACHINE)
-    where, telemetry = _DEFAULTS if governed else _SYSTEM, "GEMINI_TELEMETRY_ENABLED"
-    settings = seat.folder / "quiet.json"
-    settings.write_text(json.dumps(_QUIET), encoding="utf-8")
-    given = {} if where in seat.env else {where: str(settings)}
-    return given | ({} if telemetry in own else {telemetry: "false"})
