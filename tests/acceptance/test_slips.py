@@ -71,6 +71,19 @@ def test_without_any_agent_cli_the_doctor_says_what_is_left(aegis):
     assert aegis.json("doctor")["advice"] == []
 
 
+def test_the_doctor_says_which_cli_may_still_call_home(aegis):
+    aegis.environment["PATH"] = "/bin"  # where no agent is
+    (aegis.root / ".aegis.yaml").write_text(
+        "agents:\n  a: {provider: acp, command: [sh]}\n  o: {provider: opencode, command: [sh]}\n"
+        "  c: {provider: claude-code, command: [sh]}\n  d: {provider: claude-code, command: [sh], quiet: false}\n"
+    )
+    acp, opencode, loud = sorted(aegis.json("doctor")["calls_home"])
+    assert acp.startswith("acp may still call home: what it does by itself is not known, nor any switch for it")
+    assert opencode.startswith("opencode may still call home: at its first start it installs its plugin kit")
+    assert loud == "the CLI of the profile 'd' may call home: telemetry, updates, installs (`quiet` is off)"
+    assert all(sentence in aegis.run("doctor").stdout for sentence in (acp, opencode, loud))
+
+
 def test_a_profile_of_which_no_agent_could_be_started_says_why(aegis):
     (aegis.root / ".aegis.yaml").write_text(
         "agents:\n  a: {provider: acp}\n  b: {provider: acp, command: [sh], permission: read}\n"

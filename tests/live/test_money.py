@@ -107,6 +107,8 @@ async def test_claude(tmp_path: Path, claude: str, model: Model) -> None:
             same(await till.spent(session, words))
         stream, _ = await till.cut(session, "hang")
         assert stream == (UNKNOWN, 17, UNKNOWN, 0), "nobody says what the model had written"
+        tried, _ = await till.spent(session, "/model claude-opus-4-5")
+        assert tried[0] == UNKNOWN, "the model was asked whether it is there"
         same(await till.cut(session, "wait"))
         same(await till.spent(session, "plain"))
     async with till.open() as session:  # resumed

@@ -125,7 +125,8 @@ class ClaudeSession:
     async def send(self, prompt: str) -> None:
         """Hand the prompt to the CLI."""
         uuid = str(uuid4())
-        self._translator.begin(uuid)
+        # To try a model it is asked something, of which the CLI tells nothing.
+        self._translator.begin(uuid, untold=prompt.startswith("/model"))
         await self._process.write(wire.prompt(prompt, uuid))
 
     async def receive(self) -> Sequence[Event]:

@@ -42,7 +42,7 @@ class Translator:
 
     def __init__(self, *, resumed: bool = False) -> None:
         self._prompt = ""  # the uuid of the prompt whose turn is open
-        self._queued = self._interrupted = False
+        self._queued = self._interrupted = self._untold = False
         self._calls: dict[str, tuple[str, Any]] = {}
         self._plan, self._meter = plan.PlanSoFar(), Meter(resumed=resumed)
         self._last: dict[str, Any] = {}
@@ -63,9 +63,9 @@ class Translator:
         """True while a turn is open."""
         return bool(self._prompt)
 
-    def begin(self, prompt: str) -> None:
-        """Open a turn for the prompt with this uuid."""
-        self._prompt, self._queued, self._interrupted = prompt, False, False
+    def begin(self, prompt: str, *, untold: bool = False) -> None:
+        """Open a turn for the prompt with this uuid; `untold` is one whose cost the CLI does not tell."""
+        self._prompt, self._queued, self._interrupted, self._untold = prompt, False, False, untold
         self._reply, self._speaking, self._error = [], "", ""
 
     def interrupt(self) -> None:
@@ -218,7 +218,7 @@ class Translator:
             self._meter.hear(message)
             return []  # the CLI ended a turn that nobody began, for example because a background task was done
         outcome, reason = self._outcome(message)
-        cut = message.get("terminal_reason") == "aborted_streaming"
+        cut = self._untold or message.get("terminal_reason") == "aborted_streaming"
         usage, cost, models = self._meter.turn(message, self._last, cut=cut)
         denials = [text(mapping(d).get("tool_name")) for d in items(message.get("permission_denials"))]
         return [

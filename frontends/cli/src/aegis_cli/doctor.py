@@ -65,7 +65,8 @@ def examine(project: Project) -> dict[str, Any]:
     named = {row["name"] for row in rows}
     problems += [f"{name}: {error}" for name, error in failed.items() if name not in named]
     advice: list[str] = []
-    drivers, config = _configuration(project, found, problems, advice)
+    calls_home: list[str] = []
+    drivers, config = _configuration(project, found, problems, advice, calls_home)
     advice += [remark for remark in kernel["remarks"] if remark not in problems]  # what only plugins that run know
     return {
         "aegis": aegis.__version__,
@@ -80,6 +81,7 @@ def examine(project: Project) -> dict[str, Any]:
         "environment": kernel["environment"],
         "providers": drivers,
         "plugins": rows,
+        "calls_home": calls_home,
         "problems": problems,
         "advice": advice,
     }
@@ -153,7 +155,7 @@ def _row(row: Found, failed: dict[str, str]) -> dict[str, Any]:
 
 
 def _configuration(
-    project: Project, found: Discovery, problems: list[str], advice: list[str]
+    project: Project, found: Discovery, problems: list[str], advice: list[str], calls_home: list[str]
 ) -> tuple[list[dict[str, Any]], str]:
     rows: list[dict[str, Any]] = []
     try:
@@ -173,7 +175,7 @@ def _configuration(
     hints = {name: hints[driver.name] for name, driver in every.items() if driver.name in hints}
     for name, profile in config.profiles.items():
         problems += _wants(name, profile, every[profile.provider], hints)
-    advice += _calls_home(config.profiles, every, {row["provider"] for row in rows if row["found"]})
+    calls_home += _calls_home(config.profiles, every, {row["provider"] for row in rows if row["found"]})
     real = {driver.name for driver in drivers.values() if not info_of(driver).fallback}
     used = {every[profile.provider].name for profile in config.profiles.values()}
     if not real & {*used, *(row["provider"] for row in rows if row["found"])}:
@@ -257,4 +259,5 @@ def _text(findings: dict[str, Any]) -> str:
     problems += [f"! {a}" for a in findings["advice"]]
     parts = [render.fields(facts)]
     parts += [render.table(findings[name], width) for name in ("providers", "plugins") if findings[name]]
+    parts += ["\n".join(findings["calls_home"])] if findings["calls_home"] else []
     return "\n\n".join([*parts, "\n".join(problems)])
