@@ -13,8 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import trio
 
+from aegis import Refused
 from aegis_cli.shell import run
+from aegis_cli.socket_client import connected
 
 STRANGER = 65534
 IMPORTED = (
@@ -135,6 +138,26 @@ def test_a_stranger_who_listens_in_a_folder_of_mine_is_not_spoken_to(aegis, shar
     with fake_kernel(path, shared / "proof", "sessions", STRANGER) as fake:
         code, said = at_a_terminal(aegis, "sessions", cwd=project)
         assert code == 3 and "belongs to another user" in said and "nothing was said to it" in said
+        fake.kill()
+        assert fake.stdout.read() == ""
+
+
+@as_root
+def test_no_client_of_ours_speaks_to_a_stranger(aegis, shared: Path):
+    """Neither the REPL's nor that of `term attach`."""
+
+    async def connect() -> None:
+        async with connected(str(shared / "control.sock")):
+            pass
+
+    with fake_kernel(shared, shared / "proof", "sessions", STRANGER) as fake:
+        with pytest.raises(Refused, match="belongs to another user"):
+            trio.run(connect)
+        aegis.command = sys.executable
+        code, said = at_a_terminal(
+            aegis, "-Pm", "aegis_terminal.attach", "--socket", str(shared / "control.sock"), "x", cwd=aegis.root
+        )
+        assert code == 1 and "belongs to another user" in said
         fake.kill()
         assert fake.stdout.read() == ""
 

@@ -135,9 +135,10 @@ async def connected(path: str) -> AsyncIterator[SocketClient]:
         stream = await trio.open_unix_socket(path)
     except OSError as error:
         raise AegisError(f"no aegis answers at {path}: {error.strerror or error}") from None
-    async with stream, trio.open_nursery() as nursery:
+    async with stream:
         check_peer(stream.socket, path)
-        client = SocketClient(stream)
-        nursery.start_soon(client.run)
-        yield client
-        nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as nursery:
+            client = SocketClient(stream)
+            nursery.start_soon(client.run)
+            yield client
+            nursery.cancel_scope.cancel()

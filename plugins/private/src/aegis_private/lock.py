@@ -15,7 +15,7 @@ _MOST = 8_192  # bytes of an honest one
 def told(folder: Folder, name: str) -> list[str]:
     """Return the lines of the lock file, those of the last holder too; none when there is no such file."""
     try:
-        return os.fsdecode(folder.read(name, _MOST)).splitlines()
+        return os.fsdecode(folder.read(name, _MOST)).split("\n")[:-1]
     except FileNotFoundError:
         return []
 

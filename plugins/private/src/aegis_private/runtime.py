@@ -68,6 +68,8 @@ def _why_not(base: Path) -> str:
     """Return why no folder in there is of use: others could take it away, or a socket's path would be too long."""
     seen = base.stat()
     sticky = bool(seen.st_mode & stat.S_ISVTX) and seen.st_uid in (0, os.geteuid())
+    if "\n" in str(base):
+        return "its path has a line end"
     too_long = len(os.fsencode(base)) + _ROOM > LONGEST
     return "its path is too long" if too_long else "" if sticky else why_not_ours(base, seen)
 
