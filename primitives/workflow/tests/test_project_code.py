@@ -261,6 +261,13 @@ async def test_a_stopped_kernel_leaves_no_process_of_it(kernel_with, plugins, ec
     await gone(int((project / "pid").read_text()))
 
 
+async def test_a_plugin_that_leaves_leaves_no_process_of_it(stage: Stage, project):
+    await stage.begin("spins")
+    await there(project / "pid")
+    await stage.kernel.plugins.leave("workflow")
+    await gone(int((project / "pid").read_text()))
+
+
 async def test_its_cleaning_up_is_done_when_the_run_is_cancelled(stage: Stage, project):
     run = await stage.begin("cleans")
     with trio.fail_after(30):

@@ -138,10 +138,6 @@ class Catalogue:
         key = key_of(name_of(function))
         return self._offered.owners().get(key, "") if self._offered.get(key) is function else ""
 
-    def offered(self) -> dict[str, str]:
-        """Return where the code of each workflow of a plugin is, as `module:name`."""
-        return {key: f"{one.__module__}:{one.__qualname__}" for key, one in self._offered.items()}
-
     def remarks(self) -> list[str]:
         """Return which workflow of a plugin cannot be run, because the project has one of its name."""
         found, whose = self._files.read()[0], self._offered.owners()

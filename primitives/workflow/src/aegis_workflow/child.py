@@ -80,7 +80,10 @@ class ChildCatalogue:
         """Run a file of the project, and know the workflows that it has."""
         linecache.cache[path] = len(source), None, source.splitlines(keepends=True), path
         module = type(sys)(f"aegis_project_{len(sys.modules)}")
-        module.__file__, sys.modules[module.__name__] = path, module  # dataclasses look their module up there
+        module.__file__, sys.modules[module.__name__] = (
+            os.path.abspath(path),
+            module,
+        )  # dataclasses look their module up there
         with reading() as found:
             exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
         self._known |= found

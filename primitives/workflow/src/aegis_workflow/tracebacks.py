@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
 import trio
 
-_OURS = (str(Path(__file__).parent), str(Path(trio.__file__).parent))
+_OURS = (f"{Path(__file__).parent}{os.sep}", f"{Path(trio.__file__).parent}{os.sep}")
 _MOST = 8_000  # characters: the end says most
 
 
