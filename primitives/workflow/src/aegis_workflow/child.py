@@ -81,7 +81,7 @@ class ChildCatalogue:
         linecache.cache[path] = len(source), None, source.splitlines(keepends=True), path
         module = type(sys)(f"aegis_project_{len(sys.modules)}")
         module.__file__, sys.modules[module.__name__] = (
-            os.path.abspath(path),
+            str(Path(path).absolute()),
             module,
         )  # dataclasses look their module up there
         with reading() as found:
