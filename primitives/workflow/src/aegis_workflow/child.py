@@ -10,6 +10,7 @@ import resource
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -80,10 +81,8 @@ class ChildCatalogue:
         """Run a file of the project, and know the workflows that it has."""
         linecache.cache[path] = len(source), None, source.splitlines(keepends=True), path
         module = type(sys)(f"aegis_project_{len(sys.modules)}")
-        module.__file__, sys.modules[module.__name__] = (
-            str(Path(path).absolute()),
-            module,
-        )  # dataclasses look their module up there
+        module.__file__ = str(Path(path).absolute())
+        sys.modules[module.__name__] = module  # dataclasses look their module up there
         with reading() as found:
             exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
         self._known |= found
