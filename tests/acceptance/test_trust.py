@@ -183,6 +183,7 @@ def test_a_state_that_came_along_is_set_aside_with_a_word(clone, tmp_path):
     (clone.root / ".aegis").mkdir()
     theirs.rename(clone.root / ".aegis" / "state")
     assert clone.json("trust", "--show")["state"] == "foreign"
+    assert "state was not made here by you: it will be set aside" in clone.says("trust", "--show")
     clone.run("trust", "--yes")
     with clone.serving() as server:
         assert clone.json("sessions") == []

@@ -17,6 +17,7 @@ from aegis_processes.ancestry import Gone, origins
 from aegis_processes.processes import FOR, MARK
 from aegis_trust import shown
 from aegis_trust.contents import Contents
+from aegis_trust.state import known
 from aegis_trust.trust import Trust
 
 _SCREEN = 60  # lines of a change that are shown before the question; the rest when it is wanted
@@ -108,6 +109,8 @@ def overview(trust: Trust, contents: Contents) -> str:
     for title, entries in (("settings", shown.settings(contents)), ("files that count", shown.files(trust, contents))):
         if entries:
             parts.append(f"{title}\n{_listed(entries, width)}")
+    if known(trust, Project(trust.root).state) == "foreign":
+        parts.append("Its .aegis/state was not made here by you: it will be set aside, and nothing in it is believed.")
     return "\n\n".join(parts)
 
 

@@ -6,6 +6,7 @@ Whoever is about to run something of the folder asks: `require` for values of th
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
@@ -142,7 +143,7 @@ class Trust:
     def _about(self, differences: list[str]) -> str:
         if not differences:
             return ""
-        where = "" if Path.cwd() == self.root else f" -C {self.root}"
+        where = "" if _here() == self.root else f" -C {shlex.quote(str(self.root))}"
         if not self.record.when:
             return (
                 f"{self.root} is not trusted, and nothing of it is run; `aegis trust{where}` shows what would run and"
@@ -253,6 +254,13 @@ def _compared(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
             yield f"{name} is gone"
         elif was[name] != now[name]:
             yield f"{name} has changed"
+
+
+def _here() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # it is gone
+        return None
 
 
 def _trusted_folders() -> Iterator[Path]:
