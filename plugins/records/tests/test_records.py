@@ -186,6 +186,41 @@ async def test_a_transcript_does_not_grow_for_ever(kernel_with, plugins, project
     assert 0 < sum(sizes.values()) < 2 * 20_000 + 2 * 9_000, "one more turn each"
 
 
+async def test_what_cannot_be_written_is_said_as_long_as_it_waits_and_written_later(tmp_path, autojump):
+    (tmp_path / "sessions").write_text("a file where a folder should be")
+    faults: list[Fault] = []
+    appender = Appender(tmp_path, faults.append)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(appender.serve)
+        for n in range(20):
+            appender.buffer("sessions/x.jsonl").extend(b'{"n": %d}\n' % n)
+            appender.buffer("other.jsonl").extend(b'{"n": %d}\n' % n)
+            await trio.sleep(1)
+        [said] = appender.trouble()
+        assert "records are not written" in said and "bytes wait" in said and len(faults) == 1
+        await appender.flush()
+        await appender.room()
+        (tmp_path / "sessions").unlink()
+        await trio.sleep(60)
+        assert appender.trouble() == [] and "is written now" in faults[1].error
+        nursery.cancel_scope.cancel()
+    for name in ("sessions/x.jsonl", "other.jsonl"):
+        assert [line["n"] for line in read_lines(tmp_path / name)] == list(range(20)), "once each, in order"
+
+
+async def test_what_is_more_than_memory_may_hold_is_counted(tmp_path):
+    (tmp_path / "sessions").write_text("a file where a folder should be")
+    appender = Appender(tmp_path, lambda fault: None)
+    for n in range(12):
+        appender.buffer("sessions/x.jsonl").extend(b'"%d %s"\n' % (n, b"x" * 1_000_000))
+        await appender.write()
+    [said] = appender.trouble()
+    assert "bytes are lost" in said
+    (tmp_path / "sessions").unlink()
+    await appender.write()
+    assert [line.split()[0] for line in read_lines(tmp_path / "sessions/x.jsonl")] == ["8", "9", "10", "11"]
+
+
 async def test_nothing_is_lost_when_the_disk_is_behind(kernel_with, plugins, project):
     async with kernel_with(**plugins) as kernel:
         agent = await kernel.roster.spawn("echo", "calm-codd")

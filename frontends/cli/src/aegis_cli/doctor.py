@@ -115,6 +115,7 @@ def _kernel(project: Project, problems: list[str]) -> dict[str, Any]:
         with BlockingClient(project) as kernel:
             pid, view = kernel.ask("hello")["pid"], kernel.ask("snapshot")
             environment = _environment(kernel)
+        problems += view.get("failing", [])
         final = {f["source"]: f["error"] for f in view["faults"] if f["final"]}
         stays = f", {STAYS}" if view["config"]["error"] else ""
         told = {"environment": environment, "remarks": view["config"]["remarks"]}

@@ -172,7 +172,7 @@ class _Connection:
             case "complete":
                 return await self._client.complete(str(arguments.get("what")))
             case "snapshot":
-                return await self._client.snapshot()
+                return await self._client.snapshot() | {"failing": self._failing()}
             case "plugins":
                 return plain(self._kernel.plugins.report())
             case "watch":
@@ -195,9 +195,15 @@ class _Connection:
         return name, since
 
     def _warned(self) -> dict[str, str]:
-        """Return what a person must know beside every answer: that their files are not what is in force."""
+        """Return what a person must know beside every answer: that their files are not in force, what fails now."""
         error = self._kernel.config.error
-        return {"warning": f"{error}; {STAYS}"} if error else {}
+        words = [*([f"{error}; {STAYS}"] if error else []), *self._failing()]
+        return {"warning": "; ".join(words)} if words else {}
+
+    def _failing(self) -> list[str]:
+        """Return what does not work at this moment and may come right by itself; plugins add a remark `fault …`."""
+        remarks = self._kernel.config.remarkers.items()
+        return [remark for name, tell in remarks if name.startswith("fault ") for remark in tell()]
 
     def _report(self, call: Any, text: str) -> None:
         self._progress.append({"call": call, "text": text})

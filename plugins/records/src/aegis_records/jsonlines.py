@@ -14,17 +14,20 @@ import trio
 from aegis.events import Fault
 from aegis_private.folder import Folder, open_own
 
+_AGAIN, _LONGEST = 0.5, 30.0  # seconds until what was not written is tried again, at first and at most
 _ENOUGH = 4 * 2**20  # bytes waiting at which a writer is made to wait for the disk
 
 
 class Appender:
-    """Appends to files under one folder; a full disk costs lines, and says so, but stops nobody.
+    """Appends to files under one folder; what the disk does not take now is written later, and stops nobody.
 
-    A file that has reached `most()` bytes is kept as `NAME.old`, in place of the one that was, and begun anew.
+    As long as something is not written, `trouble` says so; only what is more than memory may hold is lost. A file that
+    has reached `most()` bytes is kept as `NAME.old`, in place of the one that was, and begun anew.
     """
 
     def __init__(self, folder: Path, report: Callable[[Fault], None], most: Callable[[], float] = lambda: inf) -> None:
         self.folder, self._report, self._most = folder, report, most
+        self._trouble, self._lost, self._patience = "", 0, _AGAIN
         self._waiting: dict[str, bytearray] = {}
         self._wake, self._flushed = trio.Event(), trio.Event()
         self._writing, self._written = False, 0  # whether, and how many times, the disk was written to
@@ -42,11 +45,14 @@ class Appender:
 
     async def room(self) -> None:
         """Wait for the disk when so much waits that memory would grow."""
-        if sum(map(len, self._waiting.values())) > _ENOUGH:
+        if sum(map(len, self._waiting.values())) > _ENOUGH and not self._trouble:
             await self._flushed.wait()
 
     async def flush(self) -> None:
         """Wait until what was added before is in the files."""
+        if self._trouble and not self._writing:  # who asks does not wait until it is tried again
+            await self.write()
+            return
         upto = self._written + bool(self._waiting) + self._writing
         while self._written < upto:  # and not what comes meanwhile: that never ends
             await self._flushed.wait()
@@ -62,8 +68,20 @@ class Appender:
     async def run(self) -> None:
         """Write what is added until cancelled; `write` then takes what is left."""
         while True:
-            await self._wake.wait()
+            if self._trouble:  # once more after a while, whether something comes or not
+                await trio.sleep(self._patience)
+                self._patience = min(2 * self._patience, _LONGEST)
+            else:
+                await self._wake.wait()
             await self.write()
+
+    def trouble(self) -> list[str]:
+        """Return why lines are not written now, and how many bytes wait or are lost; nothing when all is well."""
+        if not self._trouble:
+            return []
+        lost = f", {self._lost:,} bytes are lost" if self._lost else ""
+        waiting = sum(map(len, self._waiting.values()))
+        return [f"records are not written: {self._trouble} ({waiting:,} bytes wait{lost}); they are tried again"]
 
     async def write(self) -> None:
         """Put what waits into the files now."""
@@ -72,10 +90,29 @@ class Appender:
         try:
             await trio.to_thread.run_sync(self._append, waiting)
         except OSError as error:
-            self._report(Fault("records", f"lines were not written: {error}"))
+            self._put_back(waiting)
+            if not self._trouble:
+                self._report(Fault("records", f"lines were not written, and are tried again: {error}"))
+            self._trouble = str(error)
+        else:
+            if self._trouble:
+                lost = f"; {self._lost:,} bytes are lost" if self._lost else ""
+                self._report(Fault("records", f"what had not been written is written now{lost}"))
+            self._trouble, self._lost, self._patience = "", 0, _AGAIN
         self._writing, self._written = False, self._written + 1
         self._flushed.set()
         self._flushed = trio.Event()
+
+    def _put_back(self, left: dict[str, bytearray]) -> None:
+        """Have what was not written wait in front of what came meanwhile, as much as memory may hold."""
+        for name, data in left.items():
+            if data:
+                self._waiting[name] = data + self._waiting.get(name, bytearray())
+        for name, data in sorted(self._waiting.items(), key=lambda entry: -len(entry[1])):
+            if (over := sum(map(len, self._waiting.values())) - _ENOUGH) > 0:  # the oldest lines of the longest file
+                end = data.find(b"\n", min(over, len(data) - 1)) + 1 or len(data)
+                self._lost += end
+                del self._waiting[name][:end]
 
     def _append(self, waiting: dict[str, bytearray]) -> None:
         failed: list[OSError] = []
@@ -83,6 +120,7 @@ class Appender:
             for name, data in waiting.items():
                 try:
                     self._append_to(folder, name, data)
+                    data.clear()
                 except OSError as error:  # the other files get theirs
                     failed.append(error)
         if failed:
@@ -95,9 +133,8 @@ class Appender:
             if name not in self._whole and size and os.pread(fd, 1, size - 1) != b"\n":
                 os.write(fd, b"\n")  # a line that a kill has torn takes no other with it
             self._whole.discard(name)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
+            while data:  # what a full disk takes in part is not written twice
+                del data[: os.write(fd, data)]
             self._whole.add(name)
         finally:
             os.close(fd)

@@ -29,7 +29,9 @@ def aegis_primitives(kernel: Kernel) -> list[Primitive]:
 
     mirrors: Registry[tuple[str, str]] = Registry("mirrored book")
     kernel.plugins.collect("aegis_mirrors", mirrors, lambda mirror: mirror[0])
-    return [LedgerVerbs(Mirror(kernel, Appender(kernel.project.state, kernel.bus.report), mirrors))]
+    appender = Appender(kernel.project.state, kernel.bus.report)
+    kernel.config.remarkers.add("fault in the mirror", appender.trouble)
+    return [LedgerVerbs(Mirror(kernel, appender, mirrors))]
 
 
 @hookimpl
@@ -51,6 +53,8 @@ def aegis_frontends(kernel: Kernel, settings: Mapping[str, Any]) -> list[Service
     def most() -> float:
         return float(settings["plugins.records"].max_transcript)
 
-    transcripts = Transcripts(kernel, Appender(kernel.project.state, kernel.bus.report, most))
+    appender = Appender(kernel.project.state, kernel.bus.report, most)
+    kernel.config.remarkers.add("fault in the transcripts", appender.trouble)
+    transcripts = Transcripts(kernel, appender)
     kernel.interceptors.add(Recall(kernel, transcripts))
     return [TranscriptVerbs(transcripts)]
