@@ -32,6 +32,7 @@ class Appender:
         self._wake, self._flushed = trio.Event(), trio.Event()
         self._writing, self._written = False, 0  # whether, and how many times, the disk was written to
         self._whole: set[str] = set()  # files whose last line is known to be one
+        self._begun: set[str] = set()  # files whose last line is ours, and the rest of it waits
 
     def buffer(self, name: str) -> bytearray:
         """Return the buffer of a file, to which whole lines may be added before the next checkpoint."""
@@ -129,16 +130,18 @@ class Appender:
     def _append_to(self, folder: Folder, name: str, data: bytearray) -> None:
         fd = folder.open_file(name, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
-            size = os.fstat(fd).st_size
-            if name not in self._whole and size and os.pread(fd, 1, size - 1) != b"\n":
+            size, more = os.fstat(fd).st_size, len(data)
+            if name not in self._whole | self._begun and size and os.pread(fd, 1, size - 1) != b"\n":
                 os.write(fd, b"\n")  # a line that a kill has torn takes no other with it
             self._whole.discard(name)
+            self._begun.add(name)
             while data:  # what a full disk takes in part is not written twice
                 del data[: os.write(fd, data)]
+            self._begun.discard(name)
             self._whole.add(name)
         finally:
             os.close(fd)
-        if size + len(data) >= self._most():
+        if size + more >= self._most():
             folder.rename(name, f"{name}.old")
 
 
