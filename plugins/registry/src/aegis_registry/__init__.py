@@ -1,0 +1,1 @@
+"""Registries whose entries have owners."""
