@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -53,7 +53,7 @@ class Busy(AegisError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for a known word that is close or begins so, else an empty string."""
-    close = difflib.get_close_matches(word, all_ := list(known), 1, 0.65) or [w for w in all_ if w.startswith(word)]
+    close = get_close_matches(word[:60], all_ := [*known][:500], 1, 0.65) or [w for w in all_ if w.startswith(word)]
     return f" Did you mean {close[0]!r}?" if len(close) == 1 else ""
 
 

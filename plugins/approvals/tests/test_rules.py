@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis import ConfigError, Decision, NotFound, PermissionRequest, Refused
-from aegis_approvals.globs import escaped
+from aegis_approvals.globs import ANY, PATH, UNCHAINED, covers, escaped
 from aegis_approvals.rulebook import chosen, writable
 from aegis_approvals.secrets import holds_secret
 from aegis_approvals.settings import Rule
@@ -292,3 +292,21 @@ def test_what_looks_like_a_secret(text):
 @pytest.mark.parametrize("text", ["npm test", "git log --author anna", "./src/tokens/*", "echo $API_KEY", "KEY=$KEY x"])
 def test_what_does_not(text):
     assert not holds_secret(text, {"HOME": "/nowhere", "AUTHOR": "anna"})
+
+
+@pytest.mark.parametrize("glob", ["**a**a**a**a**a**a**b", "*a*a*a*a*a*a*b", "**/**/**/**/**/**/b", "?*?*?*?*?*?*b"])
+@pytest.mark.parametrize("one", [ANY, PATH, UNCHAINED], ids=["any", "path", "unchained"])
+def test_a_glob_takes_linear_time_whatever_an_agent_says(glob, one):
+    assert not covers(glob, "a" * 100_000, one)
+    assert not covers(glob, "a/" * 50_000, one)
+
+
+@pytest.mark.parametrize("said", ["a b", "a.b", "a\\b", "a\nb", "é#-&~|", "[x]", "{1}", "$(x)", "\x00", "漢"])
+def test_a_glob_without_wildcards_means_what_it_says(said):
+    assert covers(escaped(said), said, ANY)
+    assert not covers(escaped(said), said + "x", ANY)
+    assert not covers(escaped(said), "x" + said, ANY)
+
+
+def test_half_a_surrogate_hides_nothing_from_a_rule_that_denies():
+    assert covers("rm **", "rm \ud800 x", ANY)

@@ -206,3 +206,9 @@ def test_what_is_no_heading_is_a_part_of_its_section(words: str) -> None:
 def test_titles_before_the_first_section_are_its_preamble_and_alone_a_body() -> None:
     assert parse("# A\nx\n# B\ny\n").names == ["body"]
     assert parse("# A\nx\n# B\ny\n## C\n").names == ["_preamble", "C"]
+
+
+def test_many_headings_of_one_name_are_told_apart_in_linear_time():
+    names = parse("## a\n" * 30_000).names
+    assert (names[0], names[1], names[-1]) == ("a", "a (2)", "a (30000)")
+    assert parse("## a (2)\n## a\n## a\n## a\n").names == ["a (2)", "a", "a (3)", "a (4)"]

@@ -31,3 +31,10 @@ def test_a_long_text_with_many_empty_lines_keeps_its_count() -> None:
     old = [line for n in range(3000) for line in ("", f"paragraph {n}")]
     new = ["first", *old[:4000], "middle", *old[4000:], "last"]
     assert changed_lines("\n".join(old), "\n".join(new)) == (3, 0)
+
+
+def test_texts_of_very_many_lines_that_share_every_other_one_are_not_compared_for_ever():
+    old, new = [str(n) for n in range(200_000)], [str(n if n % 2 else -n - 1) for n in range(200_000)]
+    assert changed_lines("\n".join(old), "\n".join(new)) == (199_999, 199_999), "all but the last"
+    old[100_000] = "x"
+    assert changed_lines("\n".join(old), "\n".join(str(n) for n in range(200_000))) == (1, 1)

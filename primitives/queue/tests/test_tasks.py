@@ -557,3 +557,17 @@ async def test_a_task_comes_after_so_many_others_at_most(queues: Queues):
     first = await queues.put("work")
     with pytest.raises(Refused, match=r"after is wrong: .*at most 100"):
         await queues.put("work", after=(first,) * 101)
+
+
+@pytest.mark.parametrize(
+    "rest", ["\n" * 500_000 + "x", " \n" * 300_000 + "```x", "`" * 500_000], ids=["ends", "fence", "marks"]
+)
+async def test_a_code_block_without_an_end_is_read_at_once(queues: Queues, rest):
+    """A pattern would try each line end as the last one, with all that follow: for hours."""
+    queues.echo.driver.gated = True
+    await queues.put("work", result_schema=SCHEMA)
+    await queues.settled()
+    [worker] = queues.workers()
+    with pytest.raises(Refused, match="must be JSON that fits its schema"):
+        await queues.call("report", worker, result=f"```\n{rest}")
+    assert "is stored" in await queues.call("report", worker, result='\n```json\n{"bugs": 3}```\n')

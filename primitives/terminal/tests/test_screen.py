@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pyte
+import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from terminal_stage import Stage, needs
 
-from aegis_terminal.emulator import Emulator
+from aegis_terminal.emulator import Emulator, Screen
+from aegis_terminal.emulator import fed as draw
 from aegis_terminal.marks import Mark, Marks
 from aegis_terminal.plain_text import plain
 
@@ -130,3 +133,25 @@ def test_a_screen_is_drawn_of_any_bytes(data: bytes, rows: int, columns: int, mo
     assert len(look.lines) == rows
     assert 0 <= look.column < columns
     assert 0 <= look.row < rows
+
+
+@pytest.mark.parametrize("orders", ["\x1b#8", "\x1b[4ha", "\x1b[J", "\x1b[9999P", "\x1bc", "\x1bE"])
+def test_orders_that_keep_an_emulator_busy_are_not_all_drawn(orders):
+    """A few bytes clear or move a whole screen; nobody waits for thousands of them."""
+    text = plain((f"one\r\n{orders * 40_000}\r\ntwo\r\n").encode(), 0.05)
+    assert text.splitlines()[-1] == "two"
+    screen = Emulator(500, 1000)
+    screen.feed((orders * 40_000).encode())
+    assert len(screen.look(screen.pending()).lines) == 500
+
+
+def test_what_is_not_drawn_is_shown_without_its_orders():
+    assert plain(b"a\x1b[2Jb\rc\x1b]0;t\x07d\x1b[31me\n", 0) == "abcde\n"
+
+
+def test_drawing_ends_when_its_time_is_over():
+    screen = Screen(80, 24)
+    stream = pyte.Stream(screen)
+    assert draw(stream, "x" * 10, 60)
+    assert not draw(stream, "y" * 10, -1)
+    assert screen.display[0].rstrip() == "x" * 10

@@ -18,12 +18,12 @@ class PatternError(ValueError):
 class Pattern:
     """A pattern in RE2's syntax: that of `re`, without look-around and back references."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, *, longest: int = LONGEST) -> None:
         """Compile the pattern; raises `PatternError`."""
-        if len(source) > LONGEST:
-            raise PatternError(f"a pattern has at most {LONGEST:,} characters, and this one has {len(source):,}")
+        if len(source) > longest:
+            raise PatternError(f"a pattern has at most {longest:,} characters, and this one has {len(source):,}")
         options = re2.Options()
-        options.log_errors, options.max_mem = False, _MEMORY
+        options.log_errors, options.max_mem = False, _MEMORY * max(1, longest // LONGEST)
         try:
             self._compiled = re2.compile(source.encode(), options)
         except re2.error as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
@@ -14,7 +13,7 @@ from aegis_queue.ending import plain
 from aegis_queue.settings import QueuePluginSettings
 from aegis_queue.task import Task
 
-_FENCED = re.compile(r"\s*```(?:json)?\n(.*)\n\s*```\s*", re.DOTALL)
+_FENCE = "```"
 
 
 def within(limits: QueuePluginSettings, task: Task, result: Any) -> None:
@@ -56,9 +55,8 @@ async def fitted(task: Task, result: Any) -> Any:
     if task.schema is None:
         return result
     if isinstance(result, str) and task.schema.get("type") != "string":
-        fenced = _FENCED.fullmatch(result)
         try:
-            result = msgspec.json.decode(fenced[1] if fenced else result)
+            result = msgspec.json.decode(_unfenced(result))
         except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
             raise Refused(f"the result of task {task.id} must be JSON that fits its schema: {error}") from None
     try:
@@ -68,3 +66,12 @@ async def fitted(task: Task, result: Any) -> Any:
     if wrong:
         raise Refused(f"the result of task {task.id} does not fit its schema: {'; '.join(wrong)}")
     return result
+
+
+def _unfenced(text: str) -> str:
+    """Return what stands in the code block that the text is, or the text."""
+    words = text.strip()
+    first, _, rest = words.partition("\n")
+    if len(words) > 2 * len(_FENCE) and first in (_FENCE, f"{_FENCE}json") and rest.endswith(_FENCE):
+        return rest.removesuffix(_FENCE)
+    return text

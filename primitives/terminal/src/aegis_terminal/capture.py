@@ -11,6 +11,7 @@ from aegis_terminal.values import HALF
 
 _RAW = 65_536  # bytes of each: more than characters are kept, since colours are not text
 _SHORT = 4_096  # bytes
+_DRAWING = 2.0  # seconds of computing that making text of it may take, in a thread
 _TRACE = re.compile(rb"[^\r\n]*__aegis_\w+\r?\n\Z")  # `set -x` names the function that says that the command has ended
 _FILLED = re.compile(rb"(?:(?:\x1b\[[0-9;]*m)*[%#](?:\x1b\[[0-9;]*m)*)? {20,}\r ?\r?\Z")  # zsh's mark of a cut line
 
@@ -49,12 +50,12 @@ class Capture:
         """Return it as plain text without secrets, a long one without its middle; this may take a second."""
         tail = b"".join(self._tail)
         if not self._dropped:
-            return _shortened(secrets.cut(plain(_trimmed(bytes(self._head) + tail))))
+            return _shortened(secrets.cut(plain(_trimmed(bytes(self._head) + tail), _DRAWING)))
         begin = tail.find(b"\n") + 1  # half a line, escape sequence or secret is not shown
         begin = begin if 0 < begin <= len(tail) // 2 else 0
         whole = self._head.rfind(b"\n") + 1 or len(self._head)
-        head = secrets.cut(plain(bytes(self._head[:whole])))
-        end = secrets.cut(plain(_trimmed(tail[begin:])))
+        head = secrets.cut(plain(bytes(self._head[:whole]), _DRAWING))
+        end = secrets.cut(plain(_trimmed(tail[begin:]), _DRAWING))
         cut = self._dropped + begin + len(self._head) - whole
         return f"{head[:HALF]}\n… ({cut:,} bytes left out) …\n{end[-HALF:]}"
 

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import deque
 from collections.abc import Mapping
+from time import thread_time
 from typing import Any, NamedTuple
 
 import pyte
@@ -17,6 +18,8 @@ from aegis_terminal.secrets import Secrets
 _MOST = 131_072  # bytes that wait until the screen is read; of more, the newest half is kept
 _SEQUENCES = re.compile(r"(\x1b\[[^@-~\x1b]*[@-~])")
 _WIDE, _TALL = 4_096, 24
+_PIECE = 512  # characters that are drawn between two looks at the clock
+_DRAWING = 2.0  # seconds of computing that a look at the screen may take
 _SWITCH = re.compile(rb"\x1b\[\?(?:1049|1047|47)([hl])")
 _BEGUN = re.compile(rb"\x1b(?:\[\??[0-9;]{0,20})?\Z")
 
@@ -47,17 +50,28 @@ def line_of(row: Mapping[int, Any]) -> str:
     return "".join(row[x].data for x in range(max(row) + 1)).rstrip()
 
 
-def fed(stream: pyte.Stream, text: str) -> None:
-    """Draw the text; a sequence that makes the emulator fail is skipped, and nothing is drawn twice."""
+def fed(stream: pyte.Stream, text: str, seconds: float) -> bool:
+    """Draw the text; a sequence that makes the emulator fail is skipped, and nothing is drawn twice.
+
+    False when it takes more than so many seconds of computing; the rest is not drawn then.
+    """
+    end = thread_time() + seconds
     for sequence in _SEQUENCES.split(text):
-        try:
-            stream.feed(sequence)
-        except Exception:  # noqa: BLE001 - garbage may end in any error of the emulator's
-            continue
+        for at in range(0, len(sequence), _PIECE):
+            if thread_time() > end:
+                return False
+            try:
+                stream.feed(sequence[at : at + _PIECE])
+            except Exception:  # noqa: BLE001 - garbage may end in any error of the emulator's
+                continue
+    return True
 
 
 class Screen(pyte.Screen):
     """pyte's screen; characters without a width are left out, since pyte drops all that follows one."""
+
+    def alignment_display(self) -> None:
+        """Draw nothing: three bytes of this order fill the whole screen, and nobody adjusts a tube any more."""
 
     def draw(self, data: str) -> None:
         """Draw the visible characters."""
@@ -137,7 +151,7 @@ class Emulator:
         return Look(lines, screen.cursor.y, min(screen.cursor.x, screen.columns - 1), self._alternate, screen.columns)
 
     def _draw(self, data: bytes) -> None:
-        fed((self._other if self._alternate else self._main)[1], self._decode(data))
+        fed((self._other if self._alternate else self._main)[1], self._decode(data), _DRAWING)
 
     def _switch(self, alternate: bool) -> None:
         if alternate and not self._alternate:

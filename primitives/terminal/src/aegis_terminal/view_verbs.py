@@ -22,6 +22,7 @@ from aegis_terminal.values import Interest, Run
 
 _EXIT = re.compile(r"nonzero\Z|\d{1,3}\Z|\Z")
 _LONGEST = 500  # characters of a pattern
+_DRAWING = 2.0  # seconds of computing that making text of the last output may take
 
 
 class Subscribed(msgspec.Struct, frozen=True):
@@ -101,7 +102,8 @@ class ViewVerbs:
         if follow and (job := terminal.current):
             with Progress(terminal, trio.current_time):
                 await job.over.wait()
-        text = terminal.secrets.cut(plain(terminal.display.recent))
+        recent = terminal.display.recent
+        text = await trio.to_thread.run_sync(lambda: terminal.secrets.cut(plain(recent, _DRAWING)))
         return "\n".join(text.rstrip("\n").splitlines()[-lines:])
 
     @verb("term screen", tool="aegis_term_screen", read_only=True)
