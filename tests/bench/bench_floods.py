@@ -52,7 +52,7 @@ def main() -> None:
     print(f"{'floods':38}{'figure':>8}{'floor':>10}{'ratio':>8}")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         root = Path(folder)
-        server = subprocess.Popen([AEGIS, "serve"], cwd=root, stdout=subprocess.PIPE, preexec_fn=limited)
+        server = subprocess.Popen([AEGIS, "serve"], cwd=root, stdout=subprocess.PIPE, preexec_fn=limited)  # noqa: PLW1509 - no thread here
         stack.callback(server.wait)
         stack.callback(server.terminate)
         assert server.stdout
