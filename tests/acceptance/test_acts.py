@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -329,3 +330,18 @@ async def test_a_judge_is_the_act_of_who_waits(kernel_with, plugins):
             with pytest.raises(AegisError, match=r"may not spawn 'full'|did not make the group mine"):
                 await stage.call("group wait-all", way(caller), group="mine", reducer="judge:full")
             assert stage.modes_started(reader) == {"read"}, name
+
+
+async def test_what_runs_in_a_shared_shell_asks_aegis_as_who_had_it_run(kernel_with, plugins):
+    async with kernel_with(**plugins) as kernel:
+        stage = Stage(kernel)
+        agent = kernel.roster.caller(await stage.agent("full"))
+        ours = Path(sys.executable).with_name("aegis")
+        await stage.call("term spawn", name="shared", shell="/bin/sh")
+        for by, whose in ((agent, "agent:full-one"), (agent.through("workflow"), "agent:full-one"), (ANNA, "human:")):
+            said = await stage.call(
+                "term run", by, name="shared", cmd=f"{ours} meta; {ours} approvals list; {ours} wake x"
+            )
+            assert f"You are {whose}" in said.stdout
+            for verb in ("approvals list", "wake"):
+                assert (f"may not use '{verb}'" in said.stdout) == (whose != "human:"), said.stdout
