@@ -332,6 +332,12 @@ def test_all_of_it_is_shown(root):
     assert [e.name for e in shown.files(trust(root), contents)] == ["run.sh"]
 
 
+def test_a_file_that_nobody_could_look_at_is_refused(root):
+    os.truncate(root / "run.sh", 10**9 + 1)
+    with pytest.raises(TrustError, match=r"run\.sh is larger than 1000 MB"):
+        trust(root).look()
+
+
 def test_no_text_is_shown_that_a_yes_would_not_be_for(root):
     """Else one could show a harmless file between two looks at another."""
     contents = trust(root).look()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WHO = "a change of the file"
 _QUIET = 0.1  # seconds without news before the files are read: editors write several times
+_FOLDERS = 12  # of named files; each costs a thread, and what else has changed is noticed when it is to run
 _CHANGES = frozenset({"created", "modified", "moved", "deleted", "closed"})  # opening and reading change nothing
 
 
@@ -60,6 +61,8 @@ class Watch:
         try:
             while True:
                 self._news = trio.Event()
+                trust = self._kernel.trust
+                self._named = set() if trust.vouched else await trio.to_thread.run_sync(trust.named)
                 if not self._renew(observer):
                     await self._reread()  # after a change, or what was saved while nobody watched
                     await self._news.wait()
@@ -75,8 +78,7 @@ class Watch:
         overlays = self._root / ".aegis"
         sections = [f for f in overlays.glob("*") if f.is_dir() and f != self._kernel.project.state]
         trust = self._kernel.trust
-        self._named = set() if trust.vouched else trust.named()
-        folders = {path.parent for path in self._named if path.exists()}
+        folders = set(sorted({path.parent for path in self._named if path.exists()})[:_FOLDERS])
         folders |= {self._root, (self._root / FILE).resolve().parent, overlays, *sections}
         wanted = {f for f in (*folders, *(() if trust.vouched else (trust.records.place,))) if f.is_dir()}
         changed = wanted != self._watched.keys()

@@ -30,6 +30,7 @@ from aegis_yamlfile.yamlfile import YamlFile
 
 FOLDERS = "AEGIS_TRUSTED_FOLDERS"  # what lies in one of these, as in PATH, is trusted whatever it says: for test suites
 _FRESH = 2_000_000_000  # nanoseconds after a change in which another one may leave no trace in a file's times
+_LARGEST = 10**9  # bytes of a file that is named
 _LARGEST_TEXT = 200_000  # bytes of a file that are kept to show what has changed in it
 
 
@@ -168,6 +169,8 @@ class Trust:
         stats = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
         if stats == record.stats.get(name):
             return record.files[name]
+        if found.st_size > _LARGEST:
+            raise ValueError(f"{name} is larger than {_LARGEST // 10**6} MB, and nobody can say what is in it")
         if name not in self._hashed or self._hashed[name][0] != stats:
             with real.open("rb") as file:
                 digest = sha256()
