@@ -10,8 +10,10 @@ from aegis.agent import Agent
 from aegis.app import Kernel
 from aegis.envelope import Envelope, Receipt
 from aegis.errors import Refused
+from aegis.events import Text
 from aegis.mailbox import Caps, Letter, Mailbox, size_of
 from aegis.testing.plugin import Opened
+from aegis.turn import MOST, Reply
 
 SAM = "human:sam"
 BOB = "agent:bob"
@@ -233,3 +235,13 @@ async def test_limits_belong_to_the_plugin_that_sets_them(kernel: Kernel) -> Non
     assert kernel.post.limits.letters == 1
     await kernel.plugins.leave("strict")
     assert kernel.post.limits == Caps()
+
+
+def test_a_reply_that_does_not_end_is_kept_up_to_a_size() -> None:
+    reply = Reply()
+    for _ in range(50):
+        reply.hear(Text("x" * 100_001, "m1"))
+    said = str(reply)
+    assert said.startswith("x" * MOST) and said.endswith("was cut off.)") and len(said) < MOST + 100
+    reply.hear(Text("short", "m2"))
+    assert str(reply) == "short"

@@ -13,13 +13,15 @@ from aegis.mailbox import Letter
 
 _TOKENS = ("input", "cache_read", "cache_write", "output")
 
+MOST = 4_000_000  # characters of one message that are kept
+
 
 class Reply:
     """The final assistant message so far, whole: chunks of one message joined, sub-agents left out."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
-        self._message, self._closed = "", False
+        self._message, self._closed, self._size = "", False, 0
 
     def hear(self, event: Event) -> None:
         """Add what was said; another message, or words after a tool, begin anew."""
@@ -28,11 +30,15 @@ class Reply:
         elif isinstance(event, Text) and not event.parent:
             if self._closed or event.message_id != self._message:
                 self._parts.clear()
-            self._parts.append(event.text)
+                self._size = 0
+            if (room := MOST - self._size) > 0:
+                self._parts.append(event.text[:room])
+            self._size += len(event.text)
             self._message, self._closed = event.message_id, False
 
     def __str__(self) -> str:
-        return "".join(self._parts)
+        cut = f"\n(What came after {MOST:,} characters was cut off.)" if self._size > MOST else ""
+        return "".join(self._parts) + cut
 
 
 @dataclass(slots=True)
