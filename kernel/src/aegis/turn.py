@@ -11,8 +11,6 @@ import trio
 from aegis.events import Event, Outcome, Text, ToolCall, TurnEnded, Usage
 from aegis.mailbox import Letter
 
-_TOKENS = ("input", "cache_read", "cache_write", "output")
-
 MOST = 4_000_000  # characters of one message that are kept
 
 
@@ -89,9 +87,8 @@ class Turn:
         return [self._finish(e) if isinstance(e, TurnEnded) else e for e in events] if self.heard else events
 
     def fail(self, outcome: Outcome, reason: str) -> TurnEnded:
-        """End the turn by the kernel's own word, and return how; what the CLI said it had used is only a part then."""
-        used = self.usage and msgspec.structs.replace(self.usage, unknown=_TOKENS)
-        return self._finish(TurnEnded(outcome, reason=reason, usage=used, cost_usd=None if self.sent else 0.0))
+        """End the turn by the kernel's own word, and return how; one that was never sent cost nothing."""
+        return self._finish(TurnEnded(outcome, reason=reason, cost_usd=None if self.sent else 0.0))
 
     def _finish(self, event: TurnEnded) -> TurnEnded:
         self.ended = self.ended or msgspec.structs.replace(
