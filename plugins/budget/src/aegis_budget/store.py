@@ -45,7 +45,10 @@ class Reservation(msgspec.Struct, frozen=True):
 
 
 class Account:
-    """The books of a project. Time never goes back here: a clock that does stands still until it has caught up."""
+    """The books of a project. Time never goes back here, and goes on at life's pace: what has left a window stays out.
+
+    When the computer's clock is set back, this one goes on from where it was.
+    """
 
     def __init__(self, kernel: Kernel, longest: int) -> None:
         self._kernel, self._book = kernel, kernel.ledger.book("budget")
@@ -54,6 +57,7 @@ class Account:
         self.open: dict[str, Reservation] = {}
         self.handed: dict[str, list[dict[str, Any]]] = {}
         self._newest = self._settled = 0
+        self._seen, self._at = 0.0, trio.current_time()
         self._begun = next((r.seq for r in kernel.ledger.select("true order by seq desc limit 1")), 0)
         self.moved = trio.Event()  # set, and replaced, when something that was reserved is spent or given back
         self._book.fold(self._begin, self._apply, self._state)
@@ -76,6 +80,7 @@ class Account:
         match record.kind:
             case "reserved":
                 held = msgspec.convert(data, Reservation)
+                self._newest = max(self._newest, data.get("when", 0))  # it was let in by what had left its window then
                 self.open.pop(held.took, None)
                 self.open[record.key] = held
             case "released":
@@ -103,8 +108,11 @@ class Account:
     # -- reading ------------------------------------------------------------------------------------------------
 
     def now(self) -> float:
-        """Return the time, in seconds of the epoch."""
-        return max(self._kernel.clock.now().timestamp(), self._newest)
+        """Return the time of the budgets, in seconds of the epoch; it never goes back, and never stands still."""
+        at = trio.current_time()
+        self._seen = max(self._kernel.clock.now().timestamp(), self._newest, self._seen + at - self._at)
+        self._at = at
+        return self._seen
 
     def tally(self, scope: str) -> Tally:
         """Return what a scope spent."""
@@ -141,7 +149,7 @@ class Account:
         before, taken = self.open.get(key), self.open.pop(held.took, None)
         self.open[key] = held  # at once: whoever asks while the disk works must see it
         try:
-            await self._book.append("reserved", key, **msgspec.to_builtins(held))
+            await self._book.append("reserved", key, when=self.now(), **msgspec.to_builtins(held))
         except LedgerError:
             self.open.pop(key, None)
             self.open |= {k: r for k, r in ((key, before), (held.took, taken)) if r}

@@ -74,8 +74,10 @@ class Collector:
                 self._changed = trio.Event()
 
     async def _collect(self, broadcast: Broadcast) -> None:
-        left = (datetime.fromisoformat(broadcast.deadline) - self._kernel.clock.now()).total_seconds()
-        with trio.move_on_after(max(left, 0)):
+        deadline = datetime.fromisoformat(broadcast.deadline)
+        left = (deadline - self._kernel.clock.now()).total_seconds()
+        whole = (deadline - datetime.fromisoformat(broadcast.started)).total_seconds()  # however the clock is set
+        with trio.move_on_after(min(max(left, 0), whole)):
             async with trio.open_nursery() as nursery:
                 for reply in broadcast.open:
                     nursery.start_soon(self._member, broadcast.id, reply)

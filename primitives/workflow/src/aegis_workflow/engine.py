@@ -262,7 +262,8 @@ class WorkflowEngine(GroupCalls, ShellCalls, CompoundCalls):
 
         async def wait(kept: Mapping[str, Any] | None = None) -> None:
             due = datetime.fromisoformat(str((kept or {}).get("until", until)))
-            await trio.sleep(max(0.0, (due - self._kernel.clock.now()).total_seconds()))
+            left = (due - self._kernel.clock.now()).total_seconds()
+            await trio.sleep(min(max(0.0, left), seconds))  # no longer, however the clock was set meanwhile
 
         await self._steps.take("sleep", f"{seconds:g}", wait, recover=wait, until=until)
 

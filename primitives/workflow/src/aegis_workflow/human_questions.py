@@ -57,7 +57,7 @@ class HumanQuestions:
         if seconds is None or not kept:
             return float("inf") if seconds is None else seconds
         spent = (self._kernel.clock.now() - datetime.fromisoformat(str(kept["asked_at"]))).total_seconds()
-        return max(0.0, seconds - spent)
+        return min(max(0.0, seconds - spent), seconds)
 
     async def give(self, run: Run, text: str, at: str = "") -> str:
         """Record the answer to the run's open question (or to the one at this step) and return the question."""
