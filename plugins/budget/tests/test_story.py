@@ -270,10 +270,9 @@ def test_the_time_of_budgets_never_goes_back_and_never_stands_still(tmp_path):
     clock = Wobbly()
 
     async def main() -> None:
-        async with open_kernel(
-            tmp_path, plugins={"budget": aegis_budget.plugin}, clock=clock, environment={}
-        ) as kernel:
-            account = kernel.verbs.verbs["budget list"].run.__self__._account
+        plugins = {"budget": aegis_budget.plugin}
+        async with open_kernel(tmp_path, plugins=plugins, clock=clock, environment={}) as kernel:
+            account = account_of(kernel)
             begun = account.now()
             clock.set_by += 86_400  # and a computer that slept for a day
             ahead = account.now()
