@@ -138,8 +138,11 @@ class Transcripts:
         return agent_id, await trio.to_thread.run_sync(list, self._events(agent_id))  # it may be long
 
     def _id(self, handle: str) -> str:
-        is_id = handle.isalnum() and (self._kernel.roster.get(handle) or self.path(handle).exists())
-        return handle if is_id else self._kernel.roster.find(handle).id
+        roster = self._kernel.roster
+        is_id = (
+            handle.isalnum() and handle not in roster.known() and (roster.born(handle) or self.path(handle).exists())
+        )
+        return handle if is_id else roster.find(handle).id
 
     def _events(self, agent_id: str) -> Iterator[Event]:
         path = self.path(agent_id)
