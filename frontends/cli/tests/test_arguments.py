@@ -155,3 +155,19 @@ def test_help_comes_from_the_docstring():
     assert "Paint something 100 % in a colour." in said
     assert "--no-primer" in said
     assert "Agents call it aegis_paint" in said
+
+
+@pytest.mark.parametrize("spelled", [["--in_a_hurry", "yes"], ["--in_a_hurry=yes"], ["--in-a-hurry", "yes"]])
+def test_an_underscore_in_an_option_is_a_dash(spelled):
+    assert given("paint", "red", "a_fence", *spelled) == {"colour": "red", "what": "a_fence", "in_a_hurry": "yes"}
+
+
+def test_values_and_unknown_options_keep_their_underscores():
+    assert given("note", "in_a_hurry") == {"text": "in_a_hurry"}
+    assert given("paint", "red", "x", "--in_a_hurry=--no_primer") == {
+        "colour": "red",
+        "what": "x",
+        "in_a_hurry": "--no_primer",
+    }
+    with pytest.raises(ConfigError, match="--in_no_hurry"):
+        given("paint", "red", "x", "--in_no_hurry")

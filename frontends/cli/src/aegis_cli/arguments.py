@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from aegis.errors import ConfigError
-from aegis_cli.dynamic_options import PART_OF, flag_of, regrouped
+from aegis_cli.dynamic_options import PART_OF, dashed, flag_of, regrouped
 from aegis_jsonrpc.utf8 import fault
 
 _SCALARS: dict[str, Callable[[str], Any]] = {"string": str, "integer": int, "number": float}
@@ -23,6 +23,13 @@ class Parser(argparse.ArgumentParser):
         more.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         settings: Any = {"allow_abbrev": False, "argument_default": argparse.SUPPRESS, "conflict_handler": "resolve"}
         super().__init__(prog, **settings, **more)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as argparse does; `_` in the name of an option is as good as `-`."""
+        return super().parse_known_args(dashed(sys.argv[1:] if args is None else args, self._known), namespace)
+
+    def _known(self, flag: str) -> bool:
+        return flag in self._option_string_actions
 
     def error(self, message: str) -> NoReturn:
         """Raise what is wrong, and where to read how it is done."""

@@ -59,6 +59,18 @@ def flag_of(name: str) -> str:
     return f"--{name.rpartition('.')[2].replace('_', '-')}"
 
 
+def dashed(words: Sequence[str], known: Callable[[str], bool]) -> list[str]:
+    """Return the words, each option among them that is known only with `-` for `_` spelled so."""
+    spelled = list(words)
+    for number, word in enumerate(words):
+        if word == "--":  # what follows is no option
+            break
+        flag, equals, value = word.partition("=")
+        if flag.startswith("--") and not known(flag) and known(flag.replace("_", "-")):
+            spelled[number] = f"{flag.replace('_', '-')}{equals}{value}"
+    return spelled
+
+
 def _what(prop: dict[str, Any], *, needed: bool) -> str:
     return " ".join(filter(None, (prop.get("description", ""), "(required)" if needed else "")))
 
@@ -72,7 +84,7 @@ def _value(verb: dict[str, Any], name: str, words: Sequence[str]) -> str:
     """Return the word that is this positional parameter: the options before it take a value each, or say `=`."""
     flags = {flag_of(n): p for n, p in verb["schema"]["properties"].items()}
     bare, skip = [], False
-    for word in words:
+    for word in dashed(words, flags.__contains__):
         if skip:
             skip = False
         elif word.startswith("-"):
