@@ -17,6 +17,7 @@ from aegis.driver import Decision, Driver, PermissionRequest
 from aegis.events import Event, Text, ToolCall, ToolResult, TurnEnded
 from aegis.testing.plane import serving
 from aegis.testing.seats import Seats, turn
+from aegis_approvals.subject import Subject, subject
 from aegis_gemini.driver import GeminiDriver
 from aegis_opencode.driver import OpenCodeDriver
 
@@ -96,7 +97,9 @@ async def test_write_edits_inside_its_folder_unasked_and_asks_for_the_rest(
     inside = cli.work / "a.txt"
     seats, _ = await acted(cli, model, tmp_path, "write", [cli.edit(inside), cli.run("rm a.txt")])
     assert inside.read_text() == "new"
-    assert [(asked.kind, asked.title) for asked in seats.asked] == [("execute", "rm a.txt")]
+    [asked] = seats.asked
+    assert (asked.kind, asked.title) == ("execute", "rm a.txt")
+    assert subject(asked, cli.work) == Subject("command", ("rm a.txt",)), "a rule can be made of it"
 
 
 @pytest.mark.ability("plane")

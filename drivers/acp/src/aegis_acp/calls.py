@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aegis.events import ToolCall, ToolKind, ToolResult
@@ -19,6 +21,12 @@ _SERVED = re.compile(r"(\w+) \((\w+) MCP Server\)")  # Qwen's title of a server'
 _NO_INPUT = frozenset({"cwd"})  # what OpenCode says of a tool whose input is still being written
 _NAMES = ("toolName", "tool_name", "tool")  # where agents put the tool's own name beside the protocol's fields
 _SAID = ("output", "error", "message", "stdout")  # where they put what it answered
+
+Given = Callable[[v1.ToolCallUpdate, Path], Any]  # what a call is given, where an agent in that folder says it in words
+
+
+def nothing(said: v1.ToolCallUpdate, folder: Path) -> None:
+    """Read nothing in the words: agents have a field for it."""
 
 
 @dataclass(slots=True)
@@ -52,9 +60,8 @@ class Call:
         if said.locations:
             self.locations = tuple(f"{p.path}:{p.line}" if p.line else p.path for p in said.locations)
         if said.content is not None:
-            parts = [part for part in said.content if isinstance(part, v1.ContentToolCallContent)]
             if not asking:  # where it asks, these are the words of the question, and not what the tool answered
-                self._words = "\n".join(words(part.content) for part in parts)
+                self._words = explanation(said)
             edits = [part for part in said.content if isinstance(part, v1.FileEditToolCallContent)]
             if edits and not self._shows(*(diff := (edits[0].path, edits[0].old_text or "", edits[0].new_text))):
                 self.diff = diff
@@ -124,6 +131,11 @@ def _of_what(said: v1.ToolCallUpdate, title: str) -> bool:
     places = [place.path for place in said.locations or ()]
     given = [value for value in mapping(said.raw_input).values() if type(value) is str]
     return title in given or any(place == title or place.endswith(f"/{title}") for place in (*places, *given))
+
+
+def explanation(said: v1.ToolCallUpdate) -> str:
+    """Return the text in its content."""
+    return "\n".join(words(part.content) for part in said.content or () if isinstance(part, v1.ContentToolCallContent))
 
 
 def words(content: Any) -> str:

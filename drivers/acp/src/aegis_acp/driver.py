@@ -20,6 +20,9 @@ from aegis_acp.profile import AcpProfile
 from aegis_acp.session_record import SessionRecord
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aegis_acp import v1
     from aegis_acp.session import AcpSession
 
 _MINUTE = 60.0
@@ -64,6 +67,10 @@ class AcpDriver:
                 "something"
             )
 
+    def given(self, said: v1.ToolCallUpdate, folder: Path) -> Any:
+        """Return what a tool is given, where the agent has it in words alone; None where that is not exactly known."""
+        return None
+
     @asynccontextmanager
     async def open(self, seat: Seat) -> AsyncIterator[AcpSession]:
         """Start the agent in the seat; raise `LaunchError` or `Refused` if its session does not open."""
@@ -76,7 +83,7 @@ class AcpDriver:
         waited = await self._wait(seat, record)
         failure: Exception | None = None
         async with seat.start(command) as process, trio.open_nursery() as tasks:
-            session = opening.AcpSession(seat, process, tasks)
+            session = opening.AcpSession(seat, process, tasks, self.given)
             try:
                 mode = profile.mode_map.get(profile.permission) or self.modes.get(profile.permission, "")
                 begin = opening.Opening(seat, session, record, self.figures, mode=mode, picks=self.picks)

@@ -12,6 +12,7 @@ import trio
 from aegis import LaunchError, Process, Seat
 from aegis.events import Event, SessionStarted, TurnEnded, Unknown
 from aegis_acp import v1, wire
+from aegis_acp.calls import Given, nothing
 from aegis_acp.figures import Figures
 from aegis_acp.permission_requests import PermissionRequests
 from aegis_acp.session_record import SessionRecord
@@ -32,10 +33,10 @@ class AcpSession:
 
     session_id = ""
 
-    def __init__(self, seat: Seat, process: Process, tasks: trio.Nursery) -> None:
+    def __init__(self, seat: Seat, process: Process, tasks: trio.Nursery, given: Given = nothing) -> None:
         self._process, self._tasks = process, tasks
         self._connection = Connection(self._lines, self._write, self._handle, self._stray)
-        self._translator = Translator()
+        self._translator = Translator(lambda said: given(said, seat.cwd))
         self._requests = PermissionRequests(seat, self._translator, self.say)
         self._events: deque[Event] = deque()
         self._news, self._room = trio.Event(), trio.Event()

@@ -32,7 +32,9 @@ _OUTCOMES: dict[str, tuple[Outcome, str]] = {
 class Translator:
     """Turns updates into events; knows the session, the tools in use and the bill."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Callable[[v1.ToolCallUpdate], Any] = lambda said: None) -> None:
+        """`given` reads what a tool is given in what an agent says of it that has no field for it."""
+        self._given = given
         self._started, self.meter = SessionStarted(""), Meter()
         self._calls: dict[str, Call] = {}
         self._refused: list[Call] = []  # whose end the agent has not told
@@ -127,6 +129,8 @@ class Translator:
             self._calls[said.tool_call_id] = call
         if not call.over:
             call.learn(said, asking=asking)
+            if call.input is None:
+                call.input = self._given(said)
         return call
 
     def refuse(self, call: Call, reason: str) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aegis import Command, DriverInfo, Profile, Seat
 from aegis_acp.driver import AcpDriver
 from aegis_gemini.profile import GeminiProfile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aegis_acp import v1
 
 _ENVIRONMENT = {
     "GEMINI_CLI_NO_RELAUNCH": "true",  # else a launcher swallows the signals, and doubles start-up time and memory
@@ -48,6 +53,15 @@ class GeminiDriver(AcpDriver):
     asks = True
     picks = False
     once_a_minute = True
+
+    def given(self, said: v1.ToolCallUpdate, folder: Path) -> dict[str, Any] | None:
+        """Return what a tool is given, from the words that Gemini CLI has for it instead of the protocol's field."""
+        from aegis_acp.calls import explanation  # noqa: PLC0415 - the protocol's types take their time to load
+        from aegis_gemini.words import given  # noqa: PLC0415 - only where there is an agent
+
+        if said.status not in ("pending", "in_progress"):  # from then on its content is the result
+            return None
+        return given(said.kind or "", said.title or "", explanation(said), folder)
 
     def command(self, seat: Seat, profile: Any) -> Command:
         """Return how Gemini CLI is started in the seat."""
