@@ -343,6 +343,16 @@ async def test_what_is_not_a_handle_is_refused(kernel: Kernel, handle: str) -> N
     assert not kernel.roster.live()
 
 
+@pytest.mark.parametrize("handle", ["human", "human-root", "humans", "system", "aegis", "operator", "root", "you-now"])
+async def test_what_reads_as_a_person_or_as_aegis_is_refused(kernel: Kernel, handle: str) -> None:
+    with pytest.raises(Refused, match="reads as a person or as aegis itself"):
+        await kernel.roster.spawn("fake", handle)
+    ann = await kernel.roster.spawn("fake", "ann")
+    with pytest.raises(Refused, match="reads as a person or as aegis itself"):
+        await kernel.roster.rename(ann, handle)
+    await kernel.roster.spawn("fake", "rooted")
+
+
 async def test_a_handle_that_is_taken_is_refused_naming_the_living(kernel: Kernel) -> None:
     await kernel.roster.spawn("fake", "ann")
     await kernel.roster.spawn("fake", "bob")

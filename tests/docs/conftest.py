@@ -2,7 +2,7 @@
 
 from workspace import ROOT, members
 
-ROOTS = [ROOT / "README.md", ROOT / "AGENTS.md", ROOT / "CONTRIBUTING.md"]
+ROOTS = [ROOT / "README.md", ROOT / "AGENTS.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 PAGES = sorted([*ROOTS, *(ROOT / "docs").rglob("*.md"), *(m.folder / "README.md" for m in members())])
 
 

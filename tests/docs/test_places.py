@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from workspace import ROOT, members
 
-PAGES = sorted([ROOT / "AGENTS.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("explanation/*.md"),
-                *(ROOT / "docs").glob("decisions/*.md")])  # fmt: skip
+PAGES = sorted([*(ROOT / name for name in ("AGENTS.md", "CONTRIBUTING.md", "SECURITY.md")),
+                *(ROOT / "docs").glob("explanation/*.md"), *(ROOT / "docs").glob("decisions/*.md")])  # fmt: skip
 NAME = r"`(?![^`]*\.(?:py|json|yaml|toml)`)[\w.]+`"
 PLACE = re.compile(rf"`(?P<file>[\w./-]+\.(?:py|json|yaml|toml))`(?P<names>: {NAME}(?:, {NAME})*)?")
 PACKAGES = {m.package: m.source for m in members()}
 FREE = {".aegis.yaml", "plugin.py", "settings.py", "verbs.py", "store.py", "service.py", "hookspecs.py", "testing.py",
         "profile.py", "wire.py", "translate.py", "driver.py", "opencode.json", ".mcp.json", ".claude.json",
-        "tests/test_contract.py"}  # fmt: skip
+        "package.json", "tests/test_contract.py"}  # fmt: skip
 
 
 def files(text: str) -> list[tuple[str, Path | None, list[str]]]:

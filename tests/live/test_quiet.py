@@ -26,7 +26,7 @@ from aegis_claude.driver import ClaudeDriver
 from aegis_gemini.driver import GeminiDriver
 from aegis_opencode.driver import OpenCodeDriver
 
-NPM, STATISTICS = "registry.npmjs.org:443", "play.googleapis.com:443"
+NPM, STATISTICS = "registry.npm" + "js.org:443", "play.googleapis.com:443"
 SWITCHES = ("CLAUDE_CODE_DISABLE_", "DISABLE_", "OPENCODE_DISABLE_")
 
 

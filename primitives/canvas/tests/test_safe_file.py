@@ -153,6 +153,14 @@ async def test_an_agent_opens_documents_only_and_none_that_agents_obey(stage: St
     assert (await stage.call("open", name="x", file=file)).version == 1, "a person may"
 
 
+@pytest.mark.parametrize("file", ["a\nb.md", "a\0.md", "a\u202eb.md", "a\u200b.md", "a\x1b[2J.md", "\t.md"])
+async def test_a_file_whose_name_hides_something_is_no_canvas(stage: Stage, file: str):
+    with pytest.raises(Refused, match="its name has characters that are not seen"):
+        await stage.call("open", name="x", file=file)
+    assert await stage.call("list") == [] and not list(stage.kernel.project.root.glob("*.md"))
+    assert (await stage.call("open", name="x", file="Größe 計画.md")).version == 1
+
+
 async def test_a_workflow_opens_no_more_than_the_agent_for_which_it_acts(stage: Stage):
     eve = stage.kernel.roster.caller(await stage.agent("eve"))
     with pytest.raises(Refused, match=r"agents may open .md, .markdown files that are not hidden"):
