@@ -36,12 +36,12 @@ class Folder:
             raise error(why)
         return folder
 
-    def folder(self, name: str, *, make: bool = False) -> Folder:
-        """Open the folder of this name, which is this user's; `make` makes it and closes it to others."""
+    def folder(self, name: str, *, make: bool = False, mode: int = 0o700) -> Folder:
+        """Open the folder of this name, which is this user's; `make` makes it, with exactly this mode."""
         made = False
         if make:
             with suppress(FileExistsError):
-                os.mkdir(name, 0o700, dir_fd=self.fd)
+                os.mkdir(name, 0o700, dir_fd=self.fd)  # until it is known to be this one
                 made = True
         path = self.path / name
         try:
@@ -52,7 +52,7 @@ class Folder:
         if not ours(seen) or (make and seen.st_uid != os.geteuid()):
             raise self._error(f"{path} belongs to another user ({owner(seen)}); aegis keeps its files in your folders")
         if made:
-            os.fchmod(found.fd, 0o700)
+            os.fchmod(found.fd, mode)
         return found
 
     def close_to_others(self, mode: int = 0o700) -> None:

@@ -69,8 +69,9 @@ class State:
     def folder(self, *, make: bool = False) -> Folder:
         """Open the state folder; raises `refused` where others could put theirs, `FileNotFoundError` without one."""
         found = Folder.open(self.root, self.refused)
-        for name in self.inside:
-            found = found.folder(name, make=make)
+        for name in self.inside[:-1]:
+            found = found.folder(name, make=make, mode=0o755)  # what people write is there, too
+        found = found.folder(self.inside[-1], make=make)
         if make:
             found.close_to_others()
         return found

@@ -64,7 +64,7 @@ def _ours(root: Path) -> bool:
 
 def _make(records: Records, folder: str, state: Path) -> None:
     """Make the state with its id in it at once, so that nobody ever sees it without."""
-    state.parent.mkdir(exist_ok=True, mode=0o700)
+    state.parent.mkdir(exist_ok=True, mode=0o755)
     mark = secrets.token_hex(16)
     try:
         records.add_state(folder, mark)

@@ -110,7 +110,7 @@ class YamlFile:
         """Keep every other editor waiting, whatever its process; gives the file that a link may stand for."""
         try:
             real = self.path.resolve()
-            with Folder.open(real.parent, self.error) as folder, folder.folder(".aegis", make=True) as ours:
+            with Folder.open(real.parent, self.error) as folder, folder.folder(".aegis", make=True, mode=0o755) as ours:
                 lock = ours.open_file(".edit.lock", os.O_RDWR | os.O_CREAT)
         except (OSError, RuntimeError) as error:  # it leads back to itself
             raise self.error(f"{self.path} cannot be edited: {error}") from None
