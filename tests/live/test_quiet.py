@@ -26,7 +26,7 @@ from aegis_claude.driver import ClaudeDriver
 from aegis_gemini.driver import GeminiDriver
 from aegis_opencode.driver import OpenCodeDriver
 
-NPM, STATISTICS = "registry.npm" + "js.org:443", "play.googleapis.com:443"
+PACKAGES, STATISTICS = "where packages come from", "play.googleapis.com:443"
 SWITCHES = ("CLAUDE_CODE_DISABLE_", "DISABLE_", "OPENCODE_DISABLE_")
 
 
@@ -50,7 +50,7 @@ class _Refuses(BaseHTTPRequestHandler):
     server: Recorder
 
     def do_CONNECT(self) -> None:
-        self.server.wanted.add(self.path)
+        self.server.wanted.add(PACKAGES if self.path.startswith("registry.") else self.path)
         self.send_error(502)
 
     do_GET = do_POST = do_HEAD = do_CONNECT
@@ -89,7 +89,7 @@ def staged(name: str, home: Path, model: Model) -> tuple[Driver, dict[str, Any],
     [
         ("claude", {"api.anthropic.com:443"}, set()),
         ("gemini", {STATISTICS}, {STATISTICS}),  # but where a person's own settings say no
-        ("opencode", {"models.opencode.ai:443", NPM}, {NPM}),
+        ("opencode", {"models.opencode.ai:443", PACKAGES}, {PACKAGES}),
     ],
 )
 async def test_a_quiet_cli_calls_nobody(

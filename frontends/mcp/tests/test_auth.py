@@ -2,10 +2,13 @@
 
 import os
 import stat
+from hashlib import sha256
 
 import pytest
 
-from aegis_mcp.secrets import Secrets
+from aegis import open_kernel
+from aegis_mcp.port import Port
+from aegis_mcp.secret_store import Secrets
 
 
 async def refused(scene) -> dict[str, int]:
@@ -98,32 +101,36 @@ async def test_people_see_who_came(scene, raw):
     assert str(status).splitlines()[1:3] == ["connected  alice", "missing    bob"]
 
 
-def test_secrets_are_the_same_after_a_restart_and_nobody_elses(tmp_path):
-    path = tmp_path / "plane.json"
-    first = Secrets(path)
-    first.keep_port(4711)
-    second = Secrets(path)
-    assert second.port == 4711
-    assert second.of("01A") == first.of("01A") != first.of("01B")
-    assert second.owner(first.of("01A")) == "01A"
-    assert second.owner(first.of("01A")[:-1]) is None
-    assert second.owner("01B." + first.of("01A").partition(".")[2]) is None
-    assert Secrets(tmp_path / "other.json").owner(first.of("01A")) is None
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+async def test_only_the_hash_of_a_secret_is_on_disk_and_it_counts_after_a_restart(tmp_path):
+    project = tmp_path
+    (project / ".aegis.yaml").write_text("{}\n")
+    async with open_kernel(project, plugins={}, environment={}) as kernel:
+        secrets = Secrets(kernel.ledger)
+        first, other = await secrets.mint("01A"), await secrets.mint("01B")
+        assert first != other and len(first.partition(".")[2]) >= 43
+        state = b"".join(file.read_bytes() for file in kernel.project.state.rglob("*") if file.is_file())
+        assert first.partition(".")[2].encode() not in state
+        assert sha256(first.encode()).hexdigest().encode() in state
+    async with open_kernel(project, plugins={}, environment={}) as kernel:
+        secrets = Secrets(kernel.ledger)
+        assert (secrets.owner(first), secrets.owner(other)) == ("01A", "01B")
+        for wrong in ("", ".", "01A", "01A.", first[:-1], first + "x", "01B." + first.partition(".")[2], "01A.é\udce9"):
+            assert secrets.owner(wrong) is None
+        second = await secrets.mint("01A")
+        assert secrets.owner(first) is None, "a CLI that is opened again has a new one"
+        assert secrets.owner(second) == "01A"
+        await secrets.close("01A")
+        assert secrets.owner(second) == "01A", "so that it can be told that it is closed"
+    async with open_kernel(project, plugins={}, environment={}) as kernel:
+        assert Secrets(kernel.ledger).owner(second) == "01A"
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"port": 1}', b'{"port": 1, "key": "00"}', b'{"port": "x"}'])
-def test_a_damaged_file_of_secrets_is_replaced(tmp_path, damage):
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"key": 1}', b'{"port": "x"}', b'{"port": 65536}'])
+def test_a_damaged_file_of_the_port_says_nothing(tmp_path, damage):
     path = tmp_path / "plane.json"
     path.write_bytes(damage)
     os.chmod(path, 0o600)
-    made = Secrets(path)
-    assert made.port == 0 and Secrets(path).of("01A") == made.of("01A")
-
-
-def test_secrets_that_others_could_read_are_given_up(tmp_path):
-    path = tmp_path / "plane.json"
-    old = Secrets(path).of("01A")
-    os.chmod(path, 0o644)
-    assert Secrets(path).of("01A") != old
+    assert Port(path).number == 0
+    Port(path).keep(4711)
+    assert Port(path).number == 4711
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -83,14 +83,14 @@ async def test_a_kernel_that_is_cancelled_while_the_plane_comes_up_does_not_hang
 
 async def test_the_plane_leaves_and_comes_back_at_its_port_while_the_kernel_runs(open_scene):
     async with open_scene() as scene:
-        kernel, port = scene.kernel, scene.plane.secrets.port
+        kernel, port = scene.kernel, scene.plane.port.number
         await kernel.plugins.leave("mcp")
         assert "plane status" not in [v.name for v in kernel.verbs] and scene.plane.server_run is None
         assert not [held for held in kernel.interceptors.held if held.owner == "mcp"]
         with pytest.raises(OSError):
             await trio.open_tcp_stream("127.0.0.1", port)
         await kernel.plugins.enter("mcp", scene.watched)
-        assert scene.watched.plane.secrets.port == port
+        assert scene.watched.plane.port.number == port
         assert (await scene.status()).url.endswith(f":{port}/mcp")
         assert [f.error for f in kernel.faults] == []
 

@@ -122,15 +122,18 @@ async def test_the_sessions_of_a_closed_agent_end(scene, raw):
         await ended.wait()
 
 
-async def test_port_and_secrets_survive_a_restart(open_scene):
+async def test_the_port_survives_a_restart_and_a_secret_until_its_cli_is_opened_again(open_scene):
     async with open_scene() as first:
         await first.spawn("alice")
         url, secret = first.url("alice"), first.secret("alice")
     async with open_scene() as second:
         agent = second.kernel.roster.find("alice")
+        assert second.plane.secrets.owner(secret) == agent.id, "until it is opened again"
         receipt = await second.kernel.post.deliver(second.kernel.post.envelope("human:anna", agent.id, "wake up"))
         await second.kernel.post.wait_turn(receipt.id)
-        assert (second.url("alice"), second.secret("alice")) == (url, secret)
+        assert second.url("alice") == url
+        assert second.secret("alice") != secret, "its CLI is another process, and has another secret"
+        assert second.plane.secrets.owner(secret) is None
 
 
 async def test_another_port_is_taken_when_the_old_one_is_not_free(open_scene):

@@ -80,7 +80,7 @@ async def test_a_reader_opens_nothing(stage: Stage, person: Person, file: str):
 async def test_a_reader_writes_what_others_opened_and_nothing_a_reader_opened(stage: Stage, kernel_with, plugins):
     reader = await spawned(stage, "read")
     await stage.open()
-    await stage.write("Data", "Found.", reader)
+    await stage.write("Data", "Found.", reader, version=1)
     writer = await spawned(stage, "write")
     await stage.call("open", writer, name="notes", file="notes/n.md")
     assert (await stage.call("open", reader, name="notes")).name == "notes", "what is open is shown"

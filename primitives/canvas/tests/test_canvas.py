@@ -70,6 +70,7 @@ async def test_subscribers_are_told_and_the_writer_is_not(stage: Stage):
     await stage.open()
     writer = await stage.agent("researcher", watches=True)
     await stage.call("subscribe", name="plan")
+    await stage.read("Data", writer)
     await stage.write("Data", "\n".join(f"line {n}" for n in range(18)), writer)
     [letter] = stage.mail()
     assert letter.splitlines()[0].startswith("> from canvas:plan · 2026-")
@@ -201,6 +202,7 @@ async def test_a_claimed_section_is_its_holders_until_then(stage: Stage, clock):
     with pytest.raises(Refused, match="claimed by eve"):
         await stage.call("claim", name="plan", section="Data")
     await stage.write("Goals", "others are free")
+    await stage.read("Data", eve)
     await stage.write("Data", "mine", eve)
     clock.jump(9 * 60)
     with pytest.raises(Refused, match="for 1 more minute;"):
@@ -216,7 +218,7 @@ async def test_a_claim_is_released_by_its_holder_or_a_person(stage: Stage):
     with pytest.raises(Refused, match="is claimed by eve; only they or a person can release it"):
         await stage.call("release", mallory, name="plan", section="Data")
     await stage.call("release", eve, name="plan", section="Data")
-    await stage.write("Data", "x", mallory)
+    await stage.write("Data", "x", mallory, version=1)
     await stage.call("claim", eve, name="plan", section="Data")
     await stage.call("release", name="plan", section="Data")
     with pytest.raises(Refused, match="nobody has claimed"):
@@ -334,7 +336,7 @@ async def test_agents_that_wake_one_another_through_a_canvas_come_to_a_stop(stag
     await stage.call("subscribe", name="plan")
     last = Caller("agent", "eve", "01eve", hops=64)
     with pytest.raises(Refused, match="since a person last spoke; stopping here"):
-        await stage.write("Data", "x", last)
+        await stage.write("Data", "x", last, version=1)
     assert stage.plan.read_text() == PLAN
 
 
@@ -384,10 +386,41 @@ async def test_subscriptions_claims_and_their_end_outlive_aegis(kernel_with, plu
 async def test_what_people_type_and_what_agents_call_are_the_same(stage: Stage):
     await stage.open()
     eve = await stage.agent("eve")
-    done = await stage.call("write-section", eve, name="plan", section="Data", content="x")
+    done = await stage.call("write-section", eve, name="plan", section="Data", content="x", version=1)
     assert done.op == "write"
     assert (await stage.call("append-to-section", eve, name="plan", section="Data", text="y")).op == "append"
     assert (await stage.read("Data")).content == "x\ny"
     tools = {verb.marks.tool for verb in stage.kernel.verbs.visible(stage.kernel.roster.caller(eve))}
     assert {"aegis_canvas_write_section", "aegis_canvas_append_to_section"} <= tools
     assert not tools & {"aegis_canvas_write", "aegis_canvas_append"}, "a short form is no second tool"
+
+
+async def test_an_agent_writes_over_no_text_that_it_was_not_shown(stage: Stage):
+    await stage.open()
+    eve = await stage.agent("eve")
+    with pytest.raises(Refused, match="has a text that you were not shown") as refused:
+        await stage.write("Data", "x", eve)
+    assert refused.value.data["current"] and "It reads now:" in str(refused.value)
+    assert stage.plan.read_text() == PLAN
+    await stage.write("Data", "x", eve)  # it was shown in the refusal
+    await stage.read("Data", eve)
+    await stage.write("Data", "from a person")
+    await stage.call("append", eve, name="plan", section="Data", text="more")
+    with pytest.raises(Refused, match="was changed since version"):
+        await stage.write("Data", "mine", eve)  # what was there before it appended it has not seen
+    await stage.write("New", "a new section needs no look", eve)
+    await stage.call("append", eve, name="plan", section="New", text="more")
+    await stage.write("New", "nor does one that it wrote alone", eve)
+
+
+async def test_after_a_restart_nobody_is_taken_to_have_seen_anything(kernel_with, plugins, echo):
+    async with kernel_with(**plugins) as kernel:
+        stage = Stage(kernel, echo)
+        await stage.open()
+        await stage.read("Data", await stage.agent("eve"))
+        await stage.write("Data", "from a person")
+    async with kernel_with(**plugins) as kernel:
+        stage = Stage(kernel, echo)
+        with pytest.raises(Refused, match="has a text that you were not shown"):
+            await stage.write("Data", "stale", kernel.roster.find("eve"))
+        assert (await stage.read("Data")).content == "from a person"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -107,7 +108,9 @@ def test_a_file_that_is_a_link_every_other_moment_never_shows_what_lies_outside(
     with subprocess.Popen([sys.executable, "-c", FLIP, str(root / "docs" / "a.md"), str(path)]) as flipping:
         try:
             seen: Counter[str] = Counter()
-            for _ in range(4000):
+            until = time.monotonic() + 30
+            # On a loaded machine the other process may get its turn late.
+            while seen.total() < 4000 or (len(seen) < 2 and time.monotonic() < until):
                 try:
                     seen[SafeFile(root, "docs/flips.md").read().text] += 1
                 except (Refused, Unreadable):

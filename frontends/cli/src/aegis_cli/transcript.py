@@ -26,6 +26,7 @@ from aegis.events import (
     TurnEnded,
 )
 from aegis_printable.printable import printable, printable_line
+from aegis_printable.tools import tool_call, tool_result
 
 STAYS = "the configuration of before stays in force"
 _LINE = 110  # columns of what is only hinted at
@@ -69,11 +70,13 @@ class Transcript:
             case Delivered():
                 return _mail(msgspec.convert(event.envelope, Envelope), who)
             case ToolCall(parent=""):
-                return f"{who} · {_first_line(event.title or event.name)}"
+                return f"{who} · {tool_call(event.name, event.title, event.input, longest=_LINE)}"
             case ToolResult(parent="", is_error=True):
-                return f"{who} · error: {_first_line(event.text)}"
+                return f"{who} · error: {tool_result(event.text, longest=_LINE)}"
             case ToolResult(parent="", diff=(path, _, _)):
                 return f"{who} · changed {printable_line(path)}"
+            case ToolResult(parent="", text=said) if said.strip():
+                return f"{who} · result: {tool_result(said, longest=_LINE)}"
             case Plan():
                 return f"{who} plans\n" + "\n".join(
                     f"  {_MARKS[e.status]} {printable_line(e.content)}" for e in event.entries
@@ -126,8 +129,3 @@ def _indented(text: str) -> str:
 
 def _because(reason: str) -> str:
     return f": {_indented(reason)}" if reason else ""
-
-
-def _first_line(text: str) -> str:
-    first = printable_line(next(iter(text.strip().splitlines()), ""))
-    return first if len(first) <= _LINE else f"{first[: _LINE - 1]}…"

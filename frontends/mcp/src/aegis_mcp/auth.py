@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import trio
 
 from aegis_mcp.calls import AgentRequest
-from aegis_mcp.secrets import Secrets
+from aegis_mcp.secret_store import Secrets
 from aegis_mcp.settings import PlaneSettings
 from aegis_processes.connections import Peer
 

@@ -25,7 +25,7 @@ class PlaneInterceptor:
         await plane.up()
         await self._end_sessions(seat.agent_id)  # of a CLI that has ended
         plane.presence.expect(seat.agent_id)
-        secret = plane.secrets.of(seat.agent_id)
+        secret = await plane.secrets.mint(seat.agent_id)
         seat.servers.append(McpServer("aegis", plane.url, {"Authorization": f"Bearer {secret}"}))
         if agent := kernel.roster.get(seat.agent_id):
             seat.primer.append(instructions(seat.handle, kernel.verbs.visible(kernel.roster.caller(agent))))
@@ -45,6 +45,7 @@ class PlaneInterceptor:
         if run := self._plane.server_run:
             run.calls.cancel(agent_id, "the agent was closed", tickets=True)
         await self._end_sessions(agent_id)
+        await self._plane.secrets.close(agent_id)
 
     async def _end_sessions(self, agent_id: str) -> None:
         if run := self._plane.server_run:

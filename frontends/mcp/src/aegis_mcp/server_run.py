@@ -59,7 +59,7 @@ async def serve_until(stop: trio.Event, plane: Plane) -> None:
     with trio.CancelScope(shield=True), quiet(plane.fault):
         async with trio.open_nursery() as working:
             run = ServerRun(plane, Calls(working, plane.fault))
-            listener = listener_of(listening(plane.secrets.port))
+            listener = listener_of(listening(plane.port.number))
             connections = Connections(plane.limits)
             async with run.manager.run(), trio.open_nursery() as serving:
                 serving.start_soon(serve_http, run.auth, _config(), listener, connections, stop, run.failed)

@@ -16,8 +16,9 @@ import trio
 from aegis.bus import Batch
 from aegis.events import Fault, VerbsChanged
 from aegis_mcp.auth import PATH
+from aegis_mcp.port import Port
 from aegis_mcp.presence import Presence
-from aegis_mcp.secrets import Secrets
+from aegis_mcp.secret_store import Secrets
 from aegis_mcp.settings import SECTION, PlaneSettings
 from aegis_mcp.store import Tickets
 from aegis_processes.connections import ConnectionLimits
@@ -39,7 +40,8 @@ class Plane:
 
     def __init__(self, kernel: Kernel, settings: Mapping[str, Any]) -> None:
         self.kernel, self._sections = kernel, settings
-        self.secrets = Secrets(kernel.project.state / _FILE)
+        self.port = Port(kernel.project.state / _FILE)
+        self.secrets = Secrets(kernel.ledger)
         self.presence = Presence(lambda: self.settings.notice_after)
         self.tickets = Tickets(kernel)
         self.refused: Counter[str] = Counter()
@@ -80,7 +82,7 @@ class Plane:
 
     def opened(self, run: ServerRun, port: int) -> None:
         """Let agents in: the server listens at this port."""
-        self.secrets.keep_port(port)
+        self.port.keep(port)
         self.server_run = run
         self._up.set()
 
@@ -104,7 +106,7 @@ class Plane:
     @property
     def url(self) -> str:
         """The address agents' CLIs connect to."""
-        return f"http://127.0.0.1:{self.secrets.port}{PATH}"
+        return f"http://127.0.0.1:{self.port.number}{PATH}"
 
     async def up(self) -> None:
         """Wait until agents can connect."""

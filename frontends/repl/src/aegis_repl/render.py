@@ -19,6 +19,7 @@ from aegis import events as e
 from aegis.envelope import Envelope, Receipt
 from aegis.errors import AegisError
 from aegis_printable.printable import printable, printable_line
+from aegis_printable.tools import tool_call, tool_name, tool_result
 
 Line = list[tuple[str, str]]
 
@@ -129,7 +130,7 @@ def ending(ended: e.TurnEnded) -> Line:
 
 def wants(asked: e.PermissionAsked) -> str:
     """Return the tool and what it would do, on one line; where that is long, how much of it is not shown."""
-    tool, title = called(asked.tool), asked.title.removeprefix(f"{asked.tool} ")
+    tool, title = tool_name(asked.tool), asked.title.removeprefix(f"{asked.tool} ")
     command = asked.input.get("command") if isinstance(asked.input, dict) else None
     if isinstance(command, str) and command not in title:
         title = command
@@ -142,11 +143,6 @@ def outcome(ended: e.PermissionAnswered) -> str:
     """Return how a request ended and why, on one line."""
     outcome, reason = ended.outcome, first_line(ended.reason)
     return reason if reason.startswith(outcome) else f"{outcome}: {reason}" if reason else outcome
-
-
-def called(tool: str) -> str:
-    """Return a tool's name without the server's, which some CLIs put before it (`mcp__aegis__aegis_handoff`)."""
-    return tool.rpartition("__")[2] if tool.startswith("mcp__") else tool
 
 
 def money(dollars: float) -> str:
@@ -253,16 +249,15 @@ def _tool(call: e.ToolCall) -> str:
     place, _, number = call.locations[0].rpartition(":") if call.locations else ("", "", "")
     if place and number.isdigit():
         hint = f"{os.path.basename(place)}:{number}"  # noqa: PTH119  a path of the agent's world, perhaps not of ours
+    elif call.locations:
+        hint = os.path.basename(call.locations[0])  # noqa: PTH119
     else:
-        title = call.title.removeprefix(f"{call.name} ")
-        hint = os.path.basename(call.locations[0]) if call.locations else title  # noqa: PTH119
-    name = called(first_line(call.name))
-    hint = first_line(hint)
-    return f"{GLYPHS.get(call.kind, '⏺')} {name}" + (f"({hint})" if hint and hint != name else "")
+        return f"{GLYPHS.get(call.kind, '⏺')} {tool_call(call.name, call.title, call.input, longest=100)}"
+    return f"{GLYPHS.get(call.kind, '⏺')} {tool_call(call.name, hint, longest=100)}"
 
 
 def _result(result: e.ToolResult) -> list[Line]:
-    said = first_line(result.text)
+    said = tool_result(result.text, longest=100)
     word = "error" if result.is_error else "ok"
     head: Line = [("class:error" if result.is_error else "class:dim", f"  └ {word} {said}".rstrip())]
     return [head, *(diff(*result.diff) if result.diff and not result.is_error else [])]

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 
 from aegis import Envelope, Reply
 from aegis.events import Event, Text, ToolCall, ToolResult, TurnEnded, TurnStarted
-
-_LONGEST_RESULT = 200
+from aegis_printable.tools import tool_call, tool_result
 
 
 def recent_turns(events: Sequence[Event], turns: int, envelope: Callable[[str], Envelope]) -> str:
@@ -44,9 +43,10 @@ def _block(event: Event, envelope: Callable[[str], Envelope]) -> str:
         case TurnStarted():
             return "\n\n".join(envelope(e).rendered() for e in event.envelopes)
         case ToolCall(parent=""):
-            return f"[{event.kind}] {event.title or event.name}"
-        case ToolResult(parent="", is_error=True):
-            return f"[error] {event.text[:_LONGEST_RESULT]}"
+            return f"[{event.kind}] {tool_call(event.name, event.title, event.input)}"
+        case ToolResult(parent=""):
+            said = tool_result(event.text)
+            return f"[error] {said}" if event.is_error else f"[result] {said}" if said else ""
         case TurnEnded():
             known = f", ${event.cost_usd:.4f}" if event.cost_usd else ""
             cost = ", cost unknown" if event.cost_usd is None else known

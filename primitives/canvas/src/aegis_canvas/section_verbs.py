@@ -78,9 +78,10 @@ class Stale(Exception):
 
     def refusal(self) -> Refused:
         """Return what the writer is told: what changed, and what the section says now."""
-        change = diff(self.old, self.current, f"version {self.base}", f"version {self.now}")
+        change = diff(self.old, self.current, f"version {self.base}", f"version {self.now}") if self.base else ""
+        changed = f" What changed:\n{_cut(change)}" if change else ""
         return Refused(
-            f"{self.what}. What changed:\n{_cut(change)}\nIt reads now:\n{_cut(self.current)}\n"
+            f"{self.what}.{changed}\nIt reads now:\n{_cut(self.current)}\n"
             f"Nothing was written; write again, based on version {self.now}",
             section=self.section, version=self.now, writer=self.writer, current=self.current, diff=change,
         )  # fmt: skip
@@ -117,6 +118,8 @@ class SectionVerbs:
         def check(document: Document) -> None:
             self._unclaimed(canvas, section, caller)
             base = version or self._seen.last(who, canvas.id, section)
+            if not base and caller.agent_id:  # a person's word is an order; what was there can be brought back
+                self._unseen(canvas, document, section, caller)
             if base > canvas.revision:
                 raise Refused(f"{name} has no version {base} yet; it is at {canvas.revision}")
             if base and base < canvas.revision:
@@ -138,11 +141,18 @@ class SectionVerbs:
         """
         canvas, section = await self._access.write(caller, self._store.find(name)), _named(section)
         _sized(text)
+        known = False
+
+        def check(document: Document) -> None:
+            nonlocal known
+            self._unclaimed(canvas, section, caller)
+            last = canvas.last.get(section, (1, "", ""))[0]
+            known = document.get(section) is None or self._seen.last(address(caller), canvas.id, section) >= last
+
         made = await self._writer.change(
-            canvas, caller, "appended", lambda _: self._unclaimed(canvas, section, caller),
-            lambda document: appended(document, section, text),
-        )  # fmt: skip
-        return self._result(canvas, caller, section, "append", made)
+            canvas, caller, "appended", check, lambda document: appended(document, section, text)
+        )
+        return self._result(canvas, caller, section, "append", made, known=known)
 
     @verb("canvas write", for_={"person", "program"}, checks=True)
     async def brief_write(
@@ -170,7 +180,7 @@ class SectionVerbs:
         """
         canvas = await self._access.write(caller, self._store.find(name))
         if not version and (made := await self._writer.rewrite_missing(canvas, caller)):
-            return self._result(canvas, caller, "", "undo", made)
+            return self._result(canvas, caller, "", "undo", made, known=False)
         await self._writer.refresh(canvas)  # an edit made outside a moment ago is the newest version
         target = self._revision(canvas, version or canvas.revision)
         if is_agents(caller) and target.by_id != caller.agent_id:
@@ -194,7 +204,7 @@ class SectionVerbs:
         made = await self._writer.change(
             canvas, caller, "restored", check, lambda document: _undone(document, before, after, texts)
         )
-        return self._result(canvas, caller, "", "undo", made)
+        return self._result(canvas, caller, "", "undo", made, known=False)
 
     @verb("canvas claim", tool="aegis_canvas_claim", for_={"agent", "person"})
     async def claim(
@@ -238,6 +248,16 @@ class SectionVerbs:
                 section=section, holder=holder, until=claim.until,
             )  # fmt: skip
 
+    def _unseen(self, canvas: Canvas, document: Document, section: str, caller: Caller) -> None:
+        """Raise `Stale` when the section has a text, which the caller has not been shown as far as is known."""
+        part = document.get(section)
+        if part is None or not part.text.strip():
+            return
+        self._seen.note(address(caller), canvas.id, canvas.revision, section)
+        _, writer, _ = canvas.last.get(section, (0, "", ""))
+        what = f'section "{section}" of {canvas.name} has a text that you were not shown'
+        raise Stale(section, what, writer, 0, canvas.revision, "", part.text)
+
     def _fresh(self, canvas: Canvas, document: Document, section: str, base: int, caller: Caller) -> None:
         """Raise `Stale` when the section was changed after the version that the write is based on."""
         part = document.get(section)
@@ -258,9 +278,12 @@ class SectionVerbs:
                 return revision
         raise NotFound(f"{canvas.name} has the versions 1 to {canvas.revision}, not {n}")
 
-    def _result(self, canvas: Canvas, caller: Caller, section: str, op: str, made: Revision | None) -> Written:
+    def _result(
+        self, canvas: Canvas, caller: Caller, section: str, op: str, made: Revision | None, *, known: bool = True
+    ) -> Written:
+        """Return what was done; the caller is taken to have seen the sections unless it did not know them whole."""
         touched = made.touched if made else ()
-        for name in {section, *(touch.name for touch in touched)} - {""}:
+        for name in {section, *(touch.name for touch in touched)} - {""} if known else ():
             self._seen.note(address(caller), canvas.id, made.n if made else canvas.revision, name)
         names = section or ", ".join(touch.name for touch in touched)
         added, removed = sum(t.added for t in touched), sum(t.removed for t in touched)

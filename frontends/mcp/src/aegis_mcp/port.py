@@ -1,0 +1,34 @@
+"""The port of the plane, kept so that it is the same after a restart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from aegis_private.folder import Folder, open_own
+
+_LONGEST = 4_096
+
+
+class Port:
+    """The number that the plane had last, 0 before the first time."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the number from the file; one that is damaged, or not ours alone, says nothing."""
+        self._path = path
+        self.number = self._load()
+
+    def keep(self, number: int) -> None:
+        """Come up at this port the next time too, if it is free then."""
+        if number != self.number:
+            self.number = number
+            with Folder.open(self._path.parent) as folder:
+                folder.replace(self._path.name, json.dumps({"port": number}).encode())
+
+    def _load(self) -> int:
+        try:
+            with open_own(self._path) as file:
+                number = int(json.loads(file.read(_LONGEST))["port"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
+        return number if 0 <= number < 65536 else 0
