@@ -11,7 +11,7 @@ from aegis_acp import v1
 from aegis_gemini.driver import GeminiDriver
 from aegis_gemini.words import given
 
-HERE = Path("/work/shop")
+HERE = Path("/srv/shop")
 
 
 def command(beside: str, title: str = "npm test") -> Any:
@@ -21,10 +21,10 @@ def command(beside: str, title: str = "npm test") -> Any:
 @pytest.mark.parametrize(
     "beside",
     [
-        "[current working directory /work/shop]",
-        "[current working directory /work/shop] (Run the tests)",
-        "[current working directory /work/shop] [background]",
-        "[current working directory /work/shop] (Run [all] (really) tests) [background]",
+        "[current working directory /srv/shop]",
+        "[current working directory /srv/shop] (Run the tests)",
+        "[current working directory /srv/shop] [background]",
+        "[current working directory /srv/shop] (Run [all] (really) tests) [background]",
     ],
 )
 def test_a_command_in_the_agents_folder(beside: str) -> None:
@@ -40,11 +40,11 @@ def test_a_command_elsewhere_names_its_folder() -> None:
     [
         "",
         "Run the tests",
-        "[current working directory /work/shops]",
-        "[current working directory /work/shop]]",
-        "[current working directory /work/shop] and more",
-        "[current working directory /work/shop] (one)\n(two)",
-        "[current working directory /work]",
+        "[current working directory /srv/shops]",
+        "[current working directory /srv/shop]]",
+        "[current working directory /srv/shop] and more",
+        "[current working directory /srv/shop] (one)\n(two)",
+        "[current working directory /srv]",
         "[in ]",
         "[in a] (b] (c)",  # the folder `a] (b`, or the folder `a` with a reason
         "[in a] [background]",  # or the folder `a] [background`
@@ -58,7 +58,7 @@ def test_what_may_mean_something_else_is_not_read(beside: str) -> None:
 
 
 def test_a_command_is_not_empty() -> None:
-    assert command("[current working directory /work/shop]", "") is None
+    assert command("[current working directory /srv/shop]", "") is None
 
 
 def test_a_folder_by_another_name(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ async def test_without_budgets_handing_over_a_task_reads_no_budgets_and_no_disk(
         with counted() as count:
             await put(kernel)
         assert (count.appends, count.reads) == (1, 0)
-        assert set(count.sections) == {"queues"}
+        assert set(count.sections) == {"queues", "plugins.queue"}
 
 
 async def test_a_queue_without_budgets_is_asked_nothing(kernel_with, plugins, budgets, till):
