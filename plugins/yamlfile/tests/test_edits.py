@@ -83,7 +83,7 @@ EXACT = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("before", "change", "after"), EXACT, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("before", "change", "after"), EXACT, ids=[repr(case[0])[:40] for case in EXACT])
 def test_exactly_the_meant_lines_change(tmp_path: Path, before: str, change: Change, after: str) -> None:
     assert edited(tmp_path, before, change) == after
     if "*" not in before:  # a plain copy has no aliases
