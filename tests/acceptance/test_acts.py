@@ -39,7 +39,7 @@ CONFIG: dict[str, Any] = {
     | {"lead": {"provider": "echo", "permission": "read", "spawns": ["full"]}},
     "queues": {mode: {"agent": mode} for mode in MODES},
     "groups": {"presets": {f"of-{mode}": {"profiles": [mode]} for mode in MODES}},
-    "workflows": {"allow": {name: {"agents": ["*"], "permission": "read"} for name in ("hires", "shells", "closes_it")}},
+    "workflows": {"allow": {name: {"agents": ["*"], "permission": "read"} for name in ("hires", "shells", "closing")}},
 }
 WAYS: dict[str, Callable[[Caller], Caller]] = {
     "directly": lambda c: c,
@@ -80,7 +80,7 @@ async def shells(engine):
 
 
 @workflow
-async def closes_it(engine, handle: str):
+async def closing(engine, handle: str):
     """Close an agent."""
     await engine.close(handle)
 
@@ -105,7 +105,7 @@ class Person:
 
     @hookimpl
     def aegis_workflows(self):
-        return [hires, shells, closes_it]
+        return [hires, shells, closing]
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ class Stage:
         await self.call("group add", stranger, group="theirs", handle="stranger")
         self.task = (await self.call("enqueue", stranger, queue="full", payload="x")).task_id
         await self.call("task wait", task_id=self.task)
-        self.run = (await self.call("workflow run", name="closes_it", kwargs={"handle": "stranger-two"})).workflow_id
+        self.run = (await self.call("workflow run", name="closing", kwargs={"handle": "stranger-two"})).workflow_id
         await self.call("workflow wait", workflow_id=self.run)
         self.letter = (await self.call("send", handle="stranger", text="hello")).id
         await self.kernel.post.wait_turn(self.letter)
@@ -167,7 +167,7 @@ class Stage:
                 *({"name": "hires", "kwargs": {"how": how, "profile": p}, "wait": True} for p in wide
                   for how in ("spawn", "enqueue", "delegate", "group", "preset", "ephemeral")),
                 {"name": "shells", "wait": True},
-                {"name": "closes_it", "kwargs": {"handle": "stranger"}, "wait": True},
+                {"name": "closing", "kwargs": {"handle": "stranger"}, "wait": True},
                 {"name": "enqueue", "kwargs": {"queue": "full", "payload": "x"}, "wait": True},
             ],
             **{v: [{"handle": "stranger"}] for v in ("close", "interrupt", "restart", "reopen", "sleep", "wake")},
