@@ -351,6 +351,11 @@ def test_a_usage_limit_is_said_when_it_is_near() -> None:
     assert said({"type": "rate_limit_event", "rate_limit_info": {"status": "allowed"}}) == []
 
 
+def test_what_changes_about_a_session_alone_is_no_event() -> None:
+    for subtype in ("session_title_changed", "session_metadata", "per_turn_effort_changed", "vcs_state_changed"):
+        assert said({"type": "system", "subtype": subtype, "title": "Tests", "given_by": "user"}) == []
+
+
 @pytest.mark.parametrize("value", [42, None, [], "words", {}, {"type": 7}, {"type": "news"}, {"type": "system"}])
 def test_what_has_no_name_is_kept(value: Any) -> None:
     assert said(value) == [Unknown(value)]

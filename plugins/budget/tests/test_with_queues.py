@@ -8,7 +8,7 @@ import trio.testing
 from budget_stage import ANNA, call, config, settled, turn, until
 
 import aegis_queue.plugin
-from aegis import ConfigError, Refused
+from aegis import ConfigError, NotFound, Refused
 from aegis.testing.counting import counted
 
 CAP = "{agent: poor, max_parallel: 2, budgets: [{usd: 0.30, window: 1h}]}"
@@ -162,3 +162,28 @@ async def test_a_queue_without_budgets_is_asked_nothing(kernel_with, plugins, bu
         await finish(kernel, till, task, 1)
         assert (await state(kernel, task)).outcome == "ok"
         assert await call(kernel, "list") == []
+
+
+async def test_a_queue_goes_by_its_bare_name_and_is_there_without_a_budget(kernel_with, plugins, budgets):
+    budgets("project: []", more=f"queues: {{nightly: {CAP}, free: {{agent: poor}}}}")
+    async with kernel_with(**plugins) as kernel:
+        await put(kernel)
+        sheets = [await call(kernel, "show", scope=name) for name in ("nightly", "queue:nightly")]
+        assert [sheet.scope for sheet in sheets] == ["queue:nightly"] * 2
+        assert [row.budget for row in sheets[0].budgets] == ["$0.30 in 1h"]
+        assert str(await call(kernel, "show", scope="free")).startswith("queue:free has no budget")
+        with pytest.raises(NotFound, match=r"no budget of 'nightli' .*Did you mean 'nightly'"):
+            await call(kernel, "show", scope="nightli")
+        assert (await call(kernel, "status"))["queues"] == [
+            {"name": "free", "budgets_count": 0, "status": "no-budget"},
+            {"name": "nightly", "budgets_count": 1, "status": "ok"},
+        ]
+        assert (await call(kernel, "status", queue="free"))["allowed"]
+        with pytest.raises(NotFound, match=r"no queue 'fre' \(queues: free, nightly\)"):
+            await call(kernel, "status", queue="fre")
+
+
+async def test_a_profile_with_a_budget_goes_by_its_bare_name(kernel_with, plugins, budgets):
+    budgets("profiles: {poor: [{usd: 1, window: 1h}]}")
+    async with kernel_with(**plugins) as kernel:
+        assert (await call(kernel, "show", scope="poor")).scope == "profile:poor"

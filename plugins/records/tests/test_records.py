@@ -116,6 +116,14 @@ class Diary:
         return [("diary", "diaries/{day}/lines.jsonl")]
 
 
+class Notes:
+    """A plugin whose book is mirrored to a file for each key."""
+
+    @hookimpl(optionalhook=True)
+    def aegis_mirrors(self):
+        return [("notes", "notes/{key}.jsonl")]
+
+
 async def test_a_plugin_says_to_which_files_its_book_is_mirrored(kernel, project):
     state, book = project / ".aegis/state", kernel.ledger.book("diary")
 
@@ -131,6 +139,10 @@ async def test_a_plugin_says_to_which_files_its_book_is_mirrored(kernel, project
     await book.append("ran", "3")
     assert await written() == ["books/diary.jsonl", "diaries/.._x-y/lines.jsonl", "diaries/monday/lines.jsonl"]
     assert [line["key"] for line in read_lines(state / "diaries/monday/lines.jsonl")] == ["1"]
+    await kernel.plugins.enter("notes", Notes())
+    await kernel.ledger.book("notes").append("made", "n/1")
+    await written()
+    assert [line["event"] for line in read_lines(state / "notes/n_1.jsonl")] == ["made"]
     await kernel.plugins.leave("diary")
     await book.append("ran", "4", day="monday")
     await kernel.verbs.call(ANNA, "ledger export")

@@ -210,10 +210,14 @@ async def test_members_come_move_and_go(stage: Stage):
     members = await stage.gather("sec", "api")
     moved = await stage.call("group move-member", handle=members["api"], from_group="audit", to_group="other")
     assert (moved.group, moved.label) == ("other", "api")
-    await stage.call("group rename", old="other", new="third")
-    await stage.call("group remove", group="audit", handle=members["sec"])
+    renamed = await stage.call("group rename", old="other", new="third")
+    assert (renamed.old, renamed.new, str(renamed)) == ("other", "third", "other is now third")
+    removed = await stage.call("group remove", group="audit", handle=members["sec"])
+    assert (removed.handle, removed.group) == (members["sec"], "audit")
     assert [view.name for view in await stage.call("group list")] == ["third"], "without members it is no more"
-    await stage.call("group dissolve", group="third")
+    gone = await stage.call("group dissolve", group="third")
+    assert (gone.dissolved, gone.closed) == ("third", (members["api"],))
+    assert str(gone) == "third is dissolved; 1 members are closed"
     with pytest.raises(NotFound):
         stage.agent(members["api"])
     assert stage.agent(members["sec"]).state == "idle"

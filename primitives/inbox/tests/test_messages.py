@@ -58,7 +58,9 @@ async def test_a_handoff_to_a_closed_agent_is_refused_and_what_waited_is_a_dead_
     await stage.call("handoff", anna, target_handle="wry-hopper", context="one")
     await trio.testing.wait_all_tasks_blocked(0.02)
     waiting = await stage.call("handoff", anna, target_handle="wry-hopper", context="two")
-    assert "2 of its messages" in await stage.call("close", handle="wry-hopper"), "the first had no sign of life yet"
+    closed = await stage.call("close", handle="wry-hopper")
+    assert (closed.handle, closed.dead_letters) == ("wry-hopper", 2), "the first had no sign of life yet"
+    assert str(closed) == "wry-hopper is closed; 2 of its messages are dead letters"
     assert (await stage.call("message show", message=waiting.id)).state == "dead"
     assert waiting.id in [m.id for m in await stage.call("message list", dead=True)]
     with trio.fail_after(5):

@@ -33,7 +33,8 @@ _QUIET = frozenset({
 _QUIET_SYSTEM = frozenset({
     "thinking_tokens", "task_started", "task_progress", "task_updated", "hook_started", "hook_progress",
     "hook_response", "session_state_changed", "files_persisted", "commands_changed",
-    "model_refusal_no_fallback",
+    "model_refusal_no_fallback", "session_title_changed", "session_metadata", "per_turn_effort_changed",
+    "slack_tag_title", "vcs_state_changed",
 })  # fmt: skip
 
 

@@ -87,6 +87,22 @@ class Budgets:
         named = [f"profile:{name}" for name in self.settings.profiles] + [f"queue:{name}" for name in queues]
         return [scope for scope in (PROJECT, *sorted(named)) if self.entries(scope)]
 
+    def queues(self) -> list[str]:
+        """Return the name of every queue, those without a budget too."""
+        try:
+            here = list(self._kernel.config.section("queues"))
+        except KeyError:  # nothing here has queues
+            here = []
+        return sorted({*here, *(scope.partition(":")[2] for scope in self.scopes() if scope.startswith("queue:"))})
+
+    def scope(self, name: str) -> str:
+        """Return the scope that a person means: a queue, or a profile with a budget, may go by its bare name."""
+        if name == PROJECT or ":" in name:
+            return name
+        return next((s for s in (f"queue:{q}" for q in self.queues()) if s == f"queue:{name}"), "") or next(
+            (s for s in self.scopes() if s == f"profile:{name}"), name
+        )
+
     # -- mistakes -----------------------------------------------------------------------------------------------
 
     def check(self) -> None:

@@ -23,7 +23,9 @@ from aegis_budget.store import Account
 
 _SPENDS = 20  # that `budget show` shows
 _LOOK = 1_000  # spendings that are looked through for them
-ScopeName = Annotated[str, Completes("budget-scope"), Field(description="`project`, `profile:NAME` or `queue:NAME`")]
+ScopeName = Annotated[
+    str, Completes("budget-scope"), Field(description="`project`, `profile:NAME`, or a queue: its name or `queue:NAME`")
+]
 QueueName = Annotated[str, Completes("queue"), Field(description="only this queue, with every budget")]
 
 
@@ -135,11 +137,13 @@ class BudgetVerbs:
         Dollars with `~` are an estimate, from a price table. Where nobody knows what a turn cost, what was reserved for
         it counts.
         """
+        scope = self._budgets.scope(scope)
         spends = [self._spend(r) for r in self._account.newest(_LOOK) if scope in r.data["scopes"]][:_SPENDS]
         rows = self._rows(scope)
-        if not rows and not spends:
+        if not rows and not spends and scope.removeprefix("queue:") not in self._budgets.queues():
             there = self._budgets.scopes()
-            raise NotFound(f"there is no budget of {scope!r} (there are: {listed(there)}).{nearest(scope, there)}")
+            close = nearest(scope, there) or nearest(scope, self._budgets.queues())
+            raise NotFound(f"there is no budget of {scope!r} (there are: {listed(there)}).{close}")
         worst = self._limiter.overshoots(self._budgets.covering((scope,))) if self._account.holds(scope) else []
         return Sheet(scope, rows, spends, worst)
 
@@ -150,9 +154,11 @@ class BudgetVerbs:
         For agents:
         `own` is what you may spend yourself.
         """
+        names = self._budgets.queues()
+        if queue and queue not in names:
+            raise NotFound(f"there is no queue {queue!r} (queues: {listed(names)}).{nearest(queue, names)}")
         if queue:
             return {"name": queue, **self._status(f"queue:{queue}")}
-        names = [scope.partition(":")[2] for scope in self._budgets.scopes() if scope.startswith("queue:")]
         answer: dict[str, Any] = {"queues": [self._brief(name) for name in names]}
         if own := self._own(caller.agent_id):
             answer["own"] = [_described(c) for c in own]

@@ -71,7 +71,7 @@ class Mirror:
             self._handles[record.key] = data["handle"]
         if book == "mail":
             return _filled(_MAIL, {"recipient": self._handle(data["recipient"])} if "recipient" in data else {}, book)
-        return _filled(self._mirrors[book][1] if book in self._mirrors else "", data, book)
+        return _filled(self._mirrors[book][1] if book in self._mirrors else "", {"key": record.key, **data}, book)
 
     def _handle(self, address: str) -> str:
         """Return the handle of an agent, asked for once, or the address of anybody else."""

@@ -44,3 +44,9 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
         SectionVerbs(kernel, store, writer, seen, access),
         HistoryVerbs(store, writer, access),
     ]
+
+
+@hookimpl(optionalhook=True)
+def aegis_mirrors() -> list[tuple[str, str]]:
+    """Have the book mirrored to a file for each canvas."""
+    return [("canvas", "canvases/{canvas}/ledger.jsonl")]

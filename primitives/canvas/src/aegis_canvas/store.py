@@ -150,13 +150,13 @@ class Store:
 
     def draft(self, kind: str, canvas: Canvas, **data: Any) -> Draft:
         """Return a record about a canvas, to be stored with others."""
-        return self._book.draft(kind, canvas.id, **msgspec.to_builtins(data))
+        return self._book.draft(kind, canvas.id, canvas=canvas.name, **msgspec.to_builtins(data))
 
     def revised(self, canvas: Canvas, revision: Revision) -> Draft:
         """Return the record of a revision."""
         if revision.n % FULL == 0:
             revision = msgspec.structs.replace(revision, parts=revision.after(canvas.parts), order=())
-        return self._book.draft("revised", canvas.id, **msgspec.to_builtins(revision))
+        return self.draft("revised", canvas, **msgspec.to_builtins(revision))
 
     async def append(self, *drafts: Draft) -> None:
         """Store them all or none."""

@@ -39,6 +39,36 @@ class Gathered(msgspec.Struct, frozen=True):
     handles: dict[str, str]
 
 
+class Renamed(msgspec.Struct, frozen=True):
+    """A group by its former name and by its new one."""
+
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.old} is now {self.new}"
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """An agent that is no longer in a group."""
+
+    handle: str
+    group: str
+
+    def __str__(self) -> str:
+        return f"{self.handle} is no longer in {self.group}"
+
+
+class Dissolved(msgspec.Struct, frozen=True):
+    """A group that is no more, and the handles of the members that were closed with it."""
+
+    dissolved: str
+    closed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dissolved} is dissolved" + (f"; {len(self.closed)} members are closed" if self.closed else "")
+
+
 class GroupView(msgspec.Struct, frozen=True):
     """A group: its members' handles and states by label, its open broadcasts, and what asking it may cost."""
 
@@ -132,11 +162,11 @@ class GroupVerbs:
         return Joined(self._kernel.roster.label(member.agent), to_group, joined.label)
 
     @verb("group remove", tool="aegis_group_remove")
-    async def remove(self, caller: Caller, group: GroupName, handle: Handle) -> str:
+    async def remove(self, caller: Caller, group: GroupName, handle: Handle) -> Removed:
         """Remove a member from a group; the agent goes on."""
         found = self._membership.own(caller, self._store.group(group))
         await self._membership.remove(found, self._member(found, handle), f"removed by {caller}")
-        return f"{handle} is no longer in {group}"
+        return Removed(handle, group)
 
     @verb("group restart", tool="aegis_group_restart")
     async def restart(self, caller: Caller, group: GroupName, handle: Handle) -> Joined:
@@ -151,27 +181,30 @@ class GroupVerbs:
         return Joined(label, found.name, member.label)
 
     @verb("group rename", tool="aegis_group_rename")
-    async def rename(self, caller: Caller, old: OldName, new: Annotated[str, Field(description="the new name")]) -> str:
+    async def rename(
+        self, caller: Caller, old: OldName, new: Annotated[str, Field(description="the new name")]
+    ) -> Renamed:
         """Rename a group."""
         found = self._membership.own(caller, self._store.group(old))
         self._membership.check(new)
         await self._store.append(self._store.draft("renamed", found.id, name=new))
-        return f"{old} is now {new}"
+        return Renamed(old, new)
 
     @verb("group dissolve", tool="aegis_group_dissolve", destructive=True)
     async def dissolve(
         self, caller: Caller, group: GroupName,
         close_members: Annotated[bool, Field(description="close the members, too; else they go on")] = True,
-    ) -> str:  # fmt: skip
+    ) -> Dissolved:  # fmt: skip
         """Dissolve a group and close its members."""
         found = self._membership.own(caller, self._store.group(group))
         closing = [member.agent for member in found.members.values()] if close_members else []
         self._check_closes(caller, found, closing)
+        handles = tuple(self._kernel.roster.label(agent_id) for agent_id in closing)
         await self._store.append(self._store.draft("dissolved", found.id, closing=closing))
         async with trio.open_nursery() as nursery:
             for agent_id in closing:
                 nursery.start_soon(self._membership.close, agent_id, f"{group} was dissolved by {caller}")
-        return f"{group} is dissolved" + (f"; {len(closing)} members are closed" if close_members else "")
+        return Dissolved(group, handles)
 
     def _check_closes(self, caller: Caller, group: Group, closing: list[str]) -> None:
         """Raise `Refused` when an agent would close through the group whom it may not close by itself."""

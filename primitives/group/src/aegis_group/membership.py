@@ -88,7 +88,8 @@ class Membership:
                     raise Refused(f"{label} was closed before it could join {name}")
                 joined.append(member := Member(group.fresh_label(profile), agent_id, profile))
                 group = msgspec.structs.replace(group, members={**group.members, member.label: member})
-                drafts.append(self._store.draft("member_added", group.id, **msgspec.to_builtins(member)))
+                more = {"group_name": name, **msgspec.to_builtins(member)}  # the group may come with this very write
+                drafts.append(self._store.draft("member_added", group.id, **more))
             await self._store.append(*drafts)
         for agent_id, _ in newcomers:
             if self._kernel.roster.get(agent_id) is None:  # closed while the disk worked

@@ -37,3 +37,9 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
         GroupVerbs(kernel, store, membership, settings),
         BroadcastVerbs(kernel, store, collector, membership, settings),
     ]
+
+
+@hookimpl(optionalhook=True)
+def aegis_mirrors() -> list[tuple[str, str]]:
+    """Have the book mirrored to a file for each group."""
+    return [("group", "groups/{group_name}.jsonl")]

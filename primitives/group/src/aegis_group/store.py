@@ -74,8 +74,11 @@ class Store:
     # -- records ------------------------------------------------------------------------------------------------
 
     def draft(self, kind: str, key: str, **data: Any) -> Draft:
-        """Return a record of the book, to be stored with others."""
-        return self._book.draft(kind, key, **msgspec.to_builtins(data))
+        """Return a record of the book, to be stored with others; it has the name of its group, as that is now."""
+        about = self.open.get(key)
+        group = self.groups.get(about.group if about else key)
+        name = group.name if group else about.name if about else data.get("name", "")
+        return self._book.draft(kind, key, **{"group_name": name} | msgspec.to_builtins(data))
 
     async def append(self, *drafts: Draft) -> None:
         """Store them all or none."""

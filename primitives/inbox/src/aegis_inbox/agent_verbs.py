@@ -31,6 +31,27 @@ class Spawned(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{self.handle} is here ({self.profile})" + (f"; {self.receipt}" if self.receipt else "")
 
 
+class Renamed(msgspec.Struct, frozen=True):
+    """An agent by its former handle and by its new one."""
+
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.old} is now {self.new}"
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """An agent that is no more, and how many messages that waited for it are dead letters now."""
+
+    handle: str
+    dead_letters: int
+
+    def __str__(self) -> str:
+        dead = f"; {self.dead_letters} of its messages are dead letters" if self.dead_letters else ""
+        return f"{self.handle} is closed{dead}"
+
+
 class Session(msgspec.Struct, frozen=True):
     """One line of `aegis sessions`; what `cost_unknown` of its turns cost nobody tells, and it is not in `cost_usd`."""
 
@@ -84,12 +105,12 @@ class AgentVerbs:
         return Spawned(made.handle, made.profile_name, made.profile.provider, made.id, receipt)
 
     @verb("close", tool="aegis_close", destructive=True)
-    async def close(self, caller: Caller, handle: Handle) -> str:
+    async def close(self, caller: Caller, handle: Handle) -> Closed:
         """End an agent for good; messages that still wait for it are returned to their senders as dead letters."""
         agent = self._mine(caller, handle, "close")
         waiting = len(self._kernel.post.letters(agent.id))
         await self._kernel.roster.close(agent, f"closed by {caller}")
-        return f"{agent.handle} is closed" + (f"; {waiting} of its messages are dead letters" if waiting else "")
+        return Closed(agent.handle, waiting)
 
     @verb("rename", tool="aegis_rename")
     async def rename(
@@ -97,7 +118,7 @@ class AgentVerbs:
         caller: Caller,
         old_handle: Handle,
         new_handle: Annotated[str, Field(description="its new handle")],
-    ) -> str:
+    ) -> Renamed:
         """Give an agent another handle; the old one still reaches it, and the agent is told."""
         agent = self._mine(caller, old_handle, "rename")
         before = agent.handle
@@ -105,7 +126,7 @@ class AgentVerbs:
         if caller.agent_id != agent.id:
             note = f"Your handle is now {new_handle} (it was {before}); {caller} renamed you."
             await self._kernel.post.deliver(self._kernel.post.envelope("system", agent.id, note), short=note)
-        return f"{before} is now {new_handle}"
+        return Renamed(before, new_handle)
 
     @verb("interrupt", tool="aegis_interrupt")
     async def interrupt(self, caller: Caller, handle: Handle) -> str:

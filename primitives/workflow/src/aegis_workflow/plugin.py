@@ -45,3 +45,9 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
     runner = Runner(kernel, store, questions, catalogue, lambda: settings["workflows"], files)
     kernel.config.remarkers.add("workflow", catalogue.remarks)
     return [WorkflowVerbs(kernel, store, questions, runner)]
+
+
+@hookimpl(optionalhook=True)
+def aegis_mirrors() -> list[tuple[str, str]]:
+    """Have the book mirrored to a file for each run."""
+    return [("workflow", "workflows/{key}.jsonl")]
