@@ -156,6 +156,33 @@ def test_what_is_code_in_a_plan_is_no_slice():
     assert slices(plan) == [("1", "one", "Say:\n```sh\n## Slice 2 — none\n## more\n```\nend"), ("3", "three", "")]
 
 
+@pytest.mark.parametrize(
+    ("plan", "titles"),
+    [
+        ("````\n```\n## Slice 1 - code\n````\n## Slice 2 - b", ["b"]),
+        ("~~~\n```\n## Slice 1 - code\n~~~\n## Slice 2 - b", ["b"]),
+        ("```\n```sh\n## Slice 1 - code\n```  \n## Slice 2 - b", ["b"]),
+        ("```\n## Slice 1 - a\n## Slice 2 - b", ["a", "b"]),  # never closed: nothing is lost
+        ("````\n## Slice 1 - a\n```\n## Slice 2 - b", ["a", "b"]),
+        ("```\n## Slice 1 - code\n```\n~~~\n## Slice 2 - b", ["b"]),
+        ("## Slice 1\n- x\n## Slice 2 -  \n## Slice 3 - c\r\n## Slice x - d", ["c"]),
+    ],
+)
+def test_a_fence_ends_where_one_like_it_closes_it(plan, titles):
+    assert [title for _, title, _ in slices(plan)] == titles
+
+
+@pytest.mark.parametrize(
+    "plan",
+    ["````" * 500_000, "```x\n" * 400_000, "~~~~\n```\n" * 200_000, "## Slice 1 - a" + " " * 2_000_000 + "b",
+     "## Slice 1 -\n" * 100_000, "".join(f"{'`' * (3 + n % 50)}\n" for n in range(60_000))],
+    ids=["one line", "openings", "two kinds", "spaces", "headings", "lengths"],
+)  # fmt: skip
+def test_a_long_plan_takes_a_time_like_its_length(plan):
+    """Not measured: with a time that grows faster, this would not end within the tests' own limit."""
+    slices(plan)
+
+
 async def test_the_built_ins_of_schedules(kernel_with, plugins, project):
     body = json.loads((project / ".aegis.yaml").read_text()) | {"queues": {"work": {"agent": "coder"}}}
     (project / ".aegis.yaml").write_text(json.dumps(body))

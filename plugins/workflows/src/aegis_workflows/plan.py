@@ -3,22 +3,51 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
-_SLICE = re.compile(r"^## Slice (\d+)\s*[—–-]\s*(.+?)\s*$", re.MULTILINE)
-
-_FENCED = re.compile(r"^(```+|~~~+).*?^\1", re.MULTILINE | re.DOTALL)
+_SLICE = re.compile(r"## Slice (\d+)[ \t]*[—–-](.*)", re.DOTALL)  # of one line
+_FENCE = re.compile(r"```+|~~~+")
 
 
 def slices(text: str) -> list[tuple[str, str, str]]:
     """Return (number, title, body) of each `## Slice N — title`; the body runs to the next heading of that level."""
-    plain = _FENCED.sub(lambda block: re.sub(r"(?m)^#", " ", block[0]), text)  # what is code is no heading
+    lines = text.split("\n")
+    code = _fenced(lines)
+    headings = [at for at, line in enumerate(lines) if line.startswith("## ") and at not in code]
     parts = []
-    for match in _SLICE.finditer(plain):
-        rest = text[match.end() :]
-        following = re.search(r"^## ", plain[match.end() :], re.MULTILINE)
-        parts.append((match[1], match[2], rest[: following.start() if following else None].strip()))
+    for at, following in pairwise([*headings, len(lines)]):
+        if (match := _SLICE.match(lines[at])) and (title := match[2].strip()):
+            parts.append((match[1], title, "\n".join(lines[at + 1 : following]).strip()))
     return parts
+
+
+def _fenced(lines: list[str]) -> set[int]:
+    """Return the numbers of the lines that are code; a fence that nothing closes is none. Each is looked at twice."""
+    closing = [_closing(line) for line in lines]
+    longest = {"`": 0, "~": 0}  # of those that still come, from the line that is looked at on
+    ahead: list[dict[str, int]] = []
+    for mark in reversed(closing):
+        ahead.append(longest)
+        if mark and len(mark) > longest[mark[0]]:
+            longest = longest | {mark[0]: len(mark)}
+    ahead.reverse()
+    code: set[int] = set()
+    opened = ""
+    for at, line in enumerate(lines):
+        if opened:
+            code.add(at)
+            opened = "" if closing[at].startswith(opened) else opened
+        elif (fence := _FENCE.match(line)) and ahead[at][fence[0][0]] >= len(fence[0]):
+            code.add(at)
+            opened = fence[0]
+    return code
+
+
+def _closing(line: str) -> str:
+    """Return the fence that the line consists of, empty when it does not."""
+    fence = _FENCE.match(line)
+    return fence[0] if fence and not line[fence.end() :].strip() else ""
 
 
 async def execute_plan(engine: Any, plan_path: str) -> dict[str, Any]:
