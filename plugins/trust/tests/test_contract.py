@@ -185,7 +185,7 @@ def test_what_settings_name(name):
     ],
 )
 def test_what_they_do_not_name(value):
-    assert not {"docs/plan.md", "./src/a.py", "~/other.sh", "--flag", "."} & set(names_in(value).words)
+    assert not {"docs/plan.md", "./src/a.py", "."} & set(names_in(value).words)
 
 
 def test_a_pattern_of_a_permission_names_no_files():
@@ -198,10 +198,9 @@ def test_names_are_relative_to_a_working_folder_too(root):
     assert "sub/go" in trust(root).look().files
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../outside", "/proc/self/environ", ".aegis/state/x"])
+@pytest.mark.parametrize("name", ["/etc/passwd", "../outside", "/proc/self/environ"])
 def test_what_is_not_of_the_folder_is_not_looked_at(root, name, tmp_path):
     (tmp_path / "outside").write_text("x")
-    write(root / ".aegis" / "state" / "x", "x")
     write(root / MAIN, json.dumps({"a": {"command": [name]}}))
     assert trust(root).look().files == {}
 
@@ -380,7 +379,7 @@ def test_what_appears_for_a_cli_to_run_waits(root, name):
     assert f"{name} is new" in one.reason()
 
 
-def test_what_a_persons_own_cli_writes_is_asked_about_once(root):
+def test_what_a_person_allows_in_a_cli_of_theirs_is_not_asked_about(root):
     write(root / ".claude" / "settings.local.json", "{}")
     one = trust(root)
     assert ".claude/settings.local.json" in one.look().files
@@ -560,3 +559,118 @@ print(one.said)
         process.stdin.flush()
     assert [process.communicate()[0] for process in both] == ["[]\n"] * 4
     assert asides(root) == [] and known(trust(root), state_of(root)) == "own"
+
+
+HIDDEN = {  # a file of the folder, and words with which it is run
+    "sub/agent.py": ["python", "d/../agent.py"],
+    ".aegis/stateful/run.sh": [".aegis/stateful/run.sh"],
+    ".aegis/state.set-aside-1/run.sh": [".aegis/state.set-aside-1/run.sh"],
+    ".aegis/state/run.sh": [".aegis/state/run.sh"],
+    "..agent.sh": ["./..agent.sh"],
+    "..d/run.sh": ["..d/run.sh"],
+    "-run.sh": ["sh", "--", "-run.sh"],
+    "~run.sh": ["./~run.sh"],
+    "ag\u200bent.py": ["python", "ag\u200bent.py"],
+    "agent\n.py": ["python", "agent\n.py"],
+    "agent.py": ["python", "./" * 600 + "agent.py"],
+    "my flow.py": "python 'my flow.py'",
+    "flow 2.py": "python flow\\ 2.py",
+    "conf.json": ["x", "-cconf.json"],
+    "a.sh": "sh -c '$PWD/a.sh'",
+    "b.sh": '"${CLAUDE_PROJECT_DIR}"/b.sh',
+    "c.sh": "`pwd`/c.sh",
+    "d.sh": ["/proc/self/cwd/d.sh"],
+    "sub/e.sh": ["sh", "-c", "cd sub; ./e.sh"],
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN, ids=ascii)
+def test_what_is_run_counts_however_it_is_written(root, name):
+    (root / "sub" / "x").mkdir(parents=True)
+    (root / "d").symlink_to("sub/x")
+    write(root / name, "harmless")
+    write(root / MAIN, json.dumps({"a": {"command": HIDDEN[name]}}))
+    one = trusted(root)
+    assert name in one.look().files
+    write(root / name, "something else")
+    assert "has changed" in trust(root).reason()
+
+
+def test_a_file_behind_a_link_and_back_counts_by_where_it_is(root, tmp_path):
+    (tmp_path / "out" / "x").mkdir(parents=True)
+    write(tmp_path / "out" / "agent.py", "1")
+    (root / "d").symlink_to(tmp_path / "out" / "x")
+    write(root / MAIN, json.dumps({"a": {"command": ["python", "d/../agent.py"]}}))
+    assert trust(root).look().files["d/../agent.py"] == f"-> {(tmp_path / 'out' / 'agent.py').resolve()}"
+
+
+@pytest.mark.parametrize("name", ["PYTHONPATH", "PATH", "NODE_PATH"])
+def test_what_is_found_by_name_in_a_folder_of_the_project_counts(root, name):
+    write(root / MAIN, json.dumps({"a": {"command": ["claude"], "env": {name: "/usr/bin:lib"}}}))
+    write(root / "lib" / "claude", "1")
+    one = trusted(root)
+    assert "lib/claude" in one.look().files
+    write(root / "lib" / "json.py", "2")
+    assert "lib/json.py is new" in trust(root).reason()
+
+
+def test_the_files_of_the_state_do_not_count_by_a_pattern(root):
+    write(root / MAIN, "a: {files: ['.aegis/**/*']}\n")
+    write(root / ".aegis" / "state" / "ledger.db", "1")
+    trusted(root)
+    write(root / ".aegis" / "state" / "ledger.db", "2")
+    assert trust(root).reason() == ""
+
+
+LATER = json.dumps({"hooks": {"SessionStart": []}, "permissions": {"allow": ["Bash(ls)"]}})
+
+
+def test_hooks_in_a_persons_own_file_of_a_cli_wait_when_they_come_later(root):
+    """A commit can bring the file along; what a person allows in Claude Code is no reason to ask."""
+    file = root / ".claude" / "settings.local.json"
+    trusted(root)
+    write(file, '{"permissions": {"allow": ["Bash(ls)"]}}')
+    assert trust(root).reason() == ""
+    write(file, LATER)
+    assert f"{file.relative_to(root)} is new" in trust(root).reason()
+    with pytest.raises(TrustError, match=r"settings\.local\.json"):
+        trust(root).require({}, beside=True)
+    trusted(root)
+    write(file, LATER.replace("ls", "cat"))
+    assert trust(root).reason() == ""
+    write(file, LATER.replace("SessionStart", "Stop"))
+    assert f"{file.relative_to(root)} has changed" in trust(root).reason()
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, "7", "\x00"], ids=["lists", "maps", "7", "zero"])
+def test_a_file_of_a_cli_that_no_parser_reads_counts_as_it_is(root, text):
+    for name in (".mcp.json", ".claude/settings.local.json"):
+        write(root / name, text)
+        assert name in trusted(root).look().files
+
+
+def test_trust_is_never_kept_in_the_folder_itself(monkeypatch):
+    monkeypatch.delenv("XDG_STATE_HOME")
+    for home in ("", ".", "home"):
+        monkeypatch.setenv("HOME", home)
+        assert default_place().is_absolute() and not default_place().is_relative_to(Path.cwd())
+    monkeypatch.delenv("HOME")
+    assert default_place().is_absolute()
+
+
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_the_folders_of_what_is_trusted_are_closed_whatever_the_umask(root, tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        trusted(root)
+    finally:
+        os.umask(before)
+    for folder in (tmp_path / "xdg", tmp_path / "xdg" / "aegis", tmp_path / "xdg" / "aegis" / "trust"):
+        assert folder.stat().st_mode & 0o777 == 0o700, folder
+
+
+def test_a_record_that_others_may_write_is_not_believed(root):
+    one = trusted(root)
+    file = next(one.records.place.glob("*.json"))
+    file.chmod(0o666)
+    assert "is not trusted" in trust(root).reason()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,20 +16,23 @@ from typing import Any, NamedTuple
 from aegis_private.folder import read_file
 
 MOST = 4_000_000  # bytes of one settings file; nobody reads more, so nobody can trust it
-_LONGEST = 1_000  # characters of a path
+_LONGEST, _LONGEST_STEP = 4_096, 255  # characters of a path, and of a name in it, that the system takes
 _ASIDE = "state"  # `.aegis/state` and what was set aside of it hold no settings
 _DATA = frozenset({"match", "redact", "inherit", "drop", "say", "text", "edit", "when", "description"})
 _PROSE = frozenset({"prompt", "primer", "message", "question", "payload"})  # a file as a whole, or words to read
 _MANY = re.compile(r"(^|_)(files?|includes?|scripts?|hooks?|paths?)$")  # keys whose values may be patterns of names
 _WORD = re.compile(r"[^\s\"'`;|&()<>]+")
 _PART = re.compile(r"[^\s\"'`;|&()<>=,:@]+")  # of `--option=FILE`, `FILE:function`, `@FILE`
+_HERE = re.compile(r"(\$\w+|\$\{[^}]*\}|~[^/]*|/proc/[^/]+/cwd)?/+")  # what may mean the folder: `$PWD/`, `$(pwd)/`
+_GOES = re.compile(r"\bcd\s+[\"']?([^\s\"';&|()]+)")  # where a line of the shell goes on
+_FOLDERS = re.compile(r"(PATH|LIB)$")  # variables with folders in which programs and modules are found
 BESIDE = (  # what the CLIs of agents run or obey by themselves, in whichever folder they start
     ".claude/settings.json", ".claude/settings.local.json", ".mcp.json", ".gemini/settings.json", ".gemini/.env",
     ".gemini/extensions/*/gemini-extension.json", ".qwen/settings.json", "opencode.json", "opencode.jsonc",
     ".opencode/opencode.json", ".opencode/opencode.jsonc", ".opencode/plugin/*", ".opencode/plugins/*",
     ".opencode/tool/*", ".opencode/tools/*", ".codex/config.toml", ".cursor/mcp.json", ".cursor/hooks.json",
 )  # fmt: skip
-PERSONAL = frozenset({".claude/settings.local.json"})  # the person's own CLI changes it: it is asked about once
+PERSONAL = frozenset({".claude/settings.local.json"})  # the person's own CLI writes permissions into it
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -89,6 +93,14 @@ def marks(settings: Mapping[str, bytes]) -> dict[str, str]:
     return {name: sha256(content).hexdigest() for name, content in settings.items()}
 
 
+def mark_of(name: str, content: bytes) -> str:
+    """Return the mark of a file; of one that is `PERSONAL`, of what it says beside permissions: hooks, for example."""
+    with suppress(ValueError, RecursionError):
+        if name in PERSONAL and isinstance(values := json.loads(content or b"{}"), dict):
+            content = json.dumps({**values, "permissions": None}, sort_keys=True).encode()
+    return sha256(content).hexdigest()
+
+
 def names_in(values: Any) -> Names:
     """Return what the plain values of settings may name."""
     words: dict[str, None] = {}
@@ -99,6 +111,9 @@ def names_in(values: Any) -> Names:
             bases[text] = None
         elif key not in _DATA:
             words.update(dict.fromkeys(_words(key, text)))
+            bases.update(dict.fromkeys(() if key in _PROSE else _GOES.findall(text)))
+            if _FOLDERS.search(key):
+                patterns.update({f"{folder or '.'}/*": None for folder in text.split(os.pathsep)})
             if _MANY.search(key) and any(c in text for c in "*?["):
                 patterns[text] = None
     return Names(list(words), list(patterns), list(bases))
@@ -116,10 +131,23 @@ def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _words(key: str, text: str) -> Iterator[str]:
-    found = [text] if key in _PROSE else [text, *_WORD.findall(text), *_PART.findall(text)]
-    for word in found:
-        if word.strip("./") and len(word) <= _LONGEST and not word.startswith(("-", "~")) and word.isprintable():
-            yield word
+    found = [text] if key in _PROSE else [text, *_WORD.findall(text), *_PART.findall(text), *_unquoted(text)]
+    found += [word[2:] for word in found if word.startswith("-")]  # `-oFILE`
+    found += [word[here.end() :] for word in found if (here := _HERE.match(word))]
+    return filter(_may_name, found)
+
+
+def _unquoted(text: str) -> list[str]:
+    """Return the words as a shell has them, in which there may be spaces."""
+    with suppress(ValueError):
+        return shlex.split(text) if any(c in text for c in "\"'\\") else []
+    return []
+
+
+def _may_name(word: str) -> bool:
+    """Return whether a file may be called that: a name may have any character but one."""
+    right = word.strip("./") and "\0" not in word and len(word) <= _LONGEST
+    return bool(right) and all(len(step) <= _LONGEST_STEP for step in word.split("/"))
 
 
 def files_of(root: Path, names: Names, *, beside: bool = True) -> Iterator[tuple[str, Path]]:
@@ -131,29 +159,47 @@ def files_of(root: Path, names: Names, *, beside: bool = True) -> Iterator[tuple
 def places(root: Path, names: Names, *, beside: bool = True) -> Iterator[tuple[str, Path]]:
     """Yield every path in the folder that is named, whether there is a file or not, once."""
     seen: set[str] = set()
-    for path in _candidates(root, names, BESIDE if beside else ()):
-        inside = os.path.normpath(path)
-        name = os.path.relpath(inside, root)
-        if name not in seen and not name.startswith("..") and not name.startswith(f".aegis{os.sep}{_ASIDE}"):
+    for path, exact in _candidates(root, names, BESIDE if beside else ()):
+        name, inside = _as_the_system_has_it(root, path)
+        within = name.partition(os.sep)[0] != ".." and (exact or not _is_state(name))
+        if within and name not in seen:
             seen.add(name)
-            yield name, Path(inside)
+            yield name, inside
+
+
+def _as_the_system_has_it(root: Path, path: Path) -> tuple[str, Path]:
+    """Return the name in the folder and the path, without `..` unless that is another file: after a link it may be."""
+    plain = os.path.normpath(path)
+    if ".." in path.parts and os.path.realpath(plain) != (real := os.path.realpath(path)):
+        if path.is_relative_to(root) and not Path(real).is_relative_to(root):
+            return str(path.relative_to(root)), path
+        plain = real
+    return os.path.relpath(plain, root), Path(plain)
+
+
+def _is_state(name: str) -> bool:
+    """Return whether it is in the state, which changes all the time: only what is named exactly counts there."""
+    above, _, below = name.partition(os.sep)
+    step = below.partition(os.sep)[0]
+    return above == ".aegis" and (step == _ASIDE or step.startswith(f"{_ASIDE}.set-aside-"))
 
 
 def beside_of(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the files of CLIs in the folder itself, with what those say that are JSON."""
     for name, path in files_of(root, Names([], [], [""])):
         values: Any = {}
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             values = json.loads(regular(path) or b"{}")
         yield name, values if isinstance(values, dict) else {}
 
 
-def _candidates(root: Path, names: Names, beside: Sequence[str]) -> Iterator[Path]:
+def _candidates(root: Path, names: Names, beside: Sequence[str]) -> Iterator[tuple[Path, bool]]:
+    """Yield every path that may be meant, and whether it is named exactly."""
     for base in names.bases:
         for word in (*names.words, *(name for name in beside if "*" not in name)):
-            yield root / base / word
+            yield root / base / word, True
         for pattern in (*names.patterns, *(name for name in beside if "*" in name)):
             try:
-                yield from (root / base).glob(pattern)
+                yield from ((found, False) for found in (root / base).glob(pattern))
             except (ValueError, NotImplementedError, OSError):
                 continue  # a pattern that is none

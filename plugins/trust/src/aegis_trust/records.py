@@ -13,6 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aegis_private.ownership import others_may_write
+from aegis_private.umask import closed
 from aegis_trust.contents import regular
 
 MARK = "made-here"  # the file in a state that has its id
@@ -65,7 +67,8 @@ class Records:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep every other process from changing records meanwhile; raises `OSError` when nothing can be kept."""
-        self.place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with closed():  # the folders above, too
+            self.place.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.place.stat().st_uid != os.geteuid():
             raise PermissionError(f"{self.place} belongs to another user")
         descriptor = os.open(self.place / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -136,8 +139,19 @@ def mark_of(state: Path) -> str:
 def default_place() -> Path:
     """Return `$XDG_STATE_HOME/aegis/trust`, or the same under `~/.local/state`."""
     given = Path(os.environ.get("XDG_STATE_HOME", ""))
-    home = given if given.is_absolute() else Path("~/.local/state").expanduser()
-    return home / "aegis" / "trust"
+    return (given if given.is_absolute() else _home() / ".local" / "state") / "aegis" / "trust"
+
+
+def _home() -> Path:
+    """Return the person's folder, as the system has it where `$HOME` is none: a relative one would be the project's."""
+    if (home := Path(os.environ.get("HOME", ""))).is_absolute():
+        return home
+    import pwd  # noqa: PLC0415 - hardly ever needed
+
+    try:
+        return Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:
+        return Path("/")  # nothing is remembered there, and that is said
 
 
 def _read(file: Path) -> Record | None:
@@ -145,7 +159,7 @@ def _read(file: Path) -> Record | None:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, encoding="utf-8") as opened:
             found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or others_may_write(found, descriptor):
                 return None
             told = json.load(opened)
         tuples = {name: tuple(told[name]) for name in ("words", "patterns", "bases", "states")}

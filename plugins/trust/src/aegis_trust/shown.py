@@ -6,11 +6,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from difflib import unified_diff
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aegis_trust.contents import PERSONAL, Contents, marks, regular
+from aegis_trust.contents import PERSONAL, Contents, mark_of, marks, regular
 from aegis_trust.trust import Trust
 
 _PLAIN = re.compile(r"[^\W\d_][\w./+-]*(?: [\w./+-]+)*\Z")
@@ -77,7 +76,8 @@ def diff(trust: Trust, contents: Contents) -> str:
     now, was = {**marks(contents.settings), **contents.files}, {**record.settings, **record.files}
     lines: list[str] = []
     for name in sorted({*was, *now}):
-        if was.get(name) == now.get(name) or (record.when and name in PERSONAL):
+        nothing = mark_of(name, b"") if name in PERSONAL and record.when else ""
+        if was.get(name, nothing) == now.get(name, nothing):
             continue
         before, after = name if name in was else "/dev/null", name if name in now else "/dev/null"
         known = (name in texts or name not in now) and (name in record.texts or name not in was)
@@ -98,5 +98,5 @@ def _texts(trust: Trust, contents: Contents) -> Iterator[tuple[str, bytes]]:
             yield name, f"{mark}\n".encode()
             continue
         content = regular(path, _LARGEST) or b""
-        if b"\0" not in content and sha256(content).hexdigest() == mark:  # exactly what a yes would be for
+        if b"\0" not in content and mark_of(name, content) == mark:  # exactly what a yes would be for
             yield name, content

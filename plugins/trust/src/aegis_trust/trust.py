@@ -19,6 +19,7 @@ from aegis_trust.contents import (
     Names,
     beside_of,
     files_of,
+    mark_of,
     marks,
     names_in,
     places,
@@ -154,17 +155,19 @@ class Trust:
         return f"{said} since it was trusted; `aegis trust{where}` shows the change, and asks"
 
     def _change(self, name: str, path: Path, record: Record) -> str:
-        if name in PERSONAL:
+        known = name in record.files
+        was = record.files[name] if known else mark_of(name, b"") if name in PERSONAL else ""
+        if was and self._mark(name, path, record) == was:
             return ""
-        if name not in record.files:
-            return f"{name} is new"
-        return "" if self._mark(name, path, record) == record.files[name] else f"{name} has changed"
+        return f"{name} has changed" if known else f"{name} is new"
 
     def _mark(self, name: str, path: Path, record: Record) -> str:
         """Return the hash of a file, or where it leads to when that is not in the folder."""
         real = path.resolve()
         if not real.is_relative_to(self.root):
             return f"-> {real}"
+        if name in PERSONAL:
+            return mark_of(name, regular(real) or b"")
         found = real.stat()
         stats = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
         if stats == record.stats.get(name):
@@ -230,7 +233,7 @@ class Trust:
             path = self.root / name
             if not mark.startswith("->") and path.stat().st_size <= _LARGEST_TEXT:
                 content = regular(path) or b""
-                if sha256(content).hexdigest() == mark and b"\0" not in content:
+                if mark_of(name, content) == mark and b"\0" not in content:
                     yield name, content
 
     def _stats(self, contents: Contents) -> Iterator[tuple[str, list[int]]]:
