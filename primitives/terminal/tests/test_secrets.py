@@ -18,6 +18,7 @@ from aegis_terminal.capture import Capture
 from aegis_terminal.line_buffer import LineBuffer
 from aegis_terminal.raw_log import RawLog
 from aegis_terminal.secrets import CUT, Secrets
+from aegis_terminal.settings import TerminalSettings
 
 TOKEN = "ghp_" + "a1B2c3D4" * 5
 VALUE = "correct-horse-battery"
@@ -163,3 +164,20 @@ def test_one_at_the_edge_of_what_is_kept_of_a_long_output_is_not_there_in_part()
         capture.feed(b"x" * (before - 6) + b"\r\nkey: " + TOKEN.encode() + b"\r\n" + b"y" * 200_000 + b"\r\nend\r\n")
         assert "ghp_" not in capture.text(SECRETS)
         assert "a1B2c3" not in capture.text(SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [("a(?=b)", "not a regular expression"), ("(", "not a regular expression"), ("x*", "matches the empty text")],
+)
+def test_a_pattern_that_cannot_be_held_to_a_time_is_refused(source, said):
+    with pytest.raises(ValueError, match=said):
+        TerminalSettings(redact=(source,))
+
+
+def test_output_made_for_a_pattern_takes_no_longer_than_other_output():
+    """Not measured: `re` would not end within the tests' own limit."""
+    secrets = Secrets(lambda: TerminalSettings(redact=("([a-z]+-?)+!!", "k.*9")).redact, {})
+    assert secrets.cut("a" * 200_000 + "!") == "a" * 200_000 + "!"
+    assert secrets.cut("é k19, é") == f"é {CUT}, é"
+    assert secrets.cut_bytes("é k19, é".encode()) == f"é {CUT}, é".encode()

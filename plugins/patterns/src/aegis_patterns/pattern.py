@@ -8,6 +8,7 @@ import trio
 LONGEST = 1_000  # characters of a pattern
 _MEMORY = 2**20  # bytes that the engine may use for one pattern
 _AT_ONCE = 2_000_000  # steps that take some 15 ms at worst: fewer are taken where one is, more in a thread
+_PLACES = 1_000  # of a pattern in one text
 _MOST = 130_000_000  # steps that take a second at worst
 
 
@@ -48,6 +49,31 @@ class Pattern:
     def found(self, data: bytes) -> bool:
         """Return whether the pattern is in these bytes of UTF-8, however long that takes."""
         return self._compiled.search(data) is not None
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return where the pattern is in the text, in order: of each place the last group that took part, or all of it.
+
+        There are some thousand places at most: from the one after these on, all that is left of the text is the last.
+        """
+        data = text.encode(errors="replace")
+        most = max(_PLACES, _MOST // (len(data) + 1))  # to look for the next may take the whole rest of the text
+        found: list[tuple[int, int]] = []
+        for match in self._compiled.finditer(data):
+            if len(found) == most:
+                found.append((match.start(), len(data)))
+                break
+            found.append(match.span(match.lastindex or 0))
+        return found if len(data) == len(text) else _characters(data, found)
+
+
+def _characters(data: bytes, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the spans, which are in order, as they are counted in characters."""
+    found, byte, character = [], 0, 0
+    for a, b in spans:
+        begin = character + len(data[byte:a].decode(errors="replace"))
+        byte, character = b, begin + len(data[a:b].decode(errors="replace"))
+        found.append((begin, character))
+    return found
 
 
 def _said(error: re2.error) -> str:

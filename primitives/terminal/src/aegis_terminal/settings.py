@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -24,15 +23,19 @@ class TerminalSettings(Settings):
 
     shell: str = Field("", description="the shell of terminals that name none (default: $SHELL, else /bin/bash)")
     timeout: float = Field(120, gt=0, le=86_400, description="seconds that a command has, unless it sets its own limit")
-    redact: tuple[str, ...] = Field((), description="regular expressions of secrets, in addition to common tokens")
+    redact: tuple[str, ...] = Field((), description="regular expressions (RE2) of secrets, beside common tokens")
     policy: tuple[Rule, ...] = Field((), description="commands that are allowed, refused or asked about")
 
     @field_validator("redact")
     @classmethod
     def _compiles(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        if patterns:
+            from aegis_patterns.pattern import Pattern, PatternError  # noqa: PLC0415 - its engine takes time to load
         for pattern in patterns:
             try:
-                re.compile(pattern)
-            except re.error as error:
+                everything = Pattern(pattern).found(b"")
+            except PatternError as error:
                 raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+            if everything:
+                raise ValueError(f"{pattern!r} matches the empty text, and so it is everywhere")
         return patterns
