@@ -117,7 +117,7 @@ async def test_nothing_of_a_stranger_is_read(kernel: Kernel, strangers: Stranger
     with pytest.raises(Refused, match="`sees: all`"):
         await strangers.call("term spawn", one, name="theirs", shell="/bin/sh")
     for way in WAYS:
-        for empty in ("message list", "task list", "canvas list", "workflow runs"):
+        for empty in ("message list", "task list", "canvas list", "term list", "workflow runs"):
             assert await strangers.call(empty, way(one)) == [], empty
         sheet = await strangers.call("queue show", way(one), queue="work")
         assert "secret" not in repr(sheet)
@@ -132,7 +132,7 @@ async def test_who_may_see_all_and_people_read_everything(kernel: Kernel, strang
         assert [row.payload for row in await strangers.call("task list", reader)] == ["a secret task"]
 
 
-@pytest.mark.parametrize("whose", ["wrote to it", "it wrote to", "started it", "it started"])
+@pytest.mark.parametrize("whose", ["wrote to it", "started it", "it started"])
 async def test_who_has_to_do_with_it_is_no_stranger(kernel: Kernel, whose: str):
     by = {}
     if whose == "started it":
@@ -144,14 +144,22 @@ async def test_who_has_to_do_with_it_is_no_stranger(kernel: Kernel, whose: str):
         other = await Strangers(kernel, await kernel.roster.spawn("any", "stranger", starter)).fill()
     elif whose != "started it":
         other = await Strangers(kernel, await kernel.roster.spawn("any", "stranger")).fill()
-        a, b = (other.agent, one) if whose == "wrote to it" else (one, other.agent)
-        await other.call("handoff", a, target_handle=b.handle, context="look at what I do")
+        await other.call("handoff", other.agent, target_handle="one", context="look at what I do")
     for verb, args in other.reads.items():
         if verb not in ("message show", "task logs"):
             await other.call(verb, one, **args)
     for verb in ("message show", "task logs"):  # mail that it neither sent nor got; a worker that another started
         with pytest.raises(Refused, match="sees: all"):
             await other.call(verb, one, **other.reads[verb])
+
+
+async def test_to_write_to_somebody_opens_nothing(kernel: Kernel, strangers: Strangers):
+    one = await kernel.roster.spawn("own", "one")
+    for way in WAYS:
+        await strangers.call("handoff", way(kernel.roster.caller(one)), target_handle="stranger", context="hello")
+    for verb, args in strangers.reads.items():
+        with pytest.raises(Refused, match="`sees: all`"):
+            await strangers.call(verb, one, **args)
 
 
 async def test_a_worker_sees_its_own_and_so_do_those_it_starts(kernel: Kernel, echo: EchoPlugin, strangers: Strangers):
@@ -195,6 +203,5 @@ async def test_what_it_sees_is_the_same_after_a_restart(kernel_with, plugins: di
                     await again.call(verb, caller, **args)
         one = kernel.roster.find("one")
         assert "hello" in str(await again.call("message list", one))
-        assert await kernel.post.acquainted(one.id, [friend.id]) and not await kernel.post.acquainted(
-            one.id, [again.agent.id]
-        )
+        assert await kernel.post.heard_from(one.id, [friend.id])
+        assert not await kernel.post.heard_from(one.id, [again.agent.id])

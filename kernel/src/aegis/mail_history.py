@@ -68,14 +68,11 @@ class MailHistory:
 
         return await self._ledger.aside(work)
 
-    async def acquainted(self, one: str, others: Sequence[str]) -> bool:
-        """Return whether a message went from this agent to one of the others, or back."""
+    async def heard_from(self, one: str, others: Sequence[str]) -> bool:
+        """Return whether one of the others has written to this agent."""
         sender, to = (f"json_extract(cast(data as text), '$.{name}')" for name in ("sender_id", "recipient"))
-        some = ",".join("?" * len(others))
-        where = (
-            f"book='mail' and kind='accepted' and ({sender}=? and {to} in ({some}) or {to}=? and {sender} in ({some}))"
-        )
-        return await self._ledger.aside(lambda select: any(select(f"{where} limit 1", *2 * (one, *others))))
+        where = f"book='mail' and kind='accepted' and {to}=? and {sender} in ({','.join('?' * len(others))})"
+        return await self._ledger.aside(lambda select: any(select(f"{where} limit 1", one, *others)))
 
     def _fate(self, records: list[Record]) -> tuple[Envelope, Receipt]:
         envelope, last = msgspec.convert(records[0].data, Envelope), records[-1]

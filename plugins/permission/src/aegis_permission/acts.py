@@ -74,21 +74,21 @@ async def sees(kernel: Kernel, caller: Act, owners: Iterable[str]) -> bool:
     """Return whether the caller may read what belongs to one of these, agents by their ids or people by their names.
 
     An agent that sees its own sees what is its own, and that of those whom it started, that started it (also the person
-    with whom that began), or that it has exchanged a message with.
+    with whom that began), or that have written to it. To write to somebody opens nothing.
     """
     if not caller.agent_id or sees_all(kernel, caller.agent_id):
         return True
     me, others = caller.agent_id, sorted({*owners} - {""})
     near = me in others or _starter(kernel, me) in others or any(_starter(kernel, other) == me for other in others)
     near = near or _person(kernel, me) in others
-    return near or bool(others and await kernel.post.acquainted(me, others))
+    return near or bool(others and await kernel.post.heard_from(me, others))
 
 
 def blind(what: str) -> str:
     """Return the sentence for one that may not read this."""
     return (
-        f"{what} is none of yours, and you see your own: what you, those you write to, and those you started or were "
-        "started by do. A person can let you see more: `sees: all` in your profile"
+        f"{what} is none of yours, and you see your own: what you, those who wrote to you, and those you started or "
+        "were started by do. A person can let you see more: `sees: all` in your profile"
     )
 
 

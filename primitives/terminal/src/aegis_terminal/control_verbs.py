@@ -62,9 +62,9 @@ class ControlVerbs:
 
     @verb("term list", tool="aegis_term_list", read_only=True)
     async def rows(self, caller: Caller) -> list[Row]:
-        """List the terminals, closed ones, too."""
+        """List the terminals, closed ones, too; those that you may read."""
         known = sorted(self._service.store.terminals.values(), key=lambda k: k.name)
-        return [self._row(k) for k in known]
+        return [self._row(k) for k in known if await self._service.may_see(caller, k)]
 
     @verb("term spawn", tool="aegis_term_spawn", positional=("name", "cwd"))
     async def spawn(
