@@ -100,7 +100,22 @@ async def test_one_sender_does_not_fill_a_mailbox_for_the_others(stage, limits, 
     await trio.testing.wait_all_tasks_blocked()
     done, said = await many(stage, 10, "handoff", bob, target_handle="ann", context="x")
     assert done == 5
-    assert "5 of your messages to ann are not read yet (limits.mailbox_share is 50 % of its mailbox)" in said
+    assert "5 messages of you and yours to ann are not read yet (limits.mailbox_share is 50 % of its mailbox)" in said
+    await stage.call("handoff", carl, target_handle="ann", context="there is room for others")
+
+
+async def test_an_agent_with_its_children_and_other_names_is_one_sender(stage, limits, echo):
+    limits(mailbox_letters=10)
+    await stage.kernel.config.refresh()
+    bob, ann, carl = [await stage.spawn(handle) for handle in ("bob", "ann", "carl")]
+    child = await stage.kernel.roster.spawn("any", "child", by=stage.kernel.roster.caller(bob))
+    echo.driver.sessions[ann.id].gate = trio.Event()  # a turn of hers does not end
+    await stage.call("send", handle="ann", text="begin")
+    await trio.testing.wait_all_tasks_blocked()
+    assert (await many(stage, 3, "handoff", bob, target_handle="ann", context="x"))[0] == 3
+    assert (await many(stage, 10, "handoff", child, target_handle="ann", context="x"))[0] == 2
+    await stage.call("rename", bob, old_handle="bob", new_handle="bill")
+    assert (await many(stage, 1, "handoff", bob, target_handle="ann", context="x"))[0] == 0
     await stage.call("handoff", carl, target_handle="ann", context="there is room for others")
 
 

@@ -65,9 +65,9 @@ class Rates:
                 "put them into a file and hand over its path"
             )
         if call.verb == "handoff":
-            self._hand_over(agent, str(call.caller), str(call.args.get("target_handle")))
+            self._hand_over(agent, str(call.args.get("target_handle")))
 
-    def _hand_over(self, agent: str, sender: str, target: str) -> None:
+    def _hand_over(self, agent: str, target: str) -> None:
         post = self._kernel.post
         if target.split(":")[0] in _PEOPLE:
             self._take(agent, "questions_per_minute", "messages to people")
@@ -81,13 +81,24 @@ class Rates:
         to = f"peer:{target}" if "@" in target and ":" not in target else target
         with suppress(NotFound):
             to = self._kernel.roster.find(target).id
-        letters = [x for x in post.letters(to) if x.envelope.sender == sender]
+        kin = self._eldest(agent)
+        letters = [x for x in post.letters(to) if x.envelope.sender_id and self._eldest(x.envelope.sender_id) == kin]
         share, most = self._now.mailbox_share / 100, post.limits
         if len(letters) >= max(1, most.letters * share) or sum(x.size for x in letters) > most.size * share:
             raise Refused(
-                f"{len(letters)} of your messages to {target} are not read yet (limits.mailbox_share is "
+                f"{len(letters)} messages of you and yours to {target} are not read yet (limits.mailbox_share is "
                 f"{self._now.mailbox_share} % of its mailbox); wait for its answer"
             )
+
+    def _eldest(self, agent: str) -> str:
+        """Return the agent with which those began that started one another down to this one: they share their room."""
+        for _ in range(100):
+            alive, born = self._kernel.roster.get(agent), self._kernel.roster.born(agent)
+            by = alive.started_by if alive else born.by if born else None
+            if by is None or not (starter := agent_behind(by)):
+                break
+            agent = starter
+        return agent
 
     async def before_spawn(self, by: Caller, profile: str, handle: str) -> None:
         """Refuse an agent that starts others too often; without a handle it is only asked whether it may."""
