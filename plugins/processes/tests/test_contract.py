@@ -270,3 +270,22 @@ async def test_a_command_has_the_persons_own_umask(tmp_path):
                 assert await process.lines() == [b"0027"]
     finally:
         os.umask(before)
+
+
+@pytest.mark.parametrize(
+    ("argv", "shown"),
+    [
+        (["claude", "--print", "a b"], "claude --print 'a b'"),
+        (["/opt/" + "x" * 80 + "/claude", "-p"], "/opt/" + "x" * 80 + "/claude -p"),
+        (["gemini", "--policy", "/tmp/" + "x" * 80, "--acp"], "gemini --policy … --acp"),
+        (["agent", "--settings=" + "x" * 80, "-c"], "agent --settings=… -c"),
+        (["agent", *(f"-{n}" for n in range(14))], f"agent {' '.join(f'-{n}' for n in range(11))} … (3 words more)"),
+        (
+            ["agent", *(f"-{n}" for n in range(10)), "--model", "m", "x"],
+            f"agent {' '.join(f'-{n}' for n in range(10))} … (3 words more)",
+        ),
+        ([], "''"),
+    ],
+)
+def test_a_command_is_shown_in_whole_words(argv, shown):
+    assert str(Command(argv, {}, Path())) == shown

@@ -171,7 +171,7 @@ async def test_a_question_waits_through_a_restart_and_takes_only_what_it_offers(
         stage = Stage(kernel, echo)
         run = await stage.begin("asks")
         await quiet()
-        assert (await stage.call("workflow show", workflow_id=run)).asks == {"1": "which colour?"}
+        assert (await stage.call("workflow show", workflow_id=run)).asks == {"1": "which colour? (red | blue)"}
         with pytest.raises(Refused, match="'green' is not one of the answers: blue, red"):
             await stage.call("workflow answer", workflow_id=run, text="green")
     async with kernel_with(**plugins) as kernel:

@@ -29,6 +29,9 @@ started: dict[int, str] = {}  # of the commands that run now: the process, and t
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
+_WORDS, _LONG = 11, 60  # of a command that is shown: so many words, of so many characters
+
+
 class ProcessError(Exception):
     """A command could not be started, or has ended; the text says which, how, and its last words."""
 
@@ -43,7 +46,20 @@ class Command:
     max_line: int = field(default=MAX_LINE, kw_only=True)
 
     def __str__(self) -> str:
-        return shlex.join(a if len(a) <= 60 else a[:57] + "..." for a in self.argv[:12])
+        program, *words = self.argv or [""]
+        some = words[:_WORDS] if len(words) > _WORDS else words
+        if len(some) < len(words) and some[-1].startswith("-") and not words[_WORDS].startswith("-"):
+            some = some[:-1]  # an option goes with its value
+        more = [f"… ({len(words) - len(some)} words more)"] if len(some) < len(words) else []
+        return " ".join([shlex.quote(program), *map(_shown, some), *more])
+
+
+def _shown(word: str) -> str:
+    """Return a word of a command line; of a long one what it is for, and never a part of what it says."""
+    if len(word) <= _LONG:
+        return shlex.quote(word)
+    name, equals, _ = word.partition("=")
+    return f"{name}=…" if equals and name.startswith("-") and len(name) < _LONG else "…"
 
 
 class Process:

@@ -16,6 +16,12 @@ from aegis_workflow.errors import WorkflowError
 from aegis_workflow.store import Run, RunStore
 
 
+def asked_in(question: Mapping[str, Any]) -> str:
+    """Return the text of a question, with the answers that it takes if it takes no others."""
+    options = f" ({' | '.join(question['options'])})" if question["options"] else ""
+    return f"{question['question']}{options}"
+
+
 class HumanQuestions:
     """The open ones, by run and number."""
 
@@ -44,8 +50,7 @@ class HumanQuestions:
 
     def _told(self, run: Run, asked: dict[str, Any]) -> list[Draft]:
         """Show the question to everybody, and mail it to the person who began the run."""
-        options = f" ({' | '.join(asked['options'])})" if asked["options"] else ""
-        text = f"{asked['question']}{options}\n`aegis workflow answer {run.id} TEXT` answers it."
+        text = f"{asked_in(asked)}\n`aegis workflow answer {run.id} TEXT` answers it."
         self._kernel.bus.publish("", Notice(f"{run.name} asks: {text}", "warning", "workflow"))
         if not run.address.startswith("human:"):
             return []
@@ -64,7 +69,7 @@ class HumanQuestions:
         open_ = {place: q for place, q in run.questions.items() if "answer" not in q}
         place = at or next(iter(open_), "")
         if place not in open_:
-            asks = listed(f"{place}: {q['question']}" for place, q in open_.items())
+            asks = listed(f"{place}: {asked_in(q)}" for place, q in open_.items())
             raise NotFound(f"run {run.id} asks nothing" + (f" at {at!r} (it asks: {asks})" if at else ""))
         question = open_[place]
         if question["options"] and text not in question["options"]:

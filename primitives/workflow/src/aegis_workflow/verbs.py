@@ -16,7 +16,7 @@ from aegis_workflow.arguments import argument_model, arguments
 from aegis_workflow.arguments import shown as shown_parameters
 from aegis_workflow.catalogue import name_of, version_of
 from aegis_workflow.errors import WorkflowError
-from aegis_workflow.human_questions import HumanQuestions
+from aegis_workflow.human_questions import HumanQuestions, asked_in
 from aegis_workflow.service import Runner
 from aegis_workflow.store import Run, RunStore, shown
 
@@ -38,7 +38,7 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class RunRow(msgspec.Struct, frozen=True):
-    """A run: `status` is running, needs attention, ok, error or cancelled."""
+    """A run: `status` is running, needs attention, ok, error or cancelled; `asks` and `options` are by step."""
 
     workflow_id: str
     name: str
@@ -51,6 +51,7 @@ class RunRow(msgspec.Struct, frozen=True):
     result: Any
     error: str
     asks: dict[str, str]
+    options: dict[str, list[str]] = {}
 
 
 class Ended(RunRow, frozen=True):
@@ -292,10 +293,22 @@ def _check_person(caller: Caller) -> None:
 
 
 def _row(run: Run) -> RunRow:
-    asks = {place: str(q["question"]) for place, q in run.questions.items() if "answer" not in q and not run.over}
+    open_ = {place: q for place, q in run.questions.items() if "answer" not in q and not run.over}
+    asks, options = {at: asked_in(q) for at, q in open_.items()}, {at: list(q["options"]) for at, q in open_.items()}
     host = run.by.partition(":")[2]
     return RunRow(
-        run.id, run.name, run.state, run.by, host, run.started, run.ended, run.attempt, run.result, run.error, asks
+        run.id,
+        run.name,
+        run.state,
+        run.by,
+        host,
+        run.started,
+        run.ended,
+        run.attempt,
+        run.result,
+        run.error,
+        asks,
+        {at: those for at, those in options.items() if those},
     )
 
 
