@@ -7,7 +7,7 @@ import threading
 import pytest
 import trio
 
-from aegis import Caller, DriverInfo, Probe, Refused, hookimpl
+from aegis import Caller, DriverInfo, NotFound, Probe, Refused, hookimpl
 from aegis.testing.echo import EchoDriver
 
 ANNA = Caller("human", "anna")
@@ -59,7 +59,20 @@ async def test_what_the_file_names_is_taken_and_nothing_is_looked_for(kernel_wit
     async with kernel_with(inbox=plugins["inbox"], cc=here) as kernel:
         assert await spawned(kernel) == "mine"
         assert await spawned(kernel, agent="cc") == "cc"
+        assert await spawned(kernel, agent="default") == "mine"
     assert here.looked == []
+
+
+@pytest.mark.parametrize("provider", ["cc", "nobody"])
+async def test_a_profile_called_default_is_meant_even_where_it_cannot_be_used(kernel_with, plugins, project, provider):
+    text = f"agents:\n  mine: {{provider: cc}}\n  default: {{provider: {provider}}}\n"
+    (project / ".aegis.yaml").write_text(text)
+    async with kernel_with(inbox=plugins["inbox"], cc=Provider("cc", found=True)) as kernel:
+        if provider == "cc":
+            assert await spawned(kernel, agent="default") == "default"
+        else:
+            with pytest.raises(NotFound, match="nobody"):
+                await spawned(kernel, agent="default")
 
 
 async def test_without_any_cli_a_sentence_says_where_it_was_looked_for(kernel_with, plugins):

@@ -43,6 +43,7 @@ async def test_when_the_plugin_leaves_no_shell_is_left_and_each_run_has_an_end(s
     await until(lambda: owners(kernel) == here)
     [row] = await stage.call("list")
     assert (row.state, row.runs) == ("closed", 2)
+    assert str(row).endswith("(closed: aegis ended its shell; `term spawn build` opens a new shell in it)")
     last = (await stage.call("read", name="build"))[-1]
     assert (last.stderr, last.killed_by_restart, last.finished_at is None) == ("pty closed", False, False)
     with pytest.raises(Refused, match="is closed: aegis ended its shell; `term spawn build` opens a new shell in it"):

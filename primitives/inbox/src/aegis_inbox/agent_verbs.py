@@ -83,7 +83,9 @@ class AgentVerbs:
         self,
         caller: Caller,
         agent: Annotated[
-            str, Completes("profile"), Field(description="its profile; the default agent when not given")
+            str,
+            Completes("profile"),
+            Field(description="its profile; without, or `default`: the default agent"),
         ] = "",
         prompt: Annotated[str, Field(description="its first message")] = "",
         handle: Annotated[str, Field(description="how it is called; made up (`lucid-knuth`) when not given")] = "",
@@ -93,7 +95,7 @@ class AgentVerbs:
         The default agent is the one that `.aegis.yaml` names, else the first of its profiles, else the first provider
         whose CLI is installed.
         """
-        roster, agent = self._kernel.roster, agent or await self._default.name()
+        roster, agent = self._kernel.roster, await self._default.meant(agent)
         first = envelope_of(self._kernel, caller, "", prompt)
         if prompt and (why := Mailbox("").full(first, self._kernel.post.limits)):
             raise Refused(why)  # before anybody is started

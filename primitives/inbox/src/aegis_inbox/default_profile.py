@@ -8,6 +8,8 @@ from aegis import Driver, Kernel, Refused
 from aegis.driver import info_of
 from aegis.errors import listed
 
+DEFAULT = "default"
+
 
 class DefaultProfile:
     """Finds it; CLIs are looked for once, in a thread, when that is first needed."""
@@ -16,6 +18,12 @@ class DefaultProfile:
         self._kernel = kernel
         self._found: dict[tuple[str, ...], str] = {}  # by the providers among which it was looked for
         self._looking = trio.Lock()
+
+    async def meant(self, profile: str) -> str:
+        """Return the profile of this name; of none, or of `default` where no profile is called so, the default one."""
+        config = self._kernel.config
+        other = profile == DEFAULT and profile not in (*config.names(), *config.unusable)
+        return profile if profile and not other else await self.name()
 
     async def name(self) -> str:
         """Return the name of the profile; raises `Refused` when nothing is configured and no CLI is installed."""

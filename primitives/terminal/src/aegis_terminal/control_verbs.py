@@ -22,7 +22,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,38}[a-z0-9])?\Z")
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A terminal: `state` is starting, idle, busy or closed."""
+    """A terminal: `state` is starting, idle, busy or closed; `closed` says why, and how it is opened again."""
 
     name: str
     state: str
@@ -33,9 +33,11 @@ class Row(msgspec.Struct, frozen=True):
     last_cmd_at: str | None
     last_exit: int | None
     runs: int
+    closed: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.shell} in {self.cwd} (pid {self.pid}, {self.state})"
+        how = f"closed: {self.closed}" if self.closed else f"pid {self.pid}, {self.state}"
+        return f"{self.name}: {self.shell} in {self.cwd} ({how})"
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -166,7 +168,8 @@ class ControlVerbs:
     def _row(self, known: TerminalRecord) -> Row:
         terminal = self._service.live.get(known.id)
         state, pid = (terminal.state, terminal.pid) if terminal else ("closed", 0)
+        closed = "" if terminal else f"{known.closed}; `term spawn {known.name}` opens a new shell in it"
         return Row(
             known.name, state, pid, known.shell, known.cwd, known.started_at, known.last_cmd_at, known.last_exit,
-            known.runs,
+            known.runs, closed,
         )  # fmt: skip
