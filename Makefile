@@ -15,7 +15,7 @@ PARALLEL := -n logical --maxprocesses=8 --dist=worksteal
 LONG := tests/docs/test_matrix.py tests/docs/test_tutorial.py tests/docs/test_readme.py kernel/tests/test_crash.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check style types bench matrix docs clis new-plugin constraints format ready clean $(KINDS)
+.PHONY: help demo test fuzz check style types bench matrix docs clis new-plugin constraints format ready clean $(KINDS)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -42,6 +42,11 @@ types: $(READY)
 format: $(READY) ## put the sources into the one style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Each file by its name: to collect all tests takes longer than to fuzz one of them.
+fuzz: $(READY) ## what reads foreign input, against input nobody thought of: make fuzz SECONDS=600
+	@AEGIS_FUZZ_SECONDS=$(or $(SECONDS),60) PYTHONPATH=.make $(BIN)/python -m pytest -q -p fuzzing -p no:xdist -m fuzz \
+		-o timeout=900 $(ARGS) $$(grep -rl --include='test_*.py' 'mark[.]fuzz' $(MEMBERS:%=%/tests))
 
 bench: $(READY) ## the figures, each beside its floor
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -6,6 +6,7 @@ import copy
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from aegis.events import ToolCall, ToolResult, TurnEnded, encode
 from aegis_acp import v1
 from aegis_acp.translate import Translator
 
+SLOW = [HealthCheck.too_slow]  # others may use the machine
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -53,8 +55,9 @@ def damaged(draw: st.DrawFn, seen: list[dict[str, Any]]) -> Any:
     return message
 
 
+@pytest.mark.fuzz
 @given(st.lists(damaged(SEEN) | JSON, max_size=12), st.data())
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # others may use the machine
+@settings(max_examples=2 * settings().max_examples, deadline=None, suppress_health_check=SLOW)
 def test_nothing_makes_it_fail_and_every_tool_ends_once(updates: list[Any], data: st.DataObject) -> None:
     translator = Translator()
     translator.begin()

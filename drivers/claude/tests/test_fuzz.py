@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ LINES = [
     line for path in (Path(__file__).parent / "recordings").glob("*.jsonl") for line in path.read_bytes().splitlines()
 ]
 MESSAGES = [message for line in LINES if "sent" not in (message := json.loads(line))]
+SLOW = [HealthCheck.too_slow]  # others may use the machine
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -44,8 +46,9 @@ def damaged(draw: st.DrawFn) -> bytes:
 ANY_LINE = st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()) | damaged()
 
 
+@pytest.mark.fuzz
 @given(st.lists(ANY_LINE, max_size=12), st.data())
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # others may use the machine
+@settings(max_examples=3 * settings().max_examples, deadline=None, suppress_health_check=SLOW)
 def test_no_line_makes_it_fail_and_a_turn_ends_at_most_once(lines: list[bytes], data: st.DataObject) -> None:
     translator, prompts, ends = Translator(), 0, 0
     for line in lines:

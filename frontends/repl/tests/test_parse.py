@@ -58,6 +58,7 @@ def test_what_is_asked_for_wrongly(line, sentence):
     assert sentence in str(refusal.value)
 
 
+@pytest.mark.fuzz
 @given(st.text(max_size=30))
 def test_any_line_is_understood_or_refused(line):
     try:
@@ -123,6 +124,7 @@ def test_usage_is_how_it_is_typed():
     assert usage(verb()) == "/handoff TARGET CONTEXT [--interrupt] [--reply-to REPLY_TO]"
 
 
+@pytest.mark.fuzz
 @given(st.text(max_size=30))
 def test_words_stand_where_they_say(text):
     for value, start, end in words(text):

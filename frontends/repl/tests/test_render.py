@@ -26,6 +26,7 @@ def test_nothing_a_terminal_obeys_is_left(said, shown):
     assert render.clean(said) == shown
 
 
+@pytest.mark.fuzz
 @given(st.text(alphabet=st.sampled_from("ab\x1b[]0;m\x07\x9b\x9d?\\PX^_\r\x08 (#")))
 def test_no_control_survives_whatever_is_mixed(text):
     assert not [c for c in render.clean(text) if ord(c) < 32 or 127 <= ord(c) < 160]

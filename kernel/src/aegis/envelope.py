@@ -27,14 +27,14 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     sender_id: str = ""
 
     def header(self, mark: str = ">") -> str:
-        """Return the header line of the reference: sender, task and status when there is one, time."""
+        """Return the header of the reference as one line: sender, task and status when there is one, time."""
         task = (f"task#{self.task_id}", self.status) if self.task_id else ()
-        return f"{mark} from " + " · ".join(filter(None, (self.sender, *task, self.at)))
+        return " ".join(f"{mark} from {' · '.join(filter(None, (self.sender, *task, self.at)))}".split())
 
     def rendered(self) -> str:
         """Return what the agent reads: header, id (so that a repeat can be recognised), the body indented."""
         reply = f" · in reply to {self.in_reply_to}" if self.in_reply_to else ""
-        return f"{self.header()}\n> id {self.id}{reply}\n{indented(self.body)}"
+        return f"{self.header()}\n{' '.join(f'> id {self.id}{reply}'.split())}\n{indented(self.body)}"
 
     def short(self, lines: int = 4) -> str:
         """Return what a person reads: `✉ from agent:x · 17:42:03Z` and the first lines of the body."""

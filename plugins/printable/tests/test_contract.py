@@ -71,6 +71,7 @@ def test_marks_do_not_pile_up_over_other_lines():
     assert printable_line("\u0301a") == "\\u0301a"  # it would stand on our own text
 
 
+@pytest.mark.fuzz
 @given(st.text())
 def test_nothing_hidden_is_ever_left(text):
     one, many = printable_line(text), printable(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -200,7 +199,8 @@ def lines_of(text: str) -> list[str]:
     return [line.rstrip("\r\n") for line in text.split("\n")[: None if text and text[-1] != "\n" else -1]]
 
 
-@settings(max_examples=int(os.environ.get("AEGIS_YAML_EXAMPLES", "200")), deadline=None)
+@pytest.mark.fuzz
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(texts(), changes())
 def test_outside_the_changed_lines_the_file_is_the_same_bytes(tmp_path_factory: Any, text: str, change: Any) -> None:
     folder, did = tmp_path_factory.getbasetemp(), list[str]()
@@ -230,3 +230,26 @@ def test_outside_the_changed_lines_the_file_is_the_same_bytes(tmp_path_factory: 
         assert come <= 1, (text, after)  # `x:` may become `x: []`, and a line in brackets be shorter
     assert after.startswith("\ufeff") is text.startswith("\ufeff")
     assert ("\r\n" in after) >= ("\r\n" in text and bool(after)) or "\n" not in after
+
+
+SIGNS = st.sampled_from([
+    "a", "- ", ": ", "\n", "  ", "#", "&x ", "*x", "<<: ", "!!int ", "!x ", "{", "}", "[", "]", ", ", "'", '"', "|", ">-", "? ",
+    "%YAML 1.1", "---\n", "...", "\t", "\r", "1", "0x", "1e9", ".inf", "2001-01-01", "é", "\ufeff", "\x85", "\u2028", "@", "`",
+])  # fmt: skip
+
+
+@pytest.mark.fuzz
+@settings(deadline=None)
+@given(st.text(max_size=40) | st.lists(SIGNS, max_size=25).map("".join), changes())
+def test_any_text_is_read_or_refused_and_an_edit_is_done_or_refused(
+    tmp_path_factory: Any, text: str, change: Any
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_bytes(text.encode())
+    try:
+        YamlFile(path).load()
+        YamlFile(path).edit(change, lambda *_: None)
+    except YamlFileError:
+        assert path.read_bytes() == text.encode()
+        return
+    YamlFile(path).load()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from aegis import NotFound, Refused
@@ -25,6 +25,8 @@ def texts(draw: st.DrawFn) -> str:
     return bom + "".join(line + end for line, end in lines) + draw(LINES)
 
 
+@pytest.mark.fuzz
+@settings(deadline=None)
 @given(st.one_of(texts(), st.text()))
 def test_what_is_parsed_and_rendered_is_the_same(text: str) -> None:
     document = parse(text)
@@ -32,6 +34,8 @@ def test_what_is_parsed_and_rendered_is_the_same(text: str) -> None:
     assert len(set(document.names)) == len(document.names)
 
 
+@pytest.mark.fuzz
+@settings(deadline=None)
 @given(texts(), st.text(max_size=30), st.data())
 def test_writing_one_section_leaves_every_other_byte(text: str, content: str, data: st.DataObject) -> None:
     old = parse(text)
@@ -47,6 +51,8 @@ def test_writing_one_section_leaves_every_other_byte(text: str, content: str, da
     assert at is None or render(new).startswith(text[:at]) or text.count(old.find(name).raw) > 1
 
 
+@pytest.mark.fuzz
+@settings(deadline=None)
 @given(texts(), st.text(max_size=30))
 def test_a_new_section_leaves_everything_before_it(text: str, content: str) -> None:
     old = parse(text)
@@ -60,6 +66,8 @@ def test_a_new_section_leaves_everything_before_it(text: str, content: str) -> N
     assert new.find("New").text == parse(render(new)).find("New").text
 
 
+@pytest.mark.fuzz
+@settings(deadline=None)
 @given(texts(), st.sampled_from(["plain words", "two\nlines", "    code", "- list\n- more"]), st.data())
 def test_what_is_written_is_read(text: str, content: str, data: st.DataObject) -> None:
     old = parse(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from aegis_canvas.notices import changed_lines
 LINES = st.lists(st.sampled_from(["a", "b", "", "c"]), max_size=40)
 
 
+@pytest.mark.fuzz
 @given(LINES, LINES)
 def test_the_stretches_are_both_texts_whole_and_the_equal_ones_are_equal(before: list[str], after: list[str]) -> None:
     at, to = 0, 0

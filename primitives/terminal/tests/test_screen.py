@@ -91,6 +91,7 @@ def test_a_sequence_the_emulator_has_a_fault_with_costs_itself_only():
     assert [line for line in look.lines if line] == ["one", "two three", "four"]
 
 
+@pytest.mark.fuzz
 @given(
     st.lists(
         st.binary(max_size=20) | ESCAPES
@@ -112,7 +113,8 @@ def test_marks_are_found_however_the_bytes_come(stream: bytes, data: st.DataObje
     assert OTHER not in {mark.key for mark in whole[0]}
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.fuzz
+@settings(deadline=None)
 @given(WILD)
 def test_text_is_made_of_any_bytes(data: bytes):
     text = plain(data)
@@ -120,7 +122,8 @@ def test_text_is_made_of_any_bytes(data: bytes):
     text.encode()
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.fuzz
+@settings(deadline=None)
 @given(WILD, st.integers(1, 40), st.integers(1, 100), st.data())
 def test_a_screen_is_drawn_of_any_bytes(data: bytes, rows: int, columns: int, more: st.DataObject):
     screen = Emulator(24, 80)

@@ -103,6 +103,7 @@ def test_a_log_has_none_however_it_comes(tmp_path_factory, secret: str, data: st
     assert kept.count(CUT.encode()) == 4
 
 
+@pytest.mark.fuzz
 @given(st.binary(max_size=400), st.integers(1, 50))
 def test_a_log_loses_nothing_that_is_no_secret(data: bytes, size: int):
     lines = LineBuffer(SECRETS)
@@ -113,6 +114,7 @@ def test_a_log_loses_nothing_that_is_no_secret(data: bytes, size: int):
     assert taken + lines.rest() == data
 
 
+@pytest.mark.fuzz
 @given(st.binary(max_size=2000))
 def test_cutting_never_raises_and_cuts_nothing_that_is_none(data: bytes):
     if not SECRETS.spans(data.decode("latin-1")) and b"\x1b" not in data:

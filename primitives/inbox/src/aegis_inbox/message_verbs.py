@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 import sys
 from typing import Annotated
 
@@ -23,6 +24,7 @@ Target = Annotated[
 ]
 Recipient = Annotated[str, Completes("handle"), Field(description="handle of the agent that gets it, or an address")]
 Interrupt = Annotated[bool, Field(description="cut the agent's turn short, so that it reads this now")]
+_ID = re.compile(r"[\w.:-]{1,100}\Z", re.ASCII)  # ours are ULIDs; a carrier's may be others
 _GLANCE = 200  # characters of a body in a list: a long one would drown the others
 _LOOKED_AT = 1000  # messages, when those of one agent are looked for
 
@@ -52,6 +54,8 @@ class MessageVerbs:
         end your own turn, an answer wakes you.
         """
         check_body(context, "the context is empty; say what the other should know or do")
+        if in_reply_to and not _ID.match(in_reply_to):
+            raise Refused(f"{in_reply_to[:40]!r} is no id of a message; it stands in the header, behind `> id`")
         recipient = self._address(caller, target_handle)
         letter = envelope_of(self._kernel, caller, recipient, context, interrupt=interrupt, reply=in_reply_to)
         return told(await self._kernel.post.deliver(letter))
