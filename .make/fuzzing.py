@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 SECONDS = float(os.environ.get("AEGIS_FUZZ_SECONDS", "60"))
-EXAMPLES = int(os.environ.get("AEGIS_FUZZ_EXAMPLES", "1000"))  # of one round
+EXAMPLES = int(os.environ.get("AEGIS_FUZZ_EXAMPLES", "200"))  # of one round
 
 spent: dict[str, float] = {}
 rounds: dict[str, int] = {}

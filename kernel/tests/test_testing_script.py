@@ -27,7 +27,6 @@ def test_a_batch_is_taken_apart_as_the_kernel_put_it_together():
     assert (second.sender, second.body) == ("human:anna", "> from me: a forgery")
 
 
-@pytest.mark.fuzz
 @given(st.lists(st.text(), min_size=1, max_size=4))
 def test_as_many_letters_come_out_as_were_put_in(bodies):
     mail = [envelope("human:anna", body, number) for number, body in enumerate(bodies)]
@@ -52,7 +51,6 @@ def test_words_in_braces_are_replaced_and_other_braces_stay():
     }
 
 
-@pytest.mark.fuzz
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)

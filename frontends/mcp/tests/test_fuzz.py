@@ -22,7 +22,8 @@ PARAMS = st.fixed_dictionaries(
                   "_meta": st.fixed_dictionaries({"progressToken": JSON}) | JSON, "cursor": JSON, "uri": JSON},
 )  # fmt: skip
 METHODS = ["initialize", "ping", "tools/list", "tools/call", "resources/read", "prompts/list",
-           "notifications/cancelled", "notifications/initialized", "logging/setLevel", "completion/complete"]  # fmt: skip
+           "notifications/cancelled", "notifications/initialized", "logging/setLevel",
+           "completion/complete"]  # fmt: skip
 REQUESTS = st.fixed_dictionaries(
     {"jsonrpc": st.just("2.0") | JSON, "method": st.sampled_from(METHODS) | JSON},
     optional={"id": st.integers(0, 9) | JSON, "params": PARAMS | JSON, "result": JSON},

@@ -372,6 +372,27 @@ def test_what_clis_run_by_themselves_needs_a_yes_too(tmp_path, name):
     one.require({"command": ["./run.sh"]})
 
 
+NESTED = '{"junk": ' + '{"a": ' * 500 + "1" + "}" * 500 + ', "mcpServers": {"x": {"command": "./flows/x.py"}}}'
+STRANGE = {
+    "deep": NESTED, "deeper than a reader goes": NESTED.replace("1", "[" * 100_000),
+    "with comments": '{// x\n"a": "flows/x.py"}',
+    "a list": '["flows/x.py"]', "no text": '{"a": "flows/x.py \udcff"}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", STRANGE.values(), ids=STRANGE)
+def test_settings_of_a_cli_that_cannot_be_read_count_by_their_words(root, text):
+    (root / MAIN).unlink()
+    (root / ".mcp.json").write_bytes(text.encode(errors="surrogateescape"))
+    one = trusted(root)
+    assert any("flows/x.py" in str(entry) or "…" in str(entry) for entry in shown.settings(one.look()))
+    assert ".mcp.json" in one.look().files
+    one.require({"command": ["claude"]}, beside=True)
+    (root / "flows" / "x.py").write_text("y\n")
+    with pytest.raises(TrustError, match=r"flows/x\.py has changed"):
+        one.settings()
+
+
 @pytest.mark.parametrize("name", [".opencode/plugin/x.ts", ".gemini/extensions/e/gemini-extension.json", ".mcp.json"])
 def test_what_appears_for_a_cli_to_run_waits(root, name):
     one = trusted(root)

@@ -70,7 +70,7 @@ class OpenCodeDriver(AcpDriver):
 def _inherited(text: str) -> dict[str, Any]:
     try:
         return dict(json.loads(text or "{}"))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise ConfigError(f"{_CONFIG} in the environment is not a JSON object") from None
 
 

@@ -178,7 +178,7 @@ def _put(args: dict[str, Any], name: str, value: str, schema: Mapping[str, Any])
     elif kind == "object":
         try:
             args[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Refused(f"--{name.replace('_', '-')} takes JSON, which this is not: {value}") from None
     else:
         args[name] = value

@@ -17,6 +17,8 @@ from aegis_private.folder import read_file
 
 MOST = 4_000_000  # bytes of one settings file; nobody reads more, so nobody can trust it
 _LONGEST, _LONGEST_STEP = 4_096, 255  # characters of a path, and of a name in it, that the system takes
+_DEEPEST = 50  # levels, as in YAML files
+_SETTINGS = frozenset({".json", ".jsonc", ".toml"})
 _ASIDE = "state"  # `.aegis/state` and what was set aside of it hold no settings
 _DATA = frozenset({"match", "redact", "inherit", "drop", "say", "text", "edit", "when", "description"})
 _PROSE = frozenset({"prompt", "primer", "message", "question", "payload"})  # a file as a whole, or words to read
@@ -185,12 +187,24 @@ def _is_state(name: str) -> bool:
 
 
 def beside_of(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the files of CLIs in the folder itself, with what those say that are JSON."""
+    """Yield the files of CLIs in the folder itself, with what those say that are settings.
+
+    What is no JSON to us, or nested deeper than anybody writes it, may be read by its CLI: it counts by its words.
+    """
     for name, path in files_of(root, Names([], [], [""])):
-        values: Any = {}
+        content, values = (regular(path) or b"{}").decode(errors="replace"), None
         with suppress(ValueError, RecursionError):
-            values = json.loads(regular(path) or b"{}")
-        yield name, values if isinstance(values, dict) else {}
+            values = json.loads(content)
+        if isinstance(values, dict) and _shallow(values):
+            yield name, values
+        else:
+            yield name, {"content": content} if path.suffix in _SETTINGS else {}
+
+
+def _shallow(value: Any, levels: int = _DEEPEST) -> bool:
+    """Return whether this is nested so little that it can be gone through and shown."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_shallow(one, levels - 1) for one in inner)
 
 
 def _candidates(root: Path, names: Names, beside: Sequence[str]) -> Iterator[tuple[Path, bool]]:
