@@ -116,6 +116,7 @@ def test_flags_have_the_types_of_the_schema(words, name, value):
         (["green", "fence"], "invalid choice: 'green' (choose from 'red', 'blue')"),
         (["red", "fence", "--coats", "many"], "--coats: invalid int value: 'many'"),
         (["red", "fence", "--at", "{x"], "'{x' is not JSON"),
+        (["red", "fence", "--at", "[" * 100_000], "is not JSON"),
         (["red", "fence", "--cots", "2"], "unrecognized arguments: --cots"),
     ],
 )

@@ -97,6 +97,8 @@ def test_types_of_arguments():
     assert bind(made, "x --tags a --tags b") == {"name": "x", "tags": ["a", "b"]}
     with pytest.raises(Refused, match="--more takes JSON"):
         bind(made, "x --more nope")
+    with pytest.raises(Refused, match="--more takes JSON"):
+        bind(made, "x --more " + '{"a":' * 100_000)
 
 
 def test_a_name_takes_one_word():

@@ -178,7 +178,9 @@ class _Connection:
             case "watch":
                 return await self._nursery.start(self._watch, *self._watch_of(arguments))
             case "unwatch":
-                if scope := self._watches.get(arguments.get("watch")):
+                name = arguments.get("watch")
+                scope = self._watches.get(name) if isinstance(name, str | int | None) else None
+                if scope:
                     scope.cancel()
                 return scope is not None
             case "quit":
