@@ -178,8 +178,8 @@ class _Connection:
             case "watch":
                 return await self._nursery.start(self._watch, *self._watch_of(arguments))
             case "unwatch":
-                name = arguments.get("watch")
-                scope = self._watches.get(name) if isinstance(name, str | int | None) else None
+                watch = arguments.get("watch")
+                scope = self._watches.get(watch) if isinstance(watch, str | int | None) else None
                 if scope:
                     scope.cancel()
                 return scope is not None
