@@ -149,6 +149,18 @@ async def test_an_answer_that_belongs_to_nothing_fails_the_turn_with_a_word(
         assert of(TurnEnded, await turn(session, "go on"))[0].outcome == "completed"
 
 
+@pytest.mark.parametrize("number", ["", "'id': None, "], ids=["without an id", "null"])
+async def test_a_question_that_nobody_could_answer_holds_nothing_up(seats: Seats, agent: Agent, number: str) -> None:
+    script = TURN + (
+        "real, say = say, lambda m: real({" + number + "**{k: v for k, v in m.items() if k != 'id'}});"
+        "ask(7, kind='execute'); say = real; text('and on')" + END
+    )
+    async with seats.open(agent(script)) as session:
+        events = await turn(session, "go")
+    assert [event.text for event in of(Text, events)] == ["and on"]
+    assert seats.asked == [] and len(of(Unknown, events)) == 1
+
+
 async def test_a_request_that_is_no_utf8_is_answered_and_nobody_is_asked(seats: Seats, agent: Agent) -> None:
     line = b'{"jsonrpc":"2.0","id":"a","method":"session/request_permission","params":{"x":"caf\xe9"}}\n'
     said = f"sys.stdout.buffer.write({line!r}); sys.stdout.flush(); text(str(hear()['error']['code']))"

@@ -108,7 +108,7 @@ async def test_an_agent_with_its_children_and_other_names_is_one_sender(stage, l
     limits(mailbox_letters=10)
     await stage.kernel.config.refresh()
     bob, ann, carl = [await stage.spawn(handle) for handle in ("bob", "ann", "carl")]
-    child = await stage.kernel.roster.spawn("any", "child", by=stage.kernel.roster.caller(bob))
+    child = await stage.kernel.roster.spawn("echo", "child", by=stage.kernel.roster.caller(bob))
     echo.driver.sessions[ann.id].gate = trio.Event()  # a turn of hers does not end
     await stage.call("send", handle="ann", text="begin")
     await trio.testing.wait_all_tasks_blocked()

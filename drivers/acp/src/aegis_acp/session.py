@@ -21,6 +21,7 @@ from aegis_jsonrpc.connection import CLOSED, NO_METHOD, Connection, RpcError
 from aegis_jsonrpc.values import mapping
 
 INVALID = -32602
+_ASKS = "session/request_permission"
 _START = 60.0  # seconds to answer a request that opens the session
 _WAITING = 2_000  # events not received yet, beyond which the agent is read no further
 _LATE = 0.5  # seconds after which one that has not begun to do so has nothing to repeat
@@ -35,7 +36,7 @@ class AcpSession:
 
     def __init__(self, seat: Seat, process: Process, tasks: trio.Nursery, given: Given = nothing) -> None:
         self._process, self._tasks = process, tasks
-        self._connection = Connection(self._lines, self._write, self._handle, self._stray)
+        self._connection = Connection(self._lines, self._write, self._handle, self._stray, asked={_ASKS})
         self._translator = Translator(lambda said: given(said, seat.cwd))
         self._requests = PermissionRequests(seat, self._translator, self.say)
         self._events: deque[Event] = deque()
@@ -188,7 +189,7 @@ class AcpSession:
     async def _handle(self, method: str, params: Any) -> Any:
         if method == "session/update":
             return self._updated(mapping(params))
-        if method != "session/request_permission":
+        if method != _ASKS:
             raise RpcError(NO_METHOD, f"aegis has no method {method!r}")
         asked = v1.permission(params)
         if asked is None:

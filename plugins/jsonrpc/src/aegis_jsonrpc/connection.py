@@ -31,19 +31,20 @@ class Connection:
 
     def __init__(
         self, read: Reader, write: Writer, handle: Handler, stray: Callable[[bytes], None] | None = None,
-        at_once: int = AT_ONCE,
+        at_once: int = AT_ONCE, asked: Set[str] = frozenset(),
     ) -> None:  # fmt: skip
         """Speak through `read` (the next whole lines, none at the end) and `write`.
 
         `stray` gets what is no message. Without it the peer is told of all of that, with it only of lost requests: a
         program that logs to its output may log what it is told, too. Of the peer's requests `at_once` are served at the
-        same time, and more are refused.
+        same time, and more are refused. Methods that are `asked` without an id, which nobody could answer,
+        are no messages; nothing waits for them.
         """
         self._read, self._write, self._handle, self._stray = read, write, handle, stray
         self._pending: dict[Any, tuple[trio.Event, list[Any]]] = {}
         self._running = 0  # requests of the peer
         self._serving: dict[str, trio.CancelScope] = {}
-        self._next, self._closed, self._at_once = 0, False, at_once
+        self._next, self._closed, self._at_once, self._asked = 0, False, at_once, asked
 
     async def request(self, method: str, params: Any = None) -> Any:
         """Return the peer's result; raises `RpcError` with its error, or with code `CLOSED` when it hung up."""
@@ -110,6 +111,8 @@ class Connection:
         elif method == "$/cancelRequest" and isinstance(params, dict):
             if scope := self._serving.get(str(params.get("id"))):
                 scope.cancel()
+        elif method in self._asked:
+            self._strayed(line)
         else:
             try:
                 await self._handle(method, params)

@@ -14,7 +14,7 @@ class LimitsSettings(Settings):
         1_000, ge=1, description="messages to one recipient that are not done with; twice as many from people"
     )
     mailbox_bytes: int = Field(4_000_000, ge=1_000, description="the same in bytes")
-    mailbox_share: int = Field(50, ge=1, le=100, description="percent of a mailbox that the messages of one agent fill")
+    mailbox_share: int = Field(50, ge=1, le=100, description="percent of a mailbox for one agent and its children")
     turn_bytes: int = Field(
         200_000, ge=1_000, description="bytes of messages that one turn reads; one larger message is refused"
     )
