@@ -579,3 +579,12 @@ async def test_whoever_waits_for_a_broadcast_is_known_to_wait_after_a_restart(ke
     async with kernel_with(**plugins) as kernel:
         await settled()
         assert kernel.roster.find("lead").expecting == {f"broadcast {asked}": "the answers of mine"}
+
+
+@pytest.mark.parametrize("seconds", [1e18, float("inf"), float("nan")])
+async def test_no_time_is_longer_than_a_date_can_say(stage: Stage, seconds: float):
+    await stage.gather()
+    for verb in ("group broadcast", "group wait-all", "group wait-any", "group wait-quorum"):
+        more = {"objective": "look"} if verb == "group broadcast" else {}
+        with pytest.raises(Refused, match="timeout is wrong"):
+            await stage.call(verb, group="audit", timeout=seconds, **more)

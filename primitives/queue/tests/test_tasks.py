@@ -115,6 +115,22 @@ async def test_what_is_known_already_is_answered_though_nothing_new_would_be_tak
     assert (over.task_id, over.callback) == (task, False), "there is nothing more to be told"
 
 
+async def test_no_agent_takes_the_key_of_a_person_in_advance(queues: Queues):
+    ann = await queues.kernel.roster.spawn("echo", "ann")
+    task = await queues.put("nothing", ann, key="nightly")
+    assert await queues.put("the work", key="nightly") != task
+    assert await queues.put("nothing", ann, key="nightly") == task
+    through = queues.kernel.roster.caller(ann).through("workflow")
+    assert (await queues.call("enqueue", through, queue="one", payload="x", key="nightly")).task_id == task
+
+
+@pytest.mark.parametrize("name", ["delay", "timeout"])
+@pytest.mark.parametrize("seconds", [1e18, 1e308, float("inf"), float("nan")])
+async def test_no_time_is_longer_than_a_date_can_say(queues: Queues, name: str, seconds: float):
+    with pytest.raises(Refused, match=f"{name} is wrong"):
+        await queues.call("enqueue", queue="one", payload="x", **{name: seconds})
+
+
 async def test_dead_letters_are_found_whatever_came_after_and_put_back_all_at_once(kernel_with, plugins, echo):
     async with kernel_with(**plugins) as kernel:
         queues = Queues(kernel, echo)

@@ -24,7 +24,11 @@ from aegis_group.store import Store
 from aegis_group.values import Broadcast, Group, Reply, body
 
 BroadcastId = Annotated[str, Field(description="which broadcast; your newest one when not given")]
-Seconds = Annotated[float | None, Field(gt=0, description="seconds after which the broadcast ends for everybody")]
+_YEAR = 366 * 86_400  # beyond it nothing has a date
+Ends = Annotated[float | None, Field(gt=0, le=_YEAR, description="seconds until the broadcast ends by itself")]
+Seconds = Annotated[
+    float | None, Field(gt=0, le=_YEAR, description="seconds after which the broadcast ends for everybody")
+]
 Interrupt = Annotated[bool, Field(description="interrupt the turns of the others, instead of telling them by mail")]
 ReducerName = Annotated[
     str, Completes("reducer"), Field(description="how the answers become one value: a reducer, or `judge:PROFILE`")
@@ -112,7 +116,7 @@ class BroadcastVerbs:
         output_format: Annotated[str, Field(description="what the answer should look like")] = "",
         tool_guidance: Annotated[str, Field(description="which tools to use, and how")] = "",
         boundaries: Annotated[str, Field(description="what not to do")] = "",
-        timeout: Annotated[float | None, Field(gt=0, description="seconds until the broadcast ends by itself")] = None,  # noqa: ASYNC109
+        timeout: Ends = None,  # noqa: ASYNC109
         callback: Annotated[bool, Field(description="get the answers by mail, instead of waiting for them")] = False,
         key: Annotated[str, Field(description="idempotency key: the same key asks only once")] = "",
     ) -> Asked:

@@ -24,6 +24,7 @@ from aegis_queue.sight import seen
 from aegis_queue.task import Report, Task
 
 QueueName = Annotated[str, Completes("queue"), Field(description="which queue")]
+YEAR = 366 * 86_400  # seconds; beyond it nothing has a date
 TaskId = Annotated[str, Completes("task"), Field(description="a task's id; the end of it is enough")]
 
 
@@ -44,12 +45,12 @@ class TaskVerbs:
         payload: Annotated[str, Field(description="the task in words: all that the worker is told")],
         callback: Annotated[bool, Field(description="send me a message when it has ended")] = True,
         priority: Annotated[int, Field(ge=-100, le=100, description="tasks of a higher priority begin first")] = 0,
-        delay: Annotated[float, Field(ge=0, description="seconds before it may begin")] = 0,
+        delay: Annotated[float, Field(ge=0, le=YEAR, description="seconds before it may begin")] = 0,
         key: Annotated[str, Field(description="idempotency key: an enqueue with a known key returns that task")] = "",
         after: Annotated[
             tuple[str, ...], Field(max_length=100, description="ids of tasks that must be completed before it")
         ] = (),
-        timeout: Annotated[float | None, Field(gt=0, description="seconds for one attempt")] = None,  # noqa: ASYNC109
+        timeout: Annotated[float | None, Field(gt=0, le=YEAR, description="seconds for one attempt")] = None,  # noqa: ASYNC109
         result_schema: Annotated[dict[str, Any] | None, Field(description="JSON schema of the result")] = None,
     ) -> Enqueued:
         """Hand a task to a queue, where a worker of its own does it; the task is on disk when this returns.
@@ -62,6 +63,7 @@ class TaskVerbs:
         await self._kernel.roster.may_spawn(caller, settings.agent)  # nobody gets more through a queue than by itself
         address = {"agent": caller.agent_id, "person": str(caller)}.get(caller.class_, "")
         broker = await self._dispatcher.broker()
+        key = f"agents:{key}" if key and caller.agent_id else key  # no agent takes a person's key in advance
         if same := await broker.with_key(queue, key) if key else None:
             return await self._known_already(broker, same, address)
         limits = self._dispatcher.limits
