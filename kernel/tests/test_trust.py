@@ -1,12 +1,15 @@
 """A kernel believes what a person trusts of the project, and nothing else; what changes meanwhile waits."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from aegis import ConfigError, Refused, open_kernel
+from aegis import AegisError, ConfigError, Refused, open_kernel
 from aegis.events import ConfigChanged
 from aegis.project import FILE, Untrusted
 from aegis.testing.echo import EchoPlugin
@@ -147,3 +150,32 @@ async def test_a_project_that_was_moved_goes_on(project, tmp_path):
     project.rename(tmp_path / "elsewhere")
     async with opened(tmp_path / "elsewhere") as kernel:
         assert list(kernel.roster.live()) == ["sleeper"]
+
+
+HOLDER = """
+import fcntl, os, sys
+fd = os.open(sys.argv[1] + "/kernel.lock", os.O_RDONLY)
+fcntl.flock(fd, fcntl.LOCK_EX)
+print("held", flush=True)
+while os.stat(sys.argv[1]).st_mode & 0o077 and os.getppid() == int(sys.argv[2]):
+    pass
+os.close(fd)
+"""
+
+
+async def test_a_foreign_state_is_not_believed_though_its_lock_was_held_at_first(project):
+    """Whoever may read a lock file may hold it: held, the state is not set aside; let go, it would be taken over."""
+    state = project / ".aegis" / "state"
+    state.mkdir(parents=True)
+    (state / "kernel.lock").touch()
+    for each in (project / ".aegis", state, state / "kernel.lock"):
+        each.chmod(0o755)
+    line = [sys.executable, "-I", "-S", "-c", HOLDER, str(state), str(os.getpid())]
+    with subprocess.Popen(line, stdout=subprocess.PIPE) as holder:  # noqa: ASYNC220 - nothing else runs yet
+        assert holder.stdout and holder.stdout.readline() == b"held\n"
+        with pytest.raises(AegisError, match=r"already runs|was not made here by you; start once more"):
+            async with opened(project):
+                pass
+        holder.kill()
+    async with opened(project) as kernel:
+        assert "is set aside as state.set-aside-" in kernel.config.remarks[0]

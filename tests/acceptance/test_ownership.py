@@ -352,6 +352,33 @@ def test_a_folder_that_a_stranger_could_exchange_is_not_used_for_sockets(aegis, 
         assert list(shared.iterdir()) == []
 
 
+@as_root
+def test_a_folder_in_one_that_a_stranger_could_exchange_is_not_used_for_sockets(aegis, shared: Path):
+    """Neither by itself nor through a link that the stranger could turn elsewhere."""
+    shared.chmod(0o777)
+    own = shared / "run"
+    own.mkdir(mode=0o700)
+    (shared / "link").symlink_to(own)
+    for place in (own, shared / "link"):
+        aegis.environment |= {"TMPDIR": str(place), "XDG_RUNTIME_DIR": str(place)}
+        with aegis.serving():
+            aegis.run("term", "spawn", "t")
+            assert list(own.iterdir()) == []
+            aegis.run("term", "close", "t")
+
+
+def test_in_a_folder_that_is_gone_every_command_says_so(aegis):
+    gone = aegis.root / "gone"
+    for words in (["sessions"], ["serve"], ["trust"], ["doctor"], ["stop"]):
+        gone.mkdir()
+        line = ["sh", "-c", 'rmdir ../gone; exec "$@"', "sh", aegis.command, *words]
+        done = subprocess.run(
+            line, cwd=gone, env=aegis.environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 2 and "is not there any more" in done.stderr, (words, done.stderr)
+        assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("deep", [False, True])
 def test_kernel_and_shell_agree_whatever_the_variables_say(aegis, tmp_path: Path, deep: bool):
     """Also where every path is too long for a socket."""

@@ -121,6 +121,7 @@ async def open_kernel(
     disk = trio.CancelScope(shield=True)  # an owner that is cancelled must not stop the ledger before the agents
     try:
         with project.locked():
+            trust.confirm(project.state, AegisError)
             bus.begin(project.first_number(int(clock.now().timestamp() * 1_000_000)))
             async with trio.open_nursery() as base:  # outlives the agents: the ledger takes what they say as they end
                 try:

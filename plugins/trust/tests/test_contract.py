@@ -1,5 +1,6 @@
 """What of a folder counts, what is remembered of it, and whose its state is."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from aegis_trust import shown
 from aegis_trust.contents import names_in
 from aegis_trust.records import MARK, Records, default_place
 from aegis_trust.settings_file import TrustedFile
-from aegis_trust.state import believe, claim, known
+from aegis_trust.state import believe, claim, confirm, known
 from aegis_trust.trust import FOLDERS, Trust, TrustError
 
 MAIN = ".conf.yaml"
@@ -695,3 +696,27 @@ def test_a_record_that_others_may_write_is_not_believed(root):
     file = next(one.records.place.glob("*.json"))
     file.chmod(0o666)
     assert "is not trusted" in trust(root).reason()
+
+
+def test_a_foreign_state_that_was_held_at_first_is_not_taken_over(root):
+    state = root / ".aegis" / "state"
+    write(state / "kernel.lock", "")
+    one = trusted(root)
+    with (state / "kernel.lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        claim(one, state)
+        assert known(one, state) == "foreign" and one.said == []
+    with pytest.raises(TrustError, match="was not made here by you; start once more"):
+        confirm(one, state)
+    claim(one, state)
+    confirm(one, state)
+
+
+def test_a_umask_that_takes_all_away_locks_nobody_out(root):
+    before = os.umask(0o777)
+    try:
+        claim(trust(root), root / ".aegis" / "state")
+    finally:
+        os.umask(before)
+    for each in (root / ".aegis", root / ".aegis" / "state", root / ".aegis" / "state" / MARK):
+        assert each.stat().st_mode & 0o600 == 0o600

@@ -56,7 +56,10 @@ class Shell(NamedTuple):
         start = Path(self.folder or ".")
         if not start.is_dir():
             raise ConfigError(f"there is no folder {self.folder!r}")
-        return Project(find_project_root(start))
+        try:
+            return Project(find_project_root(start))
+        except FileNotFoundError:
+            raise ConfigError("the folder that you are in is not there any more; go to another one (`cd`)") from None
 
     def with_options(self, options: dict[str, Any]) -> Shell:
         """Return the shell with what the rest of the line said in addition."""

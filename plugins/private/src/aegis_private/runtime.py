@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aegis_private.folder import Folder
-from aegis_private.ownership import NotPrivate, why_not_ours
+from aegis_private.ownership import NotPrivate, why_movable, why_not_ours
 
 LONGEST = 100  # bytes of a socket's path; the system's own limit is 108 on Linux and 104 on macOS
 _ROOM = 40  # of them for the folder's own name, and a socket's in it
@@ -61,7 +61,8 @@ def _fresh(name: str, error: type[Exception], large: bool) -> Folder:
 def _bases(large: bool) -> Iterator[Path]:
     given = os.environ.get("XDG_RUNTIME_DIR", "")
     own, others = (given,) if given.startswith("/") else (), (tempfile.gettempdir(), *_TEMPORARY)
-    yield from map(Path, dict.fromkeys((*others, *own) if large else (*own, *others)))
+    given_or_found = map(os.path.realpath, (*others, *own) if large else (*own, *others))  # a link could be exchanged
+    yield from map(Path, dict.fromkeys(given_or_found))
 
 
 def _why_not(base: Path) -> str:
@@ -71,7 +72,7 @@ def _why_not(base: Path) -> str:
     if "\n" in str(base):
         return "its path has a line end"
     too_long = len(os.fsencode(base)) + _ROOM > LONGEST
-    return "its path is too long" if too_long else "" if sticky else why_not_ours(base, seen)
+    return "its path is too long" if too_long else ("" if sticky else why_not_ours(base, seen)) or why_movable(base)
 
 
 def _held(folder: Folder) -> bool:

@@ -67,16 +67,16 @@ class Records:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep every other process from changing records meanwhile; raises `OSError` when nothing can be kept."""
-        with closed():  # the folders above, too
+        with closed():  # the folders above, too, whatever the umask
             self.place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self.place.stat().st_uid != os.geteuid():
-            raise PermissionError(f"{self.place} belongs to another user")
-        descriptor = os.open(self.place / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+            if self.place.stat().st_uid != os.geteuid():
+                raise PermissionError(f"{self.place} belongs to another user")
+            descriptor = os.open(self.place / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(descriptor)
 
     def _save(self, record: Record) -> None:
         descriptor, name = tempfile.mkstemp(dir=self.place, prefix=".new-")  # it makes it 0600

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aegis_private.folder import Folder
 from aegis_private.ownership import NotPrivate, why_movable
+from aegis_private.umask import closed, users_mode
 from aegis_trust.records import MARK, Records, mark_of
 from aegis_trust.trust import Trust, TrustError
 
@@ -43,6 +44,15 @@ def claim(trust: Trust, state: Path, error: type[Exception] = TrustError) -> Non
         raise error(f"cannot keep state in {state}: {failure}") from None
 
 
+def confirm(trust: Trust, state: Path, error: type[Exception] = TrustError) -> None:
+    """Raise the error unless the state, whose lock is ours now, is this folder's own.
+
+    Somebody else may have held the lock of a foreign one, so that it was left alone, and let it go.
+    """
+    if known(trust, state) != "own":
+        raise error(f"another process held {state} a moment ago, and it was not made here by you; start once more")
+
+
 def believe(trust: Trust, state: Path) -> None:
     """Take the state that is there for this folder's own from now on: a person says so."""
     if state.is_symlink() or not state.is_dir():
@@ -64,7 +74,14 @@ def _ours(root: Path) -> bool:
 
 def _make(records: Records, folder: str, state: Path) -> None:
     """Make the state with its id in it at once, so that nobody ever sees it without."""
-    state.parent.mkdir(exist_ok=True, mode=0o755)
+    with closed():  # a umask can take away from the person, too
+        with suppress(FileExistsError):
+            state.parent.mkdir(mode=0o700)
+            state.parent.chmod(users_mode(0o755) | 0o700)
+        _make_in_it(records, folder, state)
+
+
+def _make_in_it(records: Records, folder: str, state: Path) -> None:
     mark = secrets.token_hex(16)
     try:
         records.add_state(folder, mark)

@@ -199,6 +199,12 @@ class Trust:
 
         claim(self, state, error)
 
+    def confirm(self, state: Path, error: type[Exception]) -> None:
+        """Have a state that is this folder's own now that its lock is held, as `state.confirm` says."""
+        from aegis_trust.state import confirm  # noqa: PLC0415 - as above
+
+        confirm(self, state, error)
+
     # -- answering --------------------------------------------------------------------------------------------------
 
     def look(self, texts: Mapping[str, bytes] | None = None) -> Contents:
