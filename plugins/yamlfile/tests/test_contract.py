@@ -90,6 +90,8 @@ def test_half_a_character_is_refused(tmp_path: Path) -> None:
         ("a: 1\na: 2\n", ":2: .*duplicate key"),
         ("- 1\n", ": the file must be a mapping"),
         ("a:\n\tb: 1\n", ":2: "),
+        ("? - -\n", ": a key is a list or a mapping; keys are words"),
+        ("? : -\n", ": a key is a list or a mapping; keys are words"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_files_own_error(tmp_path: Path, text: str, why: str) -> None:

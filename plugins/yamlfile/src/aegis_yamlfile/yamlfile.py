@@ -47,7 +47,7 @@ class YamlFile:
         try:
             text = self._text() if text is None else text
             _check_size(text)
-            document = _with_tabs(text, lambda yaml, text: yaml.load(text))
+            document = _with_tabs(text, _loaded)
             document = CommentedMap() if document is None else document
             if not isinstance(document, CommentedMap):
                 raise ValueError(f"the file must be a mapping of sections, not {str(document)[:40]!r}")
@@ -188,6 +188,17 @@ def _with_tabs(text: str, work: Callable[[YAML, str], T]) -> T:
                 raise
             text = text[:at] + " " * len(blank[0]) + text[blank.end() :]
     return work(_yaml(), text)
+
+
+def _loaded(yaml: YAML, text: str) -> Any:
+    try:
+        return yaml.load(text)
+    except (YAMLError, ValueError, RecursionError):
+        raise
+    except TypeError:
+        raise ValueError("a key is a list or a mapping; keys are words") from None
+    except Exception as error:  # the parser has faults of its own with what nobody writes
+        raise ValueError(f"it cannot be read as YAML: {error}") from error
 
 
 def _yaml() -> YAML:
