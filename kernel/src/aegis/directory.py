@@ -53,6 +53,11 @@ class Directory:
         seen = self.open.get(agent_id) or self._closed.get(agent_id)
         return msgspec.convert(seen, Born) if seen else None
 
+    def former(self, handle: str) -> Born | None:
+        """Return how the agent began that is called so, or was, or was when it closed; the newest of several."""
+        closed = (one for one in reversed(self._closed.values()) if one["handle"] == handle)
+        return self.find(f"agent:{handle}") or next((msgspec.convert(one, Born) for one in closed), None)
+
     def check(self, handle: str, live: Collection[str], own: str = "") -> None:
         """Raise `Refused` unless an agent (whose `own` it is now) may be called so: it is a handle, and free."""
         if not _HANDLE.match(handle) or len(handle) > _LONGEST:

@@ -33,7 +33,7 @@ class Roster:
         self._kernel, self._book = kernel, kernel.ledger.book("roster")
         self._agents: dict[str, Agent] = {}
         self._directory = Directory()
-        self.born = self._directory.find
+        self.born, self.former = self._directory.find, self._directory.former
         self._closing: dict[str, trio.Event] = {}
         self.numbers = self._directory.numbers(kernel.ledger)
         self.absent: dict[str, str] = {}  # handles of those that could not come back, and why

@@ -166,3 +166,11 @@ async def test_a_canvas_of_the_person_with_whom_it_all_began_is_seen(stage: Stag
         assert "Ship it." in str(await stage.call("read", agent, name="plan"))
     with pytest.raises(Refused, match="sees: all"):
         await stage.call("read", stranger, name="plan")
+
+
+@pytest.mark.parametrize("file", ["con\nx.md", "a\0b.md", "a\u202e.md", "a\u200b.md", "notes/a\x1b[2J.md", "a\r.md"])
+async def test_a_file_name_that_hides_something_is_no_canvas(stage: Stage, file: str):
+    for caller in (ANNA, await spawned(stage, "full")):
+        with pytest.raises(Refused, match="characters that are not seen"):
+            await stage.call("open", caller, name="x", file=file)
+    assert await stage.call("list") == []

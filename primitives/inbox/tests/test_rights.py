@@ -69,3 +69,28 @@ async def test_who_reads_a_peer_is_the_agent_itself_however_few_verbs_it_has(sta
     )  # fmt: skip
     with pytest.raises(Refused, match="may not use 'records turns'"):
         await stage.call("records turns", peeker, handle="wry-hopper")
+
+
+async def test_an_agent_takes_no_handle_that_was_a_strangers(stage):
+    roster = stage.kernel.roster
+    owner, stranger = await roster.spawn("root", "calm-codd"), await roster.spawn("root", "wry-hopper")
+    made = await stage.call("spawn", owner, agent="root", handle="kid")
+    await stage.call("close", owner, handle="kid")
+    for verb, args in (("rename", {"old_handle": "wry-hopper", "new_handle": "kid"}), ("spawn", {"handle": "kid"})):
+        with pytest.raises(Refused, match="was another agent's"):
+            await stage.call(verb, stranger, **args)
+    again = await stage.call("spawn", owner, agent="root", handle="kid")
+    assert again.id != made.id, "who started it may start one of that name again"
+    await stage.call("rename", stranger, old_handle="wry-hopper", new_handle="brisk-bohr")
+    await stage.call("rename", stranger, old_handle="brisk-bohr", new_handle="wry-hopper")  # its own of before
+
+
+@pytest.mark.parametrize(
+    "handle", ["human", "human-root", "humane", "system", "aegis-2", "operator", "root", "root-x", "admin"]
+)
+async def test_no_agent_is_called_like_a_person_or_like_aegis(stage, handle):
+    root = await stage.kernel.roster.spawn("root", "calm-codd")
+    for verb, args in (("rename", {"old_handle": "calm-codd", "new_handle": handle}), ("spawn", {"handle": handle})):
+        with pytest.raises(Refused):
+            await stage.call(verb, root, **args)
+    assert stage.kernel.roster.live() == {"calm-codd"}

@@ -99,7 +99,7 @@ class AgentVerbs:
         first = envelope_of(self._kernel, caller, "", prompt)
         if prompt and (why := Mailbox("").full(first, self._kernel.post.limits)):
             raise Refused(why)  # before anybody is started
-        handle = _not_the_person(handle) or fresh_handle(roster.live() | roster.known())
+        handle = self._free(caller, handle) or fresh_handle(roster.live() | roster.known())
         made = await roster.spawn(agent, handle, caller)
         receipt = None
         if prompt:
@@ -124,7 +124,7 @@ class AgentVerbs:
         """Give an agent another handle; the old one still reaches it, and the agent is told."""
         agent = self._mine(caller, old_handle, "rename")
         before = agent.handle
-        await self._kernel.roster.rename(agent, _not_the_person(new_handle), caller)
+        await self._kernel.roster.rename(agent, self._free(caller, new_handle, agent.id), caller)
         if caller.agent_id != agent.id:
             note = f"Your handle is now {new_handle} (it was {before}); {caller} renamed you."
             await self._kernel.post.deliver(self._kernel.post.envelope("system", agent.id, note), short=note)
@@ -202,6 +202,13 @@ class AgentVerbs:
     async def agents(self, caller: Caller) -> list[str]:
         """List the profiles that an agent can be started of."""
         return self._kernel.config.names()
+
+    def _free(self, caller: Caller, handle: str, own: str = "") -> str:
+        """Return the handle; raises `Refused` for an agent that would take the one of a stranger, and its mail."""
+        before = self._kernel.roster.former(handle) if handle and caller.agent_id else None
+        if before and before != self._kernel.roster.born(own) and before.by.agent_id != caller.agent_id:
+            raise Refused(f"{handle!r} was another agent's, and mail for that one goes there; take another handle")
+        return _not_the_person(handle)
 
     def _mine(self, caller: Caller, handle: str, what: str) -> Agent:
         agent = self._kernel.roster.find(handle)
