@@ -44,13 +44,14 @@ def enlist(text: str, name: str) -> str:
 
 
 def added(text: str, run: re.Pattern[str], word: str) -> str:
-    """Return the text with one more line, in its place, in every run of lines that names two others or more."""
+    """Return the text with one more line, in its place, in every run of lines that names more than libraries."""
 
     def one_more(match: re.Match[str]) -> str:
         lines = match[0].splitlines(keepends=True)
         like = lines[-1]
         new = re.sub(r"aegis[-\w]+", word, like, count=1)
-        return "".join(sorted({*lines, new})) if len(lines) > 1 else match[0]
+        members = len(lines) > 1 and any(re.search(r"aegis[-_]inbox\b", line) for line in lines)
+        return "".join(sorted({*lines, new})) if members else match[0]
 
     return run.sub(one_more, text)
 

@@ -180,7 +180,7 @@ def test_an_agent_hands_over_is_woken_and_asks_over_the_plane(queues):
     queues.eventually(lambda: queues.json("sessions")[0]["turns"] == 2, "the callback's turn")
     heard = queues.says("read", "ada", "--turns", "1")
     assert heard.startswith(f"> from queue:review · task#{task} · ok · ")
-    assert heard.count("Looked at: look at this") == 2, "as it was told, and as it is when it is asked for"
+    assert heard.count("Looked at: look at this") == 3, "as it was told, as it is when it is asked for, and as a result"
     status = queues.json("task", "show", task)
     assert (status["enqueued_by"], status["outcome"]) == ("agent:ada", "ok")
     queues.run("close", "ada")

@@ -33,10 +33,9 @@ async def run(aegis, *words):
 
 
 async def test_a_client_goes_on_where_it_was_in_a_kernel_that_was_killed_and_started_again(aegis):
-    path = str(socket_of(Project(aegis.root)))
     with aegis.serving() as server:
         await run(aegis, "spawn", "scripted", "--handle", "ada")
-        async with connected(path) as client:
+        async with connected(str(socket_of(Project(aegis.root)))) as client:
             async with client.watch() as news:
                 await run(aegis, "send", "ada", "hello", "--wait")
                 seen = await rows(news, 1)
@@ -48,7 +47,7 @@ async def test_a_client_goes_on_where_it_was_in_a_kernel_that_was_killed_and_sta
                 await client.ended.wait()
     missed = [n for n in written(aegis) if n > last]
     with aegis.serving():
-        async with connected(path) as client:
+        async with connected(str(socket_of(Project(aegis.root)))) as client:
             assert (await client.snapshot())["number"] > max(missed)
             async with client.watch(last) as news:
                 await run(aegis, "send", "ada", "and again", "--wait")

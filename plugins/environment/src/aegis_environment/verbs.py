@@ -34,5 +34,6 @@ class EnvironmentVerbs:
     async def passed(self, caller: Caller) -> Passed:
         """Show which of aegis's own variables are passed on to CLIs, and which are not."""
         every, only = self._inheritance.shared(), self._inheritance.by_provider()
-        none = self._inheritance.ours.keys() - every.keys() - set[str]().union(*only.values())
+        passed = every.keys() | set[str]().union(*only.values())
+        none = {n for n in self._inheritance.ours.keys() - passed if not n.startswith("AEGIS_")}  # those are for us
         return Passed(sorted(every), {name: sorted(names) for name, names in sorted(only.items())}, sorted(none))
