@@ -45,5 +45,8 @@ class Stage:
 
 
 async def quiet() -> None:
-    """Let everything run that can."""
+    """Let everything run that can, also what waits for the disk or for another thread."""
+    threads = trio.to_thread.current_default_thread_limiter()
     await trio.testing.wait_all_tasks_blocked(0.02)
+    while threads.borrowed_tokens:
+        await trio.testing.wait_all_tasks_blocked(0.02)
