@@ -45,7 +45,8 @@ async def test_gemini_is_woken_by_a_section_that_claude_writes(
     }
     (project / ".aegis.yaml").write_text(json.dumps({"agents": agents}))
     (project / "plan.md").write_text("# Plan\n\n## Goals\n\nTo be said.\n")
-    written = tool_use("mcp__aegis__aegis_canvas_write_section", name="plan", section="Goals", content="Ship plinth.")
+    goals = {"name": "plan", "section": "Goals", "content": "Ship plinth.", "version": 1}
+    written = tool_use("mcp__aegis__aegis_canvas_write_section", **goals)
     model.follow(
         {"when": "please watch", "say": [tool_use("mcp_aegis_aegis_canvas_subscribe", name="plan")]},
         {"when": "please write", "say": [written]},

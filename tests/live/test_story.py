@@ -80,6 +80,8 @@ def test_a_person_watches_claude_hand_work_over_and_get_it_back(terminal: Termin
         {"when": "the word is plinth", "say": "wry-hopper says plinth"},
         {"on": "tool_result", "say": "sent"},
     )
+    terminal.wait("Trust this project")
+    terminal.type("y")
     terminal.wait("/spawn")
     terminal.type("/spawn bob --handle wry-hopper")
     terminal.wait("1 wry-hopper")
