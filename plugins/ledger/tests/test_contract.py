@@ -258,3 +258,20 @@ async def test_many_short_lives_lead_to_a_snapshot_as_a_long_one_does(opened: Op
     async with opened() as ledger:
         snapshot, after = ledger.book("b").replay()
         assert snapshot and snapshot + len(list(after)) == SNAPSHOT_EVERY * 9 // 4
+
+
+async def test_it_counts_what_it_was_asked_to_do(opened: Opened) -> None:
+    async with opened() as ledger:
+        await ledger.append(Draft("a", "k", "x"))
+        before = ledger.counts.copy()
+        await _many(ledger, [Draft("a", "k", str(n), {"n": n}) for n in range(5)])
+        await ledger.append(Draft("a", "k", "x"), once=True)
+        done = ledger.counts - before
+        assert (done.appends, done.rows, done.written) == (6, 5, 5 * len(b'{"n":0}'))
+        assert done.commits == 2, "the five waited for one commit"
+        before = ledger.counts.copy()
+        assert len(list(ledger.select("book=?", "a"))) == 6
+        assert await ledger.aside(lambda select: len(list(select("true limit 2")))) == 2
+        done = ledger.counts - before
+        assert (done.queries, done.asides, done.rows_read) == (1, 1, 8)
+        assert done.read == 5 * len(b'{"n":0}') + len(b"{}") + len(b"{}") + len(b'{"n":0}')

@@ -20,6 +20,7 @@ import trio
 
 from aegis_ledger.book import Book, Draft, LedgerFailure, Record, Slot, encode
 from aegis_ledger.continuity import Continuity
+from aegis_ledger.counts import Counts
 from aegis_private.folder import Folder
 from aegis_private.ownership import NotPrivate
 
@@ -50,7 +51,7 @@ def _secure(path: Path) -> None:
 class Ledger:
     """Books in one file: `now` stamps the records, `cut` takes out of their JSON what must not be kept.
 
-    `error` is what it raises, with a sentence.
+    `error` is what it raises, with a sentence; `counts` says what it has done.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Ledger:
         """Open the ledger; one that is not what was here is refused, and `accept` says how a person goes on with it."""
         self._path, self._now, self._cut, self._error = path, now, cut, error
         self._waiting: list[Slot] = []
+        self.counts = Counts()
         self._over = False
         self._wake = trio.Event()
         self.listeners: list[Callable[[list[Record]], object]] = []
@@ -97,6 +99,7 @@ class Ledger:
             slot = Slot([(d.book, d.kind, d.key, self._cut(encode(d.data))) for d in drafts], once=once)
         except Exception as error:
             raise self._error(f"the ledger {self._path} did not store the record: {error!r}") from error
+        self.counts.appends += 1
         self.put(slot)
         with trio.CancelScope(shield=True):  # accepted work is stored or failed, never "maybe"
             await slot.done.wait()
@@ -157,7 +160,10 @@ class Ledger:
             for slot in batch:
                 slot.error = self._error(f"the ledger {self._path} did not store the record: {error}")
             return False
+        self.counts.commits += 1
         for slot, records in zip(batch, stored, strict=True):
+            self.counts.rows += len(records)
+            self.counts.written += sum(len(row[3]) for row in slot.rows) if records else 0
             slot.records, slot.error = records, None
             self._continuity.keep(records[-1].seq if records else 0)
         return True
@@ -172,22 +178,34 @@ class Ledger:
     async def aside(self, work: Callable[[Callable[..., Iterator[Record]]], T]) -> T:
         """Return what `work(select)` makes of the records, in a thread: a long history does not keep the loop."""
 
+        counts = Counts()
+
         def read() -> T:
             with closing(self._reader()) as db:
-                return work(partial(self.select, db=db))
+                return work(partial(self.select, db=db, counts=counts))
 
-        return await trio.to_thread.run_sync(read)
+        found = await trio.to_thread.run_sync(read)
+        self.counts.add_aside(counts)
+        return found
 
-    def select(self, where: str, *args: Any, db: sqlite3.Connection | None = None) -> Iterator[Record]:
+    def select(
+        self, where: str, *args: Any, db: sqlite3.Connection | None = None, counts: Counts | None = None
+    ) -> Iterator[Record]:
         """Return the stored records for which an SQL condition holds."""
         query = f"select seq, book, kind, key, at, data from records where {where}"
-        return starmap(Record, self.rows(query, *args, db=db))
+        return starmap(Record, self.rows(query, *args, db=db, counts=counts))
 
-    def rows(self, query: str, *args: Any, db: sqlite3.Connection | None = None) -> Iterator[Any]:
+    def rows(
+        self, query: str, *args: Any, db: sqlite3.Connection | None = None, counts: Counts | None = None
+    ) -> Iterator[Any]:
         """Yield the rows of a query, whose last column is JSON; raises the error."""
+        counts = counts or self.counts
+        counts.queries += 1
         try:
             with closing((db or self._read).execute(query, args)) as rows:
                 for *fields, data in rows:
+                    counts.rows_read += 1
+                    counts.read += len(data)
                     yield *fields, msgspec.json.decode(data)
         except (sqlite3.Error, msgspec.DecodeError) as error:
             raise self._error(f"the ledger {self._path} cannot be read: {error}; is the file damaged?") from error
