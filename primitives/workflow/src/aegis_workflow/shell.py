@@ -1,22 +1,14 @@
-"""A command of the shell as a step: its exit code and what it said; stopped with everything it started."""
+"""A command of the shell as a step."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 from collections.abc import Mapping
 
-import trio
-
 from aegis import Kernel
-from aegis_private.umask import users_umask
-from aegis_processes.descriptors import usual_limit
 from aegis_processes.processes import MARK
+from aegis_processes.shell import shell
 from aegis_workflow.errors import WorkflowError
 from aegis_workflow.shell_result import Done
-
-_MOST = 1_000_000  # characters of each stream that are kept: the end says most
 
 
 async def sh(
@@ -27,53 +19,4 @@ async def sh(
     `env` is all of its environment; `mark` is in its environment, so that one that outlived a killed kernel is found.
     """
     folder = (kernel.project.root / (cwd or ".")).resolve()
-    if not folder.is_dir():
-        raise WorkflowError(f"`{cmd}`: its folder {folder} does not exist")
-    environment = {**env, MARK: mark}
-    pipe = subprocess.PIPE
-    try:
-        process = await trio.lowlevel.open_process(
-            ["/bin/sh", "-c", cmd], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd=folder, env=environment,
-            start_new_session=True, umask=users_umask(),
-        )  # fmt: skip
-    except (OSError, ValueError) as error:  # a command that is too long, a variable that cannot be
-        raise WorkflowError(f"`{cmd[:200]}` could not be started: {error}") from None
-    usual_limit(process.pid)
-    said, cut = [bytearray(), bytearray()], set[int]()
-
-    async def read(stream: trio.abc.ReceiveStream, into: bytearray) -> None:
-        async for chunk in stream:
-            into += chunk
-            if len(into) > 8 * _MOST:
-                del into[: -4 * _MOST]
-                cut.add(id(into))
-
-    try:
-        with trio.move_on_after(float("inf") if seconds is None else seconds) as limit:
-            async with trio.open_nursery() as nursery:
-                for stream, into in zip((process.stdout, process.stderr), said, strict=True):
-                    assert stream
-                    nursery.start_soon(read, stream, into)
-                await process.wait()
-                nursery.cancel_scope.deadline = trio.current_time() + 1  # a child may hold the pipes
-    finally:
-        with trio.CancelScope(shield=True):
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            await process.wait()
-            for stream in (process.stdout, process.stderr):
-                assert stream
-                await stream.aclose()
-    if limit.cancelled_caught:
-        raise WorkflowError(f"`{cmd}` took longer than {seconds:g} s and was stopped")
-    out, err = (_kept(bytes(part).decode(errors="replace"), cut=id(part) in cut) for part in said)
-    return Done(process.returncode or 0, out, err)
-
-
-def _kept(text: str, *, cut: bool) -> str:
-    """Return the end of what was said, and that it is no more than that."""
-    if len(text) <= _MOST and not cut:
-        return text
-    return f"[only the last {_MOST:,} characters are kept]\n" + text[-_MOST:]
+    return Done(*await shell(cmd, folder, seconds, {**env, MARK: mark}, WorkflowError))
