@@ -38,8 +38,8 @@ async def shell(
     pipe = subprocess.PIPE
     try:
         process = await trio.lowlevel.open_process(
-            ["/bin/sh", "-c", cmd], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd=folder, env=dict(environment),
-            start_new_session=True, umask=users_umask(),
+            ["/bin/sh", "-c", cmd], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd=folder,
+            env=dict(environment), start_new_session=True, umask=users_umask(),
         )  # fmt: skip
     except (OSError, ValueError) as why:  # a command that is too long, a variable that cannot be
         raise error(f"`{cmd[:200]}` could not be started: {why}") from None
