@@ -17,6 +17,8 @@ import pytest
 from aegis.testing.processes import commands, with_variable
 from aegis_trust.trust import FOLDERS
 
+sys.path.insert(0, str(Path(__file__).parent))  # helpers of these tests
+
 AEGIS = str(Path(sys.executable).with_name("aegis"))
 PATIENCE = 30  # seconds after which a test says what it waited for
 

@@ -1,0 +1,107 @@
+"""What an operation costs with every plugin of the default set, in counts; and that no past makes it dearer.
+
+Counts are the same on every machine. `pytest tests/acceptance/test_costs.py -s` prints the table.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import costed_kernel
+import pytest
+from costed_kernel import described
+
+from aegis_claude.testing.quick import compiler
+
+pytestmark = [
+    pytest.mark.skipif(compiler() is None, reason="there is no C compiler"),
+    pytest.mark.timeout(400),  # the first test runs every operation, line by line
+]
+FEW, MANY = 10, 2_000  # agents, turns, letters, tasks before, and sections
+
+# What each operation may cost at most. They only fall: whoever makes something cheaper writes the new figure down.
+# `calls` and `lines` have some to spare, and `commits`, `hops` and `opened` a few: what is written together, and when,
+# is up to the system. `proc` is how often /proc is looked at, and depends on what else runs where strangers are asked.
+BOUNDS = {
+    "handoff": {
+        "calls": 690, "lines": 19_000, "appends": 4, "commits": 4, "rows": 5, "written": 1_100, "syncs": 0,
+        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 12, "opened": 28, "proc": 0, "settings": 8,
+    },
+    "enqueue": {
+        "calls": 240, "lines": 6_700, "appends": 1, "commits": 1, "rows": 1, "written": 540, "syncs": 0,
+        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 4, "opened": 6, "proc": 0, "settings": 6,
+    },
+    "task": {
+        "calls": 2_270, "lines": 72_000, "appends": 11, "commits": 11, "rows": 15, "written": 3_000, "syncs": 0,
+        "queries": 1, "asides": 0, "rows_read": 4, "markdown": 0, "hops": 28, "opened": 70, "proc": 9_999,
+        "settings": 21,
+    },
+    "canvas write": {
+        "calls": 410, "lines": 12_700, "appends": 2, "commits": 2, "rows": 3, "written": 680, "syncs": 2,
+        "queries": 1, "asides": 0, "rows_read": 0, "markdown": 1_000, "hops": 12, "opened": 26, "proc": 0,
+        "settings": 8,
+    },
+    "term run": {
+        "calls": 295, "lines": 9_600, "appends": 2, "commits": 2, "rows": 2, "written": 460, "syncs": 0,
+        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 6, "opened": 12, "proc": 0, "settings": 7,
+    },
+    "inbox": {
+        "calls": 1_630, "lines": 10_600, "appends": 1, "commits": 1, "rows": 50, "written": 1_300, "syncs": 0,
+        "queries": 50, "asides": 0, "rows_read": 50, "markdown": 0, "hops": 4, "opened": 6, "proc": 0, "settings": 1,
+    },
+    "spawn and close": {
+        "calls": 960, "lines": 42_500, "appends": 4, "commits": 4, "rows": 4, "written": 260, "syncs": 0,
+        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 13, "opened": 30, "proc": 9_999,
+        "settings": 4,
+    },
+}  # fmt: skip
+# What grows with what was there before, and should not: this only shrinks, too.
+GROWS = {
+    "handoff": {"lines"},
+    "task": {"lines", "proc"},
+    "canvas write": {"calls", "lines", "markdown"},
+    "inbox": {"lines"},
+    "spawn and close": {"lines", "proc"},
+}
+SLACK = {"lines": 1_000, "calls": 40, "written": 40}  # to one line for each of what was there before it is far
+_FEW_MORE = 4  # of everything else
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[int, dict[str, dict[str, int]]]:
+    """The costs of each operation in two projects, by their size."""
+    runs = {
+        size: subprocess.Popen([sys.executable, costed_kernel.__file__, str(size)], stdout=subprocess.PIPE, text=True)
+        for size in (FEW, MANY)
+    }
+    said = {size: run.communicate()[0] for size, run in runs.items()}
+    assert not any(run.returncode for run in runs.values())
+    found = {size: json.loads(text) for size, text in said.items()}
+    for size, costs in found.items():
+        print(f"\nwith {size:,} of everything before:\n{described(costs)}")
+    return found
+
+
+def test_each_operation_has_a_bound(measured):
+    assert set(measured[FEW]) == set(BOUNDS)
+
+
+@pytest.mark.parametrize("operation", BOUNDS)
+def test_an_operation_costs_no_more_than_it_did(measured, operation):
+    cost = measured[FEW][operation]
+    over = {what: (cost[what], most) for what, most in BOUNDS[operation].items() if cost[what] > most}
+    assert not over, f"{operation}: what it costs, and what it may: {over}"
+    assert set(BOUNDS[operation]) == set(cost), "every figure has its bound"
+
+
+@pytest.mark.parametrize("operation", BOUNDS)
+def test_no_past_makes_an_operation_dearer(measured, operation):
+    few, many = measured[FEW][operation], measured[MANY][operation]
+    grown = {
+        what: (figure, many[what])
+        for what, figure in few.items()
+        if many[what] > figure + SLACK.get(what, _FEW_MORE) and what not in GROWS.get(operation, ())
+    }
+    assert not grown, f"{operation}, with {FEW} and with {MANY:,} of everything before: {grown}"
