@@ -17,7 +17,7 @@ import trio.testing
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
 
-import past
+import seeding
 
 from aegis import Caller, Kernel, open_kernel
 from aegis.testing.counting import counted, threads_counted
@@ -71,16 +71,16 @@ def project(folder: Path, size: int) -> Path:
     root = folder / f"project-{size}"
     root.mkdir()
     (root / "home").mkdir()
-    (root / "plan.md").write_text(past.sections(min(size, 900)))
+    (root / "plan.md").write_text(seeding.sections(min(size, 900)))
     claude = json.dumps([compiled(folder)])
     (root / ".aegis.yaml").write_text(
         f"agents: {{quick: {{provider: claude-code, permission: full, command: {claude}}}}}\n"
-        f"{past.LIMITS}queues: {{one: {{agent: quick}}, still: {{agent: quick}}}}\n"
+        f"{seeding.LIMITS}queues: {{one: {{agent: quick}}, still: {{agent: quick}}}}\n"
     )
-    past.write(
-        root, (past.agents("quick"), size), (past.turns("human:bo"), size), (past.letters("human:bo"), size),
-        (past.closed_agents("quick"), size), (past.finished("one"), size), (iter([[past.paused("still")]]), 1),
-        (past.pending("still"), size),
+    seeding.write(
+        root, (seeding.agents("quick"), size), (seeding.turns("human:bo"), size), (seeding.letters("human:bo"), size),
+        (seeding.closed_agents("quick"), size), (seeding.finished("one"), size), (iter([[seeding.paused("still")]]), 1),
+        (seeding.pending("still"), size),
     )  # fmt: skip
     return root
 
@@ -110,11 +110,11 @@ class Costs:
 
     async def enqueue(self) -> None:
         """Enqueue a task that waits."""
-        await self.call("enqueue", queue="still", payload=past.BODY)
+        await self.call("enqueue", queue="still", payload=seeding.BODY)
 
     async def task(self) -> None:
         """Enqueue a task and wait for it: its agent is spawned, told and closed."""
-        made = await self.call("enqueue", queue="one", payload=past.BODY)
+        made = await self.call("enqueue", queue="one", payload=seeding.BODY)
         await self.call("task wait", task_id=made.task_id)
         while any(agent.started_by.kind == "plugin" or "one" in agent.handle for agent in self.kernel.roster):
             await trio.testing.wait_all_tasks_blocked(0.01)
@@ -131,7 +131,7 @@ class Costs:
     async def letters(self, number: int) -> None:
         """Have a person get letters."""
         for _ in range(number):
-            await self.kernel.post.deliver(self.kernel.post.envelope("agent:bob", str(ANNA), past.BODY))
+            await self.kernel.post.deliver(self.kernel.post.envelope("agent:bob", str(ANNA), seeding.BODY))
 
     async def inbox(self) -> None:
         """Read every letter."""
