@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 import trio
 
 import aegis_records.plugin
 from aegis import Caller, NotFound, hookimpl
-from aegis.events import Fault
+from aegis.events import Fault, Text, TurnStarted
 from aegis.testing.echo import EchoPlugin
+from aegis_private.folder import Folder
 from aegis_records.jsonlines import Appender, last_lines, read_lines
 
 ANNA = Caller("human", "anna")
@@ -19,6 +21,20 @@ ANNA = Caller("human", "anna")
 @pytest.fixture
 def plugins():
     return {"echo": EchoPlugin(), "records": aegis_records.plugin}
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Return the names of the records' files that are opened from now on."""
+    names, open_file = [], Folder.open_file
+
+    def counting(folder, name, flags=os.O_RDONLY):
+        if "/" in name:
+            names.append(name)
+        return open_file(folder, name, flags)
+
+    monkeypatch.setattr(Folder, "open_file", counting)
+    return names
 
 
 async def say(kernel, agent, text):
@@ -69,6 +85,7 @@ async def test_the_newest_events_of_one_agent_and_of_all_are_in_order_and_no_mor
     anna, bo = await kernel.roster.spawn("echo", "calm-codd"), await kernel.roster.spawn("echo", "wry-hopper")
     for agent, text in ((anna, "one"), (bo, "two"), (anna, "three")):
         await say(kernel, agent, text)
+    await kernel.verbs.call(ANNA, "records events")
     with (project / f".aegis/state/sessions/{bo.id}.jsonl").open("a") as file:
         file.write('{"v":1}\n{"v":1,"event":{"t":"Te')
     rows = await kernel.verbs.call(ANNA, "records events", {"handle": "calm-codd"})
@@ -106,6 +123,41 @@ async def test_the_mirror_is_split_as_the_reference_names_it_and_can_be_written_
     said = await kernel.verbs.call(ANNA, "ledger export")
     assert {f: f.read_text() for f in before} == before
     assert said.startswith(f"{sum(t.count(chr(10)) for t in before.values())} records in {len(before)} files")
+
+
+async def test_what_all_agents_say_within_a_moment_is_written_at_once(kernel, project, autojump, opened):
+    agents = [await kernel.roster.spawn("echo", f"echo-{n}") for n in range(20)]
+    await kernel.verbs.call(ANNA, "records events")
+    opened.clear()
+    for _ in range(100):  # a second, in which each says a hundred things
+        for agent in agents:
+            kernel.bus.publish(agent.id, Text("word "))
+        await trio.sleep(0.01)
+    await trio.sleep(1)
+    times = [opened.count(f"sessions/{agent.id}.jsonl") for agent in agents]
+    assert all(10 <= count <= 25 for count in times), times
+    text = (project / f".aegis/state/sessions/{agents[0].id}.jsonl").read_text()
+    assert text.count("word ") == 100
+
+
+async def test_a_transcript_is_never_behind_for_those_who_read_it(kernel, clock):
+    agent = await kernel.roster.spawn("echo", "calm-codd")
+    clock.trio.rate = 0  # no time passes in which more could be waited for
+    for n in range(10):
+        kernel.bus.publish(agent.id, TurnStarted(str(n)), Text(f"word {n}"))
+        for verb in ("records turns", "last-words", "records events"):
+            said = await kernel.verbs.call(Caller("program", "test"), verb, {"handle": "calm-codd"})
+            assert f"word {n}" in str(said), verb
+    clock.trio.rate = 1
+
+
+async def test_nothing_is_written_while_nothing_happens(kernel, autojump, opened):
+    agent = await kernel.roster.spawn("echo", "calm-codd")
+    await say(kernel, agent, "hello")
+    await trio.sleep(1)
+    opened.clear()
+    await trio.sleep(3600)
+    assert opened == []
 
 
 class Diary:
@@ -190,7 +242,7 @@ async def test_a_transcript_does_not_grow_for_ever(kernel_with, plugins, project
         agent = await kernel.roster.spawn("echo", "calm-codd")
         for n in range(30):
             await say(kernel, agent, f"{n} {'x' * 4_000}")
-        text = await kernel.verbs.call(Caller("human", "anna"), "transcript", {"handle": "calm-codd", "turns": 2})
+            text = await kernel.verbs.call(ANNA, "transcript", {"handle": "calm-codd", "turns": 2})
         assert "29 xxx" in text and "28 xxx" in text
     folder = project / ".aegis/state/sessions"
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}

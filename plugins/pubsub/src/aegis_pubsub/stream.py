@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -30,7 +30,13 @@ class Numbered(Protocol):
 
 
 B = TypeVar("B", bound=Numbered)
-Wanted = Callable[[B], bool] | tuple[type[Any], ...]
+Kinds = tuple[type[Any], ...]
+Wanted = Callable[[B], bool] | Kinds
+
+
+def moment(every: float) -> float:
+    """Return the next of the moments at which all that wait so long wake together."""
+    return (trio.current_time() // every + 1) * every
 
 
 class Subscription(Generic[B]):
@@ -43,17 +49,22 @@ class Subscription(Generic[B]):
         lossless: bool = False,
         only: Wanted[B] | None = None,
         since: int | None = None,
+        every: float = 0.0,
+        patient: Kinds | None = None,
     ) -> None:
         self._stream, self.capacity, self.lossless, self._since = stream, capacity, lossless, since
-        self._only = (lambda b: any(isinstance(e, only) for e in b.events)) if isinstance(only, tuple) else only
+        self._kinds = frozenset(only) if isinstance(only, tuple) else None
+        self._only = None if isinstance(only, tuple) else only
+        self._every, self._patient = every, None if patient is None else frozenset(patient)
         self._queue: deque[B] = deque()
         self.earlier: list[B] = []  # what comes before everything else
         self.size = self._missed = self._missed_to = 0
-        self._wake = trio.Event()
+        self._wake, self._hurry = trio.Event(), trio.Event()
 
-    def push(self, batch: B) -> None:
+    def push(self, batch: B, kinds: Set[type[Any]] = frozenset()) -> None:
         """Take a batch now, if it is wanted; when full, lose the oldest and count them, unless lossless."""
-        if self._only and not self._only(batch):
+        kinds = kinds or set(map(type, batch.events))
+        if (self._kinds and self._kinds.isdisjoint(kinds)) or (self._only and not self._only(batch)):
             return
         self._queue.append(batch)
         self.size += len(batch.events)
@@ -63,17 +74,22 @@ class Subscription(Generic[B]):
             self._missed += len(old.events)
             self._missed_to = old.number
         self._wake.set()
+        if self.size > self.capacity or not (self._patient is None or self._patient >= kinds):
+            self._hurry.set()
 
     def __aiter__(self) -> Subscription[B]:
         return self
 
     async def __anext__(self) -> list[B]:
         await self._wake.wait()
+        if self._every and not self._hurry.is_set():
+            with trio.move_on_at(moment(self._every)):
+                await self._hurry.wait()
         return self.take()
 
     def take(self) -> list[B]:
         """Return what waits now."""
-        self._wake = trio.Event()
+        self._wake, self._hurry = trio.Event(), trio.Event()
         gap = [self._stream.gap(self._missed, self._missed_to)] if self._missed else []
         batches = [*self.earlier, *gap, *self._queue]
         self.earlier, self._queue, self.size, self._missed = [], deque(), 0, 0
@@ -86,6 +102,7 @@ class Subscription(Generic[B]):
             for batch in self._stream.kept(self._since):
                 self.push(batch)
             self._wake.set()
+            self._hurry.set()
         self._stream.subscriptions.add(self)
         return self
 
@@ -114,9 +131,9 @@ class Stream(Generic[B]):
 
     def push(self, batch: B, size: int) -> None:
         """Show the batch to every subscriber, and keep it as one of so many bytes; its number is the stream's now."""
-        self.number = batch.number
+        self.number, kinds = batch.number, set(map(type, batch.events))
         for subscription in self.subscriptions:
-            subscription.push(batch)
+            subscription.push(batch, kinds)
         self._kept.append((batch, size))
         self._bytes += size
         while self._bytes > BYTES or self.number - self._floor > EVENTS:
@@ -165,10 +182,14 @@ class Stream(Generic[B]):
         lossless: bool = False,
         only: Wanted[B] | None = None,
         since: int | None = None,
+        every: float = 0.0,
+        patient: Kinds | None = None,
     ) -> Subscription[B]:
         """Return a subscription to enter (`with stream.subscribe() as news: async for batches in news`).
 
-        `only` are kinds of events (a batch with one of them comes whole), or a function that is asked about each batch
-        as it is published. With `since` it begins with what is kept of the events after that number, and a gap.
+        `only` are kinds of events (a batch with one of exactly these comes whole), or a function that is asked about
+        each batch as it is published. With `since` it begins with what is kept of the events after that number, and a
+        gap. With `every` what comes waits for more, so many seconds at most; when it is full, and when something comes
+        that is not of the `patient` kinds (default: all are), it takes everything at once.
         """
-        return Subscription(self, capacity, lossless, only, since)
+        return Subscription(self, capacity, lossless, only, since, every, patient)

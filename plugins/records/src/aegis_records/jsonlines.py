@@ -13,8 +13,10 @@ import trio
 
 from aegis.events import Fault
 from aegis_private.folder import Folder, open_own
+from aegis_pubsub.stream import moment
 
 _AGAIN, _LONGEST = 0.5, 30.0  # seconds until what was not written is tried again, at first and at most
+EVERY = 0.05  # seconds that lines wait for more of them: so much of a transcript a crash may lose
 _ENOUGH = 4 * 2**20  # bytes waiting at which a writer is made to wait for the disk
 
 
@@ -22,14 +24,21 @@ class Appender:
     """Appends to files under one folder; what the disk does not take now is written later, and stops nobody.
 
     As long as something is not written, `trouble` says so; only what is more than memory may hold is lost. A file that
-    has reached `most()` bytes is kept as `NAME.old`, in place of the one that was, and begun anew.
+    has reached `most()` bytes is kept as `NAME.old`, in place of the one that was, and begun anew. What is added waits
+    for more, `every` seconds at most, unless somebody waits for it: one batch for all files.
     """
 
-    def __init__(self, folder: Path, report: Callable[[Fault], None], most: Callable[[], float] = lambda: inf) -> None:
-        self.folder, self._report, self._most = folder, report, most
+    def __init__(
+        self,
+        folder: Path,
+        report: Callable[[Fault], None],
+        most: Callable[[], float] = lambda: inf,
+        every: float = EVERY,
+    ) -> None:
+        self.folder, self._report, self._most, self._every = folder, report, most, every
         self._trouble, self._lost, self._patience = "", 0, _AGAIN
         self._waiting: dict[str, bytearray] = {}
-        self._wake, self._flushed = trio.Event(), trio.Event()
+        self._wake, self._hurry, self._flushed = trio.Event(), trio.Event(), trio.Event()
         self._writing, self._written = False, 0  # whether, and how many times, the disk was written to
         self._whole: set[str] = set()  # files whose last line is known to be one
         self._begun: set[str] = set()  # files whose last line is ours, and the rest of it waits
@@ -47,6 +56,7 @@ class Appender:
     async def room(self) -> None:
         """Wait for the disk when so much waits that memory would grow."""
         if sum(map(len, self._waiting.values())) > _ENOUGH and not self._trouble:
+            self._hurry.set()
             await self._flushed.wait()
 
     async def flush(self) -> None:
@@ -54,6 +64,8 @@ class Appender:
         if self._trouble and not self._writing:  # who asks does not wait until it is tried again
             await self.write()
             return
+        if self._waiting:
+            self._hurry.set()
         upto = self._written + bool(self._waiting) + self._writing
         while self._written < upto:  # and not what comes meanwhile: that never ends
             await self._flushed.wait()
@@ -74,6 +86,9 @@ class Appender:
                 self._patience = min(2 * self._patience, _LONGEST)
             else:
                 await self._wake.wait()
+                if self._every:
+                    with trio.move_on_at(moment(self._every)):
+                        await self._hurry.wait()
             await self.write()
 
     def trouble(self) -> list[str]:
@@ -86,7 +101,7 @@ class Appender:
 
     async def write(self) -> None:
         """Put what waits into the files now."""
-        self._wake = trio.Event()
+        self._wake, self._hurry = trio.Event(), trio.Event()
         waiting, self._waiting, self._writing = self._waiting, {}, True
         try:
             await trio.to_thread.run_sync(self._append, waiting)

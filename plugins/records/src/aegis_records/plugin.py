@@ -53,7 +53,7 @@ def aegis_frontends(kernel: Kernel, settings: Mapping[str, Any]) -> list[Service
     def most() -> float:
         return float(settings["plugins.records"].max_transcript)
 
-    appender = Appender(kernel.project.state, kernel.bus.report, most)
+    appender = Appender(kernel.project.state, kernel.bus.report, most, every=0)  # the events have waited
     kernel.config.remarkers.add("fault in the transcripts", appender.trouble)
     transcripts = Transcripts(kernel, appender)
     kernel.interceptors.add(Recall(kernel, transcripts))

@@ -17,7 +17,7 @@ from aegis.clock import stamp
 from aegis.events import AgentChanged, Delivered, Event, decode
 from aegis.registry import owner
 from aegis_permission.acts import blind, sees
-from aegis_records.jsonlines import Appender, last_lines, read_lines
+from aegis_records.jsonlines import EVERY, Appender, last_lines, read_lines
 from aegis_records.replay import replay
 from aegis_records.turns_text import last_words, recent_turns
 
@@ -60,7 +60,7 @@ class Transcripts:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._appender.run)
-                with self._kernel.bus.subscribe(_BEHIND, lossless=True) as self._news:
+                with self._kernel.bus.subscribe(_BEHIND, lossless=True, every=EVERY) as self._news:
                     self._kernel.bus.replayers.add("events", self.replay)
                     started.set()
                     try:
