@@ -16,7 +16,7 @@ LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlin
 CONTRACTS = {c["id"]: c for c in LINTER["contracts"]}
 PACKAGES = [m.package for m in members()]
 HEAVY = {
-    "acp", "fastmcp", "httpx", "hypercorn", "hypothesis", "mcp", "prompt_toolkit", "pygments", "pytest", "rich",
+    "acp", "fastmcp", "h11", "httpx", "hypothesis", "mcp", "prompt_toolkit", "pygments", "pytest", "rich",
     "starlette", "watchfiles",
 }  # fmt: skip
 

@@ -26,6 +26,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PATH = "/mcp"
 REQUEST, PEER = "aegis.request", "aegis.peer"  # keys of the ASGI scope: an `AgentRequest`, the connection
+TOGETHER = "aegis.together"  # in the start of an answer: its body follows at once, so both can be sent as one
 SECRET, CLOSED, HOST, ORIGIN, MANY, SLOW, LARGE = (
     "secret", "closed agent", "host", "origin", "too many connections", "slow body", "large body",
 )  # fmt: skip
@@ -54,10 +55,6 @@ class Auth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "lifespan":
-            return await _lifespan(receive, send)
-        if scope["type"] != "http":
-            return await send({"type": "websocket.close", "code": 1008})
         headers = dict(scope["headers"])
         if why := self._foreign(headers):
             return await self._refuse(send, why)
@@ -148,13 +145,7 @@ async def _answer(send: Send, status: int, text: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if status in (408, 413):  # more of the body would have come
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers, TOGETHER: True})
     await send({"type": "http.response.body", "body": body})
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -1,4 +1,4 @@
-"""One run of the plane's server: FastMCP behind the check of secrets, behind hypercorn, in the kernel's own nursery."""
+"""One run of the plane's server: FastMCP behind the check of secrets, in the kernel's own nursery."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
-from hypercorn.config import Config
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from aegis_mcp import sdk
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from aegis_mcp.service import Plane
 
 _GRACE = 0.2  # seconds for connections to end by themselves once everything was answered
-_LIBRARIES = ("mcp", "fastmcp", "FastMCP", "hypercorn")
+_LIBRARIES = ("mcp", "fastmcp", "FastMCP")
 
 
 class ServerRun:
@@ -62,19 +61,8 @@ async def serve_until(stop: trio.Event, plane: Plane) -> None:
             listener = listener_of(listening(plane.port.number))
             connections = Connections(plane.limits)
             async with run.manager.run(), trio.open_nursery() as serving:
-                serving.start_soon(serve_http, run.auth, _config(), listener, connections, stop, run.failed)
+                serving.start_soon(serve_http, run.auth, listener, connections, stop, run.failed, _GRACE)
                 plane.opened(run, listener.socket.getsockname()[1])
-
-
-def _config() -> Config:
-    config = Config()
-    config.accesslog = None  # a path may hold a secret
-    config.errorlog = logging.getLogger("hypercorn.error")
-    config.graceful_timeout = _GRACE
-    config.keep_alive_timeout = 3600  # clients reuse connections for minutes, and must be the ones to close them
-    config.keep_alive_max_requests = 10**9
-    config.include_server_header = False
-    return config
 
 
 def listening(port: int) -> socket.socket:

@@ -35,7 +35,7 @@ from aegis.testing.registries import owners
 from aegis.verb_definition import Verb
 
 HEAVY = frozenset({
-    "acp", "fastmcp", "httpx", "hypercorn", "mcp", "prompt_toolkit", "pygments", "pytest", "rich", "starlette",
+    "acp", "fastmcp", "h11", "httpx", "mcp", "prompt_toolkit", "pygments", "pytest", "rich", "starlette",
     "watchfiles",
 })  # fmt: skip
 QUIT = 2.0  # seconds that leaving a kernel may take, in every state
