@@ -9,10 +9,9 @@ from aegis.errors import LedgerError
 from aegis.registry import acting, acts
 from aegis_ledger import ledger
 from aegis_ledger.book import Book, Draft, Record
+from aegis_ledger.ledger import Tell
 
 __all__ = ["Book", "Draft", "Ledger", "Record"]
-
-Tell = Callable[[list[Record]], object]
 
 
 class Ledger(ledger.Ledger):
@@ -22,19 +21,19 @@ class Ledger(ledger.Ledger):
         super().__init__(path, now, cut, LedgerError, "aegis ledger accept")
         self.owners: list[tuple[str, Tell]] = []
 
-    def on_commit(self, tell: Tell) -> None:
-        """Have `tell` called with each group of records, in order, once it is on disk and before anyone is answered."""
+    def on_commit(self, tell: Tell, book: str = "") -> None:
+        """Have `tell` called with each group of records (or each with one of a book), in order, once it is on disk."""
         whose = acts()
 
         def told(records: list[Record]) -> None:
             with acting(whose):
                 tell(records)
 
-        super().on_commit(told)
+        super().on_commit(told, book)
         self.owners.append((whose, told))
 
     def remove(self, by: str) -> None:
         """Tell the listeners of this owner no more."""
         gone = [told for whose, told in self.owners if whose == by]
         self.owners = [(whose, told) for whose, told in self.owners if whose != by]
-        self.listeners = [told for told in self.listeners if told not in gone]
+        self.listeners = [(book, told) for book, told in self.listeners if told not in gone]

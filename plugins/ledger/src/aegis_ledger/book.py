@@ -42,12 +42,15 @@ class Record(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Slot:
-    """What is stored all or none: rows (`once`: unless the first one's key is known), or a book's snapshot."""
+    """What is stored all or none: rows (`once`: unless the first one's key is known), or a book's snapshot.
+
+    `waiting` is the task that goes on once it is stored, or has failed.
+    """
 
     rows: list[tuple[str, str, str, bytes]]
     snapshot: tuple[str, int, bytes] | None = None
     once: bool = False
-    done: trio.Event = field(default_factory=trio.Event)
+    waiting: trio.lowlevel.Task | None = None
     records: list[Record] = field(default_factory=list)
     error: Exception | None = None
 
@@ -65,6 +68,10 @@ class Book:
     async def append(self, kind: str, key: str, /, **data: Any) -> Record:
         """Store one record; see `Ledger.append`."""
         return (await self._ledger.append(self.draft(kind, key, **data)))[0]
+
+    def ride(self, kind: str, key: str, /, **data: Any) -> None:
+        """Have one record stored for which nobody waits; see `Ledger.ride`."""
+        self._ledger.ride(self.draft(kind, key, **data))
 
     def replay(self) -> tuple[Any, Iterator[Record]]:
         """Return the last snapshot (or None) and the records after it, oldest first."""
@@ -99,7 +106,7 @@ class Book:
                         since = 0
                         self.snapshot(state(), record.seq)
 
-        self._ledger.on_commit(committed)
+        self._ledger.on_commit(committed, self.name)
 
     def find(self, key: str) -> list[Record]:
         """Return every record about `key`, oldest first."""

@@ -31,7 +31,7 @@ class Continuity:
 
     def __init__(self, ledger: Path) -> None:
         self._ledger, self.path = ledger, ledger.with_name(f"{ledger.stem}.mark")
-        self._number = 0
+        self._number, self._open = 0, -1
 
     def marked(self) -> Seen | None:
         """Return what was here, None when nobody knows."""
@@ -86,18 +86,21 @@ class Continuity:
             db.execute(f"pragma application_id = {_OURS}")
             db.execute(f"pragma user_version = {number}")
         self._number = number
+        with suppress(OSError):
+            self._open = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self.keep(db.execute(_LAST).fetchone()[0])
 
     def keep(self, last: int) -> None:
         """Write that this record is stored; what cannot be written is only noticed less."""
-        if not last:
-            return
-        with suppress(OSError):
-            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            try:
-                os.pwrite(fd, b"%10d %20d\n" % (self._number, last), 0)
-            finally:
-                os.close(fd)
+        if last and self._open >= 0:
+            with suppress(OSError):
+                os.pwrite(self._open, b"%10d %20d\n" % (self._number, last), 0)
+
+    def close(self) -> None:
+        """Keep nothing any more."""
+        if self._open >= 0:
+            os.close(self._open)
+        self._open = -1
 
     def accept(self) -> str:
         """Go on with what is here: set aside what belongs to another ledger, and return what was done."""

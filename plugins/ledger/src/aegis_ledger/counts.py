@@ -9,11 +9,13 @@ from dataclasses import dataclass, fields, replace
 class Counts:
     """What was done since the ledger was opened; the difference of two is what was done between them.
 
-    `appends` were asked for, `commits` synced (each with all that waited), `rows` and `written` bytes of JSON stored.
+    `appends` were asked for and waited for, `rides` were not waited for, `commits` synced (each with all there was),
+    `rows` and `written` bytes of JSON stored.
     `queries` were asked on the loop, `asides` in a thread; `rows_read` and `read` bytes of JSON came back from both.
     """
 
     appends: int = 0
+    rides: int = 0
     commits: int = 0
     rows: int = 0
     written: int = 0

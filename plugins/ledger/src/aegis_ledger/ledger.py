@@ -1,6 +1,6 @@
 """Durable books in one SQLite file: what a verb answered is on disk, what belongs together is stored together.
 
-One connection and one writer task, which commits whatever piled up while the last commit was in flight
+One connection and one thread that writes: it commits whatever piled up while the last commit was in flight
 (WAL, `synchronous=FULL`: one fsync a commit). Other processes read with `mode=ro` or go through the kernel.
 """
 
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import starmap
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ import trio
 from aegis_ledger.book import Book, Draft, LedgerFailure, Record, Slot, encode
 from aegis_ledger.continuity import Continuity
 from aegis_ledger.counts import Counts
+from aegis_ledger.writer import Writer
 from aegis_private.folder import Folder
 from aegis_private.ownership import NotPrivate
 
@@ -33,11 +35,11 @@ create index if not exists records_by_key on records(book, key);
 create index if not exists records_by_book on records(book, seq);
 create table if not exists snapshots(book text primary key, seq integer not null, state blob not null);
 """
-_INSERT = "insert into records(book, kind, key, at, data) values (?, ?, ?, ?, ?)"
-_SNAPSHOT = "insert or replace into snapshots(book, seq, state) values (?, ?, ?)"
+_log = logging.getLogger(__name__)
 _BESIDE = ("", "-wal", "-shm", "-journal")
-_KNOWN = "select 1 from records where book=? and key=? limit 1"
+RIDE = 0.02  # seconds after which a record for which nobody waits is stored by itself
 T = TypeVar("T")
+Tell = Callable[[list[Record]], object]
 
 
 def _secure(path: Path) -> None:
@@ -64,11 +66,12 @@ class Ledger:
     ) -> None:
         """Open the ledger; one that is not what was here is refused, and `accept` says how a person goes on with it."""
         self._path, self._now, self._cut, self._error = path, now, cut, error
-        self._waiting: list[Slot] = []
+        self._riding: list[Slot] = []
+        self._last: Slot | None = None  # the one put last
+        self._late = trio.CancelScope()
         self.counts = Counts()
         self._over = False
-        self._wake = trio.Event()
-        self.listeners: list[Callable[[list[Record]], object]] = []
+        self.listeners: list[tuple[str, Tell]] = []
         self._continuity = Continuity(path)
         try:
             _secure(path)
@@ -78,7 +81,9 @@ class Ledger:
             self._db.executescript(_SCHEMA)
             self._read = self._reader()
             self._continuity.begin(self._db)
+            self._writer = Writer(self._db, now, self._continuity.keep, self.counts, self._not_stored)
         except (sqlite3.Error, OSError, NotPrivate) as error:
+            self._continuity.close()
             why = f"cannot open the ledger {path}: {error}; is the disk full, read-only or damaged?"
             raise self._error(why) from error
 
@@ -86,91 +91,111 @@ class Ledger:
         """Return the book of this name; books need no creation."""
         return Book(self, name)
 
-    def on_commit(self, tell: Callable[[list[Record]], object]) -> None:
-        """Have `tell` called with each group of records, in order, once it is on disk and before anyone is answered."""
-        self.listeners.append(tell)
+    def on_commit(self, tell: Tell, book: str = "") -> None:
+        """Have `tell` called with each group of records, in order, once it is on disk and before anyone is answered.
+
+        With a `book` only with those that have a record of it.
+        """
+        self.listeners.append((book, tell))
 
     async def append(self, *drafts: Draft, once: bool = False) -> list[Record]:
         """Store all of the drafts or none, on disk when this returns, cancelled or not; raises the error.
 
         With `once` none, and an empty list is returned, when there is a record about the first one's key already.
         """
-        try:
-            slot = Slot([(d.book, d.kind, d.key, self._cut(encode(d.data))) for d in drafts], once=once)
-        except Exception as error:
-            raise self._error(f"the ledger {self._path} did not store the record: {error!r}") from error
+        slot = self._slot(drafts, once=once)
         self.counts.appends += 1
         self.put(slot)
-        with trio.CancelScope(shield=True):  # accepted work is stored or failed, never "maybe"
-            await slot.done.wait()
+        return await self._done(slot)
+
+    def ride(self, *drafts: Draft) -> None:
+        """Have all of the drafts stored or none, for which nobody waits: with the next commit, or after `RIDE` seconds.
+
+        They stand before whatever is put later, so no later append is acknowledged without them. That the disk did not
+        take them nobody is told.
+        """
+        self._check()
+        slot = self._slot(drafts)
+        self.counts.rides += 1
+        if not self._riding:
+            self._late.deadline = trio.current_time() + RIDE
+        self._riding.append(slot)
+
+    def put(self, slot: Slot) -> None:
+        """Have the slot stored with the next commit."""
+        self._check()
+        self._last = slot
+        self._hand_over(slot)
+
+    def _hand_over(self, *slots: Slot) -> None:
+        if self._riding:
+            slots, self._riding, self._late.deadline = (*self._riding, *slots), [], inf
+        self._writer.put(list(slots))
+
+    def _check(self) -> None:
+        if self._over:
+            raise self._error(f"the ledger {self._path} is closed; the record was not stored")
+
+    def _not_stored(self, error: Exception) -> Exception:
+        return self._error(f"the ledger {self._path} did not store the record: {error}")
+
+    def _slot(self, drafts: Sequence[Draft], *, once: bool = False) -> Slot:
+        try:
+            return Slot([(d.book, d.kind, d.key, self._cut(encode(d.data))) for d in drafts], once=once)
+        except Exception as error:
+            raise self._error(f"the ledger {self._path} did not store the record: {error!r}") from error
+
+    async def _done(self, slot: Slot) -> list[Record]:
+        """Wait until the slot is stored or has failed, cancelled or not: accepted work is never "maybe"."""
+        slot.waiting = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
         if slot.error:
             raise slot.error
         return slot.records
 
-    def put(self, slot: Slot) -> None:
-        """Have the slot stored with the next commit."""
-        if self._over:
-            raise self._error(f"the ledger {self._path} is closed; the record was not stored")
-        self._waiting.append(slot)
-        self._wake.set()
-
     async def run(self) -> None:
         """Commit what is put, in order, for as long as the kernel lives; cancelled, it commits what still waits."""
+        token = trio.lowlevel.current_trio_token()
         try:
-            while True:
-                await self._wake.wait()
-                await self._write()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._serve, lambda batch: token.run_sync_soon(self._stored, batch))
+                try:
+                    await self._mind_the_late()
+                finally:
+                    last = None
+                    while last is not self._last or self._riding:  # whoever is answered may have more to store
+                        self.put(last := Slot([]))
+                        await self._done(last)
+                    self._over = True
+                    self._writer.put(None)
         finally:
-            with trio.CancelScope(shield=True):
-                while self._waiting:
-                    await self._write()
-            self._over = True
+            self._continuity.close()
             self._read.close()
             self._db.close()
 
-    async def _write(self) -> None:
-        self._wake = trio.Event()
-        batch, self._waiting = self._waiting, []
-        with trio.CancelScope(shield=True):  # a commit under way is waited for, so that each slot learns its fate
-            if not await trio.to_thread.run_sync(self._commit, batch):
-                for slot in batch:  # one bad row must not fail its neighbours
-                    await trio.to_thread.run_sync(self._commit, [slot])
+    async def _serve(self, stored: Callable[[list[Slot]], object]) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._writer.serve, stored, limiter=trio.CapacityLimiter(1))
+
+    async def _mind_the_late(self) -> None:
+        while True:
+            with trio.CancelScope(deadline=trio.current_time() + RIDE if self._riding else inf) as self._late:
+                await trio.sleep_forever()
+            self._hand_over()
+
+    def _stored(self, batch: list[Slot]) -> None:
         for slot in batch:
-            for tell in list(self.listeners) if slot.records else ():
-                try:
-                    tell(slot.records)
-                except Exception:  # a listener's mistake must not cost anyone a record
-                    logging.getLogger(__name__).exception("a listener of the ledger failed")
-            slot.done.set()
-
-    def _commit(self, batch: list[Slot]) -> bool:
-        at = self._now()
-        stored: list[list[Record]] = []
-        try:
-            self._db.execute("begin immediate")
-            for slot in batch:
-                known = slot.once and self._db.execute(_KNOWN, slot.rows[0][0:3:2]).fetchone()
-                stored.append([] if known else [self._insert(*row, at) for row in slot.rows])
-                if slot.snapshot:
-                    self._db.execute(_SNAPSHOT, slot.snapshot)
-            self._db.execute("commit")
-        except Exception as error:  # noqa: BLE001 - whatever it was, each slot learns its fate
-            if self._db.in_transaction:
-                self._db.execute("rollback")
-            for slot in batch:
-                slot.error = self._error(f"the ledger {self._path} did not store the record: {error}")
-            return False
-        self.counts.commits += 1
-        for slot, records in zip(batch, stored, strict=True):
-            self.counts.rows += len(records)
-            self.counts.written += sum(len(row[3]) for row in slot.rows) if records else 0
-            slot.records, slot.error = records, None
-            self._continuity.keep(records[-1].seq if records else 0)
-        return True
-
-    def _insert(self, book: str, kind: str, key: str, data: bytes, at: str) -> Record:
-        seq = self._db.execute(_INSERT, (book, kind, key, at, data)).lastrowid or 0
-        return Record(seq, book, kind, key, at, msgspec.json.decode(data))  # what a replay will give, too
+            books = {record.book for record in slot.records}
+            for book, tell in list(self.listeners) if books else ():
+                if book in books or not book:
+                    try:
+                        tell(slot.records)
+                    except Exception:  # noqa: BLE001 - a listener's mistake must not cost anyone a record
+                        _log.exception("a listener of the ledger failed")
+            if slot.waiting:
+                trio.lowlevel.reschedule(slot.waiting)
+            elif slot.error:
+                _log.error("%s", slot.error)
 
     def _reader(self) -> sqlite3.Connection:
         return sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)  # sees only what is committed
