@@ -166,8 +166,31 @@ class FileBroker:
         completed = {t.id for t in found if t.over}
         return [t for t in found if (t.queue, t.state) == (queue, "pending") and completed.issuperset(t.after)]
 
-    async def active(self, queue: str = "") -> list[Task]:
-        return await self._select("? in ('', queue) and state in ('pending', 'running')", queue)
+    async def running(self, queue: str = "") -> list[Task]:
+        return await self._select("? in ('', queue) and state='running'", queue)
+
+    async def waiting(self, queue: str, count: int) -> list[Task]:
+        pending = await self._select("? in ('', queue) and state='pending'", queue)
+        return sorted(pending, key=lambda t: t.rank)[:count]
+
+    async def position(self, task: Task) -> int:
+        pending = await self._select("queue=? and state='pending' and not (taken and id<>?)", task.queue, task.id)
+        return sum(t.rank <= task.rank for t in pending) if task.id in {t.id for t in pending} else 0
+
+    async def _active(self) -> list[Task]:
+        return await self._select("state in ('pending', 'running')")
+
+    async def agents(self) -> set[str]:
+        return {agent for t in await self._active() for agent in (t.agent, t.former)} - {""}
+
+    async def of(self, agent: str) -> list[Task]:
+        return [t for t in await self._active() if agent in (t.agent, t.former)]
+
+    async def owned(self, agent: str, queue: str) -> int:
+        return sum((t.queue, t.agent) == (queue, agent) for t in await self._active())
+
+    async def ids(self, end: str, count: int) -> list[str]:
+        return [t.id for t in await self._active() if t.id.upper().endswith(end.upper())][:count]
 
     async def newest(self, queue: str, count: int) -> list[Task]:
         over = "? in ('', queue) and state not in ('pending', 'running')"

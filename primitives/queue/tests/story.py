@@ -25,6 +25,7 @@ from aegis.app import open_kernel
 from aegis.clock import stamp
 from aegis.testing.clock import TestClock
 from aegis_queue.store import LedgerBroker
+from aegis_queue.testing import active
 
 CAPS = {"one": 1, "many": 3}
 CONFIG = """\
@@ -167,11 +168,11 @@ class Story:
 
     async def _look_at_the_order(self) -> None:
         """Nothing that may begin waits while there is a place; and the first in line was the first to begin."""
-        fates, active = self.books.fates, {t.id: t for t in await self.engine.broker.active()}
-        assert active.keys() == {x for x, fate in fates.items() if fate.state in ("pending", "running")}
+        fates, there = self.books.fates, {t.id: t for t in await active(self.engine.broker)}
+        assert there.keys() == {x for x, fate in fates.items() if fate.state in ("pending", "running")}
         now = stamp(self.clock.now() - timedelta(seconds=1))  # what became due this very moment may still wait
         for queue, cap in CAPS.items():
-            mine = [t for t in active.values() if t.queue == queue]
+            mine = [t for t in there.values() if t.queue == queue]
             due = [t for t in mine if t.state == "pending" and t.not_before <= now]
             ready = {t.id: t.attempt for t in due if all(fates[x].state == "completed" for x in t.after)}
             running = {t.id for t in mine if t.state == "running"}
@@ -181,7 +182,7 @@ class Story:
                 assert not (places and ready), f"{queue} has {places} places and lets {ready} wait"
                 for late in running - ran:
                     waited = [x for x, attempt in were_ready.items() if ready.get(x) == attempt]
-                    passed = [x for x in waited if active[x].rank < active[late].rank]
+                    passed = [x for x in waited if there[x].rank < there[late].rank]
                     assert not passed, f"{late} began before {passed}"
             self.before[queue] = ready, running
         self.set_back = False
@@ -337,9 +338,9 @@ class Story:
                     done(player, "")
             self.clock.jump(61)
             await self._look()
-            if not await self.engine.broker.active():
+            if not await active(self.engine.broker):
                 break
-        left = await self.engine.broker.active()
+        left = await active(self.engine.broker)
         assert not left, f"these never end: {left}"
         assert self.queues.workers() == []
         for fate in self.books.fates.values():

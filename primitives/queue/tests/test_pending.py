@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_queue.deadlocks import would_deadlock
-from aegis_queue.pending import Pending
+from aegis_queue.deadlocks import involved, would_deadlock
+from aegis_queue.ids import Ids
+from aegis_queue.pending import Pending, Waiting, waiting
 from aegis_queue.task import Task
 
 
@@ -21,9 +23,16 @@ def at(seconds: int) -> str:
     return f"2026-01-05T10:{seconds // 60:02}:{seconds % 60:02}Z"
 
 
+def put(line: Pending, number: int, **more) -> Waiting:
+    entry = waiting(task(number, **more))
+    line.add(entry)
+    line.free(entry)
+    return entry
+
+
 def test_what_was_due_once_is_not_lost_when_the_clock_is_set_back():
     line = Pending()
-    line.put(task(1, not_before=at(60)))
+    put(line, 1, not_before=at(60))
     assert line.first(at(61)).id == "1"
     assert line.first(at(30)) is None
     assert line.due() == at(60)
@@ -32,18 +41,29 @@ def test_what_was_due_once_is_not_lost_when_the_clock_is_set_back():
 
 def test_a_line_does_not_remember_those_who_left():
     line = Pending()
-    line.put(task(0, priority=-1))
+    put(line, 0, priority=-1)
     for number in range(1, 5000):
-        line.put(task(number, not_before=at(number % 60) if number % 2 else ""))
-        line.drop(str(number))
+        line.remove(put(line, number, not_before=at(number % 60) if number % 2 else ""))
     assert len(line._ready) + len(line._later) < 300  # noqa: SLF001 - what it holds cannot be seen otherwise
     assert line.first(at(0)).id == "0"
+
+
+def test_ids_are_found_by_their_ends():
+    ids = Ids()
+    for number in range(1000):
+        ids.put(f"TASK-{number:03}", number)
+    ids.pop("TASK-123")
+    assert (ids.get("TASK-124"), ids.get("TASK-123"), ids.get("task-124")) == (124, None, None)
+    assert [*ids.ending("k-124")] == ["TASK-124"]
+    assert sorted(ids.ending("23")) == [f"TASK-{n}23" for n in range(10) if n != 1]
+    assert len([*ids.ending("3")]) == 99
+    assert len([*ids.ending("")]) == len(ids.values()) == 999
 
 
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.integers(0, 9), st.integers(-1, 1), st.integers(0, 3)),
-        st.tuples(st.just("drop"), st.integers(0, 9)),
+        st.tuples(st.sampled_from(["drop", "hold", "free"]), st.integers(0, 9)),
         st.tuples(st.just("look"), st.integers(0, 4)),
     ),
     max_size=60,
@@ -57,16 +77,24 @@ def test_the_first_is_the_one_of_the_highest_priority_that_came_first_and_is_due
         if what == "put":
             name, priority, delay = args
             rank = known.setdefault(name, {"priority": priority, "seq": len(known)})  # for ever
-            model[name] = task(name, not_before=at(delay * 60) if delay else "", **rank)
-            line.put(model[name])
+            if name in model:
+                line.remove(model.pop(name))
+            model[name] = put(line, name, not_before=at(delay * 60) if delay else "", **rank)
         elif what == "drop":
-            model.pop(args[0], None)
-            line.drop(str(args[0]))
+            if args[0] in model:
+                line.remove(model.pop(args[0]))
+        elif what == "hold":
+            if args[0] in model:
+                line.hold(model[args[0]])
+        elif what == "free":
+            if args[0] in model:
+                line.free(model[args[0]])
         else:
             now = at(args[0] * 60)
-            due = [t for t in model.values() if t.not_before <= now]
-            assert line.first(now) == min(due, key=lambda t: t.rank, default=None)
-        assert len(line) == len(model)
+            due = [w for w in model.values() if w.free and w.not_before <= now]
+            assert line.first(now) == min(due, default=None)
+        assert line.page(100) == sorted(model.values())
+        assert [line.position(w) for w in sorted(model.values())] == list(range(1, len(model) + 1))
 
 
 def stuck(active: list[Task], room: dict[str, int], new: Task) -> bool:
@@ -110,3 +138,38 @@ def situations(draw):
 def test_a_deadlock_is_found_exactly_when_there_is_one(situation):
     active, room, new = situation
     assert would_deadlock(active, room, new) == stuck(active, room, new)
+
+
+class Fixed:
+    """Those questions to a broker that `involved` asks, and what was asked for."""
+
+    def __init__(self, active: list[Task]) -> None:
+        self.active, self.asked = active, set[str]()
+
+    async def running(self) -> list[Task]:
+        return self._seen([t for t in self.active if t.state == "running"])
+
+    async def of(self, agent: str) -> list[Task]:
+        return self._seen([t for t in self.active if t.address == agent])
+
+    async def find(self, task_id: str) -> Task:
+        [found] = self._seen([t for t in self.active if t.id == task_id]) or [task(0, state="completed")]
+        return found
+
+    def _seen(self, tasks: list[Task]) -> list[Task]:
+        self.asked |= {t.id for t in tasks}
+        return tasks
+
+
+@given(situations())
+def test_those_that_are_involved_are_enough_to_tell(situation):
+    active, room, new = situation
+    assert would_deadlock(trio.run(involved, Fixed(active), new), room, new) == stuck(active, room, new)
+
+
+async def test_of_many_that_wait_only_those_are_looked_at_for_which_somebody_waits():
+    runs = task(1, state="running", worker="w", queue="one")
+    others = [task(number, address="human:anna") for number in range(2, 1000)]
+    broker = Fixed([runs, *others])
+    assert not would_deadlock(await involved(broker, task(1001, queue="two", address="w")), {"one": 1, "two": 1}, runs)
+    assert broker.asked == {"1"}

@@ -84,8 +84,28 @@ class Broker(Protocol):
     async def due(self, queue: str) -> str:
         """Return when the next delayed task of the queue may begin, empty when there is none."""
 
-    async def active(self, queue: str = "") -> list[Task]:
-        """Return the tasks that have not ended, of one queue or of all, in the order of arrival."""
+    async def running(self, queue: str = "") -> list[Task]:
+        """Return the running tasks, of one queue or of all, in the order of arrival."""
+
+    async def waiting(self, queue: str, count: int) -> list[Task]:
+        """Return so many pending tasks, by priority and then by arrival, of one queue or of all: those, too, that may
+        not begin yet, and those that are taken.
+        """
+
+    async def position(self, task: Task) -> int:
+        """Return where a pending task stands in its queue, counted from 1; 0 when it is not pending."""
+
+    async def agents(self) -> set[str]:
+        """Return the agents that `of` has tasks of."""
+
+    async def of(self, agent: str) -> list[Task]:
+        """Return the tasks not ended that are the act of an agent, or that it had in an earlier attempt, by arrival."""
+
+    async def owned(self, agent: str, queue: str) -> int:
+        """Return how many tasks of the queue have not ended and are the act of the agent."""
+
+    async def ids(self, end: str, count: int) -> list[str]:
+        """Return the ids of tasks that have not ended and whose ids end like this, at most so many."""
 
     async def newest(self, queue: str, count: int) -> list[Task]:
         """Return the tasks of the queue (or of all) that ended last, the newest first."""

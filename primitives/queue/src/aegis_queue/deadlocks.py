@@ -5,7 +5,24 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
+from aegis_queue.broker import Broker
 from aegis_queue.task import Task
+
+
+async def involved(broker: Broker, new: Task) -> list[Task]:
+    """Return the active tasks that can keep the new one from beginning, however many others wait.
+
+    A pending task for which nobody waits holds nothing: it takes a place in its queue only to give it back.
+    """
+    found = {task.id: task for task in await broker.running()}
+    for worker in [task.worker for task in found.values()]:
+        found |= {task.id: task for task in await broker.of(worker)}
+    others = [other for task in [*found.values(), new] for other in task.after]
+    while others:
+        if (other := others.pop()) not in found and not (task := await broker.find(other)).over:
+            found[other] = task
+            others += task.after
+    return list(found.values())
 
 
 def would_deadlock(active: Iterable[Task], room: Mapping[str, int], new: Task) -> bool:

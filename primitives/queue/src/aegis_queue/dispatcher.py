@@ -25,7 +25,7 @@ from aegis_queue.watching import Watching
 
 _STOPPING = 3.0  # seconds within which a stopping aegis is gone
 _GIVING_BACK = 2.0  # seconds for giving a task back though everything stops
-_ENDED_BEFORE = 200  # ended tasks whose ids are known from the start
+_BEFORE = 200  # tasks, and ended ones, whose ids are at hand from the start
 _LEAST, _LOOK_AGAIN = 0.05, 60.0  # seconds between two looks at what is due by itself
 
 
@@ -130,16 +130,19 @@ class Dispatcher:
     async def _take_up(self, broker: Broker, nursery: trio.Nursery) -> None:
         """Do what the last aegis left undone: send what it recorded, watch its workers, close those without a task."""
         await send(self._kernel, broker)
-        active = await broker.active()
-        for task in [*reversed(await broker.newest("", _ENDED_BEFORE)), *active]:
+        for task_id in await broker.ids("", _BEFORE):
+            self.watching.know(task_id)
+        running = await broker.running()
+        for task in [*reversed(await broker.newest("", _BEFORE)), *running]:
             self.watching.see(task)
-        for task in active:
-            if task.state == "running":
-                settings = self.queues().get(task.queue) or QueueSettings(agent="")
-                self._start(broker, nursery, task, settings)
-            if task.callback and (asker := self._kernel.roster.get(task.address)):
-                asker.expect(f"task {task.id}", f"the end of task {task.id} in {task.queue}")
-        await self._tidy({task.worker for task in active})
+        for task in running:
+            self._start(broker, nursery, task, self.queues().get(task.queue) or QueueSettings(agent=""))
+        for agent_id in await broker.agents():
+            if asker := self._kernel.roster.get(agent_id):
+                for task in await broker.of(agent_id):
+                    if task.callback and task.address == agent_id:
+                        asker.expect(f"task {task.id}", f"the end of task {task.id} in {task.queue}")
+        await self._tidy({task.worker for task in running})
 
     def _start(self, broker: Broker, nursery: trio.Nursery, task: Task, settings: QueueSettings) -> None:
         self._jobs.add(job := Job(self._kernel, broker, task, settings, lambda: self.limits))

@@ -1,74 +1,119 @@
-"""The pending tasks of one queue, in order: which may run next, and when."""
+"""The pending tasks of one queue, in order: which may run next, and when. Of each there is only what that takes."""
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter
+from itertools import islice
+from sys import intern
+
+import msgspec
+from sortedcontainers import SortedList  # type: ignore[import-untyped]
 
 from aegis_queue.task import Task
 
 _SLACK = 100  # entries that may belong to tasks which are pending no more
+_ARRIVALS = 53  # bits of a rank that are the place in the order of arrival
+
+
+class Waiting(msgspec.Struct, order=True, array_like=True, gc=False):
+    """A pending task, without its payload; sorted, they stand as they stand in their queue.
+
+    `agent` is whose act it is, `former` who had it in the attempt before; `free` says that it waits for nothing but its
+    time and a worker.
+    """
+
+    rank: int
+    id: str
+    queue: str
+    agent: str = ""
+    former: str = ""
+    not_before: str = ""
+    after: tuple[str, ...] = ()
+    free: bool = False
+
+
+def waiting(task: Task) -> Waiting:
+    """Return the entry of a pending task."""
+    rank = (-task.priority << _ARRIVALS) + task.seq
+    return shared(Waiting(rank, task.id, task.queue, task.agent, task.former, task.not_before, task.after))
+
+
+def shared(entry: Waiting) -> Waiting:
+    """Return the entry with words that others have, too, kept once for all."""
+    entry.queue, entry.agent, entry.not_before = intern(entry.queue), intern(entry.agent), intern(entry.not_before)
+    entry.free = False
+    return entry
 
 
 class Pending:
-    """By priority, then by arrival; tasks that are not due yet are kept apart. Removed ones are skipped."""
+    """By priority, then by arrival; tasks that are not due yet are kept apart. Those not free any more are skipped."""
 
     def __init__(self) -> None:
-        self._tasks: dict[str, Task] = {}
-        self._ready: list[tuple[tuple[int, int], str]] = []
-        self._later: list[tuple[str, str]] = []
-        self._priorities: Counter[int] = Counter()
+        self._order = SortedList()
+        self._ready: list[Waiting] = []
+        self._later: list[tuple[str, Waiting]] = []
+        self._free = 0
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._order)
 
-    def put(self, task: Task) -> None:
-        """Add a task, which is ready or has a time before which it may not begin."""
-        self.drop(task.id)
-        self._tasks[task.id] = task
-        self._priorities[task.priority] += 1
-        self._push(task)
-        if len(self._ready) + len(self._later) > 2 * len(self._tasks) + _SLACK:  # most entries are of removed tasks
-            self._ready, self._later = [], []
-            for each in self._tasks.values():
-                self._push(each)
+    def add(self, entry: Waiting) -> None:
+        """Give it its place; it may not begin yet."""
+        self._order.add(entry)
 
-    def _push(self, task: Task) -> None:
-        if task.not_before:
-            heapq.heappush(self._later, (task.not_before, task.id))
+    def remove(self, entry: Waiting) -> None:
+        """Take it out for good."""
+        self.hold(entry)
+        self._order.remove(entry)
+
+    def free(self, entry: Waiting) -> None:
+        """Let it begin, at once or from the time before which it may not."""
+        if not entry.free:
+            entry.free = True
+            self._free += 1
+            self._push(entry)
+            if len(self._ready) + len(self._later) > 2 * self._free + _SLACK:  # most entries are of others
+                self._ready, self._later = [], []
+                for each in self._order:
+                    if each.free:
+                        self._push(each)
+
+    def hold(self, entry: Waiting) -> None:
+        """Let it not begin, though it keeps its place."""
+        self._free -= entry.free
+        entry.free = False
+
+    def _push(self, entry: Waiting) -> None:
+        if entry.not_before:
+            heapq.heappush(self._later, (entry.not_before, entry))
         else:
-            heapq.heappush(self._ready, (task.rank, task.id))
+            heapq.heappush(self._ready, entry)
 
-    def drop(self, task_id: str) -> None:
-        """Remove a task; nothing happens when it is not there."""
-        if task := self._tasks.pop(task_id, None):
-            self._priorities[task.priority] -= 1
+    def position(self, entry: Waiting) -> int:
+        """Return its place, counted from 1."""
+        return int(self._order.bisect_right(entry))
 
-    def position(self, task: Task) -> int:
-        """Return the position of the newest task of this priority, counted from 1."""
-        return sum(count for priority, count in self._priorities.items() if priority >= task.priority)
+    def page(self, count: int) -> list[Waiting]:
+        """Return those that stand first."""
+        return list(islice(self._order, count))
 
-    def first(self, now: str) -> Task | None:
-        """Return the task that may begin now, if any."""
-        while self._later and (self._later[0][0] <= now or not self._here(self._later[0])):
-            due, task_id = heapq.heappop(self._later)
-            if self._here((due, task_id)):
-                heapq.heappush(self._ready, (self._tasks[task_id].rank, task_id))
+    def first(self, now: str) -> Waiting | None:
+        """Return the one that may begin now, if any."""
+        while self._later and (self._later[0][0] <= now or not self._later[0][1].free):
+            _, entry = heapq.heappop(self._later)
+            if entry.free:
+                heapq.heappush(self._ready, entry)
         while self._ready:
-            task = self._tasks.get(self._ready[0][1])
-            if task and task.not_before <= now:
-                return task
+            entry = self._ready[0]
+            if entry.free and entry.not_before <= now:
+                return entry
             heapq.heappop(self._ready)
-            if task:  # it was due once: the clock was set back
-                self._push(task)
+            if entry.free:  # it was due once: the clock was set back
+                self._push(entry)
         return None
 
     def due(self) -> str:
-        """Return when the next task that is not due yet may begin, empty when there is none."""
-        while self._later and not self._here(self._later[0]):
+        """Return when the next one that is not due yet may begin, empty when there is none."""
+        while self._later and not self._later[0][1].free:
             heapq.heappop(self._later)
         return self._later[0][0] if self._later else ""
-
-    def _here(self, entry: tuple[str, str]) -> bool:
-        task = self._tasks.get(entry[1])
-        return task is not None and task.not_before == entry[0]

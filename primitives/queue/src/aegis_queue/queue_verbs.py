@@ -46,11 +46,10 @@ class QueueVerbs:
         """Show one queue: its running tasks, the next ones, and those that ended last."""
         self._known(queue)
         broker = await self._dispatcher.broker()
-        active = await broker.active(queue)
-        waiting = sorted((t for t in active if t.state == "pending"), key=lambda t: t.rank)
         return QueueSheet(
-            await self._row(broker, queue), await self._shown(caller, (t for t in active if t.state == "running")),
-            await self._shown(caller, waiting[:count]), await self._shown(caller, await broker.newest(queue, count)),
+            await self._row(broker, queue), await self._shown(caller, await broker.running(queue)),
+            await self._shown(caller, await broker.waiting(queue, count)),
+            await self._shown(caller, await broker.newest(queue, count)),
         )  # fmt: skip
 
     @verb("queue pause", for_={"person", "program"})
@@ -73,12 +72,18 @@ class QueueVerbs:
     async def drain(self, caller: Caller, queue: QueueName) -> str:
         """Accept no new task in a queue and wait until its tasks have ended; it stays closed until it is resumed."""
         broker = await self._set(queue, "draining")
-        while left := await broker.active(queue):
+        while left := await self._left(broker, queue):
             if (mode := await broker.mode(queue)) != "draining":
-                raise Refused(f"{queue} is {mode} again, with {len(left)} tasks left; `aegis queue list` shows it")
-            report(f"{len(left)} {'task' if len(left) == 1 else 'tasks'} left in {queue}")
-            await self._dispatcher.end_of(min(left, key=_nearest).id)
+                raise Refused(f"{queue} is {mode} again, with {left} tasks left; `aegis queue list` shows it")
+            report(f"{left} {'task' if left == 1 else 'tasks'} left in {queue}")
+            for task in await broker.running(queue) or await broker.waiting(queue, 1):
+                await self._dispatcher.end_of(task.id)
+                break
         return f"{queue} is empty and takes no task; `aegis queue resume {queue}` opens it again"
+
+    async def _left(self, broker: Broker, queue: str) -> int:
+        counts = await broker.counts(queue)
+        return counts["running"] + counts["pending"]
 
     async def _set(self, queue: str, mode: str) -> Broker:
         self._known(queue)
@@ -102,7 +107,3 @@ class QueueVerbs:
             name, settings.agent, await broker.mode(name), counts["running"], settings.max_parallel, counts["pending"],
             counts["completed"], counts["failed"], counts["cancelled"], held,
         )  # fmt: skip
-
-
-def _nearest(task: Task) -> tuple[bool, tuple[int, int]]:
-    return task.state != "running", task.rank

@@ -7,11 +7,9 @@ Book `queue` (key: task): `enqueued` → `dispatched` → [`reported`] → `comp
 
 from __future__ import annotations
 
-import sys
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
-from functools import reduce
 from itertools import islice
 from typing import Any
 
@@ -20,14 +18,17 @@ import trio
 
 from aegis import Envelope, Kernel, NotFound, Refused
 from aegis.ledger import Book, Draft, Record
+from aegis_queue.active import Active
 from aegis_queue.broker import Outgoing
+from aegis_queue.folding import BESIDE, Kept, after, enqueued, folded
 from aegis_queue.outbox import short_of
-from aegis_queue.pending import Pending
-from aegis_queue.task import STATES, Report, Task
+from aegis_queue.pending import Waiting
+from aegis_queue.task import OVER, STATES, Report, Task
 
 _RECENT = 50  # finished tasks of a queue whose ids are at hand
 _DEAD = 1_000  # the same of those that failed
-_BESIDE = ("known", "callback_attempted", "callback_dropped")  # records that change no task
+_WHOLE, _CHARACTERS = 200, 1_000_000  # tasks that are kept whole, and what they may hold
+_AHEAD = 50  # tasks that are read together when the next one is not at hand
 
 
 class LedgerBroker:
@@ -40,16 +41,13 @@ class LedgerBroker:
     _changed: Callable[[Task], None]
 
     def __init__(self) -> None:
-        self._active: dict[str, Task] = {}
-        self._waiting: dict[str, Pending] = {}
-        self._needs: dict[str, set[str]] = {}  # task → unfinished tasks it waits for
-        self._needed: dict[str, list[str]] = {}  # task → tasks that wait, or waited, for it
-        self._blocked: dict[str, str] = {}
+        self._active = Active()
+        self._next = Kept(_WHOLE, _CHARACTERS)  # pending
+        self._ended = Kept(_WHOLE, _CHARACTERS)
         self._counts: dict[str, Counter[str]] = {}
         self._recent: dict[str, deque[str]] = {}
         self._dead: dict[str, dict[str, None]] = {}
         self._modes: dict[str, str] = {}
-        self._taken: set[str] = set()
         self._ending: dict[str, Task] = {}  # what is being ended, and then how it was stored
         self._coming: dict[str, trio.Event] = {}  # idempotency keys and revived tasks that the disk works at
         self._live = False
@@ -61,15 +59,23 @@ class LedgerBroker:
         if not self._live:
             self._kernel, self._book = kernel, kernel.ledger.book("queue")
             self._book.fold(self._begin, self._apply, self._state)
-            for task in self._active.values():
-                self._place(task)
+            self._active.running |= {task.id: task for task in await self._all(self._active.running)}
+            for entry in self._active.entries():
+                self._active.place(entry, self._lost)
             self._live = True
         yield
 
     # -- the fold -----------------------------------------------------------------------------------------------
 
     def _begin(self, snapshot: Any) -> None:
-        self._active = {t["task_id"]: msgspec.convert(t, Task) for t in snapshot["active"]}
+        for row in snapshot.get("waiting", ()):
+            self._active.keep(msgspec.convert(row, Waiting))
+        self._active.running = dict.fromkeys(snapshot.get("running", ()))
+        for task in msgspec.convert(snapshot.get("active", ()), list[Task]):  # of a version that kept them whole
+            if task.state == "running":
+                self._active.running[task.id] = None
+            else:
+                self._active.wait(task)
         self._counts = {queue: Counter(counts) for queue, counts in snapshot["counts"].items()}
         self._recent = {queue: deque(ids, _RECENT) for queue, ids in snapshot["recent"].items()}
         self._dead = {queue: dict.fromkeys(ids) for queue, ids in snapshot["dead"].items()}
@@ -78,86 +84,71 @@ class LedgerBroker:
     def _state(self) -> Any:
         recent = {queue: list(ids) for queue, ids in self._recent.items()}
         dead = {queue: list(ids) for queue, ids in self._dead.items()}
-        state = {"active": list(self._active.values()), "counts": self._counts, "modes": self._modes}
-        return state | {"recent": recent, "dead": dead}
+        active = {"waiting": self._active.entries(), "running": list(self._active.running)}
+        return active | {"counts": self._counts, "modes": self._modes, "recent": recent, "dead": dead}
 
     def _apply(self, record: Record) -> None:
-        if record.kind in _BESIDE:
+        kind, key = record.kind, record.key
+        if kind in BESIDE:
             return
-        if record.kind == "control":
-            self._modes[record.key] = record.data["mode"]
-            return
-        old = self._active.get(record.key)
-        if record.kind == "enqueued":
-            task = _enqueued(record)
-        elif old or record.kind == "requeued":  # a task that had ended may be wanted again
-            old = old or self._folded(record.key, record.seq - 1)
-            task = _after(old, record)
-        else:
-            return
-        if task is old:
-            return
-        counts = self._counts.setdefault(task.queue, Counter())
-        if old:
-            counts[old.state] -= 1
-        counts[task.state] += 1
-        self._active[task.id] = task
-        self._dead.setdefault(task.queue, {}).pop(task.id, None)
-        if task.over:
-            self._over(task)
-        elif self._live:
-            self._place(task)
-        if self._live:
+        if kind == "control":
+            self._modes[key] = record.data["mode"]
+        elif kind == "reported":
+            if (runs := self._active.running.get(key)) and (reported := after(runs, record)) is not runs:
+                self._active.running[key] = reported
+                self._changed(reported)
+        elif kind == "enqueued":
+            self._become(record, "pending", enqueued(record))
+        elif kind == "requeued":  # a task that had ended may be wanted again
+            was = self._whole(record)
+            self._become(record, "pending", after(was, record), was.state)
+        elif key in self._active:
+            task = after(self._whole(record), record) if self._live else None  # else it is read when all are known
+            self._become(record, "running" if kind == "dispatched" else kind, task)
+
+    def _whole(self, record: Record) -> Task:
+        """Return the task as it was before the record."""
+        task = self._active.running.get(record.key) or self._next.get(record.key)
+        return task or self._folded(record.key, record.seq - 1)
+
+    def _become(self, record: Record, state: str, task: Task | None, was: str = "") -> None:
+        key, queue = record.key, record.data["queue"]
+        counts = self._counts.setdefault(queue, Counter())
+        if before := self._active.leave(key) or was:
+            counts[before] -= 1
+        counts[state] += 1
+        self._next.forget(key)
+        self._ended.forget(key)
+        dead = self._dead.setdefault(queue, {})
+        dead.pop(key, None)
+        if state == "running":
+            self._active.running[key] = task
+        elif state in OVER:
+            self._over(key, queue, state, task)
+        elif task:
+            entry = self._active.wait(task)
+            if self._live:
+                self._next.keep(task)
+                self._active.place(entry, self._lost)
+        if self._live and task:
             self._changed(task)
 
-    def _over(self, task: Task) -> None:
-        if task.id in self._ending:
-            self._ending[task.id] = task
-        del self._active[task.id]
-        self._pending(task.queue).drop(task.id)
-        self._needs.pop(task.id, None)
-        self._blocked.pop(task.id, None)
-        self._taken.discard(task.id)
-        self._recent.setdefault(task.queue, deque(maxlen=_RECENT)).append(task.id)
-        if task.state == "failed":
-            dead = self._dead[task.queue]
-            dead[task.id] = None
+    def _over(self, key: str, queue: str, state: str, task: Task | None) -> None:
+        self._recent.setdefault(queue, deque(maxlen=_RECENT)).append(key)
+        if state == "failed":
+            dead = self._dead[queue]
+            dead[key] = None
             if len(dead) > _DEAD:
                 del dead[next(iter(dead))]
-        for waiting in self._needed.pop(task.id, ()):
-            if task.id in self._needs.get(waiting, ()):
-                self._met(waiting, task)
+        if task:
+            self._ended.keep(task, instead=True)
+            if key in self._ending:
+                self._ending[key] = task
+        for freed in self._active.over(key, state):
+            self._changed(self._find(freed))
 
-    def _place(self, task: Task) -> None:
-        """Put a task where it belongs: among those that may begin when it is pending and waits for no other."""
-        self._taken.discard(task.id)
-        if task.state != "pending":
-            self._pending(task.queue).drop(task.id)
-            return
-        waits = {other for other in task.after if other in self._active}
-        for other in set(task.after) - waits:
-            if self._find(other).state != "completed":
-                self._blocked[task.id] = other
-        if waits:
-            self._needs[task.id] = waits
-            for other in waits:
-                self._needed.setdefault(other, []).append(task.id)
-        elif task.id not in self._blocked:
-            self._pending(task.queue).put(task)
-
-    def _met(self, waiting: str, other: Task) -> None:
-        """Take in the end of a task that another one waits for."""
-        self._needs[waiting].discard(other.id)
-        if other.state != "completed":
-            self._blocked[waiting] = other.id
-        if not self._needs[waiting]:
-            del self._needs[waiting]
-            if waiting not in self._blocked and waiting not in self._taken:
-                self._pending(self._active[waiting].queue).put(self._active[waiting])
-                self._changed(self._active[waiting])
-
-    def _pending(self, queue: str) -> Pending:
-        return self._waiting.setdefault(queue, Pending())
+    def _lost(self, task_id: str) -> bool:
+        return self._find(task_id).state != "completed"
 
     # -- changes ------------------------------------------------------------------------------------------------
 
@@ -179,8 +170,7 @@ class LedgerBroker:
     async def _put(self, task: Task, *together: Draft) -> tuple[Task, int]:
         data = {**msgspec.to_builtins(task), "callback": task.callback}
         await self._kernel.ledger.append(self._book.draft("enqueued", task.id, **data), *together)
-        now = self._find(task.id)
-        return now, self._pending(task.queue).position(now) if now.state == "pending" else 0
+        return self._find(task.id), self._active.position(task.id)
 
     async def begin(self, task: Task, payload: Envelope, **changes: Any) -> Task:
         """Deliver the payload and record that the task runs."""
@@ -251,22 +241,27 @@ class LedgerBroker:
         return self._find(task_id)
 
     def _find(self, task_id: str) -> Task:
-        return self._active.get(task_id) or self._folded(task_id)
+        known = self._active.running.get(task_id) or self._next.get(task_id) or self._ended.get(task_id)
+        return known or self._folded(task_id)
 
-    def _folded(self, task_id: str, upto: int = sys.maxsize) -> Task:
-        records = [r for r in self._book.find(task_id) if r.seq <= upto]
-        if not records or records[0].kind != "enqueued":
+    def _folded(self, task_id: str, upto: float = float("inf")) -> Task:
+        task = next(folded(r for r in self._book.find(task_id) if r.seq <= upto), None)
+        if task is None:
             raise NotFound(f"there is no task {task_id!r}; `aegis task list` shows what waits, runs and ended last")
-        return reduce(_after, records[1:], _enqueued(records[0]))
+        return task
 
-    def _all(self, ids: Iterable[str]) -> list[Task]:
-        """Return tasks that have ended, in this order, by one reading of the book."""
-        records: dict[str, list[Record]] = {task_id: [] for task_id in ids}
-        where = "book=? and key in (select value from json_each(?)) order by seq"
-        keys = msgspec.json.encode(list(records)).decode()
-        for record in self._kernel.ledger.select(where, self._book.name, keys) if records else ():
-            records[record.key].append(record)
-        return [reduce(_after, own[1:], _enqueued(own[0])) for own in records.values()]
+    async def _all(self, ids: Iterable[str]) -> list[Task]:
+        """Return tasks in this order; those that are not at hand by one reading of the book, in a thread."""
+        found = {task_id: self._next.get(task_id) or self._ended.get(task_id) for task_id in ids}
+        if missing := [task_id for task_id, task in found.items() if task is None]:
+            where = "book=? and key in (select value from json_each(?)) order by seq"
+            args = self._book.name, msgspec.json.encode(missing).decode()
+
+            def read(select: Callable[..., Iterator[Record]]) -> list[Task]:
+                return list(folded(select(where, *args)))
+
+            found |= {task.id: task for task in await self._kernel.ledger.aside(read)}
+        return [task for task in found.values() if task]
 
     async def with_key(self, queue: str, key: str) -> Task | None:
         """Return the task that a key names."""
@@ -275,46 +270,79 @@ class LedgerBroker:
 
     async def take(self, task: Task) -> bool:
         """Take the task out of its queue; False when another did, or it is pending no more."""
-        now = self._active.get(task.id)
-        if now is None or now.state != "pending" or task.id in self._taken:
-            return False
-        self._taken.add(task.id)
-        self._pending(task.queue).drop(task.id)
-        return True
+        return self._active.take(task.id)
 
     async def put_back(self, task: Task) -> None:
         """Give it its place again."""
-        if task.id in self._taken:
-            self._place(self._active[task.id])
-            self._changed(self._active[task.id])
+        if self._active.put_back(task.id, self._lost):
+            self._changed(self._find(task.id))
 
     async def first(self, queue: str, now: str) -> Task | None:
-        """Return the first pending task that is due."""
-        return self._pending(queue).first(now)
+        """Return the first pending task that is due; when it is not at hand, those behind it are read with it."""
+        pending = self._active.of_queue(queue)
+        while entry := pending.first(now):
+            if task := self._next.get(entry.id):
+                return task
+            ahead = {each.id: each for each in [entry, *pending.page(_AHEAD)]}
+            for task in reversed(await self._all(ahead)):
+                if self._active.entry(task.id) is ahead[task.id]:  # nothing has become of it meanwhile
+                    self._next.keep(task, instead=True)
+            if pending.first(now) is entry and not self._next.get(entry.id):  # it is too long to be kept
+                return self._find(entry.id)
+        return None
 
     async def due(self, queue: str) -> str:
         """Return when the next delayed task may begin."""
-        return self._pending(queue).due()
+        return self._active.of_queue(queue).due()
 
-    async def active(self, queue: str = "") -> list[Task]:
-        """Return those not ended, in the order of arrival."""
-        return sorted((t for t in self._active.values() if queue in ("", t.queue)), key=lambda t: t.seq)
+    async def running(self, queue: str = "") -> list[Task]:
+        """Return the running tasks."""
+        return self._active.ran(queue)
+
+    async def waiting(self, queue: str, count: int) -> list[Task]:
+        """Return the pending tasks that stand first."""
+        return self._still(await self._all(entry.id for entry in self._active.page(queue, count)))
+
+    def _still(self, tasks: list[Task]) -> list[Task]:
+        """Return the pending tasks as they are now: they may have changed while the disk was read."""
+        return [self._next.get(t.id) or t for t in tasks if self._active.entry(t.id)]
+
+    async def position(self, task: Task) -> int:
+        """Return where a pending task stands."""
+        return self._active.position(task.id)
+
+    async def agents(self) -> set[str]:
+        """Return whose acts are here."""
+        return self._active.agents()
+
+    async def of(self, agent: str) -> list[Task]:
+        """Return an agent's tasks."""
+        running, pending = self._active.of(agent)
+        return sorted([*running, *self._still(await self._all(e.id for e in pending))], key=lambda t: t.seq)
+
+    async def owned(self, agent: str, queue: str) -> int:
+        """Return how many there are of the agent in the queue."""
+        return self._active.owned(agent, queue)
+
+    async def ids(self, end: str, count: int) -> list[str]:
+        """Return ids that end like this."""
+        return self._active.ids(end, count)
 
     async def newest(self, queue: str, count: int) -> list[Task]:
         """Return those that ended last."""
         recents = [recent for name, recent in self._recent.items() if queue in ("", name)]
         ids = dict.fromkeys(x for recent in recents for x in islice(reversed(recent), count))
-        tasks = self._all(x for x in ids if x not in self._active)
+        tasks = await self._all(x for x in ids if x not in self._active)
         return sorted(tasks, key=lambda t: t.completed_at, reverse=True)[:count]  # of one second: the last one first
 
     async def dead(self, queue: str) -> list[Task]:
         """Return the dead letters, the last thousand of each queue."""
-        tasks = self._all(x for name, ids in self._dead.items() if queue in ("", name) for x in reversed(ids))
+        tasks = await self._all(x for name, ids in self._dead.items() if queue in ("", name) for x in reversed(ids))
         return sorted(tasks, key=lambda t: t.completed_at, reverse=True)
 
     async def blocked(self) -> list[tuple[Task, str]]:
         """Return the pending tasks that can never begin."""
-        return [(self._active[waiting], other) for waiting, other in self._blocked.items() if waiting in self._active]
+        return [(self._find(blocked), other) for blocked, other in self._active.blocked.items()]
 
     async def mode(self, queue: str) -> str:
         """Return the mode."""
@@ -328,13 +356,3 @@ class LedgerBroker:
 
 def _key(queue: str, key: str) -> str:
     return f"key:{queue}:{key}"
-
-
-def _enqueued(record: Record) -> Task:
-    return msgspec.convert({**record.data, "seq": record.seq}, Task)
-
-
-def _after(task: Task, record: Record) -> Task:
-    """Return the task as it is after a record; a report that came too late, of an attempt that is over, is none."""
-    late = record.kind == "reported" and (task.state, task.worker) != ("running", record.data["worker"])
-    return task if late or record.kind in _BESIDE else task.changed(record.data)

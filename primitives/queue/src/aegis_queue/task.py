@@ -80,6 +80,13 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return Caller(kind, name, agent, self.trace, self.hops)
 
     @property
+    def agent(self) -> str:
+        """The agent whose act it is, empty when there is none behind it."""
+        if self.caller:
+            return str(self.caller.get("agent_id", ""))
+        return self.address if self.enqueued_by.startswith("agent:") else ""
+
+    @property
     def queue_caller(self) -> Caller:
         """The queue as it acts for who enqueued the task."""
         return self.owner.through("queue", self.queue)

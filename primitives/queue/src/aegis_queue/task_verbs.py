@@ -15,16 +15,17 @@ from aegis.mailbox import Mailbox
 from aegis_permission.acts import blind
 from aegis_queue.admission import ask, work_of
 from aegis_queue.broker import Broker
-from aegis_queue.deadlocks import would_deadlock
+from aegis_queue.deadlocks import involved, would_deadlock
 from aegis_queue.dispatcher import Dispatcher
 from aegis_queue.rows import Enqueued, TaskRow, TaskStatus, row_of
 from aegis_queue.schema import checked, fitted, within
 from aegis_queue.settings import QueueSettings
-from aegis_queue.sight import seen
+from aegis_queue.sight import seen, waiting_seen
 from aegis_queue.task import Report, Task
 
 QueueName = Annotated[str, Completes("queue"), Field(description="which queue")]
 YEAR = 366 * 86_400  # seconds; beyond it nothing has a date
+_ALIKE = 10  # tasks that are counted when the end of an id is that of many
 TaskId = Annotated[str, Completes("task"), Field(description="a task's id; the end of it is enough")]
 
 
@@ -114,20 +115,18 @@ class TaskVerbs:
     ) -> None:
         """Refuse an agent that fills the queue, and a payload that no worker could read in a turn."""
         post, most = self._kernel.post, settings.max_pending_by_agent
-        if caller.agent_id:
-            own = sum(task.owner.agent_id == caller.agent_id for task in await broker.active(queue))
-            if own >= most:
-                raise Refused(
-                    f"{own} of your tasks in {queue} are not over (queues.{queue}.max_pending_by_agent is {most}); "
-                    "wait for their ends"
-                )
+        if caller.agent_id and (own := await broker.owned(caller.agent_id, queue)) >= most:
+            raise Refused(
+                f"{own} of your tasks in {queue} are not over (queues.{queue}.max_pending_by_agent is {most}); "
+                "wait for their ends"
+            )
         if why := Mailbox(queue).full(post.envelope(str(caller), "", payload), post.limits):
             raise Refused(why)
 
     async def _known_already(self, broker: Broker, task: Task, address: str) -> Enqueued:
         """Answer an enqueue whose task is known; only the first caller is called back."""
         to_come = task.callback and not task.over and task.address == address
-        return Enqueued(task.id, await _position(broker, task), task.queue, to_come, known=True)
+        return Enqueued(task.id, await broker.position(task), task.queue, to_come, known=True)
 
     async def _place(self, broker: Broker, task: Task, position: int) -> int:
         """Return the position of a task that has just been accepted: 0 when it begins at once."""
@@ -144,7 +143,7 @@ class TaskVerbs:
         """Refuse a task that a worker would wait for without end."""
         if task.callback and self._dispatcher.task_of(task.address):
             room = {name: settings.max_parallel for name, settings in self._dispatcher.queues().items()}
-            if would_deadlock(await broker.active(), room, task):
+            if would_deadlock(await involved(broker, task), room, task):
                 raise Refused(
                     f"every worker of {task.queue} would then wait for a task that has no worker left; do it yourself, "
                     "or hand it over with callback=false and do not wait"
@@ -172,8 +171,10 @@ class TaskVerbs:
         broker = await self._dispatcher.broker()
         if dead:
             return [row_of(t) for t in (await seen(self._kernel, caller, await broker.dead(queue)))[:count]]
-        active = sorted(await broker.active(queue), key=lambda t: (t.state != "running", t.rank))
-        there = await seen(self._kernel, caller, [*active, *await broker.newest(queue, count)])
+        running = sorted(await broker.running(queue), key=lambda t: t.rank)
+        pending = await waiting_seen(self._kernel, caller, broker, queue, count)
+        others = await seen(self._kernel, caller, [*running, *await broker.newest(queue, count)])
+        there = [*others[: (began := sum(not t.over for t in others))], *pending, *others[began:]]
         return [row_of(t) for t in there[:count]]
 
     @verb("task wait", for_={"person", "program"}, checks=True)
@@ -225,7 +226,7 @@ class TaskVerbs:
         fresh = {"attempt": 0, "not_before": "", "outcome": "", "error": "", "result": "", "completed_at": ""}
         await self._check_deadlock(broker, task.changed({"state": "pending"}))
         self._expect(task := await broker.requeue(task, **fresh))
-        place = await self._place(broker, task, await _position(broker, task))
+        place = await self._place(broker, task, await broker.position(task))
         return Enqueued(task.id, place, task.queue, task.callback)
 
     @verb("task logs", read_only=True)
@@ -274,9 +275,11 @@ class TaskVerbs:
         try:
             return await broker.find(task_id)
         except NotFound:
-            found = [x for x in self._dispatcher.watching.ids() if task_id and x.lower().endswith(task_id.lower())]
+            seen_last = (x for x in self._dispatcher.watching.ids() if x.lower().endswith(task_id.lower()))
+            found = list(dict.fromkeys([*await broker.ids(task_id, _ALIKE), *seen_last])) if task_id else []
             if len(found) > 1:
-                raise Refused(f"{len(found)} tasks end with {task_id!r}; say more of the id") from None
+                many = len(found) if len(found) < _ALIKE else f"{_ALIKE} or more"
+                raise Refused(f"{many} tasks end with {task_id!r}; say more of the id") from None
             if not found:
                 raise
             return await broker.find(found[0])
@@ -317,14 +320,7 @@ class TaskVerbs:
         broker = await self._dispatcher.broker()
         waits = tuple([x for x in t.after if not (await broker.find(x)).over])
         return TaskStatus(
-            t.id, t.queue, t.state, t.outcome, t.result, t.error, await _position(broker, t), t.payload, t.enqueued_by,
+            t.id, t.queue, t.state, t.outcome, t.result, t.error, await broker.position(t), t.payload, t.enqueued_by,
             t.enqueued_at, t.started_at, t.completed_at, t.worker_handle, t.attempt, t.cost_usd, t.artefacts, waits,
             await self._held(broker, t), t.cost_usd is None,
         )  # fmt: skip
-
-
-async def _position(broker: Broker, task: Task) -> int:
-    """Return where a task stands in its queue, counted from 1; 0 when it does not wait."""
-    if task.state != "pending":
-        return 0
-    return sum(x.rank <= task.rank for x in await broker.active(task.queue) if x.state == "pending")

@@ -32,6 +32,11 @@ def task(payload: str = "work", queue: str = "one", **more: Any) -> Task:
     return Task(id=new_id(), queue=queue, payload=payload, enqueued_by="human:owner", enqueued_at=NOW, **more)
 
 
+async def active(broker: Broker, queue: str = "") -> list[Task]:
+    """Return the tasks that have not ended, in the order of arrival."""
+    return sorted([*await broker.running(queue), *await broker.waiting(queue, 10_000)], key=lambda t: t.seq)
+
+
 def letters(kernel: Kernel, address: str) -> list[str]:
     """Return the bodies of what was ever accepted for somebody."""
     return [letter.envelope.body for letter in kernel.post.letters(address)]
@@ -76,7 +81,7 @@ class BrokerContract:
             for outgoing in unsent:
                 await kernel.post.deliver(outgoing.envelope)
             assert await broker.unsent() == []
-            return letters(kernel, WORKER), letters(kernel, OWNER), await broker.active()
+            return letters(kernel, WORKER), letters(kernel, OWNER), await active(broker)
 
     async def _running(self, kernel: Kernel, broker: Broker, **more: Any) -> Task:
         put, _ = await broker.put(task(**more))
@@ -137,8 +142,8 @@ class BrokerContract:
             assert await broker.take(head)
             order.append(head.payload)
         assert order == ["high", "a", "b", "low"]
-        assert [t.payload for t in await broker.active("one")] == ["low", "a", "b", "high"], "in the order of arrival"
-        assert len(await broker.active()) == 5
+        assert [t.payload for t in await active(broker, "one")] == ["low", "a", "b", "high"], "none is over"
+        assert len(await active(broker)) == 5
 
     async def test_a_delayed_task_is_not_begun_before_it_is_due(self, opened: Any) -> None:
         _, broker = opened
@@ -159,7 +164,7 @@ class BrokerContract:
         async with trio.open_nursery() as nursery:
             for _ in range(5):
                 nursery.start_soon(put)
-        assert len({t.id for t in found}) == len(await broker.active()) == 1
+        assert len({t.id for t in found}) == len(await active(broker)) == 1
         assert await broker.with_key("one", "nightly") == found[0]
         assert await broker.with_key("two", "nightly") is None
         other, _ = await broker.put(task(queue="two", key="nightly"))
@@ -330,6 +335,51 @@ class BrokerContract:
         counts, newest, dead, modes = before
         assert counts == dict.fromkeys(STATES, 1) | {"failed": 2}
         assert (newest, dead, modes) == (["3", "2", "1"], ["3", "1"], ["open", "paused"])
+
+    async def test_those_that_wait_are_shown_in_their_order_page_by_page(self, opened: Any) -> None:
+        kernel, broker = opened
+        running = await self._running(kernel, broker, payload="runs")
+        for name, priority, due in (("low", -1, ""), ("a", 0, ""), ("late", 0, LATER), ("high", 5, "")):
+            await broker.put(task(name, priority=priority, not_before=due))
+        await broker.put(task("after", after=(running.id,)))
+        await broker.put(task("other", queue="two", priority=9))
+        pages = [[t.payload for t in await broker.waiting(queue, 3)] for queue in ("one", "")]
+        assert pages == [["high", "a", "late"], ["other", "high", "a"]]
+        there = await broker.waiting("one", 10)
+        assert [t.payload for t in there] == ["high", "a", "late", "after", "low"]
+        assert [await broker.position(t) for t in there] == [1, 2, 3, 4, 5]
+        assert await broker.position(running) == 0
+        assert await broker.take(there[0])
+        assert [await broker.position(t) for t in there[1:]] == [1, 2, 3, 4], "it is about to begin"
+        assert await broker.waiting("one", 10) == there, "but it has not begun"
+        assert ([t.payload for t in await broker.running("one")], await broker.running("two")) == (["runs"], [])
+
+    async def test_an_agents_tasks_are_found_without_a_look_at_those_of_others(
+        self, project: Path, seen: list[Task]
+    ) -> None:
+        lead = {"kind": "agent", "name": "lead", "agent_id": "lead-1"}
+        async with self._life(project, seen) as (kernel, broker):
+            begun = await self._running(kernel, broker, payload="mine, running", caller=lead)
+            await broker.put(task("mine", caller=lead))
+            await broker.put(task("mine elsewhere", queue="two", caller=lead))
+            await broker.put(task("a person's"))
+            await broker.requeue(await self._running(kernel, broker, payload="again"), attempt=1)
+            ended = await self._running(kernel, broker, payload="over", caller=lead)
+            await broker.end(ended, None, **self._end())
+            before = await self._owned(broker)
+        async with self._life(project, []) as (_, broker):
+            assert await self._owned(broker) == before
+            assert await broker.ids(begun.id[-5:].lower(), 9) == [begun.id]
+            assert len(await broker.ids("", 3)) == 3
+            assert await broker.ids(ended.id, 9) == []
+        agents, mine, again, owned = before
+        assert agents == {"lead-1", "worker-1"}
+        assert (mine, again, owned) == (["mine, running", "mine", "mine elsewhere"], ["again"], [2, 1, 0])
+
+    async def _owned(self, broker: Broker) -> tuple[set[str], list[str], list[str], list[int]]:
+        mine, again = [[t.payload for t in await broker.of(agent)] for agent in ("lead-1", "worker-1")]
+        owned = [await broker.owned("lead-1", queue) for queue in ("one", "two", "three")]
+        return await broker.agents(), mine, again, owned
 
     async def _looked(self, broker: Broker) -> tuple[dict[str, int], list[str], list[str], list[str]]:
         newest, dead = await broker.newest("one", 3), await broker.dead("")

@@ -10,7 +10,7 @@ import trio
 
 from aegis_queue.task import Task
 
-_ENDED = 500  # ended tasks whose ids are known without asking the broker
+_KNOWN = 500  # tasks that have not ended, and as many ended ones, whose ids are at hand
 
 
 class Watch:
@@ -30,26 +30,32 @@ class Watch:
 
 
 class Watching:
-    """Who waits for a change of which task, and which tasks were seen: those not ended, and those that ended last."""
+    """Who waits for a change of which task, and the ids seen last: of tasks not ended, and of those that ended."""
 
     def __init__(self) -> None:
         self._watches: dict[str, set[Watch]] = {}
         self._active: dict[str, None] = {}
-        self._ended: deque[str] = deque(maxlen=_ENDED)
+        self._ended: deque[str] = deque(maxlen=_KNOWN)
 
     def see(self, task: Task) -> None:
         """Take in the task as it is now."""
+        was_here = self._active.pop(task.id, "") is None
         if not task.over:
-            self._active[task.id] = None
-        elif task.id in self._active or task.id not in self._ended:
-            self._active.pop(task.id, None)
+            self.know(task.id)
+        elif was_here or task.id not in self._ended:
             self._ended.append(task.id)
         for watch in self._watches.get(task.id, ()):
             watch.tell()
 
+    def know(self, task_id: str) -> None:
+        """Have the id of a task that has not ended at hand, instead of the one that was seen longest ago."""
+        self._active[task_id] = None
+        if len(self._active) > _KNOWN:
+            del self._active[next(iter(self._active))]
+
     def ids(self) -> list[str]:
-        """Return the ids of the tasks that were seen: those not ended, then the others, the newest first."""
-        return list(dict.fromkeys([*self._active, *reversed(self._ended)]))
+        """Return the ids of the tasks that were seen: those not ended, then the others; what was seen last is first."""
+        return list(dict.fromkeys([*reversed(self._active), *reversed(self._ended)]))
 
     @contextmanager
     def watch(self, task_id: str) -> Iterator[Watch]:
