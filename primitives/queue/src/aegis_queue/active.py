@@ -43,7 +43,7 @@ class Active:
 
     def wait(self, task: Task) -> Waiting:
         """Have the task among the pending ones, where it may not begin before it is placed."""
-        self.leave(task.id)
+        self.take_out(task.id)
         return self.keep(waiting(task))
 
     def keep(self, entry: Waiting) -> Waiting:
@@ -54,7 +54,7 @@ class Active:
             self._agents.setdefault(agent, {})[entry.id] = entry
         return entry
 
-    def leave(self, task_id: str) -> State | None:
+    def take_out(self, task_id: str) -> State | None:
         """Take out the task and return in which state it was; None when it is not here."""
         if task_id in self.running:
             del self.running[task_id]

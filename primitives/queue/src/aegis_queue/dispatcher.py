@@ -130,12 +130,9 @@ class Dispatcher:
     async def _take_up(self, broker: Broker, nursery: trio.Nursery) -> None:
         """Do what the last aegis left undone: send what it recorded, watch its workers, close those without a task."""
         await send(self._kernel, broker)
-        for task_id in await broker.ids("", _BEFORE):
-            self.watching.know(task_id)
-        running = await broker.running()
-        for task in [*reversed(await broker.newest("", _BEFORE)), *running]:
+        nursery.start_soon(self._know, broker)
+        for task in (running := await broker.running()):
             self.watching.see(task)
-        for task in running:
             self._start(broker, nursery, task, self.queues().get(task.queue) or QueueSettings(agent=""))
         for agent_id in await broker.agents():
             if asker := self._kernel.roster.get(agent_id):
@@ -143,6 +140,13 @@ class Dispatcher:
                     if task.callback and task.address == agent_id:
                         asker.expect(f"task {task.id}", f"the end of task {task.id} in {task.queue}")
         await self._tidy({task.worker for task in running})
+
+    async def _know(self, broker: Broker) -> None:
+        """Have ids at hand of tasks that wait and of those that ended last."""
+        for task_id in await broker.ids("", _BEFORE):
+            self.watching.know(task_id)
+        for task in reversed(await broker.newest("", _BEFORE)):
+            self.watching.see(task)
 
     def _start(self, broker: Broker, nursery: trio.Nursery, task: Task, settings: QueueSettings) -> None:
         self._jobs.add(job := Job(self._kernel, broker, task, settings, lambda: self.limits))

@@ -62,6 +62,8 @@ class LedgerBroker:
             self._active.running |= {task.id: task for task in await self._all(self._active.running)}
             for entry in self._active.entries():
                 self._active.place(entry, self._lost)
+            for task in await self._all(entry.id for entry in self._active.page("", _WHOLE)):
+                self._next.keep(task)
             self._live = True
         yield
 
@@ -114,7 +116,7 @@ class LedgerBroker:
     def _become(self, record: Record, state: str, task: Task | None, was: str = "") -> None:
         key, queue = record.key, record.data["queue"]
         counts = self._counts.setdefault(queue, Counter())
-        if before := self._active.leave(key) or was:
+        if before := self._active.take_out(key) or was:
             counts[before] -= 1
         counts[state] += 1
         self._next.forget(key)
