@@ -25,7 +25,7 @@ from aegis.app import open_kernel
 from aegis.clock import stamp
 from aegis.testing.clock import TestClock
 from aegis_queue.store import LedgerBroker
-from aegis_queue.testing import active
+from aegis_queue.testing_lives import active
 
 CAPS = {"one": 1, "many": 3}
 CONFIG = """\
