@@ -276,6 +276,7 @@ def open_scene(kernel_with):
     async def opened():
         puppets, watched = Puppets(), Watched()
         async with kernel_with(mcp=watched, puppets=puppets) as kernel:
+            await watched.plane.up()
             assert not kernel.bus.faults
             yield Scene(kernel, puppets, watched)
 

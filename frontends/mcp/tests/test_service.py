@@ -90,6 +90,7 @@ async def test_the_plane_leaves_and_comes_back_at_its_port_while_the_kernel_runs
         with pytest.raises(OSError):
             await trio.open_tcp_stream("127.0.0.1", port)
         await kernel.plugins.enter("mcp", scene.watched)
+        await scene.plane.up()
         assert scene.watched.plane.port.number == port
         assert (await scene.status()).url.endswith(f":{port}/mcp")
         assert [f.error for f in kernel.faults] == []

@@ -14,7 +14,7 @@ from aegis import AegisError, Busy, Client, ConfigError, Console, NotFound
 from aegis.plugins import disabled_in, discovered
 from aegis.project import Project, Untrusted
 from aegis_cli.asking import settle
-from aegis_cli.running import Stop, kernel_here, local_user, plainly, say, stoppable
+from aegis_cli.running import Stop, freeze_memory, kernel_here, local_user, plainly, say, stoppable
 from aegis_cli.shell import Shell
 from aegis_cli.signals import take_over
 from aegis_cli.socket_client import connected
@@ -22,6 +22,7 @@ from aegis_cli.socket_path import safe_socket_of
 from aegis_cli.stop import held
 from aegis_discovery.discovery import Discovery
 from aegis_processes.cancellation import first_of
+from aegis_processes.imports import foreground
 
 _LIMIT, _STEP = 20.0, 0.1  # seconds for another kernel that is starting or ending to have done so
 _HANGUP = (signal.SIGTERM, signal.SIGHUP)  # Ctrl-C is a key of the console
@@ -40,7 +41,11 @@ def run(shell: Shell, agent: str, *, clean: bool, trust: bool = False) -> int:
             "a console needs a terminal; `aegis serve` runs without one, and `aegis --help` lists commands"
         )
     take_over()
-    return trio.run(_attach, shell.project, agent, clean)
+    foreground.begins()
+    try:
+        return trio.run(_attach, shell.project, agent, clean)
+    finally:
+        foreground.is_there()
 
 
 async def _attach(project: Project, agent: str, clean: bool) -> int:
@@ -58,6 +63,7 @@ async def _visit(project: Project, agent: str, clean: bool, stop: Stop) -> int:
         try:
             async with kernel_here(project.root, clean=clean) as kernel:
                 stop.orderly = True
+                freeze_memory()
                 client = kernel.client(local_user())
                 return await served(
                     first(kernel.plugins.found), client, agent, kernel.quit, stop.requested, begin=_reopen

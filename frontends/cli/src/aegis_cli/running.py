@@ -31,8 +31,7 @@ def local_user() -> Caller:
 
 def freeze_memory() -> None:
     """Make what is alive now permanent, so that the cyclic collector's pauses stay short in a long run."""
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # without a collection: there is next to no garbage yet, and one more pause
     gc.set_threshold(50_000, 20, 50)
 
 

@@ -20,7 +20,6 @@ import trio
 from aegis_mcp.auth import PEER, TOGETHER, Application, Message, Scope
 from aegis_processes.connections import GONE, Connections, Peer, serve_connections
 
-_BACKLOG = 512  # connections that may wait to be accepted: a flood of them must not keep an agent's out
 _STUCK = 30.0  # seconds in which a client must read something of its answer
 _LINGER = 1.0  # seconds in which a client that still sends may read why it should not
 _CHUNK, _LONGEST_HEAD = 65_536, 65_536  # bytes
@@ -63,8 +62,7 @@ async def serve_http(
 
 
 def listener_of(bound: socket.socket) -> trio.SocketListener:
-    """Return the socket as a listener."""
-    bound.listen(_BACKLOG)
+    """Return the socket, which listens, as a listener."""
     return trio.SocketListener(trio.socket.from_stdlib_socket(bound))
 
 

@@ -15,6 +15,7 @@ class PlaneInterceptor:
     """Gives each new session its way to the plane, and ends the calls that nobody can want any more."""
 
     name = "mcp"
+    timeout = 60.0  # the first agent may wait for the server's import
 
     def __init__(self, plane: Plane) -> None:
         self._plane = plane

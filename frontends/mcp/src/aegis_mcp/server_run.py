@@ -53,29 +53,16 @@ class ServerRun:
         self.sessions.close()
 
 
-async def serve_until(stop: trio.Event, plane: Plane) -> None:
-    """Serve the plane until `stop` is set, whatever else is cancelled meanwhile."""
+async def serve_until(stop: trio.Event, plane: Plane, bound: socket.socket) -> None:
+    """Serve the plane at the socket until `stop` is set, whatever else is cancelled meanwhile."""
     with trio.CancelScope(shield=True), quiet(plane.fault):
         async with trio.open_nursery() as working:
             run = ServerRun(plane, Calls(working, plane.fault))
-            listener = listener_of(listening(plane.port.number))
+            listener = listener_of(bound)
             connections = Connections(plane.limits)
             async with run.manager.run(), trio.open_nursery() as serving:
                 serving.start_soon(serve_http, run.auth, listener, connections, stop, run.failed, _GRACE)
-                plane.opened(run, listener.socket.getsockname()[1])
-
-
-def listening(port: int) -> socket.socket:
-    """Return a socket bound to this loopback port, or to a free one when it is taken."""
-    for candidate in (port, 0):
-        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the last kernel's connections may linger
-        try:
-            bound.bind(("127.0.0.1", candidate))
-            return bound
-        except OSError:
-            bound.close()
-    raise OSError("this machine has no free loopback port")
+                plane.opened(run)
 
 
 class _Faults(logging.Handler):

@@ -1,6 +1,6 @@
 """The agents' plane as the kernel sees it: a service that runs for as long as the kernel does.
 
-What is heavy, FastMCP first of all, is imported when the plane comes up (`server_run.py`).
+What is heavy, FastMCP first of all, is imported while the kernel has other work (`server_run.py`).
 """
 
 from __future__ import annotations
@@ -8,21 +8,22 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from aegis import AegisError
 from aegis.bus import Batch
 from aegis.events import Fault, VerbsChanged
 from aegis_mcp.auth import PATH
-from aegis_mcp.port import Port
+from aegis_mcp.port import Port, listening
 from aegis_mcp.presence import Presence
 from aegis_mcp.secret_store import Secrets
 from aegis_mcp.settings import SECTION, PlaneSettings
 from aegis_mcp.store import Tickets
 from aegis_processes.connections import ConnectionLimits
 from aegis_processes.descriptors import limit
+from aegis_processes.imports import imported
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -47,7 +48,7 @@ class Plane:
         self.refused: Counter[str] = Counter()
         self.server_run: ServerRun | None = None
         self.nursery: trio.Nursery | None = None
-        self._up = trio.Event()
+        self._up, self._why = trio.Event(), ""
 
     @property
     def settings(self) -> PlaneSettings:
@@ -62,27 +63,46 @@ class Plane:
         return ConnectionLimits(now.max_connections, now.max_silent, most, now.header_within)
 
     async def run(self, started: trio.Event) -> None:
-        """Serve until cancelled, then answer what still runs; a second later nothing is left."""
-        serve_until = (await trio.to_thread.run_sync(_load, abandon_on_cancel=True)).serve_until
-        stop = trio.Event()
-        with self.kernel.bus.subscribe(1_000, only=self._concerns) as news:
+        """Serve until cancelled, then answer what still runs; a second later nothing is left.
+
+        Callers can come in at once, and are answered as soon as the server is imported: who needs that waits for `up`.
+        """
+        with listening(self.port.number) as bound, self.kernel.bus.subscribe(1_000, only=self._concerns) as news:
+            self.port.keep(bound.getsockname()[1])
+            started.set()
+            if not (module := await self._imported()):
+                return
+            stop = trio.Event()
             async with trio.open_nursery() as self.nursery:
-                self.nursery.start_soon(serve_until, stop, self)
+                self.nursery.start_soon(module.serve_until, stop, self, bound)
                 try:
                     await self._up.wait()
-                    started.set()
                     async for batches in news:
                         await self._hear(batches)
                 finally:
-                    run, self.server_run, self._up = self.server_run, None, trio.Event()
+                    run, self.server_run = self.server_run, None
                     if run:
+                        self._up = trio.Event()
                         with trio.CancelScope(shield=True):
                             await run.close()
                     stop.set()
 
-    def opened(self, run: ServerRun, port: int) -> None:
-        """Let agents in: the server listens at this port."""
-        self.port.keep(port)
+    async def _imported(self) -> ModuleType | None:
+        """Return the server's module, None when it cannot be imported, which is reported and which `up` then says."""
+        # FastMCP reads both as it is imported: it would print to the terminal and take settings from the project's
+        # `.env`.
+        os.environ.setdefault("FASTMCP_LOG_ENABLED", "false")
+        os.environ.setdefault("FASTMCP_ENV_FILE", os.devnull)
+        try:
+            return await imported("aegis_mcp.server_run")
+        except Exception as error:  # noqa: BLE001 - a library that is broken may raise anything, each time again
+            self._why = f"the agents' plane cannot be imported: {type(error).__name__}: {error}"
+            self.kernel.bus.report(Fault("mcp", self._why, final=True))
+            self._up.set()
+            return None
+
+    def opened(self, run: ServerRun) -> None:
+        """Let agents in: the server answers."""
         self.server_run = run
         self._up.set()
 
@@ -109,8 +129,10 @@ class Plane:
         return f"http://127.0.0.1:{self.port.number}{PATH}"
 
     async def up(self) -> None:
-        """Wait until agents can connect."""
+        """Wait until agents are answered; raises `AegisError` when they will not be."""
         await self._up.wait()
+        if self._why:
+            raise AegisError(self._why)
 
     def watch(self, agent_id: str) -> None:
         """Warn in the background if the agent does not connect."""
@@ -122,10 +144,3 @@ class Plane:
         """Report an error that is no caller's."""
         self.kernel.bus.report(Fault(source, f"{type(error).__name__}: {error}"))
 
-
-def _load() -> ModuleType:
-    """Import the server, in a thread: it takes a second or two in which the kernel has other work."""
-    # FastMCP reads both as it is imported: it would print to the terminal and take settings from the project's `.env`.
-    os.environ.setdefault("FASTMCP_LOG_ENABLED", "false")
-    os.environ.setdefault("FASTMCP_ENV_FILE", os.devnull)
-    return import_module("aegis_mcp.server_run")

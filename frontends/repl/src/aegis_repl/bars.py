@@ -13,6 +13,8 @@ _SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 def tabs(view: View, width: int) -> Line:
     """Return the tab bar: as many tabs as fit, the active one always among them, `‹` and `›` where more are."""
+    if not view.known:
+        return [("class:dim", " …"[:width])]
     if not view.tabs:
         return [("class:dim", " no agents · Ctrl+T starts one"[:width])]
     cells = [_cell(tab) for tab in view.tabs]
@@ -53,6 +55,8 @@ def _width(cell: Line) -> int:
 def status(view: View, width: int, now: float) -> Line:
     """Return the status line of the active agent; what does not fit is left out from the right."""
     tab = view.active
+    if tab is None and not view.known:
+        return []
     if tab is None:
         return [("class:dim", " /spawn PROFILE · /help · Ctrl+Q"[:width])]
     parts: Line = [

@@ -48,9 +48,12 @@ async def _complete(buffer: Buffer) -> None:
 
 
 class Action(NamedTuple):
-    """Something the person did; `line` carries the text, `go` and `step` a number, `values` a completer's question."""
+    """Something the person did; `line` carries the text, `go` and `step` a number, `values` a completer's question.
 
-    what: Literal["line", "go", "step", "new", "close", "interrupt", "yes", "no", "hint", "quit", "values"]
+    `begun` is the trio side's own: from then on it does what the person asks.
+    """
+
+    what: Literal["line", "go", "step", "new", "close", "interrupt", "yes", "no", "hint", "quit", "values", "begun"]
     value: Any = None
 
 

@@ -61,12 +61,7 @@ class Repl:
         self._screen = Screen(act, self._input, self._output)
         with _terminal_kept(self._input, self._output):
             try:
-                snapshot = await self._client.snapshot()
-                async with self._client.watch(snapshot["number"]) as news:  # each change is in one of them
-                    await self._begin(snapshot)
-                    await self._serve(news)
-            except AegisError as error:
-                self._exit_message = str(error)
+                await self._serve()
             finally:
                 self._say_why()
         return 1 if self._exit_message else 0
@@ -78,31 +73,52 @@ class Repl:
                 self._output.write(self._exit_message + "\n")
                 self._output.flush()
 
+    async def _serve(self) -> None:
+        """Show the prompt at once; what is typed before it is known who is here is done as soon as that is known."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            await nursery.start(self._signals)
+            nursery.start_soon(self._show_screen)
+            nursery.start_soon(self._attend)
+            early: list[Action] | None = []
+            async for act in self._inbox:
+                if act.what == "quit":
+                    self._exit_message = act.value or ""
+                    break
+                if early is not None and act.what != "begun":
+                    early.append(act)
+                    continue
+                for one in early or [] if act.what == "begun" else [act]:
+                    try:
+                        await self._do(one)
+                    except Refused as refusal:
+                        self._say(render.refusal(refusal))
+                early = None
+            nursery.cancel_scope.cancel()
+
+    async def _attend(self) -> None:
+        """Learn what there is, show it, and follow what happens until the kernel is gone."""
+        why = ""
+        try:
+            snapshot = await self._client.snapshot()
+            async with self._client.watch(snapshot["number"]) as news:  # each change is in one of them
+                await self._begin(snapshot)
+                self._nursery.start_soon(self._outbox.run)
+                self._acts.send_nowait(Action("begun"))
+                why = GONE
+                await self._follow(news)
+        except AegisError as error:
+            why = f"{GONE} ({error})" if why else str(error)
+        self._acts.send_nowait(Action("quit", why))
+
     async def _begin(self, snapshot: Mapping[str, Any]) -> None:
         await self._learn()
         self._last_tab = LastTab(Path(str(snapshot["root"])))
         self._state.load(snapshot, active=self._last_tab.load())
         profiles = await self._client.complete("profile")
         self._screen.emit(welcome(snapshot, self._state.view(), profiles))
-        await self._recall(self._state.active)
+        self._begin_recall(self._state.active)
         self._screen.show(self._state.view())
-
-    async def _serve(self, news: AsyncIterator[list[Batch]]) -> None:
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            await nursery.start(self._signals)
-            nursery.start_soon(self._show_screen)
-            nursery.start_soon(self._follow, news)
-            nursery.start_soon(self._outbox.run)
-            async for act in self._inbox:
-                if act.what == "quit":
-                    self._exit_message = act.value or ""
-                    break
-                try:
-                    await self._do(act)
-                except Refused as refusal:
-                    self._say(render.refusal(refusal))
-            nursery.cancel_scope.cancel()
 
     async def _show_screen(self) -> None:
         """Run the screen's thread; when this is cancelled the thread has a moment to give the terminal back."""
@@ -138,21 +154,16 @@ class Repl:
     # -- what happens -------------------------------------------------------------------------------------------
 
     async def _follow(self, news: AsyncIterator[list[Batch]]) -> None:
-        why = GONE
-        try:
-            async for batches in news:
-                for batch in batches:
-                    lines, ring = self._state.fold(batch)
-                    if lines or ring:
-                        self._screen.emit(lines, ring=ring)
-                    if any(isinstance(event, VerbsChanged) for event in batch.events):
-                        await self._learn()
-                    if any(isinstance(event, Gap) for event in batch.events):
-                        self._screen.emit(self._state.refresh(await self._client.snapshot()))
-                self._screen.show(self._state.view())
-        except AegisError as error:
-            why = f"{GONE} ({error})"
-        self._acts.send_nowait(Action("quit", why))
+        async for batches in news:
+            for batch in batches:
+                lines, ring = self._state.fold(batch)
+                if lines or ring:
+                    self._screen.emit(lines, ring=ring)
+                if any(isinstance(event, VerbsChanged) for event in batch.events):
+                    await self._learn()
+                if any(isinstance(event, Gap) for event in batch.events):
+                    self._screen.emit(self._state.refresh(await self._client.snapshot()))
+            self._screen.show(self._state.view())
 
     async def _learn(self) -> None:
         self._verbs = {verb["name"]: verb for verb in await self._client.verbs()}
@@ -227,17 +238,18 @@ class Repl:
         rows = self._output.get_size().rows
         self._screen.emit(self._state.switch(agent_id, recent=max(4, rows // 2)))
         self._last_tab.keep(self._state.active)
-        self._nursery.start_soon(self._recall, agent_id)
+        self._begin_recall(agent_id)
 
-    async def _recall(self, agent_id: str) -> None:
-        """Show the last turn of an agent that was at work before this screen was, if it is recorded."""
-        tab = self._state.tabs.get(agent_id)
-        if tab and tab.unread:
-            tab.unread = False
-            with suppress(AegisError):
-                text = await self._client.call("read", {"handle": tab.handle})
-                if agent_id == self._state.active:
-                    self._say(render.recalled(str(text), RECALLED))
+    def _begin_recall(self, agent_id: str) -> None:
+        """Show the last turn of an agent that was at work before this screen was, as soon as that is read."""
+        if tab := self._state.begin_recall(agent_id):
+            self._nursery.start_soon(self._recall, agent_id, tab.handle)
+
+    async def _recall(self, agent_id: str, handle: str) -> None:
+        lines: list[render.Line] = []
+        with suppress(AegisError):
+            lines = render.recalled(str(await self._client.call("read", {"handle": handle})), RECALLED)
+        self._screen.emit(self._state.end_recall(agent_id, lines))
 
     def _new(self) -> None:
         self._call("spawn", "", quiet=True, follow=True)

@@ -23,6 +23,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import Style
 
+from aegis_processes.imports import foreground
 from aegis_repl import bars
 from aegis_repl.completer import VerbCompleter
 from aegis_repl.keys import Action, bindings
@@ -65,7 +66,7 @@ class Screen:
     """Shows lines and a view; tells `act` what the person did."""
 
     def __init__(self, act: Callable[[Action], None], input: Input, output: FrameOutput) -> None:  # noqa: A002
-        self.view = View()
+        self.view = View(known=False)
         self.verbs: Sequence[Mapping[str, Any]] = ()
         self._act, self._input, self._output = act, input, output
         self._lock = threading.Lock()
@@ -228,6 +229,7 @@ class Screen:
                 with self._output:
                     async with in_terminal():
                         self._print()
+                foreground.is_there()
             else:
                 self._session.app.invalidate()
             await asyncio.sleep(FRAME)

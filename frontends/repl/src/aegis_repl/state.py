@@ -48,6 +48,7 @@ class View:
     live: Line = field(default_factory=list)
     question: str = ""
     confirm: str = ""
+    known: bool = True  # who is here; before, nothing is said of it
 
     @property
     def active(self) -> TabView | None:
@@ -63,6 +64,7 @@ class Tab:
     transcript: Transcript
     unseen: bool = False
     unread: bool = False  # it was at work before this screen was
+    held: list[Line] | None = None  # lines that are printed once its last turn has been read, which comes before them
     requests: PermissionRequests = field(default_factory=PermissionRequests)
     since: float | None = None
     used: tuple[int, int, int] = (0, 0, 0)  # tokens read, of them cached, and said, in turns that are over
@@ -125,6 +127,9 @@ class State:
                 shown = [*shown, *tab.transcript.note(said)]
         tab.unread = tab.unread and not shown and not tab.transcript.live  # what follows is seen; nothing is seen twice
         if batch.agent_id == self.active:
+            if tab.held is not None:
+                tab.held += shown
+                return lines, ring
             return [*lines, *shown], ring
         tab.unseen = tab.unseen or bool(shown or tab.transcript.live)
         return lines, ring
@@ -210,6 +215,23 @@ class State:
         tab = self.tabs.get(self.active)
         return (tab.transcript if tab else self._home).note(lines)
 
+    def begin_recall(self, agent_id: str) -> Tab | None:
+        """Return the tab if its last turn is to be read; what its agent says is held until that is there."""
+        tab = self.tabs.get(agent_id)
+        if tab is None or not tab.unread:
+            return None
+        tab.unread, tab.held = False, []
+        return tab
+
+    def end_recall(self, agent_id: str, recalled: list[Line]) -> list[Line]:
+        """Return the lines to print: the last turn, if its tab is still the active one, and what was held."""
+        tab = self.tabs.get(agent_id)
+        if tab is None:
+            return []
+        held, tab.held = tab.held or [], None
+        tab.transcript.recent.extendleft(reversed(recalled))
+        return [*recalled, *held] if agent_id == self.active else []
+
     # -- what the person does -----------------------------------------------------------------------------------
 
     def find(self, word: str) -> str:
@@ -231,6 +253,7 @@ class State:
         if tab is None or agent_id == self.active:
             return []
         self.active, self.closing, tab.unseen = agent_id, "", False
+        tab.held = tab.held and []  # they are among its last lines
         number = list(self.tabs).index(agent_id) + 1
         title = f" {number} {tab.handle} ·{tab.agent['profile']}· "
         lines = list(tab.transcript.recent)[-recent:]
