@@ -11,7 +11,7 @@ import trio.testing
 
 from aegis_mcp.auth import TOGETHER
 from aegis_mcp.http_server import listener_of, serve_http
-from aegis_mcp.server_run import listening
+from aegis_mcp.port import listening
 from aegis_processes.connections import Connections
 
 END = b"\r\n\r\n"

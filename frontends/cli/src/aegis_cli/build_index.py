@@ -13,6 +13,7 @@ from aegis import AegisError, Caller, open_kernel
 from aegis.plugins import GROUP
 from aegis_cli.index import sources
 from aegis_private.runtime import runtime_folder
+from aegis_processes.imports import foreground
 
 
 def build() -> dict[str, Any]:
@@ -20,10 +21,13 @@ def build() -> dict[str, Any]:
     points = {p.name: p for p in entry_points(group=GROUP)}
     packages = {Path(str(sys.modules["aegis"].__file__)).parent}
     with runtime_folder("aegis-index", AegisError) as folder:
+        foreground.begins()
         try:
             found = trio.run(_asked, folder.path)
         except AegisError as error:  # such as two plugins with a driver of one name: said, and asked again next time
             found = {"verbs": [], "names": [], "failed": {"plugins": str(error)}, "transient": True}
+        finally:
+            foreground.is_there()
     for point in points.values():
         module = sys.modules.get(point.value.partition(".")[0])
         if module and module.__file__:

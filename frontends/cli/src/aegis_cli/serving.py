@@ -13,12 +13,17 @@ from aegis_cli.running import freeze_memory, kernel_here, stoppable, watch_fault
 from aegis_cli.shell import Shell
 from aegis_cli.socket_path import socket_of
 from aegis_processes.cancellation import first_of
+from aegis_processes.imports import foreground
 
 
 def serve(shell: Shell, signals: Sequence[signal.Signals], *, clean: bool, trust: bool) -> None:
     """Serve the shell's project until one of the signals or a request ends it; `trust` is the person's yes to it."""
     settle(shell.project, yes=trust)
-    trio.run(_serve, shell, signals, clean)
+    foreground.begins()
+    try:
+        trio.run(_serve, shell, signals, clean)
+    finally:
+        foreground.is_there()
 
 
 async def _serve(shell: Shell, signals: Sequence[signal.Signals], clean: bool) -> None:
@@ -27,6 +32,7 @@ async def _serve(shell: Shell, signals: Sequence[signal.Signals], clean: bool) -
         freeze_memory()
         answer = {"root": str(kernel.project.root), "pid": os.getpid(), "socket": str(socket_of(kernel.project))}
         shell.show(answer, f"aegis runs in {answer['root']} (pid {answer['pid']}); `aegis stop` or Ctrl-C ends it")
+        foreground.is_there()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_faults, kernel)
             await first_of(kernel.quit, stop.requested)

@@ -16,7 +16,7 @@ import trio
 
 _PATIENCE = 5.0  # seconds that imports wait for what a person waits for, should nobody say that it is there
 _SWITCH = 0.001  # seconds after which the importing thread lets another one run that wants to
-_LIMIT = 2.0  # seconds for the import to come to its next module when the process ends
+_LIMIT = 1.0  # seconds for the import to come to its next module when the process ends
 
 
 class Foreground:
@@ -40,7 +40,7 @@ class Foreground:
 
 
 class _Ended(BaseException):
-    """The process ends: whatever a module catches as it is imported, it does not catch this."""
+    """Nobody wants the module any more: whatever is caught where modules are imported, this is not."""
 
 
 class _Step:
@@ -61,14 +61,20 @@ _idle.set()
 
 
 async def imported(name: str) -> ModuleType:
-    """Return the module; a caller that is cancelled does not wait for the rest of the import."""
+    """Return the module; a caller that is cancelled does not wait for the rest of an import that has begun."""
     if (found := sys.modules.get(name)) and not getattr(found.__spec__, "_initializing", False):
         return found
-    return await trio.to_thread.run_sync(_import, name, abandon_on_cancel=True)
+    unwanted = threading.Event()
+    try:
+        return await trio.to_thread.run_sync(_import, name, unwanted, abandon_on_cancel=True)
+    finally:
+        unwanted.set()
 
 
-def _import(name: str) -> ModuleType:
+def _import(name: str, unwanted: threading.Event) -> ModuleType:
     foreground.wait()
+    if unwanted.is_set():
+        raise _Ended(name)
     with _one:
         step, switch, collects = _Step(), sys.getswitchinterval(), gc.isenabled()
         _idle.clear()
