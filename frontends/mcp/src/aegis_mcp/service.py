@@ -143,4 +143,3 @@ class Plane:
     def fault(self, source: str, error: BaseException) -> None:
         """Report an error that is no caller's."""
         self.kernel.bus.report(Fault(source, f"{type(error).__name__}: {error}"))
-
