@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 import trio
@@ -14,6 +15,7 @@ from aegis.events import Fault, Text, TurnStarted
 from aegis.testing.echo import EchoPlugin
 from aegis_private.folder import Folder
 from aegis_records.jsonlines import Appender, last_lines, read_lines
+from aegis_records.open_files import OpenFiles
 
 ANNA = Caller("human", "anna")
 
@@ -24,17 +26,22 @@ def plugins():
 
 
 @pytest.fixture
-def opened(monkeypatch):
-    """Return the names of the records' files that are opened from now on."""
-    names, open_file = [], Folder.open_file
+def done(monkeypatch):
+    """Return what is done to the records' files from now on: `open` or `append`, and the name."""
+    acts, open_file, descriptor = [], Folder.open_file, OpenFiles.descriptor
 
-    def counting(folder, name, flags=os.O_RDONLY):
+    def opening(folder, name, flags=os.O_RDONLY):
         if "/" in name:
-            names.append(name)
+            acts.append(("open", name))
         return open_file(folder, name, flags)
 
-    monkeypatch.setattr(Folder, "open_file", counting)
-    return names
+    def appending(files, name):
+        acts.append(("append", name))
+        return descriptor(files, name)
+
+    monkeypatch.setattr(Folder, "open_file", opening)
+    monkeypatch.setattr(OpenFiles, "descriptor", appending)
+    return acts
 
 
 async def say(kernel, agent, text):
@@ -125,17 +132,18 @@ async def test_the_mirror_is_split_as_the_reference_names_it_and_can_be_written_
     assert said.startswith(f"{sum(t.count(chr(10)) for t in before.values())} records in {len(before)} files")
 
 
-async def test_what_all_agents_say_within_a_moment_is_written_at_once(kernel, project, autojump, opened):
+async def test_what_all_agents_say_within_a_moment_is_written_at_once(kernel, project, autojump, done):
     agents = [await kernel.roster.spawn("echo", f"echo-{n}") for n in range(20)]
     await kernel.verbs.call(ANNA, "records events")
-    opened.clear()
+    done.clear()
     for _ in range(100):  # a second, in which each says a hundred things
         for agent in agents:
             kernel.bus.publish(agent.id, Text("word "))
         await trio.sleep(0.01)
     await trio.sleep(1)
-    times = [opened.count(f"sessions/{agent.id}.jsonl") for agent in agents]
-    assert all(10 <= count <= 25 for count in times), times
+    for agent in agents:
+        assert 10 <= done.count(("append", f"sessions/{agent.id}.jsonl")) <= 25, "for 100 events"
+        assert done.count(("open", f"sessions/{agent.id}.jsonl")) <= 1
     text = (project / f".aegis/state/sessions/{agents[0].id}.jsonl").read_text()
     assert text.count("word ") == 100
 
@@ -151,13 +159,53 @@ async def test_a_transcript_is_never_behind_for_those_who_read_it(kernel, clock)
     clock.trio.rate = 1
 
 
-async def test_nothing_is_written_while_nothing_happens(kernel, autojump, opened):
+async def test_nothing_is_written_while_nothing_happens(kernel, autojump, done):
     agent = await kernel.roster.spawn("echo", "calm-codd")
     await say(kernel, agent, "hello")
     await trio.sleep(1)
-    opened.clear()
+    done.clear()
     await trio.sleep(3600)
-    assert opened == []
+    assert done == []
+
+
+@pytest.mark.parametrize("what", ["deleted", "moved", "linked", "replaced"])
+async def test_a_file_that_is_held_open_is_still_the_one_of_its_name(tmp_path, what):
+    appender, file = Appender(tmp_path, lambda fault: None), tmp_path / "sessions/x.jsonl"
+
+    async def add(line):
+        appender.buffer("sessions/x.jsonl").extend(line)
+        await appender.write()
+
+    await add(b'"one"\n')
+    if what == "deleted":
+        file.unlink()
+    elif what == "moved":
+        file.rename(tmp_path / "other")
+    elif what == "linked":
+        (tmp_path / "other").hardlink_to(file)
+    else:
+        file.rename(tmp_path / "other")
+        file.symlink_to(tmp_path / "other")
+    await add(b'"two"\n')
+    if what in ("linked", "replaced"):
+        assert "records are not written" in appender.trouble()[0]
+        (tmp_path / "other" if what == "linked" else file).unlink()
+        await add(b'"three"\n')
+    assert list(read_lines(file))[-1] == ("two" if what in ("deleted", "moved") else "three")
+    assert "two" in list(read_lines(file)), "what could not be written was kept"
+    await appender.finish()
+
+
+async def test_few_files_are_held_open_and_none_when_it_is_over(tmp_path):
+    appender, held = Appender(tmp_path, lambda fault: None), len(list(Path("/dev/fd").iterdir()))
+    for _ in range(3):
+        for n in range(200):
+            appender.buffer(f"sessions/{n}.jsonl").extend(b"1\n")
+        await appender.write()
+    assert len(list(Path("/dev/fd").iterdir())) - held < 70
+    await appender.finish()
+    assert len(list(Path("/dev/fd").iterdir())) == held
+    assert all(list(read_lines(tmp_path / f"sessions/{n}.jsonl")) == [1, 1, 1] for n in range(200))
 
 
 class Diary:

@@ -112,7 +112,7 @@ def say_faults(faults: Iterable[Fault]) -> None:
 
 async def watch_faults(kernel: Kernel) -> None:
     """Say every fault and every change of the configuration from now on, for as long as the kernel lives."""
-    with kernel.bus.subscribe() as news:
+    with kernel.bus.subscribe(only=(Fault, ConfigChanged)) as news:
         async for batches in news:
             for batch in batches:
                 for event in batch.events:

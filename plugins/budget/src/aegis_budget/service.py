@@ -19,6 +19,7 @@ from aegis_budget.notes import Notes
 from aegis_budget.settings import UNITS, Entry
 from aegis_budget.store import TASK, Account
 
+_CONCERNS = (ConfigChanged, Usage, TurnStarted, TurnEnded, SessionStarted, AgentChanged)
 _GONE = ("asleep", "stopped", "failed", "closed")
 
 
@@ -42,7 +43,7 @@ class Meter:
 
     async def run(self) -> None:
         """Settle what the last run left open, then read until cancelled."""
-        with self._kernel.bus.subscribe() as news:
+        with self._kernel.bus.subscribe(only=_CONCERNS) as news:
             self._limiter.refresh()  # what was changed before anybody listened here
             await self._close_old_turns()
             self._limiter.ready.set()

@@ -87,7 +87,7 @@ class Watch:
                 observer.unschedule(self._watched.pop(folder))
         for folder in wanted - self._watched.keys():
             try:
-                self._watched[folder] = observer.schedule(self, str(folder))  # type: ignore[arg-type]
+                self._watched[folder] = observer.schedule(self, str(folder), event_filter=_changes())  # type: ignore[arg-type]
             except OSError as error:
                 self._watched[folder] = None
                 self._kernel.bus.report(Fault("configedit", f"changes in {folder} are not noticed: {error}"))
@@ -96,6 +96,15 @@ class Watch:
     async def _reread(self) -> None:
         with suppress(ConfigError):  # it was said, and the last good one stays in force
             await self._kernel.config.refresh(WHO)
+
+
+def _changes() -> list[type[Any]]:
+    """Return what is told of: with the openings of files, too, the watch would wake for each that aegis opens."""
+    from watchdog import events  # noqa: PLC0415 - as below
+
+    files = [events.FileCreatedEvent, events.FileModifiedEvent, events.FileMovedEvent, events.FileDeletedEvent]
+    folders = [events.DirCreatedEvent, events.DirModifiedEvent, events.DirMovedEvent, events.DirDeletedEvent]
+    return [*files, *folders, events.FileClosedEvent]
 
 
 def _started() -> BaseObserver:

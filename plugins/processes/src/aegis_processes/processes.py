@@ -18,6 +18,7 @@ import trio
 from aegis_private.umask import users_umask
 from aegis_processes.cancellation import send_whole
 from aegis_processes.descriptors import usual_limit
+from aegis_processes.pipes import received
 
 MARK = "AEGIS_AGENT"  # in the environment of every CLI, and so of every shell it starts: how leftovers are found
 FOR = "AEGIS_FOR"  # beside a mark that is not an agent's: the agent for which the process runs
@@ -77,9 +78,7 @@ class Process:
     async def lines(self) -> list[bytes]:
         """Return the next whole lines; raise the error with the CLI's last words once there are no more."""
         while True:
-            chunk = b""
-            with suppress(*_GONE):
-                chunk = bytes(await self._stdout.receive_some(_CHUNK))
+            chunk = await received(self._stdout, _CHUNK)
             if not chunk and not self._size:
                 raise self._error(await self._exit_message())
             first, *rest = chunk.split(b"\n")

@@ -165,15 +165,19 @@ class Stream(Generic[B]):
 
     async def drain(self) -> list[Subscription[B]]:
         """Wait while a lossless subscriber is full; return those that stood still too long and are lossless no more."""
-        full: list[Subscription[B]] = []
+        if not (full := self._full()):
+            return []  # as nearly always: nothing is set up for it
         with trio.move_on_after(PATIENCE) as scope:
-            while full := [s for s in self.subscriptions if s.lossless and s.size > s.capacity]:
+            while full := self._full():
                 if self.drained.is_set():
                     self.drained = trio.Event()
                 await self.drained.wait()
         for subscription in full:
             subscription.lossless = not scope.cancelled_caught
         return full
+
+    def _full(self) -> list[Subscription[B]]:
+        return [s for s in self.subscriptions if s.lossless and s.size > s.capacity]
 
     def subscribe(
         self,

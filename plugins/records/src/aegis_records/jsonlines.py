@@ -14,6 +14,7 @@ import trio
 from aegis.events import Fault
 from aegis_private.folder import Folder, open_own
 from aegis_pubsub.stream import moment
+from aegis_records.open_files import OpenFiles
 
 _AGAIN, _LONGEST = 0.5, 30.0  # seconds until what was not written is tried again, at first and at most
 EVERY = 0.05  # seconds that lines wait for more of them: so much of a transcript a crash may lose
@@ -40,6 +41,7 @@ class Appender:
         self._waiting: dict[str, bytearray] = {}
         self._wake, self._hurry, self._flushed = trio.Event(), trio.Event(), trio.Event()
         self._writing, self._written = False, 0  # whether, and how many times, the disk was written to
+        self._files = OpenFiles(folder)
         self._whole: set[str] = set()  # files whose last line is known to be one
         self._begun: set[str] = set()  # files whose last line is ours, and the rest of it waits
 
@@ -75,11 +77,16 @@ class Appender:
         try:
             await self.run()
         finally:
-            with trio.CancelScope(shield=True):
-                await self.write()
+            await self.finish()
+
+    async def finish(self) -> None:
+        """Write what is left, whatever is cancelled, and hold no file open."""
+        with trio.CancelScope(shield=True):
+            await self.write()
+        self._files.close()
 
     async def run(self) -> None:
-        """Write what is added until cancelled; `write` then takes what is left."""
+        """Write what is added until cancelled; `finish` then takes what is left."""
         while True:
             if self._trouble:  # once more after a while, whether something comes or not
                 await trio.sleep(self._patience)
@@ -132,32 +139,28 @@ class Appender:
 
     def _append(self, waiting: dict[str, bytearray]) -> None:
         failed: list[OSError] = []
-        with Folder.open(self.folder, OSError) as folder:
-            for name, data in waiting.items():
-                try:
-                    self._append_to(folder, name, data)
-                    data.clear()
-                except OSError as error:  # the other files get theirs
-                    failed.append(error)
+        for name, data in waiting.items():
+            try:
+                self._append_to(name, data)
+                data.clear()
+            except OSError as error:  # the other files get theirs
+                failed.append(error)
         if failed:
+            self._files.close()  # whatever is wrong with a folder may come right
             raise failed[0]
 
-    def _append_to(self, folder: Folder, name: str, data: bytearray) -> None:
-        fd = folder.open_file(name, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-        try:
-            size, more = os.fstat(fd).st_size, len(data)
-            if name not in self._whole | self._begun and size and os.pread(fd, 1, size - 1) != b"\n":
-                os.write(fd, b"\n")  # a line that a kill has torn takes no other with it
-            self._whole.discard(name)
-            self._begun.add(name)
-            while data:  # what a full disk takes in part is not written twice
-                del data[: os.write(fd, data)]
-            self._begun.discard(name)
-            self._whole.add(name)
-        finally:
-            os.close(fd)
+    def _append_to(self, name: str, data: bytearray) -> None:
+        (fd, size), more = self._files.descriptor(name), len(data)
+        if name not in self._whole | self._begun and size and os.pread(fd, 1, size - 1) != b"\n":
+            os.write(fd, b"\n")  # a line that a kill has torn takes no other with it
+        self._whole.discard(name)
+        self._begun.add(name)
+        while data:  # what a full disk takes in part is not written twice
+            del data[: os.write(fd, data)]
+        self._begun.discard(name)
+        self._whole.add(name)
         if size + more >= self._most():
-            folder.rename(name, f"{name}.old")
+            self._files.rename(name, f"{name}.old")
 
 
 def read_lines(path: Path) -> Iterator[Any]:

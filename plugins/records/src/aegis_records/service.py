@@ -71,8 +71,7 @@ class Transcripts:
                         self._kernel.bus.replayers.remove(owner.get())
                         self._take(self._news.take())
         finally:
-            with trio.CancelScope(shield=True):
-                await self._appender.write()
+            await self._appender.finish()
 
     def _take(self, batches: Iterable[Batch]) -> None:
         now = stamp(self._kernel.clock.now())

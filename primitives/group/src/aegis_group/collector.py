@@ -35,7 +35,7 @@ class Collector:
     async def run(self) -> None:
         """Go on with the broadcasts that are open, and begin each new one, until cancelled."""
         self._ending.clear()
-        with self._kernel.bus.subscribe() as news:
+        with self._kernel.bus.subscribe(only=(AgentChanged, TurnEnded)) as news:
             async with trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._follow, news)
                 for broadcast in list(self._store.open.values()):

@@ -34,7 +34,7 @@ async def reopened(kernel: Kernel, agents: Iterable[Agent]) -> list[Reopened]:
     """Wake these agents, which sleep, and return what became of each once all are up or have failed."""
     sleeping = {agent.id: agent for agent in agents}
     done: dict[str, Reopened] = {}
-    with kernel.bus.subscribe(lossless=True) as news:
+    with kernel.bus.subscribe(lossless=True, only=(AgentChanged,)) as news:
         for agent in sleeping.values():
             agent.mailbox.wake()
         await _watch(news, sleeping, done)

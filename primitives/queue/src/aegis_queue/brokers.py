@@ -38,7 +38,7 @@ class Brokers:
                 self._open, self._known = None, trio.Event()
 
     async def _offer(self, kernel: Kernel) -> Broker:
-        with kernel.bus.subscribe() as news:
+        with kernel.bus.subscribe(only=(PluginsChanged,)) as news:
             while (broker := self.offered.get(self._chosen)) is None:
                 self._known.set()
                 await _other_plugins(news)
@@ -46,7 +46,7 @@ class Brokers:
 
     async def gone(self, kernel: Kernel, broker: Broker) -> None:
         """Return once no plugin offers this broker any more."""
-        with kernel.bus.subscribe() as news:
+        with kernel.bus.subscribe(only=(PluginsChanged,)) as news:
             while self.offered.get(self._chosen) is broker:
                 await _other_plugins(news)
 

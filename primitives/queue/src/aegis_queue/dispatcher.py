@@ -27,6 +27,7 @@ _STOPPING = 3.0  # seconds within which a stopping aegis is gone
 _GIVING_BACK = 2.0  # seconds for giving a task back though everything stops
 _BEFORE = 200  # tasks, and ended ones, whose ids are at hand from the start
 _LEAST, _LOOK_AGAIN = 0.05, 60.0  # seconds between two looks at what is due by itself
+_CONCERNS = (AgentChanged, ConfigChanged, Gap, PluginsChanged)
 
 
 class Dispatcher:
@@ -112,7 +113,7 @@ class Dispatcher:
         """Go on with the tasks that ran when aegis stopped, and begin tasks that may begin, until cancelled."""
         while True:
             async with self._brokers.open(self._kernel, self._changed) as broker:
-                with self._kernel.bus.subscribe() as news:
+                with self._kernel.bus.subscribe(only=_CONCERNS) as news:
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(self._follow, news)
                         nursery.start_soon(self._work, broker, nursery)

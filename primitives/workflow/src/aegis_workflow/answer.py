@@ -9,7 +9,7 @@ from aegis.events import AgentChanged, Gap, TurnEnded
 async def answer(kernel: Kernel, letter: str) -> TurnEnded:
     """Return how the last of the agent's turns about this message ended: the first after which nothing comes to it."""
     post = kernel.post
-    with kernel.bus.subscribe() as news:
+    with kernel.bus.subscribe(only=(AgentChanged, TurnEnded)) as news:
         ended = await post.wait_turn(letter)
         about, awaited = post.find(letter)[0], set[str]()
         while (agent := kernel.roster.get(about.recipient)) and ended.outcome == "completed":
