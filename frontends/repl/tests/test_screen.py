@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+import trio.testing
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import create_pipe_input
 from repl_stage import ME, staged
@@ -270,13 +271,65 @@ async def test_a_watch_that_ends_is_said(tmp_path):
         assert visit.code == 1
 
 
-async def test_a_kernel_that_does_not_answer_is_said_before_anything_is_drawn(tmp_path):
+async def test_a_kernel_that_does_not_answer_is_said_when_the_prompt_is_gone_again(tmp_path):
     async with staged(tmp_path) as kernel:
         paper = Paper()
         with create_pipe_input() as keys:
             output = FrameOutput(paper, lambda: Size(rows=30, columns=100), term="xterm")
             assert await Repl(Broken(kernel, ME), keys, output).run() == 1
-        assert paper.plain == "the connection is closed\n"
+        assert paper.plain.endswith("the connection is closed\n")
+
+
+class Late(LocalClient):
+    """A client whose kernel answers its first question, and what an agent read and said, when the test says so."""
+
+    def __init__(self):
+        self.answers, self.reads = trio.Event(), trio.Event()
+
+    def __call__(self, kernel, caller):
+        super().__init__(kernel, caller)
+        return self
+
+    async def snapshot(self):
+        await self.answers.wait()
+        return await super().snapshot()
+
+    async def call(self, verb, args=None):
+        if verb == "read":
+            await self.reads.wait()
+            return "> from human:anna · 10:00:00Z\n> id 1\n  what was before"
+        return await super().call(verb, args)
+
+
+async def test_what_is_typed_before_it_is_known_who_is_here_is_done_then_in_order(tmp_path):
+    async with visiting(tmp_path, "aa", client=(late := Late())) as visit:
+        assert "no agents" not in visit.paper.plain
+        visit.type("one\r/tab\rtwo\r")
+        late.reads.set()
+        late.answers.set()
+        await visit.wait(r"(?s)Type to talk to aa.*› one\n.*› two\n")
+
+
+async def test_a_person_leaves_before_it_is_known_who_is_here(tmp_path):
+    async with visiting(tmp_path, "aa", client=(late := Late())) as visit:
+        visit.type("\x11")
+        with trio.fail_after(5):
+            await visit.left.wait()
+        assert visit.code == 0
+
+
+async def test_the_past_is_shown_when_it_comes_above_what_is_said_meanwhile(tmp_path):
+    async with visiting(tmp_path, "aa", client=(late := Late())) as visit:
+        agent = visit.kernel.roster.find("aa")
+        late.answers.set()
+        await visit.wait("Type to talk to aa")
+        visit.type("hello\r")
+        with trio.fail_after(5):
+            while agent.turns == 0 or agent.state != "idle":
+                await trio.testing.wait_all_tasks_blocked(0.01)
+        assert "echo: hello" not in visit.paper.plain
+        late.reads.set()
+        await visit.wait(r"(?s)what was before\n.*› hello\n\necho: hello\n")
 
 
 async def test_being_cancelled_leaves_at_once_and_says_why(tmp_path):

@@ -50,10 +50,12 @@ async def _complete(buffer: Buffer) -> None:
 class Action(NamedTuple):
     """Something the person did; `line` carries the text, `go` and `step` a number, `values` a completer's question.
 
-    `begun` is the trio side's own: from then on it does what the person asks.
+    `drawn` says that the first prompt is there; `begun` is the trio side's own: from then on it does what is asked.
     """
 
-    what: Literal["line", "go", "step", "new", "close", "interrupt", "yes", "no", "hint", "quit", "values", "begun"]
+    what: Literal[
+        "line", "go", "step", "new", "close", "interrupt", "yes", "no", "hint", "quit", "values", "drawn", "begun"
+    ]
     value: Any = None
 
 

@@ -33,6 +33,7 @@ from aegis_repl.welcome import help_on, welcome
 
 GONE = "aegis has stopped. What it accepted is on disk; `aegis` starts it again."
 RECALLED = 20  # lines of the last turn
+_PAST = 5.0  # seconds in which an agent's last turn may come; what it says meanwhile waits for that
 _LIMIT = 1.0  # seconds the screen has to give the terminal back
 
 
@@ -79,12 +80,14 @@ class Repl:
             self._nursery = nursery
             await nursery.start(self._signals)
             nursery.start_soon(self._show_screen)
-            nursery.start_soon(self._attend)
             early: list[Action] | None = []
             async for act in self._inbox:
                 if act.what == "quit":
                     self._exit_message = act.value or ""
                     break
+                if act.what == "drawn":  # not before: the prompt waits for nothing
+                    nursery.start_soon(self._attend)
+                    continue
                 if early is not None and act.what != "begun":
                     early.append(act)
                     continue
@@ -247,7 +250,7 @@ class Repl:
 
     async def _recall(self, agent_id: str, handle: str) -> None:
         lines: list[render.Line] = []
-        with suppress(AegisError):
+        with suppress(AegisError), trio.move_on_after(_PAST):
             lines = render.recalled(str(await self._client.call("read", {"handle": handle})), RECALLED)
         self._screen.emit(self._state.end_recall(agent_id, lines))
 

@@ -218,6 +218,7 @@ class Screen:
 
     async def _printer(self, drawn: asyncio.Event) -> None:
         await drawn.wait()  # printing before the first prompt leaves one stale row of it in the scrollback
+        self._act(Action("drawn"))
         self._wake.set()
         while True:
             tab = self.view.active
