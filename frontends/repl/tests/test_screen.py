@@ -307,11 +307,11 @@ async def test_what_is_typed_before_it_is_known_who_is_here_is_done_then_in_orde
         visit.type("one\r/tab\rtwo\r")
         late.reads.set()
         late.answers.set()
-        await visit.wait(r"(?s)Type to talk to aa.*› one\n.*› two\n")
+        await visit.wait(r"(?s)Type to talk to aa.*› one\n.*› two")
 
 
 async def test_a_person_leaves_before_it_is_known_who_is_here(tmp_path):
-    async with visiting(tmp_path, "aa", client=(late := Late())) as visit:
+    async with visiting(tmp_path, "aa", client=Late()) as visit:
         visit.type("\x11")
         with trio.fail_after(5):
             await visit.left.wait()
