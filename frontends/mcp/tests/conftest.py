@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -81,16 +82,37 @@ class Further:
         return "more"
 
 
+SHOWN: dict[str, Any] = {
+    "text": 'Größe \u2028 \U0001f600 \x7f \x01 \t " \\ / </script>',
+    "lines": "one\r\ntwo\n\ndata: three\revent: x",
+    "empty": "",
+    "surrogate": "\ud800",
+    "number": 1.0,
+    "numbers": [0.1, 1e16, 1e22, 1e-7, -0.0, 10**30, -(2**63), True, None],
+    "strange numbers": [float("nan"), float("inf"), -float("inf")],
+    "nested": {"b": {"c": [{}, [], None, {"d": None}]}, "a": "é", "": ""},
+    "keys": {1: "one", None: "none"},
+    "bytes": b"\x00ab",
+    "time": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    "set": {1},
+    "nothing": None,
+    "long": "x" * 100_000,
+}
+
+
 class Toys:
     """Verbs of the tests; `started` and `ended` follow the slow one."""
 
-    name, Further = "toys", Further
+    name, Further, SHOWN = "toys", Further, SHOWN
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self.go = trio.Event()
         self.ended: list[str] = []
-        self.started, self.over = trio.Event(), trio.Event()
+        self.renew()
+
+    def renew(self) -> None:
+        """Be ready for another slow call."""
+        self.go, self.started, self.over = trio.Event(), trio.Event(), trio.Event()
 
     @verb("whoami", read_only=True)
     async def whoami(self, caller: Caller) -> str:
@@ -113,6 +135,16 @@ class Toys:
     async def post(self, caller: Caller) -> Receipt:
         """Return something that speaks for itself."""
         return Receipt("01X", "bob", "accepted", position=2)
+
+    @verb("show")
+    async def show(self, caller: Caller, which: str) -> Any:
+        """Show a value that is hard to write."""
+        return SHOWN[which]
+
+    @verb("deny fully")
+    async def deny_fully(self, caller: Caller) -> None:
+        """Refuse, with more for programs."""
+        raise Refused("no", reason="the door", left=[1, None])
 
     @verb("deny")
     async def deny(self, caller: Caller) -> None:

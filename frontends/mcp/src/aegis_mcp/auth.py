@@ -6,7 +6,7 @@ can send none, in the path `/mcp/SECRET`; anything else is refused and counted, 
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -77,15 +77,19 @@ class Auth:
 
     async def _serve(self, agent_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         self._arrived(agent_id)
-        said = await self._body(agent_id, receive)
-        if isinstance(said, str):
-            return await self._refuse(send, said, self._told(said))
-        request = AgentRequest(agent_id)
+        body = await self._body(agent_id, receive)
+        if isinstance(body, str):
+            return await self._refuse(send, body, self._told(body))
+        request, read = AgentRequest(agent_id, body), False
         kept = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
         within = {**scope, "path": PATH, "raw_path": PATH.encode(), "headers": kept, REQUEST: request}
 
         async def watched() -> Message:
-            message = said.popleft() if said else await receive()
+            nonlocal read
+            if not read:
+                read = True
+                return {"type": "http.request", "body": body, "more_body": False}
+            message = await receive()
             if message["type"] == "http.disconnect":
                 request.disconnected()  # also comes after the answer, when nothing is left to cancel
             return message
@@ -95,22 +99,23 @@ class Auth:
         finally:
             request.over.set()
 
-    async def _body(self, agent_id: str, receive: Receive) -> deque[Message] | str:
-        """Return the messages up to the end of the body, which is there in time, or why it is refused."""
+    async def _body(self, agent_id: str, receive: Receive) -> bytes | str:
+        """Return the body, which is there in time, or why it is refused."""
         settings, size = self._settings(), 0
         with trio.move_on_after(settings.body_within):
             try:
-                messages = deque([await receive()])
-                while messages[-1].get("more_body"):
-                    size += (more := len(messages[-1]["body"]))
+                parts = [message := await receive()]
+                while message.get("more_body"):
+                    size += (more := len(message["body"]))
                     self._half[agent_id] += more
                     if size > settings.max_body or self._half[agent_id] > _BODIES * settings.max_body:
                         return LARGE
-                    messages.append(await receive())
-                return messages
+                    parts.append(message := await receive())
+                return b"".join([part.get("body", b"") for part in parts])
             finally:
-                self._half[agent_id] -= size
-                self._half += Counter()  # without those that are 0
+                if size:
+                    self._half[agent_id] -= size
+                    self._half += Counter()  # without those that are 0
         return SLOW
 
     def _told(self, why: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from aegis import AegisError
+from aegis import AegisError, Caller
 from aegis.verbs import progress
 
 RESTARTING = "the kernel is restarting; call again"
@@ -29,19 +29,30 @@ class Call:
 
     agent_id: str
     verb: str
+    tool: str
+    caller: Caller
+    tools: int  # the generation of tools that there was when it began
     request: AgentRequest
     ticket: str = ""
     said: str = ""
     reason: str = ""
+    unwanted: bool = False  # the client said that it wants no answer
     value: Any = None
     error: AegisError | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    wait: trio.CancelScope = field(default_factory=trio.CancelScope)  # in which it is waited for
     over: trio.Event = field(default_factory=trio.Event)
+    began: float = field(default_factory=trio.current_time)
 
     def cancel(self, reason: str) -> None:
         """Cancel the call; its answer will say why."""
         self.reason = self.reason or reason
         self.scope.cancel()
+
+    def abandon(self) -> None:
+        """Cancel the call, if nobody is left who wants to hear of it; nothing when it is over."""
+        if not self.ticket:
+            self.cancel("the client went away")
 
     def say(self, text: str) -> None:
         """Keep what the verb reported last."""
@@ -56,17 +67,18 @@ class Call:
 
 @dataclass(slots=True, eq=False)
 class AgentRequest:
-    """One HTTP request of an agent and the calls it waits for."""
+    """One HTTP request of an agent and the calls it waits for; `begun` is one that FastMCP need only wait for."""
 
     agent_id: str
+    body: bytes = b""
+    begun: Call | None = None
     calls: list[Call] = field(default_factory=list)
     over: trio.Event = field(default_factory=trio.Event)
 
     def disconnected(self) -> None:
         """Cancel what was called: the client has disconnected."""
         for call in self.calls:
-            if not call.ticket:
-                call.cancel("the client went away")
+            call.abandon()
 
 
 class Calls:
@@ -79,10 +91,9 @@ class Calls:
     def __iter__(self) -> Iterator[Call]:
         return iter([call for calls in self._running.values() for call in calls])
 
-    def start(self, request: AgentRequest, verb: str, work: Callable[[], Awaitable[Any]]) -> Call:
+    def start(self, call: Call, work: Callable[[], Awaitable[Any]]) -> Call:
         """Begin the call and return it; it goes on when the task that started it does not."""
-        call = Call(request.agent_id, verb, request)
-        request.calls.append(call)
+        call.request.calls.append(call)
         self._running.setdefault(call.agent_id, set()).add(call)
         self._nursery.start_soon(self._run, call, work)
         return call

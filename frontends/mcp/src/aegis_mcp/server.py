@@ -8,24 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 from fastmcp import Context, FastMCP
-from fastmcp.exceptions import ToolError
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool
 from fastmcp.tools.base import ToolResult
-from mcp_types import TextContent
 
 from aegis import AegisError, NotFound, Refused, __version__
-from aegis.verb_definition import plain
 from aegis_mcp import sdk
 from aegis_mcp.auth import REQUEST
+from aegis_mcp.calls import Call
 from aegis_mcp.primer import instructions
-from aegis_mcp.tools import Tools, result_of, text_of
+from aegis_mcp.tools import Outcome, Tools, text_of
 
 if TYPE_CHECKING:
-    from aegis import Caller
     from aegis.agent import Agent
-    from aegis_mcp.calls import AgentRequest, Call, Calls
+    from aegis_mcp.calls import AgentRequest, Calls
     from aegis_mcp.service import Plane
     from aegis_mcp.sessions import Sessions
 
@@ -84,58 +81,70 @@ class PlaneServer(FastMCP):
         """Return the tools of the agent that asks."""
         return self._tools.of(self._kernel.roster.caller(self.agent(current_request())))
 
+    def list_key(self, request: AgentRequest) -> tuple[int, Any]:
+        """Return what decides which tools the agent is shown."""
+        caller = self._kernel.roster.caller(self.agent(request))
+        return self._tools.generation, (caller.class_, caller.verbs)
+
     async def call_tool(
         self, name: str, arguments: dict[str, Any] | None = None, *, version: Any = None, run_middleware: bool = True
     ) -> ToolResult:
         """Return what the verb returns; what it refuses is an error the agent can read."""
+        request = current_request()
         try:
-            return await self._call(current_request(), name, dict(arguments or {}))
+            return (await self._outcome(request.begun or self.begin(request, name, dict(arguments or {})))).result()
         except AegisError as error:
-            if error.data:
-                return ToolResult([TextContent(text=str(error))], plain(error.data), is_error=True)
-            raise ToolError(str(error)) from None
+            return Outcome.of_error(error).result()
 
-    async def _call(self, request: AgentRequest, tool: str, args: dict[str, Any]) -> ToolResult:
-        agent, before = self.agent(request), self._tools.generation
+    def begin(self, request: AgentRequest, tool: str, args: dict[str, Any]) -> Call:
+        """Begin the call that the agent asks for; raises `AegisError` when it can ask for none such."""
+        agent = self.agent(request)
         caller = self._kernel.roster.caller(agent)
         verb = self._tools.verb_of(caller, tool)
         self._verify(agent, args.pop("from_handle", None))
-        call = self._calls.start(request, verb, partial(self._kernel.verbs.call, caller, verb, args))
+        call = Call(request.agent_id, verb, tool, caller, self._tools.generation, request)
+        return self._calls.start(call, partial(self._kernel.verbs.call, caller, verb, args))
+
+    async def _outcome(self, call: Call) -> Outcome:
         try:
             await self._wait(call)
             if not call.over.is_set():
-                call.ticket = await self._tickets.open(caller, verb)
-                self._calls.follow(call, partial(self._deliver, call, caller, tool))
+                call.ticket = await self._tickets.open(call.caller, call.verb)
+                self._calls.follow(call, partial(self._deliver, call))
         finally:
-            if not call.ticket:
-                call.cancel("the client went away")  # nothing when the call is over
-        if self._tools.generation != before:
-            await self.announce()
-            await trio.sleep(_PAUSE)
+            call.abandon()
+        await self.settle(call)
         if call.ticket:
             ticket = {"ticket": call.ticket, "state": "running"}
-            return result_of(ticket, TICKET.format(tool=tool, ticket=call.ticket))
-        return result_of(call.result())
+            return Outcome.of(ticket, TICKET.format(tool=call.tool, ticket=call.ticket))
+        return Outcome.of(call.result())
+
+    async def settle(self, call: Call) -> None:
+        """Return once the clients have fetched the tools anew, if the call changed them."""
+        if self._tools.generation != call.tools:
+            await self.announce()
+            await trio.sleep(_PAUSE)
 
     async def _wait(self, call: Call) -> None:
         """Wait for the end of the call, telling the client at intervals that it goes on, as long as a call may take."""
-        began, settings = trio.current_time(), self._plane.settings
-        with trio.move_on_after(settings.ticket_after):
+        settings, told = self._plane.settings, call.began
+        with trio.CancelScope(deadline=call.began + settings.ticket_after):
             while not call.over.is_set():
-                with trio.move_on_after(settings.progress_every):
+                told += settings.progress_every
+                with trio.move_on_at(told):
                     await call.over.wait()
                     return
                 async with Context(fastmcp=self) as context:
-                    seconds = round(trio.current_time() - began, 3)
+                    seconds = round(trio.current_time() - call.began, 3)
                     await context.report_progress(seconds, message=call.said or f"{call.verb} goes on")
 
-    async def _deliver(self, call: Call, caller: Caller, tool: str) -> None:
+    async def _deliver(self, call: Call) -> None:
         """Send the result of a call that nobody waits for."""
         try:
             body, status = text_of(call.result()), "ok"
         except AegisError as error:
             body, status = str(error), "error"
-        await self._tickets.close(call.ticket, caller, f"{tool}: {body}", status)
+        await self._tickets.close(call.ticket, call.caller, f"{call.tool}: {body}", status)
 
     async def announce(self) -> None:
         """Tell the clients that the tools changed, unless they know."""

@@ -15,6 +15,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from aegis_mcp import sdk
 from aegis_mcp.auth import Auth
 from aegis_mcp.calls import Calls
+from aegis_mcp.direct import Direct
 from aegis_mcp.http_server import listener_of, serve_http
 from aegis_mcp.server import PlaneServer
 from aegis_mcp.sessions import Sessions
@@ -41,8 +42,9 @@ class ServerRun:
             sdk.lowlevel(self.server), session_idle_timeout=None, max_request_body_size=2**31
         )
         self.transport = Transport(self.manager, self.sessions)
+        self.direct = Direct(self.transport, self.server, self.sessions, self.manager)
         self.auth = Auth(
-            self.transport, plane.secrets, lambda a: bool(kernel.roster.get(a)), plane.presence.arrived, plane.refused,
+            self.direct, plane.secrets, lambda a: bool(kernel.roster.get(a)), plane.presence.arrived, plane.refused,
             lambda: plane.settings,
         )  # fmt: skip
         self.failed = partial(plane.fault, "plane")

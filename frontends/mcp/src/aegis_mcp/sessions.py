@@ -36,6 +36,11 @@ class Sessions:
             self._open[connection.session_id] = agent_id, connection
             connection.exit_stack.callback(self._open.pop, connection.session_id, None)
 
+    def connection(self, agent_id: str, session_id: str) -> Connection | None:
+        """Return the connection of a legacy session, if it is open and the agent's."""
+        owner, connection = self._open.get(session_id, ("", None))
+        return connection if owner == agent_id else None
+
     def of(self, agent_id: str) -> list[str]:
         """Return the ids of the agent's legacy sessions."""
         return [session_id for session_id, (owner, _) in self._open.items() if owner == agent_id]

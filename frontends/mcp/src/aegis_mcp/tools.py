@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from fastmcp.tools.base import ToolResult
 from fastmcp.utilities.json_schema import dereference_refs
 from mcp_types import TextContent, ToolAnnotations
 
-from aegis import Caller, NotFound
+from aegis import AegisError, Caller, NotFound
 from aegis.errors import listed, nearest
 from aegis.verb_definition import Verb, plain
 from aegis.verbs import Verbs
@@ -65,11 +66,28 @@ class Tools:
         return name
 
 
-def result_of(value: Any, text: str = "") -> ToolResult:
-    """Return the value for programs, as JSON, and for readers, as text."""
-    data = plain(value)
-    structured = data if isinstance(data, dict) else {"result": data}
-    return ToolResult(content=[TextContent(text=text or text_of(value, data))], structured_content=structured)
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a call: a text for readers, and the same for programs as far as JSON has it."""
+
+    text: str
+    structured: dict[str, Any] | None = None
+    is_error: bool = False
+
+    @classmethod
+    def of(cls, value: Any, text: str = "") -> Outcome:
+        """Return what the value is to the one who called."""
+        data = plain(value)
+        return cls(text or text_of(value, data), data if isinstance(data, dict) else {"result": data})
+
+    @classmethod
+    def of_error(cls, error: AegisError) -> Outcome:
+        """Return what an error is to the one who called."""
+        return cls(str(error), plain(error.data) if error.data else None, is_error=True)
+
+    def result(self) -> ToolResult:
+        """Return it as FastMCP has it."""
+        return ToolResult([TextContent(text=self.text)], self.structured, is_error=self.is_error)
 
 
 def text_of(value: Any, data: Any = None) -> str:
