@@ -13,8 +13,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pydantic_core
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from pydantic import TypeAdapter
 
 from aegis import AegisError
 from aegis_mcp import calls, sdk
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aegis_mcp.sessions import Sessions
 
 _SHORT = 0.25  # seconds after which a call is FastMCP's to wait for
+_JSON = TypeAdapter(dict[str, Any])
 _CANCELLED = b'"error":{"code":-32800,"message":"Request cancelled"}'
 _EVENTS = [
     (b"cache-control", b"no-cache, no-transform"),
@@ -128,7 +129,7 @@ class Direct:
             result["resultType"] = "complete"
         if outcome.structured is not None:
             result["structuredContent"] = outcome.structured
-        said = pydantic_core.to_json(result, inf_nan_mode="null")
+        said = _JSON.dump_json(result)
         if plain.version:
             said = (json.dumps(result, separators=(",", ":"), allow_nan=False)[:-1] + self._stamp + "}").encode()
         return b'"result":' + said
