@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from itertools import count
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 import trio
@@ -26,7 +28,7 @@ POINTS = _AFTERWARDS | _BEFORE | {"admit", "permission"}
 
 
 class Interceptor(Protocol):
-    """An object with any of the methods below, all optional and async.
+    """An object with any of the methods below, all optional, async or plain: what never waits is only a call.
 
     `order` sorts them (low first, default 0), `timeout` limits each call in seconds (default 10; None for one that
     waits for a person), `strict` makes a failure refuse what was asked instead of being reported and skipped.
@@ -133,25 +135,34 @@ class Interceptors:
         return request.presumed or Decision("denied", "no plugin here can ask anyone (aegis-approvals would)")
 
     async def _one(self, held: _Held, point: str, args: tuple[Any, ...]) -> Any:
-        interceptor = held.interceptor
         if held not in self._at[point]:  # it left while those before it were asked
             return None
-        timeout = getattr(interceptor, "timeout", 10)
-        self._asked[scope := trio.CancelScope()] = held
         try:
-            with acting(held.owner), trio.fail_after(float("inf") if timeout is None else timeout), scope:
-                return await getattr(interceptor, point)(*args)
+            with acting(held.owner):
+                answer = getattr(held.interceptor, point)(*args)
+                return await self._in_time(held, answer) if hasattr(answer, "__await__") else answer
         except (Exception, BaseExceptionGroup) as error:  # a plugin raised: catching whatever it was is the job here
             cause = root_cause(error)
             if not isinstance(cause, Exception):
                 raise
             if isinstance(cause, Refused) and point not in _AFTERWARDS:
                 raise cause from None
-            name = getattr(interceptor, "name", type(interceptor).__name__)
-            why = f"took longer than {timeout} s" if isinstance(cause, trio.TooSlowError) else repr(cause)
+            name = getattr(held.interceptor, "name", type(held.interceptor).__name__)
+            why = str(cause) if isinstance(cause, trio.TooSlowError) and str(cause) else repr(cause)
             self._bus.report(Fault(f"{name}.{point}", why))
-            if getattr(interceptor, "strict", False) and point not in _AFTERWARDS:
+            if getattr(held.interceptor, "strict", False) and point not in _AFTERWARDS:
                 raise Refused(f"{name} must agree to this, and failed: {why}") from error
+        return None
+
+    async def _in_time(self, held: _Held, answer: Awaitable[Any]) -> Any:
+        timeout = getattr(held.interceptor, "timeout", 10)
+        deadline = inf if timeout is None else trio.current_time() + timeout
+        self._asked[scope := trio.CancelScope(deadline=deadline)] = held
+        try:
+            with scope:
+                return await answer
         finally:
             del self._asked[scope]
+        if held in self.held:
+            raise trio.TooSlowError(f"took longer than {timeout} s")
         return None

@@ -20,6 +20,7 @@ from aegis.registry import Registry, acting
 from aegis.verb_definition import Verb
 from aegis_signatures.plain import as_json
 
+_FIXED = frozenset({str, int, float, bool, type(None)})  # nobody can change a value of these
 _progress: ContextVar[Callable[[str], object]] = ContextVar("aegis_progress", default=lambda text: None)
 
 
@@ -118,7 +119,7 @@ class Verbs:
         marks, args = found.marks, found.validate(args or {})
         call = VerbCall(new_id(), name, str(found.plugin), caller, args, marks.read_only, marks.destructive)
         if self._interceptors.at("before_verb"):
-            given = deepcopy(args)
+            given = {name: value if type(value) in _FIXED else deepcopy(value) for name, value in args.items()}
             await self._interceptors.tell("before_verb", call)
             if call.args != given:  # what an interceptor wrote is checked like what a caller says
                 call.args = found.validate(call.args)

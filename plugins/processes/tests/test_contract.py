@@ -120,6 +120,19 @@ async def test_what_is_written_arrives_also_from_several_writers(tmp_path: Path)
         assert sorted(lines) == [b"%d" % n * 200_000 for n in range(4)]
 
 
+async def test_what_the_pipe_takes_is_in_it_before_others_have_their_turn(tmp_path: Path) -> None:
+    others: list[str] = []
+
+    async def other() -> None:
+        others.append("had its turn")
+
+    async with trio.open_nursery() as nursery, running(sh("cat", tmp_path), nursery) as process:
+        nursery.start_soon(other)
+        await process.write(b"a line\n")
+        assert not others
+        assert await process.lines() == [b"a line"]
+
+
 async def test_after_a_cancelled_writer_no_line_follows_half_a_line(tmp_path: Path) -> None:
     lines: list[bytes] = []
     async with trio.open_nursery() as nursery, running(sh("cat", tmp_path), nursery) as process:

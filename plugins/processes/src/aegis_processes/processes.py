@@ -97,14 +97,30 @@ class Process:
         self._size += len(part)
 
     async def write(self, data: bytes) -> None:
-        """Hand all of `data` to the CLI; a cancelled caller never leaves half a line behind that another follows."""
+        """Hand all of `data` to the CLI; a cancelled caller never leaves half a line behind that another follows.
+
+        What the pipe takes is in it at once, before anybody else has a turn on the loop.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
         try:
-            async with self._writing:
-                if await send_whole(self._stdin, data, _STUCK):
+            async with self._one_at_a_time():
+                rest = data[_written(self._stdin, data) :]
+                if not rest or await send_whole(self._stdin, rest, _STUCK):
                     return
         except _GONE:
             raise self._error(await self._exit_message()) from None
         raise self._error(f"{self.command} (pid {self.pid}) has not read its input for {_STUCK:.0f} s")
+
+    @asynccontextmanager
+    async def _one_at_a_time(self) -> AsyncIterator[None]:
+        try:
+            self._writing.acquire_nowait()  # `acquire` lets others have their turn first
+        except trio.WouldBlock:
+            await self._writing.acquire()
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     async def drain(self) -> None:
         """Keep the last words said on stderr until it closes."""
@@ -145,6 +161,15 @@ class Process:
         await trio.to_thread.run_sync(sweep, {mark} if mark else set(), family)
         await self._stdout.aclose()
         await self._stderr.aclose()
+
+
+def _written(stream: trio.abc.SendStream, data: bytes) -> int:
+    """Return how many bytes of the data the pipe took without waiting."""
+    assert isinstance(stream, trio.lowlevel.FdStream)
+    try:
+        return os.write(stream.fileno(), data)
+    except OSError:  # it is full, or gone: who sends the rest learns which
+        return 0
 
 
 def _family(pid: int) -> set[psutil.Process]:

@@ -36,7 +36,7 @@ class Arguments:
             part.pop("title", None)
         return schema
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The names of the parameters."""
         return list(self.model.model_fields)
@@ -56,7 +56,7 @@ class Arguments:
         except ValueError as error:
             wrong = str(error)
         else:
-            return {name: getattr(model, name) for name in self.names}
+            return {name: model.__dict__[name] for name in self.names}
         raise ValueError(f"{self._name}: {wrong}. It takes: {', '.join(self.names) or 'nothing'}.")
 
     def _complaint(self, error: Any) -> str:
