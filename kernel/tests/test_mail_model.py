@@ -78,7 +78,7 @@ class Play:
             old = self.folder / str(self.lives - 1) / name
             if old.exists():
                 shutil.copy(old, path.parent / name)
-        ledger = Ledger(path, lambda: "2026-01-05T10:00:00Z")
+        self.ledger = ledger = Ledger(path, lambda: "2026-01-05T10:00:00Z")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ledger.run)
             self.post, self.book = Post(ledger, Bus(), Clock()), ledger.book("mail")
@@ -198,7 +198,8 @@ class Play:
     async def inject(self, name: str) -> None:
         self.turn = f"turn-{len(self.model.ended)}-{name}"
         if self.letters[name] and not set(self.model.taken[name]) & set(self.model.injected):
-            await self.post.injected(self.letters[name], self.turn)
+            self.post.taken(self.letters[name], self.turn)
+            await self.ledger.append()  # what is recorded without waiting is there before this is answered
             self.model.injected |= dict.fromkeys(self.model.taken[name], self.turn)
 
     async def end(self, name: str, outcome: Any) -> None:

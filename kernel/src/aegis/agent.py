@@ -153,8 +153,7 @@ class Agent(AgentView):
     async def _take_turn(self, session: Session, letters: list[Letter]) -> None:
         turn = self.turn = Turn(new_id(), self.id, letters, prompt_of(letters, len(self.mailbox.waiting)))
         self._limit = trio.CancelScope()
-        self.show("working")
-        self.kernel.bus.publish(self.id, TurnStarted(turn.id, turn.envelopes, turn.trace))
+        self.show("working", "", TurnStarted(turn.id, turn.envelopes, turn.trace))
         try:
             await self.kernel.interceptors.tell("before_turn", turn)
             if turn.interrupted:
@@ -162,8 +161,6 @@ class Agent(AgentView):
             self._limit.deadline, turn.sent = trio.current_time() + self.profile.turn_limit, True
             with self._limit:
                 await session.send(turn.prompt)
-                await turn.begun.wait()
-                await self.kernel.post.injected(letters, turn.id)
                 await turn.over.wait()
             if self._limit.cancelled_caught:
                 await self._cut_short(turn)

@@ -11,7 +11,7 @@ import trio
 from aegis.callers import Caller
 from aegis.driver import Driver, Profile
 from aegis.errors import AegisError, Refused
-from aegis.events import AgentChanged, Notice, PermissionAsked
+from aegis.events import AgentChanged, Event, Notice, PermissionAsked
 from aegis.mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ class AgentView:
         asking = [msgspec.to_builtins(a) for a in self.asking.values()]
         return view | {"queued": len(self.mailbox.waiting), "asking": asking, "expecting": dict(self.expecting)}
 
-    def show(self, state: AgentState | None = None, reason: str = "") -> None:
-        """Publish it, after a change of state if one is given."""
+    def show(self, state: AgentState | None = None, reason: str = "", *more: Event) -> None:
+        """Publish it, after a change of state if one is given, and more that happened with that."""
         if state:
             self.state, self.reason = state, reason
             self.mailbox.busy = state != "idle"
-        self.kernel.bus.publish(self.id, AgentChanged(self.snapshot()))
+        self.kernel.bus.publish(self.id, AgentChanged(self.snapshot()), *more)
 
     def expect(self, what: str, words: str) -> None:
         """Show what will come to the agent without anyone's doing (a ticket's result, a task's end); no words: it came.

@@ -157,9 +157,13 @@ class Post(Mailboxes):
             raise LedgerError(f"the turn of message {envelope_id} is over, but how it ended could not be stored")
         return ended
 
-    async def injected(self, letters: Sequence[Letter], turn: str) -> None:
-        """Record that the CLI took the letters as this turn."""
-        await self._note("injected", letters, turn=turn)
+    def taken(self, letters: Sequence[Letter], turn: str) -> None:
+        """Have it recorded, before whatever is stored later, that the CLI took the letters as this turn."""
+        self._ledger.ride(*self._drafts("injected", letters, turn=turn))
+
+    async def injected(self, letters: Sequence[Letter]) -> None:
+        """Record that a carrier has the letters on their way."""
+        await self._note("injected", letters, turn="")
 
     async def ended(self, letters: Sequence[Letter], ended: TurnEnded, *, tell: bool = False) -> None:
         """Record how the turn of these letters ended and wake who waits; with `tell`, write to their senders too."""
@@ -185,13 +189,15 @@ class Post(Mailboxes):
         await self._note("read", letters)
 
     async def _note(self, kind: str, letters: Sequence[Letter], *together: Draft, **data: str) -> None:
-        drafts = [self._book.draft(kind, x.envelope.id, recipient=x.envelope.recipient, **data) for x in letters]
         try:
-            await self._ledger.append(*together, *drafts)
+            await self._ledger.append(*together, *self._drafts(kind, letters, **data))
         except LedgerError:
             for letter in letters if kind != "injected" else ():
                 self._done(letter)  # nobody waits for what cannot be known; a restart reads what is stored
             raise
+
+    def _drafts(self, kind: str, letters: Sequence[Letter], **data: str) -> list[Draft]:
+        return [self._book.draft(kind, x.envelope.id, recipient=x.envelope.recipient, **data) for x in letters]
 
     def _to_senders(self, letters: Sequence[Letter], what: str) -> list[Draft]:
         drafts = []

@@ -43,7 +43,7 @@ class Outbox:
     async def in_flight(self, *envelopes: Envelope) -> None:
         """Record that these are on their way: their receipts say so."""
         with self._storing(envelopes) as letters:
-            await self._post.injected(letters, "")
+            await self._post.injected(letters)
         self._taken |= {letter.envelope.id: letter for letter in letters}
 
     async def delivered(self, envelope: Envelope, outcome: Outcome = "completed", reason: str = "") -> None:

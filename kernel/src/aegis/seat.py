@@ -99,8 +99,10 @@ async def listen(agent: Agent, session: Session) -> None:
     """Publish what the CLI says, and let the agent and its turn know, until cancelled."""
     while True:
         events = agent.kernel.redactor.events(await session.receive())
-        if agent.turn:
-            events = agent.turn.hear(events)
+        if turn := agent.turn:
+            fresh, events = not turn.begun.is_set(), turn.hear(events)
+            if fresh and turn.begun.is_set():
+                agent.kernel.post.taken(turn.letters, turn.id)
         for event in events:
             if type(event) is SessionStarted:
                 await agent.remember(event.session_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,8 @@ class Limiter:
 
     async def before_turn(self, turn: Turn) -> None:
         """Hold what the turn may spend; raises `Refused` with the rejection when a budget does not allow it."""
-        await self.ready.wait()
+        if not self.ready.is_set():
+            await self.ready.wait()
         agent = self._kernel.roster.get(turn.agent_id)
         if agent is None:
             raise Refused("the agent of this turn is gone")
@@ -64,10 +65,16 @@ class Limiter:
         self.flights[turn.id] = flight
         self._tell(agent.id, self.overshoots(covering))
 
-    async def after_turn(self, turn: Turn, ended: TurnEnded) -> None:
+    def after_turn(self, turn: Turn, ended: TurnEnded) -> Awaitable[None] | None:
         """Write down what the turn spent, and hold nothing for it any more."""
-        if flight := self.flights.pop(turn.id, None):
-            await self._over(flight, ended)
+        flight = self.flights.pop(turn.id, None)
+        if flight is None:
+            return None
+        if turn.sent and turn.id not in self._account.open:  # under no budget: nobody waits for the room
+            self._account.note(self.bill.flown(flight, ended))
+            self._notes.show()
+            return None
+        return self._over(flight, ended)
 
     async def agent_closed(self, agent_id: str) -> None:
         """Forget the agent."""

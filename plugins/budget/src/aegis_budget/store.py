@@ -170,6 +170,10 @@ class Account:
         """Store records, all or none."""
         await self._kernel.ledger.append(*drafts)
 
+    def note(self, draft: Draft) -> None:
+        """Have a record stored soon; what a crash forgets of it the next start finds in the turns that are over."""
+        self._kernel.ledger.ride(draft)
+
     async def settle(self, *drafts: Draft) -> None:
         """Store what was found at a start, and that every turn up to then is in the book."""
         if drafts or self._begun > self._settled:

@@ -46,7 +46,7 @@ class Rates:
         section: LimitsSettings = self._settings["limits"]  # as it is now
         return section
 
-    async def before_verb(self, call: VerbCall) -> None:
+    def before_verb(self, call: VerbCall) -> None:
         """Refuse a call that is one too many, or too large."""
         agent = agent_behind(call.caller)
         if not agent:
@@ -100,12 +100,12 @@ class Rates:
             agent = starter
         return agent
 
-    async def before_spawn(self, by: Caller, profile: str, handle: str) -> None:
+    def before_spawn(self, by: Caller, profile: str, handle: str) -> None:
         """Refuse an agent that starts others too often; without a handle it is only asked whether it may."""
         if handle and (agent := agent_behind(by)) and "queue" not in by.via:
             self._take(agent, "spawns_per_minute", "agents")
 
-    async def permission(self, seat: Seat, request: PermissionRequest) -> Decision | None:
+    def permission(self, seat: Seat, request: PermissionRequest) -> Decision | None:
         """Deny a request that is one too many for a person to look at."""
         agent = self._kernel.roster.get(seat.agent_id)
         if request.presumed or agent is None:
@@ -124,7 +124,7 @@ class Rates:
             return Decision("denied", str(refusal))
         return None
 
-    async def agent_closed(self, agent_id: str) -> None:
+    def agent_closed(self, agent_id: str) -> None:
         """Forget what it did."""
         self._buckets.forget(agent_id)
 

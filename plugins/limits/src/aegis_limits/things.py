@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, NamedTuple
 
 import trio
@@ -60,11 +60,13 @@ class Things:
         section: LimitsSettings = self._settings["limits"]  # as it is now
         return section
 
-    async def before_verb(self, call: VerbCall) -> None:
+    def before_verb(self, call: VerbCall) -> Awaitable[None] | None:
         """Refuse a thing that is one too many."""
         who = agent_behind(call.caller)
-        if not who:
-            return
+        makes = call.verb == "workflow run" or call.verb in _MADE_BY
+        return self._count(call, who) if who and makes else None
+
+    async def _count(self, call: VerbCall, who: str) -> None:
         if call.verb == "workflow run":
             await self._check_runs(call.caller)
         if kind := _MADE_BY.get(call.verb):
@@ -111,11 +113,11 @@ class Things:
                 f"{len(own)} of your workflows are not over (limits.max_runs_by_agent is {most}); wait for one"
             )
 
-    async def after_verb(self, call: VerbCall, value: Any, error: Exception | None) -> None:
+    def after_verb(self, call: VerbCall, value: Any, error: Exception | None) -> None:
         """Remember what was made, by whom."""
         if (made := self._making.pop(call.id, None)) and error is None:
             self._made.setdefault((made.who, made.plural), set()).add(made.name)
 
-    async def agent_closed(self, agent_id: str) -> None:
+    def agent_closed(self, agent_id: str) -> None:
         """Forget whose its things were: they stay."""
         self._made = {key: names for key, names in self._made.items() if key[0] != agent_id}

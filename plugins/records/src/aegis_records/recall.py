@@ -39,17 +39,17 @@ class Recall:
         self._owed[agent_id] = f"… {record[-_LONGEST:]}" if len(record) > _LONGEST else record
         agent.began = "restarted with transcript"
 
-    async def before_turn(self, turn: Turn) -> None:
+    def before_turn(self, turn: Turn) -> None:
         """Tell it, unless the prompt is a command for the CLI itself."""
         record = self._owed.get(turn.agent_id)
         if record and not turn.prompt.startswith("/"):
             turn.prompt = f"{_BEFORE}\n{indented(record.replace(_AFTER, ''))}\n{_AFTER}\n\n{turn.prompt}"
 
-    async def after_turn(self, turn: Turn, ended: TurnEnded) -> None:
+    def after_turn(self, turn: Turn, ended: TurnEnded) -> None:
         """Do not tell it again once it has been told."""
         if turn.begun.is_set() and _AFTER in turn.prompt:
             self._owed.pop(turn.agent_id, None)
 
-    async def agent_closed(self, agent_id: str) -> None:
+    def agent_closed(self, agent_id: str) -> None:
         """Forget an agent that is gone."""
         self._owed.pop(agent_id, None)
