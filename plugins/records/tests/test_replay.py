@@ -8,19 +8,21 @@ import msgspec
 import pytest
 import trio
 
+import aegis_inbox.plugin
 import aegis_records.plugin
 from aegis import Caller
-from aegis.events import Gap, Text
+from aegis.events import Gap, Text, decode, encode
 from aegis.testing.echo import EchoPlugin
+from aegis_records.backwards import backwards, last_turns
 from aegis_records.jsonlines import Appender, read_lines
-from aegis_records.replay import backwards, replay
+from aegis_records.replay import replay
 
 ANNA = Caller("human", "anna")
 
 
 @pytest.fixture
 def plugins():
-    return {"echo": EchoPlugin(), "records": aegis_records.plugin}
+    return {"echo": EchoPlugin(), "records": aegis_records.plugin, "inbox": aegis_inbox.plugin}
 
 
 async def say(kernel, agent, text):
@@ -70,6 +72,53 @@ def test_a_long_history_costs_nothing(tmp_path):
     assert 5_000 < sum(len(b.events) for b in found) <= 10_000, "the newest, as many as are given at most"
     assert found[-1].number == 30_000
     assert len(replay(tmp_path, 0, 100)[0].events) == 100
+
+
+async def test_the_last_turns_cost_the_same_however_long_the_transcript_is(kernel, project, monkeypatch):
+    agent = await kernel.roster.spawn("echo", "calm-codd")
+    await say(kernel, agent, "hello")
+    await kernel.verbs.call(ANNA, "transcript", {"handle": "calm-codd"})
+    file = project / f".aegis/state/sessions/{agent.id}.jsonl"
+    turn = b"".join(line(n, event=event) for n, event in enumerate([
+        {"t": "TurnStarted", "turn": "t"}, {"t": "Text", "text": "x" * 1_000},
+        {"t": "TurnEnded", "outcome": "completed", "turn": "t", "reply": "x" * 1_000},
+    ]))  # fmt: skip
+    file.write_bytes(file.read_bytes() + turn * 20_000)
+    assert file.stat().st_size > 40_000_000
+    read, pread = [], os.pread
+
+    def counting(descriptor, size, at):
+        read.append(size)
+        return pread(descriptor, size, at)
+
+    monkeypatch.setattr(os, "pread", counting)
+    await say(kernel, agent, "and the last")
+    for verb, asked, most in (
+        ("transcript", {}, 20_000),
+        ("read", {}, 20_000),
+        ("last-words", {}, 20_000),
+        ("transcript", {"turns": 20}, 200_000),
+        ("records events", {"count": 5}, 20_000),
+    ):
+        read.clear()
+        caller = Caller("program", "test") if verb == "last-words" else ANNA
+        assert "and the last" in str(await kernel.verbs.call(caller, verb, {"handle": "calm-codd"} | asked))
+        assert 0 < sum(read) <= most, verb
+
+
+def test_turns_are_found_also_in_the_file_that_was_put_aside(tmp_path):
+    file, turn = tmp_path / "a.jsonl", [{"t": "TurnStarted", "turn": "t"}, {"t": "Text", "text": "said"}]
+    rows = [line(n, event=event) for n, event in enumerate(turn * 3)]
+    (tmp_path / "a.jsonl.old").write_bytes(line(0, "before") + b"".join(rows[:3]))
+    file.write_bytes(b"".join(rows[3:]) + b'{"event":{"t":"Te')
+    for turns in (1, 2, 3, 100):
+        assert [encode(e) for e in last_turns(file, turns)] == [encode(decode(e)) for e in turn * min(turns, 3)]
+    assert len(last_turns(file, 100, most=120)) == 3, "as much as is looked at"
+    file.unlink()
+    assert len(last_turns(file, 1)) == 1
+    assert last_turns(tmp_path / "none.jsonl", 1) == []
+    (tmp_path / "b.jsonl").write_bytes(line(0, "before"))
+    assert last_turns(tmp_path / "b.jsonl", 1) == []
 
 
 async def test_a_restarted_kernel_gives_what_the_last_one_wrote(kernel_with, plugins):

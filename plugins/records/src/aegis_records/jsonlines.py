@@ -42,7 +42,6 @@ class Appender:
         self._wake, self._hurry, self._flushed = trio.Event(), trio.Event(), trio.Event()
         self._writing, self._written = False, 0  # whether, and how many times, the disk was written to
         self._files = OpenFiles(folder)
-        self._whole: set[str] = set()  # files whose last line is known to be one
         self._begun: set[str] = set()  # files whose last line is ours, and the rest of it waits
 
     def buffer(self, name: str) -> bytearray:
@@ -150,15 +149,13 @@ class Appender:
             raise failed[0]
 
     def _append_to(self, name: str, data: bytearray) -> None:
-        (fd, size), more = self._files.descriptor(name), len(data)
-        if name not in self._whole | self._begun and size and os.pread(fd, 1, size - 1) != b"\n":
+        (fd, size, known), more = self._files.descriptor(name), len(data)
+        if not known and size and name not in self._begun and os.pread(fd, 1, size - 1) != b"\n":
             os.write(fd, b"\n")  # a line that a kill has torn takes no other with it
-        self._whole.discard(name)
         self._begun.add(name)
         while data:  # what a full disk takes in part is not written twice
             del data[: os.write(fd, data)]
         self._begun.discard(name)
-        self._whole.add(name)
         if size + more >= self._most():
             self._files.rename(name, f"{name}.old")
 
@@ -171,18 +168,6 @@ def read_lines(path: Path) -> Iterator[Any]:
         return
     with file:
         yield from _decoded(file)
-
-
-def last_lines(path: Path, count: int, most: int) -> list[Any]:
-    """Return the values of the last `count` lines, of those that lie within the last `most` bytes."""
-    try:
-        with open_own(path) as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - most))
-            lines = file.read().splitlines()[1 if size > most else 0 :]
-    except FileNotFoundError:
-        return []
-    return list(_decoded(lines))[-count:]
 
 
 def _decoded(lines: Iterable[bytes]) -> Iterator[Any]:

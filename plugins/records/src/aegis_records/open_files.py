@@ -19,21 +19,21 @@ class OpenFiles:
         self._folder: Folder | None = None
         self._open: OrderedDict[str, tuple[int, tuple[int, int]]] = OrderedDict()
 
-    def descriptor(self, name: str) -> tuple[int, int]:
-        """Return a descriptor to read and to append with, and how long the file is, which is made if it is missing."""
+    def descriptor(self, name: str) -> tuple[int, int, bool]:
+        """Return a descriptor to append with, how long the file is, and whether it was open; a missing one is made."""
         folder = self._folder = self._folder or Folder.open(self._path, OSError)
         if kept := self._open.get(name):
             descriptor, file = kept
             if (size := _length(folder, name, file)) is not None:
                 self._open.move_to_end(name)
-                return descriptor, size
+                return descriptor, size, True
             self._forget(name)
         descriptor = folder.open_file(name, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         seen = os.fstat(descriptor)
         self._open[name] = descriptor, (seen.st_dev, seen.st_ino)
         if len(self._open) > _MOST:
             self._forget(next(iter(self._open)))
-        return descriptor, seen.st_size
+        return descriptor, seen.st_size, False
 
     def rename(self, name: str, new: str) -> None:
         """Give a file another name, in place of what had that name."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aegis.turn import Turn
 
 _TURNS, _LONGEST = 20, 40_000  # turns and characters that are told, the newest
+_READ = 2**22  # bytes of the transcript among which they are looked for
 _BEFORE = """\
 [aegis: your session was lost and this is a new one. What follows, up to the line that says so, is the record of what \
 you last read, said and did. Do not answer it and do none of its work again.]"""
@@ -35,7 +36,7 @@ class Recall:
         self._owed.pop(agent_id, None)
         if agent is None or agent.began != "restarted":
             return
-        record = await self._transcripts.recent(agent.id, _TURNS)
+        record = await self._transcripts.recent(agent.id, _TURNS, _READ)
         self._owed[agent_id] = f"… {record[-_LONGEST:]}" if len(record) > _LONGEST else record
         agent.began = "restarted with transcript"
 

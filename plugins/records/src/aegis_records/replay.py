@@ -13,10 +13,9 @@ import msgspec
 
 from aegis.bus import Batch
 from aegis.events import decode
-from aegis_private.folder import open_own
+from aegis_records.backwards import backwards
 
 _FILES, _EVENTS, _BYTES = 256, 10_000, 8 * 2**20  # at most so much is looked at, and given back
-_FIRST, _BLOCK = 8 * 1024, 256 * 1024  # bytes that are read at once: at first, and at most
 
 
 class _Row(msgspec.Struct):
@@ -54,7 +53,7 @@ def _latest(folder: Path) -> list[Path]:
 
 def _newest(path: Path, since: int) -> Iterator[tuple[int, str, Any, int]]:
     """Yield (number, agent id, event, bytes) of the lines after a number, newest first."""
-    for line in backwards(path):
+    for line in backwards(path, _BYTES):
         try:
             row = _decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -62,17 +61,3 @@ def _newest(path: Path, since: int) -> Iterator[tuple[int, str, Any, int]]:
         if row.number <= since:
             return
         yield row.number, path.stem, row.event, len(line)
-
-
-def backwards(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file from its end; one that is too long to be given back ends it."""
-    at, rest, block = path.stat().st_size, b"", _FIRST
-    while at and len(rest) < _BYTES:
-        size = min(max(block, len(rest)), at)
-        at, block = at - size, min(2 * block, _BLOCK)
-        with open_own(path) as file:  # opened each time: of many files that are merged none is held open
-            file.seek(at)
-            rest, *lines = (file.read(size) + rest).split(b"\n")
-        yield from reversed(lines)
-    if not at:
-        yield rest

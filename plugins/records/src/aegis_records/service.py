@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from itertools import chain
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import trio
 from aegis import Caller, Envelope, Kernel, Refused
 from aegis.bus import Batch, Subscription
 from aegis.clock import stamp
-from aegis.events import AgentChanged, Delivered, Event, decode
+from aegis.events import AgentChanged, Delivered, Event
 from aegis.registry import owner
 from aegis_permission.acts import blind, sees
-from aegis_records.jsonlines import EVERY, Appender, last_lines, read_lines
+from aegis_records.backwards import last_lines, last_turns
+from aegis_records.jsonlines import EVERY, Appender
 from aegis_records.replay import replay
-from aegis_records.turns_text import last_words, recent_turns
+from aegis_records.turns_text import last_words, turns_text
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 _NOT_SAID = (AgentChanged, Delivered)  # views change all the time; mail is recorded where it is read
@@ -104,15 +105,15 @@ class Transcripts:
         if not await sees(self._kernel, caller, [agent_id := self._id(handle)]):
             raise Refused(blind(f"what {self._kernel.roster.label(agent_id)} says and does"))
 
-    async def recent(self, handle: str, turns: int) -> str:
-        """Return what an agent read, said and did in its last turns as text, oldest first."""
-        agent_id, events = await self._read(handle)
-        text = recent_turns(events, turns, self._envelope)
-        return text or f"{self._kernel.roster.label(agent_id)} has not had a turn yet"
+    async def recent(self, handle: str, turns: int, most: float = inf) -> str:
+        """Return what an agent read, said and did in its last turns as text, oldest first, of `most` bytes at most."""
+        events = await self._read(handle, turns, most)
+        label = self._kernel.roster.label(self._id(handle))
+        return turns_text(events, self._envelope) or f"{label} has not had a turn yet"
 
     async def last_words(self, handle: str) -> str:
         """Return what an agent said last in its last turn, even if aegis died in the middle of that."""
-        return last_words((await self._read(handle))[1])
+        return last_words(await self._read(handle, 1))
 
     async def newest(self, handle: str, count: int) -> list[RecordedEvent]:
         """Return the newest events of an agent, or of all that are alive, oldest first."""
@@ -130,11 +131,11 @@ class Transcripts:
                     found.append(RecordedEvent(row.aegis_ts, agent_id, handle, row.event))
         return sorted(found, key=lambda event: event.at)[-count:]
 
-    async def _read(self, handle: str) -> tuple[str, list[Event]]:
-        """Return the id of an agent, named by that or by its handle, and everything it said."""
-        agent_id = self._id(handle)
+    async def _read(self, handle: str, turns: int, most: float = inf) -> list[Event]:
+        """Return everything an agent, named by its id or its handle, said in its last turns."""
+        path = self.path(self._id(handle))
         await self._flush()
-        return agent_id, await trio.to_thread.run_sync(list, self._events(agent_id))  # it may be long
+        return await trio.to_thread.run_sync(last_turns, path, turns, most)  # they may be long
 
     def _id(self, handle: str) -> str:
         roster = self._kernel.roster
@@ -142,12 +143,6 @@ class Transcripts:
             handle.isalnum() and handle not in roster.known() and (roster.born(handle) or self.path(handle).exists())
         )
         return handle if is_id else roster.find(handle).id
-
-    def _events(self, agent_id: str) -> Iterator[Event]:
-        path = self.path(agent_id)
-        for line in chain(read_lines(path.with_name(f"{path.name}.old")), read_lines(path)):
-            if isinstance(line, dict) and "event" in line:
-                yield decode(line["event"])
 
     def _envelope(self, envelope_id: str) -> Envelope:
         return self._kernel.post.find(envelope_id)[0]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from aegis import Envelope, Reply
 from aegis.events import Event, Text, ToolCall, ToolResult, TurnEnded, TurnStarted
 from aegis_printable.tools import tool_call, tool_result
 
 
-def recent_turns(events: Sequence[Event], turns: int, envelope: Callable[[str], Envelope]) -> str:
-    """Return the last `turns` turns as text; chunks of one message are joined, sub-agents left out."""
-    starts = [i for i, event in enumerate(events) if isinstance(event, TurnStarted)]
+def turns_text(events: Iterable[Event], envelope: Callable[[str], Envelope]) -> str:
+    """Return turns as text; chunks of one message are joined, sub-agents left out."""
     blocks: list[str] = []
     message: str | None = None
-    for event in events[starts[-turns:][0] :] if starts else ():
+    for event in events:
         if isinstance(event, Text):
             if event.parent:
                 continue
@@ -29,11 +28,10 @@ def recent_turns(events: Sequence[Event], turns: int, envelope: Callable[[str], 
     return "\n\n".join(blocks)
 
 
-def last_words(events: Sequence[Event]) -> str:
-    """Return the final message of the last turn as far as it came, whole; empty when nothing was said in it."""
-    starts = [i for i, event in enumerate(events) if isinstance(event, TurnStarted)]
+def last_words(events: Iterable[Event]) -> str:
+    """Return the final message of a turn as far as it came, whole; empty when nothing was said in it."""
     said = Reply()
-    for event in events[starts[-1] :] if starts else ():
+    for event in events:
         said.hear(event)
     return str(said)
 
