@@ -79,7 +79,8 @@ def _mail(kernel: Kernel, acks: list[dict[str, Any]], before: list[Row], journal
             assert kernel.roster.get(ack["to"]) is None, f"{ack['token']} is dead, its recipient lives: {receipt}"
             _told(kernel, ack["id"], ack["by"])
     unread = {x.envelope.id for x in kernel.post.letters() if x.envelope.recipient.startswith("human:")}
-    read = {key for book, kind, key, _ in before if (book, kind) == ("mail", "read")}
+    reads = [(key, data) for book, kind, key, data in before if (book, kind) == ("mail", "read")]
+    read = {one for key, data in reads for one in (key, *data.get("also", ()))}
     for ack in acks:
         if ack["did"] == "write home":
             assert (ack["id"] in unread) != (ack["id"] in read), f"the letter home {ack['id']} is lost"

@@ -34,7 +34,6 @@ class Post(Mailboxes):
     def __init__(self, ledger: Ledger, bus: Bus, clock: Clock) -> None:
         super().__init__(ledger, clock)
         self._bus = bus
-        self._letters: dict[str, Letter] = {}
         self._turn: Record | None = None  # the one that ended last
         self.recent: deque[str] = deque(maxlen=50)  # the ids of the newest messages
 
@@ -55,7 +54,8 @@ class Post(Mailboxes):
 
     def letters(self, address: str = "") -> list[Letter]:
         """Return the letters not done with, of one recipient or of all, oldest first."""
-        return [x for x in self._letters.values() if address in ("", x.envelope.recipient)]
+        among = self._box(address).held if address else self._letters
+        return [x for x in among.values() if address in ("", x.envelope.recipient)]
 
     def restore(self) -> list[Letter]:
         """Rebuild the mailboxes from the ledger and return the letters whose turn was in flight."""
@@ -77,6 +77,7 @@ class Post(Mailboxes):
         return {"letters": letters, "turns": turns, "recent": list(self.recent)}
 
     def _apply(self, record: Record) -> None:
+        self._known = record.seq
         match record.kind:
             case "accepted" if record.key not in self._letters:
                 new = self._hold(Letter(msgspec.convert(record.data, Envelope)))
@@ -86,8 +87,10 @@ class Post(Mailboxes):
             case "injected" if letter := self._letters.get(record.key):
                 letter.state, letter.turn = "injected", record.data["turn"]
                 self._forget(letter)
-            case "ended" | "dead" | "read" if done := self._letters.get(record.key):
-                self._done(done, how_ended(record, self._turn))
+            case "ended" | "dead" | "read":
+                for key in (record.key, *record.data.get("also", ())):
+                    if done := self._letters.get(key):
+                        self._done(done, how_ended(record, self._turn))
             case "turn" if agent := record.data.get("agent"):
                 self._turn = record
                 self._box(agent).ended(record.data.get("cost_usd"))
@@ -95,6 +98,7 @@ class Post(Mailboxes):
     def _hold(self, letter: Letter) -> Letter:
         envelope, letter.size = letter.envelope, size_of(letter.envelope)
         self._letters[envelope.id], box = letter, self._box(envelope.recipient)
+        box.held[envelope.id] = letter
         box.count(letter.size)
         if letter.state == "accepted":
             box.put(letter)
@@ -111,7 +115,9 @@ class Post(Mailboxes):
     def _done(self, letter: Letter, ended: TurnEnded | None = None) -> None:
         self._forget(letter)
         if self._letters.pop(letter.envelope.id, None):
-            self._box(letter.envelope.recipient).count(-letter.size, -1)
+            box = self._box(letter.envelope.recipient)
+            box.count(-letter.size, -1)
+            box.held.pop(letter.envelope.id, None)
         letter.ended = ended
         letter.over.set()
 
@@ -185,10 +191,10 @@ class Post(Mailboxes):
         await self._note("dead", letters, *together, *news, reason=reason)
 
     async def read(self, letters: Sequence[Letter]) -> None:
-        """Record that a person has seen these."""
-        await self._note("read", letters)
+        """Record that a person has seen these: one record, about the first, names the others also."""
+        await self._note("read", letters[:1], also=[x.envelope.id for x in letters[1:]])
 
-    async def _note(self, kind: str, letters: Sequence[Letter], *together: Draft, **data: str) -> None:
+    async def _note(self, kind: str, letters: Sequence[Letter], *together: Draft, **data: Any) -> None:
         try:
             await self._ledger.append(*together, *self._drafts(kind, letters, **data))
         except LedgerError:
@@ -196,7 +202,7 @@ class Post(Mailboxes):
                 self._done(letter)  # nobody waits for what cannot be known; a restart reads what is stored
             raise
 
-    def _drafts(self, kind: str, letters: Sequence[Letter], **data: str) -> list[Draft]:
+    def _drafts(self, kind: str, letters: Sequence[Letter], **data: Any) -> list[Draft]:
         return [self._book.draft(kind, x.envelope.id, recipient=x.envelope.recipient, **data) for x in letters]
 
     def _to_senders(self, letters: Sequence[Letter], what: str) -> list[Draft]:

@@ -11,6 +11,7 @@ from aegis.envelope import Envelope, Receipt
 from aegis.errors import NotFound
 from aegis.events import TurnEnded
 from aegis.ledger import Ledger, Record
+from aegis.mailbox import Letter
 
 
 class TurnRecord(msgspec.Struct, frozen=True):
@@ -26,6 +27,8 @@ class MailHistory:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger, self._book = ledger, ledger.book("mail")
+        self._letters: dict[str, Letter] = {}  # those not done with
+        self._known = 0  # the last record that is in there
 
     def label(self, address: str) -> str:
         """Return what a recipient is called in receipts."""
@@ -59,12 +62,16 @@ class MailHistory:
 
     async def newest(self, count: int, *, begins: str = "", dead: bool = False) -> list[tuple[Envelope, Receipt]]:
         """Return the newest messages (whose ids begin so; or dead letters), each with its fate, newest first."""
-        where = "book='mail' and kind=? and key>=? and key<? order by seq desc limit ?"
-        args = ("dead" if dead else "accepted", begins, begins + "\U0010ffff", count)
+        named, args = (" and key>=? and key<?", (begins, begins + "\U0010ffff")) if begins else ("", ())
+        where = f"book='mail' and kind=? and seq<=?{named} order by seq desc limit ?"
+        about = f"book='mail' and key in (select key from records where {where}) order by seq"
+        wanted = ("dead" if dead else "accepted", self._known, *args, count)
 
         def work(select: Callable[..., Iterator[Record]]) -> list[tuple[Envelope, Receipt]]:
-            keys = [record.key for record in select(where, *args)]
-            return [self._fate(list(select("book='mail' and key=? order by seq", key))) for key in keys]
+            found: dict[str, list[Record]] = {record.key: [] for record in select(where, *wanted)}
+            for record in select(about, *wanted):
+                found[record.key].append(record)
+            return [self._fate(records) for records in found.values()]
 
         return await self._ledger.aside(work)
 
@@ -76,7 +83,8 @@ class MailHistory:
 
     def _fate(self, records: list[Record]) -> tuple[Envelope, Receipt]:
         envelope, last = msgspec.convert(records[0].data, Envelope), records[-1]
-        state: Any = "ended" if last.kind == "read" else last.kind
+        seen = ":" in envelope.recipient and envelope.id not in self._letters  # with others, so by another's record
+        state: Any = "ended" if last.kind == "read" or (seen and last.kind == "accepted") else last.kind
         more = {} if last is records[0] else {k: last.data.get(k, "") for k in ("outcome", "reason", "turn")}
         return envelope, Receipt(envelope.id, self.label(envelope.recipient), state, **more)
 

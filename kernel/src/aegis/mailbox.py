@@ -40,13 +40,14 @@ class Letter:
 class Mailbox:
     """What waits for one recipient, in the ledger's order, and its turns so far; `busy` unless it takes one at once.
 
-    `letters` and `size` count everything not done with: what is in a turn or in a carrier's hands, too.
+    `held`, `letters` and `size` are of everything not done with: what is in a turn or in a carrier's hands, too.
     """
 
     def __init__(self, label: str) -> None:
         self.label, self.busy, self.closed, self.woken = label, True, "", False
         self.turns, self.cost_usd, self.cost_unknown, self.letters, self.size = 0, 0.0, 0, 0, 0
         self.waiting: deque[Letter] = deque()
+        self.held: dict[str, Letter] = {}
         self.cut_in: Callable[[], object] = lambda: None
         self._arrived = trio.Event()
 

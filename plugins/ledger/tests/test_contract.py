@@ -345,3 +345,16 @@ async def test_more_rows_than_one_statement_takes_are_stored_all_or_none(opened:
         with pytest.raises(LedgerFailure):
             await ledger.append(*many, Draft("a", "k", "\ud800"))
         assert len(list(ledger.select("true"))) == 2_500
+
+
+async def test_the_newest_of_a_kind_are_found_without_a_look_at_the_others(opened: Opened, tmp_path: Path) -> None:
+    async with opened() as ledger:
+        await ledger.append(Draft("a", "rare", "one"), *(Draft("a", "k", str(n)) for n in range(10)))
+        assert [r.key for r in ledger.book("a").newest("rare", 5)] == ["one"]
+        [path] = tmp_path.rglob("*.db")
+        with closing(sqlite3.connect(path)) as db:
+            query = "select * from records where book=? and kind=? and seq<=? order by seq desc limit ?"
+            plan = db.execute(f"explain query plan {query}", ("a", "rare", 99, 5)).fetchall()
+        assert [row[-1] for row in plan] == [
+            "SEARCH records USING INDEX records_by_kind (book=? AND kind=? AND seq<?)"
+        ]

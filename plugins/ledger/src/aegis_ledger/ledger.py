@@ -33,6 +33,7 @@ create table if not exists records(
   data blob not null);
 create index if not exists records_by_key on records(book, key);
 create index if not exists records_by_book on records(book, seq);
+create index if not exists records_by_kind on records(book, kind, seq);
 create table if not exists snapshots(book text primary key, seq integer not null, state blob not null);
 """
 _log = logging.getLogger(__name__)

@@ -150,13 +150,25 @@ class MessageVerbs:
     async def inbox(
         self,
         caller: Caller,
+        count: Annotated[int, Field(ge=1, le=1000, description="how many at most, the oldest")] = 100,
+        after: Annotated[str, Field(description="only those that came after this one, by its id")] = "",
         keep: Annotated[bool, Field(description="leave them unread, so that they are shown again")] = False,
     ) -> list[Message]:
-        """Show the messages sent to you that you have not read yet."""
+        """Show the messages sent to you that you have not read yet, oldest first; more of them when it is called again.
+
+        With --keep they stay unread, and `after` the last one come the next.
+        """
         letters = self._kernel.post.letters(str(caller))
-        shown = WholeMessages(self._message(*self._kernel.post.find(x.envelope.id)) for x in letters)
-        if not keep:
-            await self._kernel.post.read(letters)
+        if after:
+            place = next((n for n, x in enumerate(letters, 1) if x.envelope.id == after), 0)
+            if not place:
+                raise NotFound(f"no message {after!r} waits for you; leave `after` out to begin with the oldest")
+            del letters[:place]
+        page = letters[:count]
+        shown = WholeMessages(self._message(x.envelope, Receipt(x.envelope.id, str(caller), x.state)) for x in page)
+        shown.more = len(letters) - len(page)
+        if page and not keep:
+            await self._kernel.post.read(page)
         return shown
 
     @verb("meta", tool="aegis_meta", read_only=True)

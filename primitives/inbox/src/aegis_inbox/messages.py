@@ -47,10 +47,13 @@ def told(receipt: Receipt) -> Receipt:
 
 
 class WholeMessages(list[Message]):
-    """Messages to be read, whole: a table would cut what is then counted as seen."""
+    """Messages to be read, whole: a table would cut what is then counted as seen. So many `more` wait."""
+
+    more = 0
 
     def __str__(self) -> str:
-        return "\n\n".join(f"{m.head}\n{m.body}" for m in self)
+        more = [f"({self.more:,} more wait)"] if self.more else []
+        return "\n\n".join([*(f"{m.head}\n{m.body}" for m in self), *more])
 
 
 def envelope_of(
