@@ -355,6 +355,4 @@ async def test_the_newest_of_a_kind_are_found_without_a_look_at_the_others(opene
         with closing(sqlite3.connect(path)) as db:
             query = "select * from records where book=? and kind=? and seq<=? order by seq desc limit ?"
             plan = db.execute(f"explain query plan {query}", ("a", "rare", 99, 5)).fetchall()
-        assert [row[-1] for row in plan] == [
-            "SEARCH records USING INDEX records_by_kind (book=? AND kind=? AND seq<?)"
-        ]
+        assert [row[-1] for row in plan] == ["SEARCH records USING INDEX records_by_kind (book=? AND kind=? AND seq<?)"]
