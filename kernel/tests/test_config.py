@@ -381,3 +381,34 @@ def test_what_should_be_a_text_and_is_none_is_to_be_quoted(tmp_path: Path, place
     for right in (f'"{written}"', f"!!str {written}"):
         profile = config(tmp_path, text.format(right)).profiles["ann"]
         assert written in (profile.env.get("PORT"), profile.model)
+
+
+def test_an_overlay_is_made_changed_and_removed(tmp_path: Path) -> None:
+    conf, file = config(tmp_path, "queues: {a: {workers: 2}}\n"), tmp_path / ".aegis" / "queues" / "night.yaml"
+    conf.edit_overlay("queues", "night", lambda entry: entry.update(workers=3), "human:anna")
+    assert (file.read_text(), conf.section("queues")["night"].workers) == ("workers: 3\n", 3)
+    file.write_text("# why\nworkers:   3   # so many\n")
+    conf.edit_overlay("queues", "night", lambda entry: entry.update(workers=4))
+    assert file.read_text() == "# why\nworkers:   4   # so many\n"
+    conf.edit_overlay("queues", "night", None)
+    assert (file.exists(), [*conf.section("queues")]) == (False, ["a"])
+    assert (tmp_path / ".aegis.yaml").read_text() == "queues: {a: {workers: 2}}\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "says"),
+    [
+        ("night", {"workers": 0}, "workers"),
+        ("night", {"wrokers": 1}, "wrokers"),
+        ("a", {"workers": 1}, "keep one of the two"),
+        ("../../x", {"workers": 1}, "cannot be the name of a file"),
+        (".hidden", {"workers": 1}, "cannot be the name of a file"),
+        ("", {"workers": 1}, "cannot be the name of a file"),
+    ],
+)
+def test_an_overlay_that_would_be_wrong_changes_nothing(tmp_path: Path, key: str, change: Any, says: str) -> None:
+    conf = config(tmp_path, "queues: {a: {workers: 2}}\n")
+    with pytest.raises(ConfigError, match=says):
+        conf.edit_overlay("queues", key, lambda entry: entry.update(change))
+    assert not [*tmp_path.rglob("*.yaml")][1:]
+    assert (conf.section("queues").keys(), conf.error) == ({"a"}, "")

@@ -116,6 +116,10 @@ class Config:
         """Change `.aegis.yaml` and take it into force, or raise `ConfigError` and leave both as they were."""
         self._file.edit(change, self._check, partial(self._edited, who))
 
+    def edit_overlay(self, section: str, key: str, change: Callable[[Document], None] | None, who: str = "") -> None:
+        """Change the file that is this entry of a section, or remove it when there is no `change`; as `edit` does."""
+        self._file.edit_overlay(section, key, change, self._check, partial(self._edited, who))
+
     def _edited(self, who: str, found: _Checked) -> None:
         waits = self._file.accepted(who)
         self._enforce(self._found if waits else found, who, waits)

@@ -3,7 +3,7 @@
 import pytest
 
 import aegis_configedit.plugin
-from aegis import Caller, Refused, open_kernel
+from aegis import Caller, ConfigError, Refused, open_kernel
 from aegis.events import ConfigChanged
 from aegis.project import FILE
 from aegis.testing.echo import EchoPlugin
@@ -71,3 +71,15 @@ async def test_a_yes_in_another_process_is_noticed(kernel, project):
     with kernel.bus.subscribe(only=(ConfigChanged,)) as news:
         while "is not trusted" not in kernel.config.error:
             await news.__anext__()
+
+
+async def test_an_overlay_that_a_person_writes_is_trusted_and_an_agents_waits(kernel, project):
+    def quiet(entry):
+        entry.update(provider="echo", quiet=False)
+
+    kernel.config.edit_overlay("agents", "bob", quiet, "human:anna")
+    assert kernel.config.profile("bob")[0].quiet is False and kernel.trust.reason() == ""
+    kernel.config.edit_overlay("agents", "eve", quiet, "agent:lucid-knuth")
+    assert "eve" not in kernel.config.profiles and "eve.yaml is new" in kernel.trust.reason()
+    with pytest.raises(ConfigError, match=r"eve\.yaml is new"):  # first say what becomes of that
+        kernel.config.edit_overlay("agents", "ann2", quiet, "human:anna")

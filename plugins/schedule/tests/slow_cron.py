@@ -1,4 +1,4 @@
-"""When cron lines are due, computed another way: every day's hours and minutes are written out and put into real time."""
+"""When cron lines are due, computed another way: each day's hours and minutes are written out, then put into UTC."""
 
 from __future__ import annotations
 

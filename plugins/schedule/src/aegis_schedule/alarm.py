@@ -9,9 +9,9 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
+from typing import Self
 
 import trio
 
@@ -69,19 +69,13 @@ class Alarm:
                 if error.errno != errno.ECANCELED:  # the clock was set
                     raise
 
-    def close(self) -> None:
-        """Wait for nothing any more."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
-
-    @contextmanager
-    def open(self) -> Iterator[Alarm]:
-        """Close it at the end."""
-        try:
-            yield self
-        finally:
-            self.close()
 
 
 def _libc() -> ctypes.CDLL:

@@ -55,7 +55,7 @@ class Schedules:
     async def run(self) -> None:
         """Begin what is due, until cancelled."""
         bus = self._kernel.bus
-        with Alarm(self._kernel.clock).open() as alarm, bus.subscribe(only=(ConfigChanged,)) as news:
+        with Alarm(self._kernel.clock) as alarm, bus.subscribe(only=(ConfigChanged,)) as news:
             async with trio.open_nursery() as nursery:
                 self.firings.nursery = nursery
                 await self._close_interrupted()

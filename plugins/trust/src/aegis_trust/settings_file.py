@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from aegis_trust.trust import Trust
-from aegis_yamlfile.yamlfile import YamlFile
+from aegis_yamlfile.yamlfile import KnownText, YamlFile
 
 
 class TrustedFile(YamlFile):
@@ -15,7 +14,8 @@ class TrustedFile(YamlFile):
 
     def __init__(self, trust: Trust, error: type[Exception]) -> None:
         super().__init__(trust.root / trust.main, error)
-        self._trust, self._texts, self._written = trust, dict[str, bytes](), ""
+        self._trust, self._texts = trust, dict[str, bytes]()
+        self._edited: dict[str, bytes | None] = {}  # what an edit has just written; None: removed
 
     def _text(self) -> str:
         try:
@@ -30,17 +30,20 @@ class TrustedFile(YamlFile):
         except UnicodeDecodeError as error:
             raise self.error(f"{path} cannot be read: {error}") from None
 
-    def load(self, text: str | None = None) -> tuple[Any, dict[str, Any]]:
-        """Return the document and its plain values; raises the error of what is not trusted."""
-        self._written = self._written if text is None else text
-        return super().load(text)
+    def _put(self, real: Path, text: str | None) -> None:
+        super()._put(real, text)
+        main = real == self.path.resolve()
+        name = self._trust.main if main else os.path.relpath(real, self._trust.root)
+        self._edited = {name: None if text is None else text.encode()}
 
     def overlays(self, section: str) -> list[YamlFile]:
         """Return the overlays of the section as they were when the file was read."""
         if self._trust.vouched:
             return super().overlays(section)
-        place = f".aegis{os.sep}{section}{os.sep}"
-        return [_Text(self.path.parent / n, self.error, t) for n, t in self._texts.items() if n.startswith(place)]
+        folder = self.path.parent / ".aegis" / section
+        paths = {self.path.parent / name: text for name, text in self._texts.items()}
+        known = {path: self._decoded(text, path) for path, text in paths.items() if path.parent == folder}
+        return self._as_wanted(folder, [KnownText(path, self.error, text) for path, text in known.items()])
 
     def accepted(self, by: str) -> str:
         """Trust what an edit has just written if it was a person's; else return why it waits."""
@@ -48,20 +51,7 @@ class TrustedFile(YamlFile):
             return ""
         if not by or by.startswith("agent:"):
             return self._trust.reason()
-        self._texts = {**self._texts, self._trust.main: self._written.encode()}
+        now = {**self._texts, **self._edited}
+        self._texts = {name: text for name, text in now.items() if text is not None}
         self._trust.accept(self._trust.look(self._texts), by)
         return ""
-
-
-class _Text(YamlFile):
-    """A file whose text is known."""
-
-    def __init__(self, path: Path, error: type[Exception], text: bytes) -> None:
-        super().__init__(path, error)
-        self._known = text
-
-    def _text(self) -> str:
-        try:
-            return self._known.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise self.error(f"{self.path} cannot be read: {error}") from None

@@ -6,7 +6,7 @@ import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ T = TypeVar("T")
 _WRITTEN = re.compile(r"[^\s,\[\]{}#'\"&*!|>][^,\[\]{}#]*")  # a scalar without quotes
 _TABS = re.compile(r"[ \t]+(?=#|[\r\n]|\Z)")  # before a comment, or at the end of a line
 _MOST_TABS = 50
+_KEY = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 _HALF = re.compile("[\ud800-\udfff]")
 _STANDARD = ("tag:yaml.org,2002:", "!!")
 Document = CommentedMap  # what comments and the places of keys are kept in
@@ -41,6 +42,7 @@ class YamlFile:
 
     def __init__(self, path: Path, error: type[Exception] = YamlFileError) -> None:
         self.path, self.error = path, error
+        self._trial: dict[Path, YamlFile | None] = {}  # overlays as an edit wants them, while it is checked
 
     def load(self, text: str | None = None) -> tuple[CommentedMap, dict[str, Any]]:
         """Return the document (of the file, unless a text is given) and its plain values; raises the file's error."""
@@ -63,7 +65,14 @@ class YamlFile:
 
     def overlays(self, section: str) -> list[YamlFile]:
         """Return the files in the folder `.aegis/SECTION` beside it, each of which is an entry of that section."""
-        return [YamlFile(path, self.error) for path in sorted((self.path.parent / ".aegis" / section).glob("*.yaml"))]
+        folder = self.path.parent / ".aegis" / section
+        return self._as_wanted(folder, [YamlFile(path, self.error) for path in folder.glob("*.yaml")])
+
+    def _as_wanted(self, folder: Path, files: Iterable[YamlFile]) -> list[YamlFile]:
+        """Return the overlays in a folder, by name, as they are or as an edit that is being checked wants them."""
+        wanted = {path: file for path, file in self._trial.items() if path.parent == folder}
+        found = {**{file.path: file for file in files}, **wanted}
+        return [file for _, file in sorted(found.items()) if file]
 
     def accepted(self, by: str) -> str:
         """Return why what an edit has just written does not count yet; here it always does."""
@@ -132,13 +141,48 @@ class YamlFile:
         with self.locked() as real:
             written = self._changed(change)
             found = check(*self.load(written))
-            with tempfile.NamedTemporaryFile("wb", dir=real.parent, prefix=f".{real.name}.", delete=False) as file:
-                file.write(written.encode())
-                file.flush()
-                os.fchmod(file.fileno(), real.stat().st_mode & 0o7777 if real.exists() else users_mode(0o644))
-                os.fsync(file.fileno())
-            os.replace(file.name, real)
+            self._put(real, written)
             done(found)
+
+    def edit_overlay(
+        self, section: str, key: str, change: Callable[[Any], None] | None, check: Callable[..., Any],
+        done: Callable[[Any], None] = lambda found: None,
+    ) -> None:  # fmt: skip
+        """Change the overlay that is this entry of the section, or remove it when there is no `change`; as `edit` does.
+
+        `check` gets this file as it is, and finds the overlay as it is to be.
+        """
+        if not _KEY.fullmatch(key):
+            raise self.error(f"{key!r} cannot be the name of a file; use letters, digits, `-`, `_` and `.`")
+        overlay = YamlFile(self.path.parent / ".aegis" / section / f"{key}.yaml", self.error)
+        with self.locked():
+            written = None if change is None else overlay._changed(change)
+            self._trial = {overlay.path: None if written is None else KnownText(overlay.path, self.error, written)}
+            try:
+                found = check(*self.load())
+            finally:
+                self._trial = {}
+            if written is not None:
+                with (
+                    Folder.open(self.path.parent, self.error) as root,
+                    root.folder(".aegis") as ours,
+                    ours.folder(section, make=True, mode=0o755),
+                ):
+                    pass
+            self._put(overlay.path, written)
+            done(found)
+
+    def _put(self, real: Path, text: str | None) -> None:
+        """Replace the file all at once, or remove it."""
+        if text is None:
+            real.unlink(missing_ok=True)
+            return
+        with tempfile.NamedTemporaryFile("wb", dir=real.parent, prefix=f".{real.name}.", delete=False) as file:
+            file.write(text.encode())
+            file.flush()
+            os.fchmod(file.fileno(), real.stat().st_mode & 0o7777 if real.exists() else users_mode(0o644))
+            os.fsync(file.fileno())
+        os.replace(file.name, real)
 
     def _changed(self, change: Callable[[Any], None]) -> str:
         """Return the text that says what the document says once it is changed."""
@@ -158,6 +202,17 @@ class YamlFile:
         except (ValueError, RecursionError) as error:
             raise self.error(f"{self.path} was not changed: {error}") from None
         raise self.error(f"{self.path} was not changed: no few lines of it can be; change it by hand")
+
+
+class KnownText(YamlFile):
+    """A file whose text is known."""
+
+    def __init__(self, path: Path, error: type[Exception], text: str) -> None:
+        super().__init__(path, error)
+        self._known = text
+
+    def _text(self) -> str:
+        return self._known
 
 
 def _check_size(text: str) -> None:
