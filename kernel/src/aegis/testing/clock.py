@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import trio
@@ -10,7 +11,8 @@ from trio.testing import MockClock
 from aegis.clock import Clock
 
 BEGINNING = datetime(2026, 1, 5, 10, tzinfo=UTC)
-_IDLE = 0.05  # real seconds without a runnable task; a commit in the ledger's thread must not look like idleness
+_IDLE = 0.02  # real seconds without a runnable task
+working: list[Callable[[], bool]] = []  # while one says so, somebody works where trio does not see it
 
 
 class TestClock(Clock):
@@ -20,6 +22,13 @@ class TestClock(Clock):
 
     def __init__(self) -> None:
         self.trio = MockClock(rate=1)
+        jump = self.trio._autojump  # noqa: SLF001 - trio has no public way to say what else is not idle
+
+        def when_idle() -> None:
+            if not _busy():
+                jump()
+
+        self.trio._autojump = when_idle  # type: ignore[method-assign]  # noqa: SLF001 - as above
 
     def now(self) -> datetime:
         """Return the current time in UTC."""
@@ -30,10 +39,20 @@ class TestClock(Clock):
         self.trio.jump(seconds)
 
     def autojump(self) -> None:
-        """From now on, move to the next deadline whenever every task waits; not for tests with processes."""
+        """From now on, move to the next deadline whenever every task waits, and no thread or ledger works.
+
+        Not for tests with processes.
+        """
         self.trio.autojump_threshold = _IDLE
 
 
 async def settled() -> None:
-    """Return once every other task waits for something outside."""
+    """Return once every other task waits for something outside, and no thread or ledger works."""
     await trio.testing.wait_all_tasks_blocked()
+    while _busy():
+        await trio.testing.wait_all_tasks_blocked(0.001)
+
+
+def _busy() -> bool:
+    threads = trio.to_thread.current_default_thread_limiter().borrowed_tokens
+    return bool(threads or any(works() for works in working))

@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pytest
 
 from aegis.app import Kernel, open_kernel
 from aegis.testing import leaks, trio_tests
-from aegis.testing.clock import TestClock
+from aegis.testing.clock import TestClock, working
 from aegis_trust.trust import FOLDERS
 
 Opened = Callable[..., AbstractAsyncContextManager[Kernel]]
@@ -118,8 +118,14 @@ def kernel_with(project: Path, environment: dict[str, str], clock: TestClock) ->
     Opening it again after it was left is a restart.
     """
 
-    def opened(**plugins: object) -> AbstractAsyncContextManager[Kernel]:
-        return open_kernel(project, plugins=plugins, clock=clock, environment=environment)
+    @asynccontextmanager
+    async def opened(**plugins: object) -> AsyncIterator[Kernel]:
+        async with open_kernel(project, plugins=plugins, clock=clock, environment=environment) as kernel:
+            working.append(works := lambda: kernel.ledger.busy)
+            try:
+                yield kernel
+            finally:
+                working.remove(works)
 
     return opened
 

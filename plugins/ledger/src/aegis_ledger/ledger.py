@@ -71,7 +71,7 @@ class Ledger:
         self._last: Slot | None = None  # the one put last
         self._late = trio.CancelScope()
         self.counts = Counts()
-        self._over = False
+        self._over, self._under_way = False, 0
         self.listeners: list[tuple[str, Tell]] = []
         self._continuity = Continuity(path)
         try:
@@ -131,6 +131,7 @@ class Ledger:
     def _hand_over(self, *slots: Slot) -> None:
         if self._riding:
             slots, self._riding, self._late.deadline = (*self._riding, *slots), [], inf
+        self._under_way += len(slots)
         self._writer.put(list(slots))
 
     def _check(self) -> None:
@@ -184,7 +185,13 @@ class Ledger:
                 await trio.sleep_forever()
             self._hand_over()
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being stored just now."""
+        return self._under_way > 0
+
     def _stored(self, batch: list[Slot]) -> None:
+        self._under_way -= len(batch)
         for slot in batch:
             books = {record.book for record in slot.records}
             for book, tell in list(self.listeners) if books else ():
