@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from aegis import DriverInfo, Probe, Profile, hookimpl
-from aegis.driver import Checks, Informed, by_every_name, info_of
+from aegis.driver import Checks, by_every_name, info_of
 from aegis.events import SessionStarted, Text, TurnEnded
 
 
@@ -71,6 +71,6 @@ async def test_an_alias_is_the_driver(kernel_with):
 
 
 def test_what_is_not_said_has_defaults():
-    assert info_of(Bare()) == DriverInfo() and not isinstance(Bare(), Informed | Checks)
+    assert info_of(Bare()) == DriverInfo() and not isinstance(Bare(), Checks)
     assert info_of(Talkative()).costs and isinstance(Talkative(), Checks)
     assert sorted(by_every_name({"bare": Bare(), "talkative": Talkative()})) == ["bare", "chatty", "talkative"]

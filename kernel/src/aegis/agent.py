@@ -148,7 +148,7 @@ class Agent(AgentView):
         """Keep the session's id, and that the agent is awake."""
         if self.asleep or session_id not in ("", self.session_id):
             self.session_id, self.asleep = session_id or self.session_id, ""
-            await self.kernel.ledger.book("roster").append("session", self.id, session_id=self.session_id, asleep="")
+            self.kernel.ledger.book("roster").ride("session", self.id, session_id=self.session_id, asleep="")
 
     async def _take_turn(self, session: Session, letters: list[Letter]) -> None:
         turn = self.turn = Turn(new_id(), self.id, letters, prompt_of(letters, len(self.mailbox.waiting)))

@@ -138,22 +138,18 @@ class DriverInfo:
 
 
 @runtime_checkable
-class Informed(Protocol):
-    """A driver that has something to say of its provider."""
-
-    info: DriverInfo
-
-
-@runtime_checkable
 class Checks(Protocol):
     """A driver whose `check` raises `Refused` for a profile that it cannot start, or not hold to its permission."""
 
     def check(self, profile: Profile) -> None: ...
 
 
+_NOTHING = DriverInfo()
+
+
 def info_of(driver: Driver) -> DriverInfo:
-    """Return what the driver says of its provider, or the defaults."""
-    return driver.info if isinstance(driver, Informed) else DriverInfo()
+    """Return what the driver says of its provider as its `info`, or the defaults."""
+    return getattr(driver, "info", _NOTHING)  # asked at every start, and slow to tell from a protocol
 
 
 def by_every_name(drivers: Mapping[str, Driver]) -> dict[str, Driver]:  # all that a profile may call them

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,8 +14,9 @@ from aegis.callers import Caller
 from aegis.clock import new_id, stamp
 from aegis.directory import Directory
 from aegis.driver import Driver
-from aegis.errors import LaunchError, LedgerError, NotFound, Refused, listed, nearest
+from aegis.errors import AegisError, LaunchError, LedgerError, NotFound, Refused, listed, nearest
 from aegis.events import ConfigChanged, Fault
+from aegis.ledger import Draft
 from aegis.registry import acting
 from aegis_processes.cancellation import finish_despite_cancel
 from aegis_processes.processes import sweep
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from aegis.app import Kernel
 
 KERNEL = Caller("system", "aegis")
+Store = Callable[[Agent, Draft], Awaitable[object]]
 
 
 class Roster:
@@ -75,8 +77,9 @@ class Roster:
         """Return the views of the living, oldest first."""
         return [a.snapshot() for a in sorted(self, key=lambda a: a.id)]
 
-    async def spawn(self, profile: str, handle: str, by: Caller = KERNEL) -> Agent:
+    async def spawn(self, profile: str, handle: str, by: Caller = KERNEL, store: Store | None = None) -> Agent:
         """Return a live agent with an open session, `by` whose act; raises `LaunchError`, `Refused`: none is left."""
+        # `store` stores its first record, and its first mail with it: whoever is cancelled later has an agent to close.
         profile = profile or self._kernel.config.default_agent
         self._kernel.config.profile(profile)
         await self.may_spawn(by, profile, handle)
@@ -84,22 +87,21 @@ class Roster:
         now = stamp(self._kernel.clock.now())
         kept = {"handle": handle, "profile": profile, "by": msgspec.to_builtins(by), "born": now}
         agent = self._add(new_id(), **kept)
+        first = self._book.draft("spawned", agent.id, **kept)
         try:
-            await self._book.append("spawned", agent.id, **kept)
-        except LedgerError:
-            del self._agents[agent.id]
-            raise
-        if agent.id in self._agents and agent.id not in self._closing:
-            self._start(agent)
-            try:
+            await (store(agent, first) if store else self._kernel.ledger.append(first))
+            if agent.id in self._agents and agent.id not in self._closing:
+                self._start(agent)
                 await agent.opened.wait()
-            except trio.Cancelled:
-                with trio.CancelScope(shield=True):
+        except (AegisError, trio.Cancelled) as error:
+            with trio.CancelScope(shield=True):
+                if agent.id not in self._directory.open:
+                    self._agents.pop(agent.id, None)
+                elif not store or isinstance(error, AegisError):
                     await self.close(agent, "the spawn was cancelled")
-                raise
+            raise
         if agent.state == "failed":
-            reason = agent.reason
-            await self.close(agent, reason)
+            await self.close(agent, reason := agent.reason)
             raise LaunchError(f"no {profile!r} agent was started: {reason}")
         if agent.id not in self._agents or agent.id in self._closing:
             raise Refused(f"{handle} was closed while it started: {agent.end_reason}")

@@ -145,7 +145,7 @@ async def test_each_session_has_a_folder_of_its_own_for_temporary_files(project,
         (first / "left" / "over.so").write_bytes(b"x")
         await kernel.roster.close(ann)
         assert not first.exists() and second.exists()
-    assert not second.exists()
+    assert not second.parent.exists()
 
 
 async def test_variables_given_to_the_kernel_are_exactly_what_clis_get(project):

@@ -14,6 +14,7 @@ import msgspec
 import trio
 
 from aegis import Envelope, Kernel, NotFound, Refused, hookimpl
+from aegis.ledger import Draft
 from aegis_queue.broker import Outgoing
 from aegis_queue.task import STATES, Report, Task
 
@@ -41,7 +42,7 @@ class FileBroker:
 
     @asynccontextmanager
     async def open(self, kernel: Kernel, changed: Callable[[Task], None]) -> AsyncIterator[None]:
-        self._changed = changed
+        self._kernel, self._changed = kernel, changed
         path = kernel.project.state / "tasks.db"
         with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as self._db:
             self._db.executescript(SCHEMA)
@@ -87,7 +88,8 @@ class FileBroker:
             self._tell(new)
         return new, position
 
-    async def begin(self, task: Task, payload: Envelope, **changes: Any) -> Task:
+    async def begin(self, task: Task, payload: Envelope, *worker: Draft, **changes: Any) -> Task:
+        await self._kernel.ledger.append(*worker)
         return self._tell(await self._do(lambda db: _change(db, task, {"state": "running", **changes}, payload)))
 
     async def end(self, task: Task, callback: Envelope | None, **changes: Any) -> Task:

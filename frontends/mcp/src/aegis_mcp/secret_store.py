@@ -28,15 +28,19 @@ class Secrets:
         book.fold(self._begin, self._apply, lambda: self._hashes)
 
     async def mint(self, agent_id: str) -> str:
-        """Return a new secret of the agent, once it counts; the one of before opens nothing any more."""
+        """Return a new secret of the agent, which counts now; the one of before opens nothing any more.
+
+        Nobody waits for the disk: a crash that forgets the secret ends the CLI that has it, and the next gets another.
+        """
         secret = f"{agent_id}.{secrets.token_urlsafe(_BYTES)}"
-        await self._book.append("minted", agent_id, hash=_hash(secret))
+        self._hashes[agent_id] = _hash(secret)
+        self._book.ride("minted", agent_id, hash=self._hashes[agent_id])
         return secret
 
     async def close(self, agent_id: str) -> None:
         """Forget the secret of an agent that is closed."""
         if agent_id in self._hashes:
-            await self._book.append("closed", agent_id)
+            self._book.ride("closed", agent_id)
 
     def owner(self, secret: str) -> str | None:
         """Return the id of the agent, living or closed, whose secret this is; None when it is nobody's."""

@@ -52,6 +52,8 @@ class Inheritance:
     def __init__(self, kernel: Kernel, settings: Mapping[str, Any]) -> None:
         self._kernel, self._settings = kernel, settings
         self.ours = kernel.environment
+        self._known: dict[tuple[str, ...], dict[str, str]] = {}  # what is passed on, by a provider's own
+        self._terms: EnvironmentSettings | None = None  # as they were for what is known
 
     def shared(self) -> dict[str, str]:
         """Return what every CLI gets."""
@@ -69,4 +71,11 @@ class Inheritance:
         return {name: own for name, passed in gets.items() if (own := passed.keys() - shared)}
 
     def _passed(self, own: Iterable[str]) -> dict[str, str]:
-        return dict(self.ours) if self.ours.exact else inherited(self.ours, self._settings["environment"], own)
+        if self.ours.exact:
+            return dict(self.ours)
+        terms, own = self._settings["environment"], tuple(own)
+        if terms is not self._terms:  # the configuration has changed; our own variables never do
+            self._terms, self._known = terms, {}
+        if own not in self._known:
+            self._known[own] = inherited(self.ours, terms, own)
+        return dict(self._known[own])

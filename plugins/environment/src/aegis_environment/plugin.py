@@ -31,13 +31,15 @@ def aegis_hookspecs() -> object:
 def aegis_interceptors(kernel: Kernel, settings: Mapping[str, Any]) -> list[Interceptor]:
     """Give each CLI its variables and the secrets of its profile, before it starts."""
     from aegis import Registry  # noqa: PLC0415 - the same
+    from aegis_environment.folders import SeatFolders  # noqa: PLC0415
     from aegis_environment.inheritance import Inheritance  # noqa: PLC0415
     from aegis_environment.interceptor import Provide  # noqa: PLC0415
     from aegis_environment.secrets import Secrets, SecretSource  # noqa: PLC0415
 
     sources: Registry[SecretSource] = Registry("secret source")
     kernel.plugins.collect("aegis_secret_sources", sources)
-    return [Provide(Inheritance(kernel, settings), Secrets(kernel.environment, kernel.redactor, sources))]
+    kernel.supervisor.start("environment.folders", (folders := SeatFolders()).run)
+    return [Provide(Inheritance(kernel, settings), Secrets(kernel.environment, kernel.redactor, sources), folders)]
 
 
 @hookimpl

@@ -9,7 +9,9 @@ import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -161,8 +163,7 @@ def files_of(root: Path, names: Names, *, beside: bool = True) -> Iterator[tuple
 def places(root: Path, names: Names, *, beside: bool = True) -> Iterator[tuple[str, Path]]:
     """Yield every path in the folder that is named, whether there is a file or not, once."""
     seen: set[str] = set()
-    for path, exact in _candidates(root, names, BESIDE if beside else ()):
-        name, inside = _as_the_system_has_it(root, path)
+    for (name, inside), exact in _candidates(root, names, BESIDE if beside else ()):
         within = name.partition(os.sep)[0] != ".." and (exact or not _is_state(name))
         if within and name not in seen:
             seen.add(name)
@@ -207,13 +208,29 @@ def _shallow(value: Any, levels: int = _DEEPEST) -> bool:
     return levels > 0 and all(_shallow(one, levels - 1) for one in inner)
 
 
-def _candidates(root: Path, names: Names, beside: Sequence[str]) -> Iterator[tuple[Path, bool]]:
-    """Yield every path that may be meant, and whether it is named exactly."""
+def _candidates(root: Path, names: Names, beside: Sequence[str]) -> Iterator[tuple[tuple[str, Path], bool]]:
+    """Yield every path that may be meant, with its name in the folder, and whether it is named exactly."""
     for base in names.bases:
         for word in (*names.words, *(name for name in beside if "*" not in name)):
-            yield root / base / word, True
+            yield _spelt(root, base, word) or _as_the_system_has_it(root, root / base / word), True
         for pattern in (*names.patterns, *(name for name in beside if "*" in name)):
+            if not os.path.isdir(_above(root, base, pattern)):  # noqa: PTH112 - False for what is no path
+                continue
             try:
-                yield from ((found, False) for found in (root / base).glob(pattern))
+                yield from ((_as_the_system_has_it(root, found), False) for found in (root / base).glob(pattern))
             except (ValueError, NotImplementedError, OSError):
                 continue  # a pattern that is none
+
+
+@lru_cache(10_000)  # of what is spelt so, whatever there is: the same for ever
+def _spelt(root: Path, base: str, word: str) -> tuple[str, Path] | None:
+    """Return the name in the folder and the path of what is named without `..`."""
+    path = root / base / word
+    return None if ".." in path.parts else _as_the_system_has_it(root, path)
+
+
+@lru_cache(10_000)  # the same
+def _above(root: Path, base: str, pattern: str) -> str:
+    """Return the folder in which, or below which, everything lies that the pattern stands for."""
+    steps = list(takewhile(lambda step: not set(step) & set("*?["), pattern.split("/")[:-1]))
+    return str(root.joinpath(base, *steps)) if "" not in steps else str(root)

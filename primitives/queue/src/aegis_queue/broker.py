@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from aegis import Envelope, Kernel
+from aegis.ledger import Draft
 from aegis_queue.task import Report, Task
 
 
@@ -45,8 +46,11 @@ class Broker(Protocol):
     async def put(self, task: Task) -> tuple[Task, int]:
         """Accept the task and return it with its position; for a known idempotency key, the task that has it and 0."""
 
-    async def begin(self, task: Task, payload: Envelope, **changes: Any) -> Task:
-        """Record that the task runs, and the payload for its worker, both or neither."""
+    async def begin(self, task: Task, payload: Envelope, *worker: Draft, **changes: Any) -> Task:
+        """Record that the task runs, and the payload for its worker, both or neither.
+
+        The kernel's records of its `worker` are stored in the same step, or before it: never is a task begun by nobody.
+        """
 
     async def end(self, task: Task, callback: Envelope | None, **changes: Any) -> Task:
         """Record how the task ended, and the callback, both or neither; a task that has ended stays as it is."""

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 import msgspec
 import trio
 
-from aegis import AegisError, Kernel, LaunchError, NotFound, Refused, finish_despite_cancel
-from aegis.agent import INTERRUPTED
+from aegis import Kernel, LaunchError, NotFound, Refused, finish_despite_cancel
+from aegis.agent import INTERRUPTED, Agent
 from aegis.clock import stamp
 from aegis.events import TurnEnded
+from aegis.ledger import Draft
 from aegis_queue.admission import work_of
 from aegis_queue.broker import Broker
 from aegis_queue.ending import LAST, End, finish, plain, spent_on
@@ -115,22 +116,21 @@ class Job:
         return await self._newest(ended)
 
     async def _start_worker(self) -> None:
+        """Start a worker whose record, first mail and task are stored together."""
+        await self._kernel.roster.spawn(self._settings.agent, self._handle(), self.task.queue_caller, self._store)
+
+    async def _store(self, agent: Agent, record: Draft) -> None:
         task, post = self.task, self._kernel.post
-        agent = await self._kernel.roster.spawn(self._settings.agent, self._handle(), task.queue_caller)
         more = {"trace": task.trace} if task.trace else {}
         body = task.payload + (f"\n\nThe result must fit this JSON schema: {_json(task)}" if task.schema else "")
         letter = post.envelope(task.enqueued_by, agent.id, body, task_id=task.id, hops=task.hops, **more)
         now = stamp(self._kernel.clock.now())
-        try:
-            self.task = await self._broker.begin(
-                task, letter, worker=agent.id, worker_handle=agent.handle, envelope=letter.id, started_at=now,
-                attempt=task.attempt + 1,
-            )  # fmt: skip
-            if why := await send(self._kernel, self._broker, task.id):
-                raise Refused(why)
-        except AegisError as error:
-            await self._kernel.roster.close(agent, f"it did not get task {task.id}: {error}")
-            raise
+        self.task = await self._broker.begin(
+            task, letter, record, worker=agent.id, worker_handle=agent.handle, envelope=letter.id, started_at=now,
+            attempt=task.attempt + 1,
+        )  # fmt: skip
+        if why := await send(self._kernel, self._broker, task.id):
+            raise Refused(why)
 
     def _handle(self) -> str:
         words = "-".join(re.split("[-_]", self.task.queue)[:2])

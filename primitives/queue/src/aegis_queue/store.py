@@ -174,9 +174,9 @@ class LedgerBroker:
         await self._kernel.ledger.append(self._book.draft("enqueued", task.id, **data), *together)
         return self._find(task.id), self._active.position(task.id)
 
-    async def begin(self, task: Task, payload: Envelope, **changes: Any) -> Task:
-        """Deliver the payload and record that the task runs."""
-        await self._kernel.post.deliver(payload, self._draft("dispatched", task, state="running", **changes))
+    async def begin(self, task: Task, payload: Envelope, *worker: Draft, **changes: Any) -> Task:
+        """Deliver the payload and record that the task runs, and who has it."""
+        await self._kernel.post.deliver(payload, *worker, self._draft("dispatched", task, state="running", **changes))
         return self._find(task.id)
 
     async def end(self, task: Task, callback: Envelope | None, **changes: Any) -> Task:
