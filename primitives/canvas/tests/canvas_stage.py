@@ -32,6 +32,12 @@ class Stage:
         return self.kernel.project.root / "plan.md"
 
     async def call(self, verb: str, caller: Caller | Agent = ANNA, /, **args: Any) -> Any:
+        """Call a verb of canvases as a person, or as one of the agents, and return once everybody is told."""
+        done = await self.do(verb, caller, **args)
+        await told(self.kernel)
+        return done
+
+    async def do(self, verb: str, caller: Caller | Agent = ANNA, /, **args: Any) -> Any:
         """Call a verb of canvases as a person, or as one of the agents."""
         if isinstance(caller, Agent):
             caller = self.kernel.roster.caller(caller)
@@ -82,6 +88,14 @@ async def until(holds: Callable[[], object]) -> None:
     with trio.fail_after(10):
         while not holds():
             await trio.testing.wait_all_tasks_blocked(0.01)
+
+
+async def told(kernel: Kernel) -> None:
+    """Return once everybody is told of what was done."""
+    book = kernel.verbs.verbs.get("canvas list")
+    store = book.run.__self__._store if book else None  # type: ignore[attr-defined]  # noqa: SLF001 - no verb says it
+    if store:
+        await until(lambda: not any(canvas.untold for canvas in store.canvases.values()))
 
 
 async def settled() -> None:

@@ -1,6 +1,6 @@
 """Canvas keeps what every plugin and every primitive keeps."""
 
-from canvas_stage import ANNA
+from canvas_stage import ANNA, told
 
 from aegis.testing.contracts import PluginContract, PrimitiveContract
 
@@ -25,3 +25,4 @@ class TestCanvas(PluginContract, PrimitiveContract):
         await kernel.verbs.call(ANNA, "canvas open", {"name": "plan", "file": "plan.md"})
         await kernel.verbs.call(caller, "canvas subscribe", {"name": "plan"})
         await kernel.verbs.call(ANNA, "canvas append-to-section", {"name": "plan", "section": "Goals", "text": "More."})
+        await told(kernel)

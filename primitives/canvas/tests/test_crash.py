@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 from canvas_crash import call, noted
+from canvas_stage import told
 
 import aegis_canvas.plugin
 from aegis import Kernel, NotFound, open_kernel
@@ -40,11 +41,12 @@ async def recovered(disk: Path, notes: Path) -> Any:
         assert [p.name for p in (disk / "docs").iterdir()] == ["plan.md"], "something is left beside the file"
         for ack in acks:
             await _kept(kernel, ack, log)
+        await told(kernel)
         mails = _mails(kernel)
         if any(ack.get("did") == "subscribed" for ack in acks):
             for version in {entry.version for entry in log} - {1}:
-                told = sum(f"· version {version}\n" in body for body in mails)
-                assert told == 1, f"version {version} was told {told} times"
+                times = sum(f"· version {version}\n" in body for body in mails)
+                assert times == 1, f"version {version} was told {times} times"
         assert all(f"· version {n}\n" not in body for body in mails for n in range(len(log) + 2, 50))
         return page, log, mails
 

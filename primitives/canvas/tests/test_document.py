@@ -7,7 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from aegis import NotFound, Refused
-from aegis_canvas.document import appended, clean, parse, render, written
+from aegis_canvas.document import parse, render
+from aegis_canvas.edits import appended, written
+from aegis_canvas.headings import clean
 
 LINES = st.sampled_from([
     "", " ", "\t", "words", "    indented", "## One", "## Two ##", "## Двa", "##", "##nothing", "# Title", "### deep",

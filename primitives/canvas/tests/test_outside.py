@@ -9,11 +9,15 @@ import pytest
 import trio
 from canvas_stage import ANNA, BO, PLAN, Stage, settled
 
-from aegis import Refused
-from aegis_canvas.document import Document, written
+from aegis import Kernel, Refused
+from aegis.ledger import Record
+from aegis_canvas.document import Document
+from aegis_canvas.edits import written
+from aegis_canvas.headings import Judged
 from aegis_canvas.notifier import Notifier
 from aegis_canvas.settings import CanvasSettings
 from aegis_canvas.store import Canvas, Store
+from aegis_canvas.teller import Teller
 from aegis_canvas.writer import Writer
 
 
@@ -90,25 +94,66 @@ async def test_a_write_takes_in_what_was_done_a_moment_ago(watched: Stage):
     assert [c.by for c in await watched.call("log", name="plan", count=2)] == ["human:bo", "human"]
 
 
-async def test_an_edit_between_the_read_and_the_write_is_not_lost(kernel_with, project):
+class Alone:
+    """A writer without the plugin, whose watch would take part, and a canvas."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.store = Store(kernel)
+        self.store.restore()
+        notifier = Notifier(kernel, self.store)
+        settings = {"plugins.canvas": CanvasSettings()}
+        self.writer = Writer(kernel, self.store, notifier, Teller(self.store, notifier), settings)
+
+    async def open(self) -> Canvas:
+        await self.writer.open(Canvas("01PLAN", "plan", "plan.md", self.writer.now(), str(ANNA)), ANNA)
+        return self.store.find("plan")
+
+
+async def test_an_edit_while_a_change_is_put_together_is_not_lost(kernel_with, project):
     """The person saves at the last moment: while the text for the other section is being put together."""
     plan = project / "plan.md"
     plan.write_text(PLAN)
     saves = iter([PLAN.replace("None yet.", "Saved.")])
 
-    def compose(document: Document) -> Document:
+    def compose(document: Document, _: Judged) -> Document:
         if text := next(saves, ""):
             plan.write_text(text)
         return written(document, "Goals", "Mine.")
 
-    async with kernel_with() as kernel:  # without the plugin: its watch would take part
-        store = Store(kernel)
-        store.restore()
-        writer = Writer(kernel, store, Notifier(kernel, store), {"plugins.canvas": CanvasSettings()})
-        await writer.open(Canvas("01PLAN", "plan", "plan.md", writer.now(), str(ANNA)), ANNA)
-        await writer.change(store.find("plan"), BO, "written", lambda _: None, compose)
+    async with kernel_with() as kernel:
+        alone = Alone(kernel)
+        canvas = await alone.open()
+        await alone.writer.change(canvas, BO, "written", lambda _: None, compose)
+        assert plan.read_text() == PLAN.replace("None yet.", "Saved.").replace("Ship it.", "Mine.")
+        assert [revision.by for revision in alone.store.history(canvas)] == ["", "human", "human:bo"]
+
+
+async def test_an_edit_between_the_record_and_the_file_is_not_lost_and_the_record_is_taken_back(kernel_with, project):
+    """The person saves later still: when the change is stored, and its file not yet in its place."""
+    plan = project / "plan.md"
+    plan.write_text(PLAN)
+    saves = iter([PLAN.replace("None yet.", "Saved.")])
+
+    def on_commit(records: list[Record]) -> None:
+        stored = any(record.kind == "revised" and record.data["by"] == str(BO) for record in records)
+        if stored and (text := next(saves, "")):
+            plan.write_text(text)
+
+    async with kernel_with() as kernel:
+        alone = Alone(kernel)
+        canvas = await alone.open()
+        kernel.ledger.on_commit(on_commit)
+        made = await alone.writer.change(
+            canvas, BO, "written", lambda _: None, lambda document, _: written(document, "Goals", "Mine.")
+        )
         assert plan.read_text() == PLAN.replace("None yet.", "Saved.").replace("Ship it.", "Mine.")
         assert len(kernel.ledger.book("canvas").newest("dropped", 9)) == 1
+        history = [(revision.n, revision.by) for revision in alone.store.history(canvas)]
+        assert history == [(1, ""), (2, "human"), (3, "human:bo")] and made.n == 3
+        assert [(r.n, r.by) for r in alone.store.history(canvas, newest=True)] == history[::-1]
+        again = Store(kernel)
+        again.restore()
+        assert again.find("plan") == canvas
 
 
 async def test_a_deleted_file_is_said_and_can_be_written_again(watched: Stage):

@@ -51,7 +51,7 @@ def test_no_link_leads_out(root: Path, target: str):
     for file in ("link.md", "folder/secret.md", "docs/up/secret.md"):
         with pytest.raises(Refused, match="leads out of the project"):
             SafeFile(root, file).read()
-        with pytest.raises(Refused, match="leads out of the project"), SafeFile(root, file).replacement("x", ".t"):
+        with pytest.raises(Refused, match="leads out of the project"), SafeFile(root, file).replacement(b"x", ".t", ""):
             pass
     assert (root.parent / "secret.md").read_text() == "secret\n"
 
@@ -70,10 +70,10 @@ def test_a_folder_swapped_for_a_link_between_check_and_opening_leads_nowhere(roo
     """The swap is made where it hurts: after the way was walked, before the file is replaced."""
     (root.parent / "a.md").write_text("outside\n")
     place = SafeFile(root, "docs/a.md")
-    with place.replacement("mine\n", ".t") as new:
+    with place.replacement(b"mine\n", ".t", place.read().hash) as new:
         (root / "docs").rename(root / "was")
         (root / "docs").symlink_to("..")
-        new.put(SafeFile(root, "was/a.md").read().hash)
+        new.put()
     assert (root.parent / "a.md").read_text() == "outside\n"
     assert (root / "was" / "a.md").read_text() == "mine\n"
     with pytest.raises(Refused, match="leads out"):
@@ -82,12 +82,11 @@ def test_a_folder_swapped_for_a_link_between_check_and_opening_leads_nowhere(roo
 
 def test_a_file_swapped_for_a_link_is_not_followed(root: Path):
     place = SafeFile(root, "docs/a.md")
-    before = place.read().hash
-    with place.replacement("mine\n", ".t") as new:
+    with place.replacement(b"mine\n", ".t", place.read().hash) as new:
         (root / "docs" / "a.md").unlink()
         (root / "docs" / "a.md").symlink_to(root.parent / "secret.md")
         with pytest.raises(FileChanged):
-            new.put(before)
+            new.put()
     assert (root.parent / "secret.md").read_text() == "secret\n"
     assert sorted(p.name for p in (root / "docs").iterdir()) == ["a.md"], "nothing is left beside it"
 

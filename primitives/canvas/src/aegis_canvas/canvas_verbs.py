@@ -14,7 +14,8 @@ from pydantic import Field
 from aegis import Caller, Completes, Kernel, Refused, verb
 from aegis.clock import new_id
 from aegis_canvas.access import Access
-from aegis_canvas.document import Document, clean, plain, render
+from aegis_canvas.document import Document, plain, render
+from aegis_canvas.headings import clean
 from aegis_canvas.notifier import address, is_agents
 from aegis_canvas.safe_file import Unreadable
 from aegis_canvas.seen import Seen
@@ -216,7 +217,7 @@ class CanvasVerbs:
     def _view(self, canvas: Canvas) -> CanvasView:
         now = self._writer.now()
         sections = []
-        for ref in canvas.parts[1:]:
+        for ref in list(canvas.parts.values())[1:]:
             version, writer, at = canvas.last.get(ref.name, (canvas.revision, "", ""))
             claim = self._store.claim(canvas, ref.name, now)
             holder = self._kernel.roster.label(claim.holder) if claim else ""

@@ -9,26 +9,23 @@ section, `body`. YAML between `---` at the beginning belongs to no section and i
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
-from functools import cache
+from functools import cached_property
 
 import msgspec
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 
-from aegis import NotFound, Refused
+from aegis import NotFound
 from aegis.errors import nearest
+from aegis_canvas.headings import UNTITLED, Judged, Long, checked, headings, is_firm, is_quiet
 
-FRONT, PREAMBLE, BODY, UNTITLED = "_front", "_preamble", "body", "untitled"
-LONGEST_NAME = 200  # characters
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")  # as the parser counts them; `splitlines` knows more ends
+FRONT, PREAMBLE, BODY = "_front", "_preamble", "body"
 _FRONT = re.compile(
     r"""\ufeff?(?: ---[ \t]* (?:\r\n|\r|\n)  (?=[ \t]*[\w"'-]+[ \t]*:)  .*?
         (?:\r\n|\r|\n) (?:---|\.\.\.)[ \t]* (?:\r\n|\r|\n|\Z) )?""",
     re.DOTALL | re.VERBOSE,
 )
 _EMPTY = re.compile(r"(?:[ \t]*(?:\r\n|\r|\n))*")
+_END = re.compile(r"\r\n|\r|\n")
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -49,7 +46,7 @@ class Part(msgspec.Struct, frozen=True):
         return plain(core(self.body)[1])
 
 
-class Document(msgspec.Struct, frozen=True):
+class Document(msgspec.Struct, frozen=True, dict=True):
     """The whole text; the first part is what belongs to no section and may be empty."""
 
     parts: tuple[Part, ...]
@@ -64,9 +61,15 @@ class Document(msgspec.Struct, frozen=True):
         """Their names."""
         return [part.name for part in self.sections]
 
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Where in `parts` the section of each name is."""
+        return {part.name: at for at, part in enumerate(self.parts) if at}
+
     def get(self, name: str) -> Part | None:
         """Return the section of this name, None when it does not exist."""
-        return next((part for part in self.sections if part.name == name), None)
+        at = self.places.get(name)
+        return None if at is None else self.parts[at]
 
     def find(self, name: str) -> Part:
         """Return the section of this name; raises `NotFound` with those there are."""
@@ -78,25 +81,76 @@ class Document(msgspec.Struct, frozen=True):
     @property
     def end_of_line(self) -> str:
         """The kind of line end that the text uses first; a text without one gets the usual one."""
-        found = re.search(r"\r\n|\r|\n", render(self))
-        return found[0] if found else "\n"
+        found = filter(None, (_END.search(raw) for part in self.parts for raw in (part.head, part.body)))
+        return next((match[0] for match in found), "\n")
+
+    def fitted(self, at: int, part: Part) -> Document | None:
+        """Return the document with this part in the place of the one of its name; None when a whole parse must say.
+
+        It is what the whole text would be, parsed anew: what begins with a heading is parsed the same whatever was
+        before it, so only the part and the heading after it are looked at.
+        """
+        after = self.parts[at + 1].head if at + 1 < len(self.parts) else ""
+        if not (part.head or after) or not self._stands(at, part, after):
+            return None
+        new = Document((*self.parts[:at], part, *self.parts[at + 1 :]))
+        new.__dict__["places"] = self.places
+        return new
+
+    def longer(self, gap: str, part: Part) -> Document | None:
+        """Return the document with this part behind the last one and this gap; None when a whole parse must say."""
+        at, last = len(self.parts) - 1, self.parts[-1]
+        last = Part(last.name, last.head, last.body + gap) if gap else last
+        found = headings(part.head)
+        named = len(found) == 1 and found[0].words == part.name not in (*self.places, FRONT, PREAMBLE)
+        if not (at and last.head and named and self._stands(at, last, part.head) and self._stands(at + 1, part, "")):
+            return None
+        new = Document((*self.parts[:-1], last, part))
+        new.__dict__["places"] = {**self.places, part.name: at + 1}
+        return new
+
+    def _stands(self, at: int, part: Part, after: str) -> bool:
+        """Return whether this part and the heading after it are what they are meant to be, and nothing else is."""
+        lines = [part.head] * bool(part.body) + [part.raw] * bool(after)
+        if not part.raw or not all(line.endswith(("\r", "\n")) for line in lines if line) or self._front_open(at, part):
+            return False
+        if _is_underlined(part.head) and not _blank_at_end(self.parts[at - 1].raw):
+            return False  # the lines before it may be the beginning of something that goes on in it
+        if (is_firm(after) or not after) and is_quiet(part.body):
+            return True
+        if _is_underlined(after) and not _blank_at_end(part.raw):
+            return False
+        try:
+            found = checked(part.raw + after)
+        except Long:
+            return False
+        if not part.head:  # titles before the first section are no sections
+            found = found[next((n for n, head in enumerate(found) if head.level > 1), 0) :]
+        size = len(part.raw)
+        due = [(0, len(part.head))] * bool(part.head) + [(size, size + len(after))] * bool(after)
+        return [(head.start, head.stop) for head in found] == due
+
+    def _front_open(self, at: int, part: Part) -> bool:
+        """Return whether the text would begin with a mark, or like YAML that has no end: a later text may end it."""
+        front = self.parts[0].raw
+        if "---" in front:
+            return False
+        opening = front + (part if at == 1 else self.parts[1]).raw
+        marked = opening.startswith("\ufeff") and not front
+        return marked or opening.removeprefix("\ufeff").startswith("---")
 
 
-@cache
-def _blocks() -> MarkdownIt:
-    parser = MarkdownIt("commonmark")
-    parser.core.ruler.enableOnly(["normalize", "block"])  # only blocks matter here
-    return parser
+def _is_underlined(head: str) -> bool:
+    return len(_END.split(head.rstrip("\r\n"))) > 1
+
+
+def _blank_at_end(raw: str) -> bool:
+    return re.search(r"(?:\A|[\r\n])[ \t]*(?:\r\n|\r|\n)\Z", raw) is not None
 
 
 def plain(text: str) -> str:
     """Return the text with the usual line ends."""
-    return re.sub(r"\r\n?", "\n", text)
-
-
-def clean(name: str) -> str:
-    """Return a section's name in its one form, however it was spaced or composed."""
-    return unicodedata.normalize("NFC", " ".join(name.split()))
+    return re.sub(r"\r\n?", "\n", text) if "\r" in text else text
 
 
 def core(body: str) -> tuple[str, str, str]:
@@ -109,45 +163,28 @@ def core(body: str) -> tuple[str, str, str]:
 
 def render(document: Document) -> str:
     """Return the text that was parsed, byte for byte."""
-    return "".join(part.raw for part in document.parts)
+    return "".join([piece for part in document.parts for piece in (part.head, part.body)])
 
 
-def parse(text: str) -> Document:
-    """Return the text in its sections; `render` gives the same text back."""
+def parse(text: str, known: Judged | None = None) -> Document:
+    """Return the text in its sections; `render` gives the same text back. Raises `Long` as `headings` does."""
     front = _FRONT.match(text)
     before = front[0] if front else ""
-    lines = _LINE.findall(text[len(before) :])
-    heads = _headings(text[len(before) :])
+    text = text[len(before) :]
+    found = headings(text, known)
+    first = next((n for n, head in enumerate(found) if head.level == 2), 0)  # titles come before it
+    heads = found[first:] if any(head.level == 2 and head.words for head in found) else []
     parts = [Part(FRONT, before, "")]
-    first = heads[0][0][0] if heads else len(lines)
-    if opening := "".join(lines[:first]):
+    if opening := text[: heads[0].start] if heads else text:
         if heads or opening.strip():
             parts.append(Part(PREAMBLE if heads else BODY, "", opening))
         else:
             parts[0] = Part(FRONT, before + opening, "")
-    ends = [*(start for (start, _), _ in heads[1:]), len(lines)][: len(heads)]
-    names = _unique(name for _, name in heads)
-    for ((start, stop), _), end, name in zip(heads, ends, names, strict=True):
-        parts.append(Part(name, "".join(lines[start:stop]), "".join(lines[stop:end])))
+    ends = [*(head.start for head in heads[1:]), len(text)]
+    names = _unique(head.words or UNTITLED for head in heads)
+    for head, end, name in zip(heads, ends, names, strict=False):
+        parts.append(Part(name, text[head.start : head.stop], text[head.stop : end]))
     return Document(tuple(parts))
-
-
-def _headings(text: str) -> list[tuple[tuple[int, int], str]]:
-    """Return the lines and the name of each heading that begins a section; none in a list or a quotation does."""
-    tokens = _blocks().parse(text)
-    found = [
-        (token.tag, (token.map[0], token.map[1]), clean(_inline(tokens[at + 1])))
-        for at, token in enumerate(tokens)
-        if token.type == "heading_open" and token.tag in ("h1", "h2") and token.level == 0 and token.map
-    ]
-    if not any(tag == "h2" and name for tag, _, name in found):
-        return []
-    first = next(n for n, (tag, _, _) in enumerate(found) if tag == "h2")  # titles come before it
-    return [(lines, name or UNTITLED) for _, lines, name in found[first:]]
-
-
-def _inline(token: Token) -> str:
-    return token.content if token.type == "inline" else ""
 
 
 def _unique(names: Iterable[str]) -> list[str]:
@@ -166,84 +203,12 @@ def _unique(names: Iterable[str]) -> list[str]:
     return found
 
 
-def written(document: Document, name: str, content: str) -> Document:
-    """Return the document with this text in the section; a section that does not exist is added at the end.
-
-    Raises `Refused` when that would change another section, or create one.
-    """
-    end = document.end_of_line
-    text = _without_heading(name, plain(content)).strip("\n").rstrip()
-    said = text.replace("\n", end)
-    old = document.get(name)
-    if old is None:
-        return _checked(document, name, _added(document, name, said, end))
-    before, _, after = core(old.body)
-    head = old.head if not old.head or old.head.endswith(("\r", "\n")) else old.head + end
-    at = document.parts.index(old)
-    following = document.parts[at + 1].head if at + 1 < len(document.parts) else ""
-    blank = len(re.findall(r"\r\n|\r|\n", after))
-    least = 1 if not following or following.lstrip().startswith("#") else 2  # an underlined title needs an empty line
-    body = before + said + after + end * max(0, least - blank) if said else (before or end if following else "")
-    parts = (*document.parts[:at], Part(name, head, body), *document.parts[at + 1 :])
-    return _checked(document, name, parts)
-
-
-def appended(document: Document, name: str, text: str) -> Document:
-    """Return the document with this text at the end of the section; raises as `written` does."""
-    old = document.get(name)
-    before = old.text if old else ""
-    return written(document, name, f"{before}\n{plain(text)}" if before else text)
-
-
-def _without_heading(name: str, content: str) -> str:
-    """Return the content without the section's heading, which writers often repeat."""
-    parts = parse(content.lstrip("\n")).parts
-    again = len(parts) == 2 and parts[1].name == name and parts[1].head and not parts[0].head
-    return parts[1].body if again else content
-
-
-def _added(document: Document, name: str, said: str, end: str) -> tuple[Part, ...]:
-    headed = any(part.head for part in document.sections)
-    if name == PREAMBLE and not headed:
-        raise Refused(f"without headings the whole text is the section {BODY!r}; write that, or a new section")
-    if name == BODY and headed:
-        raise Refused(f"{BODY!r} is for texts without headings; this one has: {', '.join(document.names)}")
-    if name in (PREAMBLE, BODY):
-        gap = end * 2 if headed else end
-        return (*document.parts[:1], Part(name, "", said + gap if said else ""), *document.parts[1:])
-    text = render(document).removeprefix("\ufeff")
-    gap = "" if not text else (end * 2)[len(end) * min(2, _trailing(text)) :]
-    head = f"{gap}## {name}{end}"
-    return (*document.parts, Part(name, head, f"{end}{said}{end}" if said else ""))
-
-
-def _trailing(text: str) -> int:
-    return len(re.findall(r"\r\n|\r|\n", text[len(text.rstrip()) :]))
-
-
-def _checked(old: Document, name: str, parts: tuple[Part, ...]) -> Document:
-    """Return the text of these parts, parsed; raises `Refused` when any other section is different."""
-    new = parse("".join(part.raw for part in parts))
-    expected = [part.name for part in parts[1:] if part.raw]
-    if old.names == [BODY] and len(expected) == 2:
-        expected[0] = PREAMBLE  # with its first heading, a text without headings becomes the preamble
-    there, known = set(new.names), {*expected, name}
-    gone = [found for found in expected if found not in there]
-    if name in gone and not old.get(name) and name not in (PREAMBLE, BODY):
-        raise Refused(
-            f"{name!r} cannot be a heading here: use one line of plain words, and check that no code block or comment "
-            "before it is left open"
-        )
-    if more := [found for found in new.names if found not in known]:
-        raise Refused(
-            f"the text for {name!r} has headings of the first or second level ({', '.join(map(repr, more))}), which "
-            "would become sections of their own: write each as its own section, or use ### inside this one"
-        )
-    others = {part.name: part.raw.rstrip() for part in old.parts if part.name != name}
-    same = all(others.get(part.name, part.raw.rstrip()) == part.raw.rstrip() for part in new.parts)
-    if new.names != expected or not same:
-        raise Refused(
-            f"the text for {name!r} would swallow {', '.join(map(repr, gone)) or 'another section'}: "
-            "is a code block or a comment left open in it?"
-        )
-    return new
+def changed_parts(old: Document, new: Document) -> list[int]:
+    """Return which parts of the new document the old one does not have, by name and text."""
+    if len(old.parts) == len(new.parts):
+        was: Iterable[Part | None] = old.parts
+    else:
+        there = {part.name: part for part in old.parts}
+        was = (there.get(part.name) for part in new.parts)
+    pairs = zip(was, new.parts, strict=True)
+    return [at for at, (one, part) in enumerate(pairs) if one is not part and one != part]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
-import trio
 from pydantic import Field
 
 from aegis import Caller, NotFound, verb
 from aegis.errors import nearest
 from aegis_canvas.access import Access
 from aegis_canvas.canvas_verbs import Name, OneSection, Page
-from aegis_canvas.document import Document, clean, plain, render
+from aegis_canvas.document import Document, plain, render
+from aegis_canvas.headings import clean
 from aegis_canvas.line_diff import line_blocks
 from aegis_canvas.section_verbs import Section
 from aegis_canvas.store import Revision, Store
+from aegis_canvas.texts import Select
 from aegis_canvas.writer import Writer
 
 OPENED = "(as opened)"  # who wrote what the file had before it became a canvas
@@ -60,17 +62,21 @@ class HistoryVerbs:
         canvas = await self._access.read(caller, self._store.find(name))
         await self._writer.refresh(canvas)
         wanted = clean(section)
-        found: list[Change] = []
-        for revision in self._store.history(canvas, newest=True):
-            for touch in revision.touched:
-                if wanted in ("", touch.name):
-                    by = revision.by or OPENED
-                    found.append(
-                        Change(revision.n, revision.at, by, touch.verb, touch.name, touch.added, touch.removed)
-                    )
-            if len(found) >= count:
-                break
-        return found[:count]
+
+        def read(select: Select) -> list[Change]:
+            found: list[Change] = []
+            for revision in self._store.history(canvas, newest=True, select=select):
+                by = revision.by or OPENED
+                found += (
+                    Change(revision.n, revision.at, by, touch.verb, touch.name, touch.added, touch.removed)
+                    for touch in revision.touched
+                    if wanted in ("", touch.name)
+                )
+                if len(found) >= count:
+                    break
+            return found[:count]
+
+        return await self._store.aside(read)
 
     @verb("canvas show", tool="aegis_canvas_show", read_only=True, positional=("name", "section"))
     async def show(
@@ -83,7 +89,9 @@ class HistoryVerbs:
         """Return the text of a canvas, or of one section, in an earlier version; the file may be gone."""
         canvas = await self._access.read(caller, self._store.find(name))
         n = at or canvas.revision
-        then = self._writer.former(canvas, self._store.parts_at(canvas, n))
+        then = await self._store.aside(
+            lambda select: self._store.former(self._store.parts_at(canvas, n, select), select)
+        )
         content = _section(then, clean(section), n) if section else render(then).removeprefix("\ufeff")
         return Page(plain(content), name, clean(section), n)
 
@@ -93,13 +101,16 @@ class HistoryVerbs:
         canvas = await self._access.read(caller, self._store.find(name))
         document = await self._writer.document(canvas)
         wanted = document.find(clean(section)).name
-        steps = [
-            (revision, self._store.texts.get(ref.text)[ref.head :])
-            for revision in self._store.history(canvas)
-            for ref in revision.new
-            if ref.name == wanted
-        ]
-        return await trio.to_thread.run_sync(_blamed, steps)
+
+        def read(select: Select) -> list[Line]:
+            return _blamed(
+                (revision, self._store.texts.get(ref.text, select)[ref.head :])
+                for revision in self._store.history(canvas, select=select)
+                for ref in revision.new
+                if ref.name == wanted
+            )
+
+        return await self._store.aside(read)
 
 
 def _section(then: Document, section: str, n: int) -> str:
@@ -110,7 +121,7 @@ def _section(then: Document, section: str, n: int) -> str:
     return part.text
 
 
-def _blamed(steps: list[tuple[Revision, str]]) -> list[Line]:
+def _blamed(steps: Iterable[tuple[Revision, str]]) -> list[Line]:
     lines: list[str] = []
     origins: list[Revision] = []
     for revision, raw in steps:

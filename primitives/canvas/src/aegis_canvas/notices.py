@@ -30,32 +30,30 @@ def diff(old: str, new: str, before: str, after: str) -> str:
     return "\n".join(lines)
 
 
-def touches(old: Document, new: Document, verb: str) -> tuple[Touch, ...]:
-    """Return what was done to each section whose text is different."""
-    before = _texts(old, new)
+def touches(old: Document, new: Document, changed: Iterable[int], verb: str) -> tuple[Touch, ...]:
+    """Return what was done to each section whose text is different; `changed` are the parts that are new."""
     found = []
-    for part in new.sections:
-        was = before.pop(part.name, None)
-        if was is None or was != part.text:
-            found.append(Touch(part.name, verb, *changed_lines(was or "", part.text)))
-    gone = [Touch(name, "removed", *changed_lines(text, "")) for name, text in before.items()]
-    return (*found, *gone)
+    for at in changed:
+        part = new.parts[at]
+        was = old.get(part.name) or _renamed(old, new, part.name)
+        if at and (was is None or was.text != part.text):
+            found.append(Touch(part.name, verb, *changed_lines(was.text if was else "", part.text)))
+    if new.places is old.places:
+        return tuple(found)
+    gone = [part for part in old.sections if part.name not in new.places and not _renamed(new, old, part.name)]
+    return (*found, *(Touch(part.name, "removed", *changed_lines(part.text, "")) for part in gone))
 
 
-def _texts(old: Document, new: Document) -> dict[str, str]:
-    """Return the text of the old sections, the text without headings under the name that it has in the new document."""
-    texts = {part.name: part.text for part in old.sections}
-    for was, now in ((BODY, PREAMBLE), (PREAMBLE, BODY)):
-        if was in texts and was not in new.names and now in new.names and now not in texts:
-            texts[now] = texts.pop(was)
-    return texts
+def _renamed(there: Document, here: Document, name: str) -> Part | None:
+    """Return the text without headings that has another name there: it is the body alone, and else the preamble."""
+    other = {BODY: PREAMBLE, PREAMBLE: BODY}.get(name, "")
+    return there.get(other) if other not in here.places and name not in there.places else None
 
 
 def notice(revision: Revision, touched: Iterable[Touch], old: Document, new: Document) -> str:
     """Return the body of the mail about these sections."""
     all_ = list(touched)
-    now, before = ({part.name: part for part in document.sections} for document in (new, old))
-    blocks = [_block(revision, t, before.get(t.name), now.get(t.name)) for t in all_[:_SECTIONS]]
+    blocks = [_block(revision, t, old.get(t.name), new.get(t.name)) for t in all_[:_SECTIONS]]
     more = [f"… and {len(all_) - _SECTIONS:,} more sections"] if len(all_) > _SECTIONS else []
     return "\n\n".join([*blocks, *more])
 

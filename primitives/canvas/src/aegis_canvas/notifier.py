@@ -31,24 +31,27 @@ class Notifier:
                 f"this would be the {caller.hops + 1}th message since a person last spoke; stopping here: ask a person"
             )
 
-    def revised(
-        self, canvas: Canvas, revision: Revision, old: Document, new: Document, caller: Caller | None = None
-    ) -> Letters:
-        """Return the letters about a revision: to subscribers and claim holders, but not to its writer."""
+    def concerned(self, canvas: Canvas, writer: str) -> list[str]:
+        """Return whom a change may concern: subscribers, then who holds a claim, but not its writer."""
         now = stamp(self._kernel.clock.now())
-        letters: Letters = []
-        bodies: dict[tuple[str, ...], str] = {}  # most subscribers watch the same sections
         holders = {c.holder for c in canvas.claims.values() if c.until > now} - canvas.subscribers.keys()
-        for who in [*canvas.subscribers, *sorted(holders)]:
-            if caller and who == address(caller):
-                continue
-            mine = [t for t in revision.touched if t.name in canvas.claims and canvas.claims[t.name].holder == who]
-            touched = mine if who in holders else concerns(canvas, who, revision.touched)
+        return [who for who in [*canvas.subscribers, *sorted(holders)] if who != writer]
+
+    def revised(self, canvas: Canvas, revision: Revision, old: Document, new: Document) -> Letters:
+        """Return the letters about a revision; those who watch the same sections get the same words."""
+        letters: Letters = []
+        bodies: dict[tuple[str, ...], str] = {}
+        for who in self.concerned(canvas, revision.by_id):
+            if who in canvas.subscribers:
+                touched = concerns(canvas, who, revision.touched)
+            else:
+                held = {name for name, claim in canvas.claims.items() if claim.holder == who}
+                touched = [t for t in revision.touched if t.name in held]
             key = tuple(touch.name for touch in touched)
             if key and key not in bodies:
                 bodies[key] = notice(revision, touched, old, new)
             if key:
-                letters += self._letter(canvas, who, bodies[key], caller)
+                letters += self._letter(canvas, who, bodies[key], revision)
         return letters
 
     def all(self, canvas: Canvas, body: str) -> Letters:
@@ -66,11 +69,11 @@ class Notifier:
             if ":" not in who and self._kernel.roster.get(who) is None:  # it closed while the disk worked
                 await self._kernel.post.dead_letter(self._kernel.post.letters(who), "it was closed")
 
-    def _letter(self, canvas: Canvas, who: str, body: str, caller: Caller | None = None) -> Letters:
+    def _letter(self, canvas: Canvas, who: str, body: str, revision: Revision | None = None) -> Letters:
         if ":" not in who and self._kernel.roster.get(who) is None:
             return []
-        trace = {"trace": caller.trace} if caller and caller.trace else {}
-        hops = caller.hops + 1 if caller and is_agents(caller) else 0
+        trace = {"trace": revision.trace} if revision and revision.trace else {}
+        hops = revision.hops if revision else 0
         envelope = self._kernel.post.envelope(f"canvas:{canvas.name}", who, body, hops=hops, **trace)
         try:
             return [(who, self._kernel.post.accept(envelope))]

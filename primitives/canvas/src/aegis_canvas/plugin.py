@@ -30,13 +30,16 @@ def aegis_primitives(kernel: Kernel, settings: Mapping[str, Any]) -> list[Primit
     from aegis_canvas.seen import Seen  # noqa: PLC0415
     from aegis_canvas.service import CanvasService  # noqa: PLC0415
     from aegis_canvas.store import Store  # noqa: PLC0415
+    from aegis_canvas.teller import Teller  # noqa: PLC0415
     from aegis_canvas.watcher import Watcher  # noqa: PLC0415
     from aegis_canvas.writer import Writer  # noqa: PLC0415
 
     store, seen, access = Store(kernel), Seen(), Access(kernel, settings)
-    writer = Writer(kernel, store, Notifier(kernel, store), settings)
+    notifier = Notifier(kernel, store)
+    teller = Teller(store, notifier)
+    writer = Writer(kernel, store, notifier, teller, settings)
     watcher = Watcher(kernel, store, writer)
-    service = CanvasService(kernel, store, writer, seen, watcher)
+    service = CanvasService(kernel, store, writer, seen, watcher, teller)
     kernel.interceptors.add(service)
     return [
         service,

@@ -186,34 +186,77 @@ class SafeFile:
             os.fsync(folder)
 
     @contextmanager
-    def replacement(self, text: str, temporary: str, mode: int | None = None) -> Iterator[Replacement]:
-        """Enter a new version of the file, on disk beside it as `temporary`; it is removed unless it is `put`."""
-        with self._folder(make=mode is None) as (folder, name):
-            new = Replacement(self, folder, name, temporary)
+    def replacement(self, data: bytes, temporary: str, before: str) -> Iterator[Replacement]:
+        """Enter a new version of the file, on disk beside it as `temporary`; it is removed unless it is `put`.
+
+        Raises `FileChanged` unless what is there has the hash `before`, empty when nothing is.
+        """
+        with self._folder(make=not before) as (folder, name):
+            new = Replacement(self, folder, name, temporary, before)
             try:
-                new.fill(text.encode(), mode)
+                new.fill(data)
                 yield new
             finally:
                 new.drop()
 
-    def sweep(self, temporary: str) -> None:
-        """Remove the temporary file that a killed process left behind."""
+    def finish(self, temporary: str, before: str, after: str) -> bool:
+        """Put in place what a process that died had ready, and return whether there was such a file.
+
+        It has the hash `after` and the file still has `before`; anything else that bears its name is removed.
+        """
         try:
-            with self._folder() as (folder, _):
-                os.unlink(temporary, dir_fd=folder)
-        except (OSError, Unreadable, Refused):
-            pass  # it does not exist, or its folder may not be entered
+            with self._folder() as (folder, name):
+                new = Replacement(self, folder, name, temporary, before)
+                try:
+                    if not new.found(after):
+                        return False
+                    new.put()
+                    os.fsync(folder)
+                finally:
+                    new.drop()
+        except (OSError, Unreadable, Refused, FileChanged):
+            return False  # its folder may not be entered, or somebody has written since
+        return True
+
+    def settle(self) -> None:
+        """Have the names in the file's folder on disk."""
+        with self._folder() as (folder, _):
+            os.fsync(folder)
 
 
 class Replacement:
     """A new file that can be renamed to the old one's name."""
 
-    def __init__(self, place: SafeFile, folder: int, name: str, temporary: str) -> None:
+    def __init__(self, place: SafeFile, folder: int, name: str, temporary: str, before: str) -> None:
         self._place, self._folder, self._name, self._temporary = place, folder, name, temporary
-        self._there = False
+        self._before, self._there = before, False
 
-    def fill(self, data: bytes, mode: int | None) -> None:
+    def found(self, after: str) -> bool:
+        """Return whether the new file is there already, whole; `drop` removes another one of its name."""
+        try:
+            self._there = True
+            return self._place._read(self._folder, self._temporary).hash == after  # noqa: SLF001 - its other half
+        except FileNotFoundError:
+            self._there = False
+        except Unreadable:
+            pass
+        return False
+
+    def _mode(self) -> int | None:
+        """Return the permissions of the old file, None without one; raises `FileChanged` when it is another one."""
+        try:
+            there = self._place._read(self._folder, self._name)  # noqa: SLF001
+        except FileNotFoundError:
+            there = None
+        except Unreadable as error:
+            raise FileChanged(str(error)) from None
+        if (there.hash if there else "") != self._before:
+            raise FileChanged("it was changed a moment ago")
+        return there.mode if there else None
+
+    def fill(self, data: bytes) -> None:
         """Write and sync the new file, with the permissions of the old one."""
+        mode = self._mode()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self._temporary, flags, 0o666, dir_fd=self._folder)
         self._there = True
@@ -229,25 +272,27 @@ class Replacement:
         finally:
             os.close(descriptor)
 
-    def put(self, expected: str | None) -> None:
-        """Rename the new file into place, durably; raises `FileChanged` unless the old one has the expected hash."""
-        try:
-            there = self._place._read(self._folder, self._name).hash  # noqa: SLF001 - its other half
-        except FileNotFoundError:
-            there = None
-        except Unreadable as error:
-            raise FileChanged(str(error)) from None
-        if there != expected:
-            raise FileChanged("it was changed a moment ago")
+    @property
+    def stamp(self) -> tuple[int, int, int]:
+        """What the file will be known by once it is in its place."""
+        return stamp_of(os.stat(self._temporary, dir_fd=self._folder, follow_symlinks=False))
+
+    def put(self) -> None:
+        """Rename the new file into place; raises `FileChanged` unless the old one is as it was."""
+        self._mode()
         os.rename(self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self._there = False
-        os.fsync(self._folder)
 
     def drop(self) -> None:
         """Remove the new file if it was not renamed into place."""
         if self._there:
             self._there = False
             os.unlink(self._temporary, dir_fd=self._folder)
+
+
+def stamp_of(seen: os.stat_result) -> tuple[int, int, int]:
+    """Return what tells one state of a file from the next, as far as its folder knows."""
+    return seen.st_ino, seen.st_mtime_ns, seen.st_size
 
 
 def _steps(path: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -14,7 +15,9 @@ from aegis import Caller, Completes, Kernel, NotFound, Refused, verb
 from aegis.clock import stamp
 from aegis_canvas.access import Access
 from aegis_canvas.canvas_verbs import Name
-from aegis_canvas.document import LONGEST_NAME, Document, Part, appended, clean, parse, written
+from aegis_canvas.document import Document, Part, parse
+from aegis_canvas.edits import appended, written
+from aegis_canvas.headings import Judged, clean
 from aegis_canvas.notices import diff
 from aegis_canvas.notifier import address, is_agents
 from aegis_canvas.seen import Seen
@@ -27,7 +30,8 @@ Version = Annotated[
 ]
 Content = Annotated[str, Field(description="the text of the section, without its heading")]
 Text = Annotated[str, Field(description="the lines to add")]
-LONGEST = 1_000_000  # characters
+LONGEST_NAME = 200  # characters
+LONGEST = 1_000_000
 _SHOWN = 4_000  # characters of a text or a difference in an error; its data have them whole
 _LONGEST_CLAIM = 24 * 60  # minutes
 
@@ -95,7 +99,7 @@ class SectionVerbs:
     def __init__(self, kernel: Kernel, store: Store, writer: Writer, seen: Seen, access: Access) -> None:
         self._kernel, self._store, self._writer, self._seen, self._access = kernel, store, writer, seen, access
         kernel.verbs.complete_with(
-            "section", lambda: sorted({ref.name for c in store.canvases.values() for ref in c.parts[1:]})
+            "section", lambda: sorted({name for c in store.canvases.values() for name in list(c.parts)[1:]})
         )
 
     @verb("canvas write-section", tool="aegis_canvas_write_section")
@@ -119,17 +123,18 @@ class SectionVerbs:
             self._unclaimed(canvas, section, caller)
             base = version or self._seen.last(who, canvas.id, section)
             if not base and caller.agent_id:  # a person's word is an order; what was there can be brought back
-                self._unseen(canvas, document, section, caller)
+                self._unseen(canvas, document, section)
             if base > canvas.revision:
                 raise Refused(f"{name} has no version {base} yet; it is at {canvas.revision}")
             if base and base < canvas.revision:
-                self._fresh(canvas, document, section, base, caller)
+                self._fresh(canvas, document, section, base)
 
         try:
             made = await self._writer.change(
-                canvas, caller, "written", check, lambda document: written(document, section, content)
+                canvas, caller, "written", check, lambda document, known: written(document, section, content, known)
             )
         except Stale as stale:
+            self._seen.note(who, canvas.id, stale.now, section)
             raise await trio.to_thread.run_sync(stale.refusal) from None  # large texts take seconds to compare
         return self._result(canvas, caller, section, "write", made)
 
@@ -150,7 +155,7 @@ class SectionVerbs:
             known = document.get(section) is None or self._seen.last(address(caller), canvas.id, section) >= last
 
         made = await self._writer.change(
-            canvas, caller, "appended", check, lambda document: appended(document, section, text)
+            canvas, caller, "appended", check, lambda document, known: appended(document, section, text, known)
         )
         return self._result(canvas, caller, section, "append", made, known=known)
 
@@ -188,21 +193,23 @@ class SectionVerbs:
             raise Refused(f"{caller} can undo its own versions only; version {target.n} is by {by}. Ask a person")
         if target.n == 1:
             raise Refused(f"version 1 is {canvas.file} as it was opened; nothing can be undone in it")
-        before, after = (self._store.parts_at(canvas, n) for n in (target.n - 1, target.n))
+        before, after = await self._store.aside(
+            lambda select: [self._store.parts_at(canvas, n, select) for n in (target.n - 1, target.n)]
+        )
 
         def check(document: Document) -> None:
             for section in {ref.name for ref in target.new} | {touch.name for touch in target.touched}:
                 self._unclaimed(canvas, section, caller)
-                if _ref(after, section) != _ref(canvas.parts, section):
+                if _ref(after, section) != _ref(canvas.parts.values(), section):
                     last = canvas.last.get(section, (canvas.revision, "", ""))
                     raise Refused(
                         f'section "{section}" of {name} was changed again since version {target.n}, by {last[1]} in '
                         f"version {last[0]}; undo that first, or write the section"
                     )
 
-        texts = self._writer.former(canvas, before)
+        texts = await self._store.aside(lambda select: self._store.former(before, select))
         made = await self._writer.change(
-            canvas, caller, "restored", check, lambda document: _undone(document, before, after, texts)
+            canvas, caller, "restored", check, lambda document, known: _undone(document, before, after, texts, known)
         )
         return self._result(canvas, caller, "", "undo", made, known=False)
 
@@ -248,25 +255,25 @@ class SectionVerbs:
                 section=section, holder=holder, until=claim.until,
             )  # fmt: skip
 
-    def _unseen(self, canvas: Canvas, document: Document, section: str, caller: Caller) -> None:
+    def _unseen(self, canvas: Canvas, document: Document, section: str) -> None:
         """Raise `Stale` when the section has a text, which the caller has not been shown as far as is known."""
         part = document.get(section)
         if part is None or not part.text.strip():
             return
-        self._seen.note(address(caller), canvas.id, canvas.revision, section)
         _, writer, _ = canvas.last.get(section, (0, "", ""))
         what = f'section "{section}" of {canvas.name} has a text that you were not shown'
         raise Stale(section, what, writer, 0, canvas.revision, "", part.text)
 
-    def _fresh(self, canvas: Canvas, document: Document, section: str, base: int, caller: Caller) -> None:
+    def _fresh(self, canvas: Canvas, document: Document, section: str, base: int) -> None:
         """Raise `Stale` when the section was changed after the version that the write is based on."""
         part = document.get(section)
         current = part.text if part else ""
         last, writer, at = canvas.last.get(section, (0, "", ""))
-        was = self._store.text_at(canvas, base, section)
-        if last <= base and (part is not None or was is None):
+        if last <= base and part is not None:
             return
-        self._seen.note(address(caller), canvas.id, canvas.revision, section)
+        was = self._store.text_at(canvas, base, section)
+        if last <= base and was is None:
+            return
         old = Part(section, "", was or "").text
         by = f"by {writer} at {at} (version {last})" if part else "and does not exist any more"
         what = f'section "{section}" of {canvas.name} was changed since version {base}, {by}'
@@ -307,11 +314,13 @@ def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n… ({len(text) - _SHOWN:,} more characters)"
 
 
-def _ref(refs: tuple[Ref, ...], name: str) -> str | None:
+def _ref(refs: Iterable[Ref], name: str) -> str | None:
     return next((ref.text for ref in refs if ref.name == name), None)
 
 
-def _undone(document: Document, before: tuple[Ref, ...], after: tuple[Ref, ...], texts: Document) -> Document:
+def _undone(
+    document: Document, before: tuple[Ref, ...], after: tuple[Ref, ...], texts: Document, known: Judged
+) -> Document:
     """Return the document with every section that differs between the two as it was before."""
     now = {part.name: part for part in document.parts}
     old = {part.name: part for part in texts.parts}
@@ -326,7 +335,7 @@ def _undone(document: Document, before: tuple[Ref, ...], after: tuple[Ref, ...],
                 ahead = [n for n in list(was)[: list(was).index(name)] if n in order]
                 order.insert(order.index(ahead[-1]) + 1 if ahead else 0, name)
     kept = [now[name] for name in order if name in was or name not in then]
-    new = parse("".join(part.raw for part in kept))
+    new = parse("".join(part.raw for part in kept), known)
     if [part.raw.rstrip() for part in new.sections] != [part.raw.rstrip() for part in kept[1:] if part.raw]:
         raise Refused("the old text does not fit into the file as it is now; write the sections instead")
     return new

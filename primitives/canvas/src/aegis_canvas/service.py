@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import trio
+
 from aegis import Kernel, finish_despite_cancel
 from aegis.ledger import Draft
 from aegis.registry import owner
 from aegis_canvas.seen import Seen
 from aegis_canvas.store import Canvas, Store
+from aegis_canvas.teller import Teller
 from aegis_canvas.watcher import Watcher
 from aegis_canvas.writer import Writer
 
@@ -16,8 +19,11 @@ class CanvasService:
 
     name = "service"
 
-    def __init__(self, kernel: Kernel, store: Store, writer: Writer, seen: Seen, watcher: Watcher) -> None:
-        self._kernel, self._store, self._writer, self._seen, self._watcher = kernel, store, writer, seen, watcher
+    def __init__(
+        self, kernel: Kernel, store: Store, writer: Writer, seen: Seen, watcher: Watcher, teller: Teller
+    ) -> None:  # fmt: skip
+        self._kernel, self._store, self._writer, self._seen = kernel, store, writer, seen
+        self._watcher, self._teller = watcher, teller
 
     def restore(self) -> None:
         """Rebuild what is known of canvases."""
@@ -29,7 +35,10 @@ class CanvasService:
         known = {who for canvas in self._store.canvases.values() for who in canvas.people}
         await self._forget({who for who in known if self._is_gone(who, living)})
         try:
-            await self._watcher.run()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._teller.run)
+                nursery.start_soon(self._writer.run)
+                await self._watcher.run()
         finally:
             if self._kernel.supervisor.is_leaving(owner.get()):  # another writer may come with the plugin, and soon
                 async with finish_despite_cancel():

@@ -1,21 +1,24 @@
 """The book `canvas`, and the canvases as it describes them.
 
-Keyed by canvas: `opened` → (`intent` → `revised` or `dropped`)* with `condition`, `subscribed`, `unsubscribed`,
-`claimed` and `released` between, → `closed`. Keyed by the hash of a piece of text: `text`, see `texts.Texts`.
+Keyed by canvas: `opened` → (`revised` → `told` or, when the file was written by somebody else in that moment,
+`dropped`)* with `condition`, `subscribed`, `unsubscribed`, `claimed` and `released` between, → `closed`.
+Keyed by the hash of a piece of text: `text`, see `texts.Texts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import msgspec
 
 from aegis import Kernel, NotFound
 from aegis.errors import listed, nearest
 from aegis.ledger import Draft, Record
-from aegis_canvas.texts import Texts
+from aegis_canvas.document import Document, Part
+from aegis_canvas.texts import Select, Texts
 
+T = TypeVar("T")
 FULL = 50  # every so many revisions one has the whole list of pieces, the others what is new
 
 
@@ -31,6 +34,9 @@ class Ref(msgspec.Struct, frozen=True, array_like=True):
     lines: int
 
 
+Refs = dict[str, Ref]  # in their order
+
+
 class Touch(msgspec.Struct, frozen=True, array_like=True):
     """What a revision did to one section."""
 
@@ -43,7 +49,8 @@ class Touch(msgspec.Struct, frozen=True, array_like=True):
 class Revision(msgspec.Struct, frozen=True, omit_defaults=True):
     """A step in a canvas's history: `by` is who made it, `new` the pieces it changed, `order` all their names after it.
 
-    `parts` are all pieces, in every `FULL`th; `file` is the hash of the whole file.
+    `parts` are all pieces, in every `FULL`th; `file` is the hash of the whole file, `before` of the one that it
+    replaces. Who watches is told unless `tell` is false; `hops` and `trace` are those of the act.
     """
 
     n: int
@@ -56,20 +63,20 @@ class Revision(msgspec.Struct, frozen=True, omit_defaults=True):
     parts: tuple[Ref, ...] = ()
     by_id: str = ""
     why: str = ""
+    before: str = ""
+    tell: bool = False
+    hops: int = 0
+    trace: str = ""
 
-    def after(self, parts: tuple[Ref, ...]) -> tuple[Ref, ...]:
-        """Return the pieces as this revision left them."""
+    def after(self, parts: Refs) -> Refs:
+        """Return the pieces as this revision left them; those it was given change when their order stays."""
         if self.parts:
-            return self.parts
-        now = {ref.name: ref for ref in (*parts, *self.new)}
-        return tuple(now[name] for name in self.order or [ref.name for ref in parts])
-
-
-class Intent(msgspec.Struct, frozen=True):
-    """A revision that is on its way into the file, and the file's hash before it (empty: there was none)."""
-
-    revision: Revision
-    before: str
+            return {ref.name: ref for ref in self.parts}
+        new = {ref.name: ref for ref in self.new}
+        if not self.order:
+            parts.update(new)
+            return parts
+        return {name: new.get(name) or parts[name] for name in self.order}
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -90,12 +97,12 @@ class Canvas(msgspec.Struct):
     by: str
     revision: int = 0
     hash: str = ""
-    parts: tuple[Ref, ...] = ()
+    parts: Refs = {}
     last: dict[str, tuple[int, str, str]] = {}  # section → its newest revision, who made it, when
     subscribers: dict[str, list[str] | None] = {}
     claims: dict[str, Claim] = {}
     condition: str = ""
-    intent: Intent | None = None
+    untold: list[Revision] = []  # those that subscribers have not been told of
     by_id: str = ""  # of the agent that opened it, or for which it was opened
     opened: bool = False  # whether its first revision is there
 
@@ -118,21 +125,26 @@ class Store:
         self._book.fold(self._begin, self._apply, lambda: list(self.canvases.values()))
 
     def _begin(self, snapshot: Any) -> None:
+        for canvas in snapshot:
+            if isinstance(parts := canvas["parts"], list):  # as it was kept before
+                canvas["parts"] = {part[0]: part for part in parts}
         self.canvases = {c["id"]: msgspec.convert(c, Canvas) for c in snapshot}
 
     def _apply(self, record: Record) -> None:
         data = record.data
-        if record.kind == "opened":
-            self.canvases[record.key] = msgspec.convert(data, Canvas)
+        if record.kind == "text":
+            self.texts.note(record)
+        elif record.kind == "opened":
+            self.canvases[record.key] = msgspec.convert(data | {"parts": {}}, Canvas)
         if (canvas := self.canvases.get(record.key)) is None:
             return
         match record.kind:
-            case "intent":
-                canvas.intent = msgspec.convert(data, Intent)
             case "revised":
                 _revise(canvas, msgspec.convert(data, Revision))
-            case "dropped":
-                canvas.intent = None
+            case "dropped" if data["n"] == canvas.revision:
+                _take_back(canvas, msgspec.convert(data["back"], Canvas))
+            case "told":
+                canvas.untold = [revision for revision in canvas.untold if revision.n > data["n"]]
             case "condition":
                 canvas.condition = data["condition"]
             case "subscribed":
@@ -155,8 +167,13 @@ class Store:
     def revised(self, canvas: Canvas, revision: Revision) -> Draft:
         """Return the record of a revision."""
         if revision.n % FULL == 0:
-            revision = msgspec.structs.replace(revision, parts=revision.after(canvas.parts), order=())
+            parts = tuple(revision.after(dict(canvas.parts)).values())
+            revision = msgspec.structs.replace(revision, parts=parts, order=())
         return self.draft("revised", canvas, **msgspec.to_builtins(revision))
+
+    async def take_back(self, was: Canvas, n: int) -> None:
+        """Have the revision `n`, which never came into the file, not be one: the canvas is what it was."""
+        await self.append(self.draft("dropped", was, n=n, back=msgspec.structs.replace(was, untold=[])))
 
     async def append(self, *drafts: Draft) -> None:
         """Store them all or none."""
@@ -181,28 +198,55 @@ class Store:
         claim = canvas.claims.get(section)
         return claim if claim and claim.until > now else None
 
-    def history(self, canvas: Canvas, *, newest: bool = False) -> Iterator[Revision]:
+    def history(self, canvas: Canvas, *, newest: bool = False, select: Select | None = None) -> Iterator[Revision]:
         """Yield the canvas's revisions, the oldest first unless the newest are wanted first."""
-        where = f"book=? and key=? and kind='revised' order by seq {'desc' if newest else 'asc'}"
-        for record in self._kernel.ledger.select(where, self._book.name, canvas.id):
-            yield msgspec.convert(record.data, Revision)
+        where = f"book=? and key=? and kind in ('revised', 'dropped') order by seq {'desc' if newest else 'asc'}"
+        held: Revision | None = None
+        dropped = 0
+        for record in (select or self._kernel.ledger.select)(where, self._book.name, canvas.id):
+            if record.kind == "dropped":
+                held = None if held and held.n == record.data["n"] else held
+                dropped = record.data["n"]
+                continue
+            revision = msgspec.convert(record.data, Revision)
+            if not newest:
+                if held:
+                    yield held
+                held = revision
+            elif revision.n != dropped:
+                yield revision
+            dropped = 0
+        if held:
+            yield held
 
-    def parts_at(self, canvas: Canvas, n: int) -> tuple[Ref, ...]:
+    async def aside(self, work: Callable[[Select], T]) -> T:
+        """Return what `work(select)` makes of the book, in a thread: a long history does not keep the loop."""
+        return await self._kernel.ledger.aside(work)
+
+    def parts_at(self, canvas: Canvas, n: int, select: Select | None = None) -> tuple[Ref, ...]:
         """Return the sections as revision `n` left them; raises `NotFound` when there was no such revision."""
         if not 0 < n <= canvas.revision:
             raise NotFound(f"{canvas.name} has the versions 1 to {canvas.revision}, not {n}")
         if n == canvas.revision:
-            return canvas.parts
+            return tuple(canvas.parts.values())
         steps: list[Revision] = []
-        for revision in self.history(canvas, newest=True):
+        for revision in self.history(canvas, newest=True, select=select):
             if revision.n <= n:
                 steps.append(revision)
             if steps and (revision.parts or revision.n == 1):
                 break
-        parts: tuple[Ref, ...] = ()
+        parts: Refs = {}
         for revision in reversed(steps):
             parts = revision.after(parts)
-        return parts
+        return tuple(parts.values())
+
+    def former(self, refs: Iterable[Ref], select: Select | None = None) -> Document:
+        """Return an earlier document, put together from its sections."""
+        parts = []
+        for ref in refs:
+            raw = self.texts.get(ref.text, select)
+            parts.append(Part(ref.name, raw[: ref.head], raw[ref.head :]))
+        return Document(tuple(parts))
 
     def text_at(self, canvas: Canvas, n: int, section: str) -> str | None:
         """Return a section's text, without its heading, as revision `n` left it; None when it did not exist."""
@@ -214,7 +258,14 @@ class Store:
 
 def _revise(canvas: Canvas, revision: Revision) -> None:
     canvas.parts, canvas.revision, canvas.hash = revision.after(canvas.parts), revision.n, revision.file
-    canvas.condition, canvas.intent, canvas.opened = "", None, True
-    there = {ref.name for ref in canvas.parts}
-    made = {touch.name: (revision.n, revision.by, revision.at) for touch in revision.touched}
-    canvas.last = {name: last for name, last in {**canvas.last, **made}.items() if name in there}
+    canvas.condition, canvas.opened = "", True
+    canvas.last |= {touch.name: (revision.n, revision.by, revision.at) for touch in revision.touched}
+    if revision.order or revision.parts or len(canvas.last) > len(canvas.parts):
+        canvas.last = {name: last for name, last in canvas.last.items() if name in canvas.parts}
+    if revision.tell:
+        canvas.untold.append(revision)
+
+
+def _take_back(canvas: Canvas, was: Canvas) -> None:
+    canvas.parts, canvas.revision, canvas.hash, canvas.last = was.parts, was.revision, was.hash, was.last
+    canvas.untold = [revision for revision in canvas.untold if revision.n <= was.revision]

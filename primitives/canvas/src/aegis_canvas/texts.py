@@ -7,13 +7,16 @@ chain of such differences is never longer than `_CHAIN`, so that reading takes f
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from aegis import LedgerError
-from aegis.ledger import Book, Draft
+from aegis.ledger import Book, Draft, Record
 
+Select = Callable[..., Iterator[Record]]
 _CHAIN = 16
 _WORTH_IT = 400  # characters that a difference must save
+_NEWEST = 10_000  # texts
 
 
 def digest(data: str | bytes) -> str:
@@ -26,35 +29,45 @@ class Texts:
 
     def __init__(self, book: Book) -> None:
         self._book = book
+        self._depths: dict[str, int] = {}  # of the newest texts, how long the chain is; older ones are kept once more
+
+    def note(self, record: Record) -> None:
+        """Take in that a text is in the book."""
+        self._depths[record.key] = record.data.get("depth", 0)
+        if len(self._depths) > _NEWEST:
+            del self._depths[next(iter(self._depths))]
 
     def drafts(self, new: dict[str, str], olds: dict[str, str]) -> list[Draft]:
-        """Return the records that store these sections, given their older texts; a known text needs none."""
+        """Return the records that store these sections, given their older texts; a text known to be there needs none.
+
+        It reads nothing, and may be called in a thread.
+        """
         found: dict[str, Draft] = {}
         for section, text in new.items():
             key = digest(text)
-            if key not in found and not self._book.find(key):
+            if key not in found and key not in self._depths:
                 found[key] = self._book.draft("text", key, **self._kept(text, olds.get(section, "")))
         return list(found.values())
 
     def _kept(self, text: str, old: str) -> dict[str, object]:
-        head = _alike(old, text)
-        tail = _alike(old[head:][::-1], text[head:][::-1])
-        base = self._book.find(digest(old)) if head + tail >= _WORTH_IT else []
-        depth = base[0].data.get("depth", 0) + 1 if base else 0
-        if not base or depth > _CHAIN:
+        base = digest(old) if old else ""
+        depth = self._depths.get(base, _CHAIN) + 1
+        head = _alike(old, text) if depth <= _CHAIN else 0
+        tail = _alike(old[head:][::-1], text[head:][::-1]) if depth <= _CHAIN else 0
+        if head + tail < _WORTH_IT:
             return {"text": text}
-        middle = text[head : len(text) - tail]
-        return {"base": base[0].key, "head": head, "tail": tail, "text": middle, "depth": depth}
+        return {"base": base, "head": head, "tail": tail, "text": text[head : len(text) - tail], "depth": depth}
 
-    def get(self, key: str) -> str:
+    def get(self, key: str, select: Select | None = None) -> str:
         """Return the text with this hash; raises `LedgerError` when the book does not have it."""
-        records = self._book.find(key)
+        where = "book=? and key=? order by seq limit 1"
+        records = list(select(where, self._book.name, key)) if select else self._book.find(key)
         if not records:
             raise LedgerError(f"a text in the history of a canvas is missing ({key}); is the ledger damaged?")
         data: dict[str, Any] = records[0].data
         if "base" not in data:
             return str(data["text"])
-        old = self.get(data["base"])
+        old = self.get(data["base"], select)
         head, tail = old[: data["head"]], old[len(old) - data["tail"] :]
         return f"{head}{data['text']}{tail}"
 
