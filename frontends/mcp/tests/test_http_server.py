@@ -28,7 +28,7 @@ class Site:
         self.heard: list[tuple[str, str, bytes]] = []
         self.faults: list[Exception] = []
         self.stop, self.gone, self.begun, self.go = trio.Event(), trio.Event(), trio.Event(), trio.Event()
-        self.connections = Connections()
+        self.connections, self.turn, self.turns = Connections(), 0, list[int]()
 
     async def application(self, scope, receive, send) -> None:
         path = scope["path"]
@@ -38,6 +38,7 @@ class Site:
                 message = await receive()
                 body, more = body + message["body"], message["more_body"]
             self.heard.append((scope["method"], path, body))
+            self.turns.append(self.turn)
         if path == "/crash":
             raise ValueError("crash")
         if path == "/wait":
@@ -130,6 +131,22 @@ async def test_requests_that_are_sent_together_are_answered_in_their_order(site)
         await wire.say(get("a"), "", get("b%20b?q=1"))
         assert [await wire.answer(), await wire.answer()] == [(200, b"one two")] * 2
     assert [path for _, path, _ in site.heard] == ["/a", "/b b"]
+
+
+async def test_between_requests_that_are_sent_together_others_have_their_turn(site):
+    async with site.wire() as wire, trio.open_nursery() as nursery:
+        nursery.start_soon(turns, site)
+        await wire.say(*[line for n in range(20) for line in (get(f"{n}"), "")])
+        for _ in range(20):
+            assert await wire.answer() == (200, b"one two")
+        nursery.cancel_scope.cancel()
+    assert site.turns[-1] - site.turns[0] >= 18
+
+
+async def turns(site):
+    while True:
+        await trio.lowlevel.checkpoint()
+        site.turn += 1
 
 
 async def test_a_body_may_come_in_chunks_and_when_it_is_asked_for(site):

@@ -40,9 +40,9 @@ class Call:
     value: Any = None
     error: AegisError | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    wait: trio.CancelScope = field(default_factory=trio.CancelScope)  # in which it is waited for
     over: trio.Event = field(default_factory=trio.Event)
     began: float = field(default_factory=trio.current_time)
+    wait: trio.CancelScope | None = None  # in which it is waited for, for a short time
 
     def cancel(self, reason: str) -> None:
         """Cancel the call; its answer will say why."""
@@ -51,7 +51,7 @@ class Call:
 
     def abandon(self) -> None:
         """Cancel the call, if nobody is left who wants to hear of it; nothing when it is over."""
-        if not self.ticket:
+        if not (self.ticket or self.over.is_set()):
             self.cancel("the client went away")
 
     def say(self, text: str) -> None:

@@ -13,6 +13,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import trio
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from pydantic import TypeAdapter
 
@@ -86,8 +87,7 @@ class Direct:
         if plain.session:
             self._short[key] = call
         try:
-            call.wait.deadline = call.began + _SHORT
-            with call.wait:
+            with trio.CancelScope(deadline=call.began + _SHORT) as call.wait:
                 await call.over.wait()
             if self._short.get(key) is call:
                 del self._short[key]
@@ -108,7 +108,8 @@ class Direct:
         """End the call that the client wants no more, if it is one of ours; FastMCP knows of no such."""
         if call := self._short.pop((agent_id, session, named.strip(b'"')), None):
             call.unwanted = True
-            call.wait.cancel()
+            if call.wait:
+                call.wait.cancel()
 
     def _answered(self, plain: Recognised, call: calls.Call) -> bytes | None:
         """Return what is said of a call that is over; None when JSON cannot say it, which FastMCP refuses."""

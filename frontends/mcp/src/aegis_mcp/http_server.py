@@ -5,6 +5,7 @@ What is here is what clients on this machine need: HTTP/1.1, requests one after 
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable, MutableMapping
@@ -121,11 +122,13 @@ class _Connection:
             raise
         finally:
             self._over.set()
-        if not self._silent and self._http.our_state is h11.DONE:
+        if not self._silent and self._http.our_state is h11.DONE and self._http.their_state is h11.SEND_BODY:
             await self._pass_over()
         if self._silent or not self._http.our_state is self._http.their_state is h11.DONE:
             return False
         self._http.start_next_cycle()
+        if self._http.trailing_data[0]:  # no waiting for the client: others have their turn nevertheless
+            await trio.lowlevel.checkpoint()
         return True
 
     async def _pass_over(self) -> None:
@@ -201,7 +204,11 @@ class _Connection:
 
     async def _write(self, *events: h11.Event) -> None:
         data = b"".join([self._http.send(event) or b"" for event in events])
-        if not data or self._silent:
+        if self._silent:
+            return
+        with suppress(OSError):  # what there is room for is written at once; what cannot be is told below
+            data = data[os.write(self._stream.socket.fileno(), data) :]
+        if not data:
             return
         sent = False
         try:
