@@ -5,6 +5,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
+
+from aegis_mcp import sdk
 
 
 class Listener:
@@ -234,3 +237,52 @@ async def test_ending_an_unknown_session_revives_nothing(scene, raw):
     headers = client.headers(mcp_session_id="gone")
     answer = await client.http.delete(scene.url("alice"), headers=headers)
     assert answer.status_code == 404 and "mcp-session-id" not in answer.headers
+
+
+async def test_a_session_that_nobody_uses_is_put_away_and_revived_for_its_client(scene, raw, clock):
+    """Not every client that goes says so, and what it leaves behind would stay as long as its agent's CLI."""
+    await scene.spawn("alice")
+    transports = sdk.transports(scene.plane.server_run.manager)
+    await wait_all_tasks_blocked(0.01)
+    quiet = count_tasks()
+    for _ in range(10):
+        gone = raw("alice")
+        await gone.hello()
+        await gone.http.aclose()
+    listener, silent = raw("alice"), raw("alice")
+    await silent.hello()
+    await listener.hello()
+    old = silent.session
+    async with legacy(listener) as heard:
+        assert len(transports) == 12
+        clock.jump(601)
+        await wait_all_tasks_blocked(0.01)
+        assert set(transports) == {listener.session}, "whoever listens is there"
+        assert "agent:alice" in (await silent.call("aegis_whoami")).text
+        silent.session = old
+        assert "agent:alice" in (await silent.call("aegis_whoami")).text
+        await listener.call("aegis_more")
+        assert heard.news == 1
+        assert len(transports) == 2
+    await silent.http.aclose()
+    await listener.http.aclose()
+    await wait_all_tasks_blocked(0.01)
+    clock.jump(601)
+    await wait_all_tasks_blocked(0.01)
+    assert transports == {} and count_tasks() <= quiet
+
+
+def count_tasks() -> int:
+    return trio.lowlevel.current_statistics().tasks_living
+
+
+async def test_a_session_that_is_used_is_not_put_away(scene, raw, clock):
+    await scene.spawn("alice")
+    client = raw("alice")
+    await client.hello()
+    first = client.session
+    for _ in range(5):
+        clock.jump(400)
+        await wait_all_tasks_blocked(0.01)
+        assert "agent:alice" in (await client.call("aegis_whoami")).text
+    assert client.session == first

@@ -10,11 +10,12 @@ for byte.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import trio
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from pydantic import TypeAdapter
 
 from aegis import AegisError
@@ -50,9 +51,9 @@ class Direct:
     """An ASGI application that answers what is plain and short, and leaves the rest to the one inside."""
 
     def __init__(
-        self, inside: Application, server: PlaneServer, sessions: Sessions, manager: StreamableHTTPSessionManager
+        self, inside: Application, server: PlaneServer, sessions: Sessions, live: Callable[[str, str], str]
     ) -> None:
-        self.inside, self._server, self._sessions, self._manager = inside, server, sessions, manager
+        self.inside, self._server, self._sessions, self._live = inside, server, sessions, live
         self._recognition = Recognition()
         self._short: dict[tuple[str, str, bytes], calls.Call] = {}
         self._lists: dict[tuple[Any, ...], bytes] = {}
@@ -63,7 +64,9 @@ class Direct:
         """Answer one request."""
         request: AgentRequest = scope[REQUEST]
         plain = self._recognition.recognise(scope["method"], scope["headers"], request.body)
-        if plain and (plain.version or self._live(request.agent_id, plain.session)):
+        if plain and not plain.version:
+            plain = self._in_session(request.agent_id, plain)
+        if plain:
             if isinstance(plain.message, Call):
                 return await self._call(plain, plain.message, request, (scope, receive, send))
             if isinstance(plain.message, ToolList):
@@ -71,10 +74,13 @@ class Direct:
             self._cancel(request.agent_id, plain.session, plain.id)
         await self.inside(scope, receive, send)
 
-    def _live(self, agent_id: str, session: str) -> bool:
-        """Say whether this is a session of the agent's which FastMCP would serve."""
-        connection, open_now = self._sessions.connection(agent_id, session), sdk.transports(self._manager).get(session)
-        return bool(connection and connection.initialize_accepted and open_now and not open_now.is_terminated)
+    def _in_session(self, agent_id: str, plain: Recognised) -> Recognised | None:
+        """Return the request in the session that serves its client, if there is one, and it is the agent's."""
+        session = self._live(agent_id, plain.session)
+        connection = self._sessions.connection(agent_id, session)
+        if not (connection and connection.initialize_accepted):
+            return None
+        return plain if session == plain.session else replace(plain, session=session)
 
     # -- calls --------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from aegis_mcp.http_server import listener_of, serve_http
 from aegis_mcp.server import PlaneServer
 from aegis_mcp.sessions import Sessions
 from aegis_mcp.tools import Tools
-from aegis_mcp.transport import Transport
+from aegis_mcp.transport import UNUSED, Transport
 from aegis_processes.connections import Connections
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ class ServerRun:
         kernel = plane.kernel
         self.calls, self.tools, self.sessions = calls, Tools(kernel.verbs), Sessions()
         self.server = PlaneServer(plane, calls, self.tools, self.sessions)
-        # Sessions end with their agent's CLI, not by the clock.
+        # A session ends with its agent's CLI. One that is not used is put away before, and revived if it is used again.
         self.manager = StreamableHTTPSessionManager(
-            sdk.lowlevel(self.server), session_idle_timeout=None, max_request_body_size=2**31
+            sdk.lowlevel(self.server), session_idle_timeout=UNUSED, max_request_body_size=2**31
         )
         self.transport = Transport(self.manager, self.sessions)
-        self.direct = Direct(self.transport, self.server, self.sessions, self.manager)
+        self.direct = Direct(self.transport, self.server, self.sessions, self.transport.live)
         self.auth = Auth(
             self.direct, plane.secrets, lambda a: bool(kernel.roster.get(a)), plane.presence.arrived, plane.refused,
             lambda: plane.settings,

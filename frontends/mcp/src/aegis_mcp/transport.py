@@ -9,6 +9,7 @@ from typing import Any
 import trio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
+from mcp.server.streamable_http import StreamableHTTPServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
@@ -18,6 +19,7 @@ from aegis_mcp.sessions import Sessions
 
 _SESSION, _VERSION, _HOST = b"mcp-session-id", b"mcp-protocol-version", b"host"
 _UNSAID = "2025-06-18"  # what Gemini speaks; it sends no version
+UNUSED = 600.0  # seconds after which a session without a stream and without requests is put away
 _JSON = b"application/json"
 
 
@@ -41,6 +43,22 @@ class Transport:
             scope["headers"] = [*kept, (_SESSION, session_id.encode("latin-1"))]
         await self._manager.handle_request(scope, receive, send)
 
+    def live(self, agent_id: str, named: str) -> str:
+        """Return the id of the open session that serves the client of this one; empty when there is none."""
+        open_now = sdk.transports(self._manager)
+        for known in (named, self._revived.get((agent_id, named), "")):
+            if found := open_now.get(known):
+                self._used(found)
+                return known
+        return ""
+
+    @staticmethod
+    def _used(transport: StreamableHTTPServerTransport) -> None:
+        """Put off the end of a session which is used, whether or not FastMCP hears of it."""
+        now, scope = trio.current_time(), transport.idle_scope
+        if scope and scope.deadline < now + UNUSED / 2:  # it has no end while FastMCP serves a request in it
+            scope.deadline = now + UNUSED
+
     async def drop(self, agent_id: str) -> None:
         """End every session of an agent whose CLI is gone: not every CLI does so itself."""
         self._users.pop(agent_id, None)
@@ -58,11 +76,11 @@ class Transport:
 
     async def _session(self, scope: Scope, named: str, version: str) -> str:
         """Return the id of the live session that serves this one's client; what is named when there can be none."""
-        open_now, key = sdk.transports(self._manager), (scope[REQUEST].agent_id, named)
-        if named in open_now:
-            return named
+        key = (scope[REQUEST].agent_id, named)
+        if live := self.live(*key):
+            return live
         async with self._locks[key]:  # a client sends several requests at once, and is one client
-            if self._revived.get(key) not in open_now:
+            if not self.live(*key):
                 self._revived[key] = await self._revive(scope, version) or named
             return self._revived[key]
 
