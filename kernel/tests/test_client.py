@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import trio
+
 from aegis import Caller, Client, Probe, Profile, hookimpl
 from aegis.app import Kernel
-from aegis.events import Text
+from aegis.client import GLANCE
+from aegis.events import Notice, Text, Thought
 from aegis.project import Project
 from aegis.testing.client_contract import ClientContract
 
@@ -39,6 +42,34 @@ async def test_a_snapshot_starts_no_process(kernel_with):
             await kernel.client(Caller("human", "anna")).snapshot()
             kernel.snapshot()
     assert slow.probed == 0
+
+
+async def test_words_wait_for_more_of_them_and_whatever_else_happens_takes_them_along(kernel, clock):
+    heard = []
+
+    async def follow(task_status):
+        async with kernel.client(Caller("human", "anna")).watch() as news:
+            task_status.started()
+            async for batches in news:
+                heard.extend([[e for b in batches for e in b.events]])
+
+    async def say(*events, passes=0.0):
+        for event in events:
+            kernel.bus.publish("1", event)
+        clock.jump(passes)
+        await trio.testing.wait_all_tasks_blocked()
+        told, heard[:] = list(heard), []
+        return told
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(follow)
+        clock.trio.rate = 0
+        assert await say(Text("a"), Thought("b")) == []
+        assert await say(Notice("c")) == [[Text("a"), Thought("b"), Notice("c")]]
+        assert await say(*[Text("d")] * 100) == []
+        assert await say(passes=GLANCE) == [[Text("d")] * 100]
+        clock.trio.rate = 1
+        nursery.cancel_scope.cancel()
 
 
 def test_numbers_rise_over_restarts_also_when_the_clock_is_set_back(project):

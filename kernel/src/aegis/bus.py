@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias, cast
 
 import trio
 
-from aegis.events import Event, Fault, Gap, Text, Thought
+from aegis.events import Event, Fault, Gap, Text, Thought, encode
 from aegis.registry import Registry
 from aegis_pubsub import stream
 from aegis_pubsub.stream import PATIENCE
@@ -57,8 +57,15 @@ class Bus(stream.Stream[Batch]):
         """Show the events to every subscriber."""
         if events:
             events = tuple(self._cut(events))
-            size = sum([len(e.text if type(e) is Text or type(e) is Thought else repr(e)) for e in events])
+            size = sum([len(e.text) if type(e) is Text or type(e) is Thought else self._sized(e) for e in events])
             self.push(Batch(agent_id, events, self.number + len(events)), size)
+
+    @staticmethod
+    def _sized(event: Event) -> int:
+        try:
+            return len(encode(event))
+        except (TypeError, ValueError):  # half a character, or what no JSON can carry
+            return len(repr(event))
 
     async def recall(self, since: int, until: int) -> list[Batch]:
         """Return what is on disk between two numbers; all that is missing is one gap, where the first is missing."""

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aegis.bus import Batch
+from aegis.bus import Subscription
 from aegis.callers import Caller
+from aegis.events import Text, Thought
 from aegis.frontend import Report
 from aegis.verb_definition import plain
 from aegis.verbs import progress
 
 if TYPE_CHECKING:
     from aegis.app import Kernel
+
+GLANCE = 0.05  # seconds that words on their way to a screen wait for more; whatever else happens takes them along
 
 
 class LocalClient:
@@ -45,9 +48,9 @@ class LocalClient:
         return self._kernel.snapshot() | {"caller": str(self.caller)}
 
     @asynccontextmanager
-    async def watch(self, since: int | None = None) -> AsyncIterator[AsyncIterator[list[Batch]]]:
+    async def watch(self, since: int | None = None) -> AsyncIterator[Subscription]:
         bus = self._kernel.bus
-        with bus.subscribe(since=since) as news:
+        with bus.subscribe(since=since, every=GLANCE, patient=(Text, Thought)) as news:
             if since is not None and news.earlier:
                 news.earlier = await bus.recall(since, news.earlier[0].number)
             yield news

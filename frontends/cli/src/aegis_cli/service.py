@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
+from aegis.bus import Batch
 from aegis.callers import Caller
 from aegis.client import LocalClient, sentence
 from aegis.errors import AegisError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 PROTOCOL = 2
 UNREACHABLE = "control socket"  # the fault of a kernel without one
 _AT_ONCE = 200  # batches in one message
+_LAST = 0.2  # seconds for the last of them when a watch ends
 _RESERVE = 16  # descriptors that are kept for this user's commands when the process has no other left
 _PEOPLE = "people"  # the owner of the connections that are no agent's
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
@@ -225,13 +227,19 @@ class _Connection:
             with trio.CancelScope() as self._watches[name]:
                 async with self._client.watch(since) as news:
                     task_status.started(True)
-                    async for batches in news:
-                        for at in range(0, len(batches), _AT_ONCE):
-                            part = batches[at : at + _AT_ONCE]
-                            rows = [[b.agent_id, msgspec.Raw(_encode(b.events)), b.number] for b in part]
-                            await self._tell("events", {"watch": name, "batches": rows})
+                    try:
+                        async for batches in news:
+                            await self._show(name, batches)
+                    finally:  # words that waited for more when the kernel ended
+                        with trio.move_on_after(_LAST, shield=True):
+                            await self._show(name, news.take())
         finally:
             self._watches.pop(name, None)
+
+    async def _show(self, name: str | int | None, batches: list[Batch]) -> None:
+        for at in range(0, len(batches), _AT_ONCE):
+            rows = [[b.agent_id, msgspec.Raw(_encode(b.events)), b.number] for b in batches[at : at + _AT_ONCE]]
+            await self._tell("events", {"watch": name, "batches": rows})
 
 
 def performed(value: Any, *, read_only: bool = False) -> dict[str, Any]:
