@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,7 +168,8 @@ class Agent(AgentView):
         except Refused as refusal:
             turn.fail("cancelled" if turn.interrupted else "refused", str(refusal))
         self.turn, self._failures = None, 0
-        async with finish_despite_cancel(grace=1):
+        waits = self.kernel.interceptors.at("after_turn", waiting=True)
+        async with finish_despite_cancel(grace=1) if waits else nullcontext():  # else nothing of it can be cancelled
             await self._end(turn, turn.ended)
 
     async def _end(self, turn: Turn, ended: Any) -> None:

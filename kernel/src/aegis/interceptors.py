@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from inspect import iscoroutinefunction
 from itertools import count
 from math import inf
 from typing import Any, NamedTuple, Protocol
@@ -90,9 +91,9 @@ class Interceptors:
         self.held = sorted(held, key=lambda h: h[:3])
         self._at = {point: [h for h in self.held if hasattr(h.interceptor, point)] for point in POINTS}
 
-    def at(self, point: str) -> int:
-        """Return how many act at this point."""
-        return len(self._at[point])
+    def at(self, point: str, *, waiting: bool = False) -> int:
+        """Return how many act at this point, or only those whose method is async: they may wait."""
+        return sum(not waiting or iscoroutinefunction(getattr(h.interceptor, point)) for h in self._at[point])
 
     async def tell(self, point: str, *args: Any) -> None:
         """Let everyone act at this point, one after the other."""

@@ -42,7 +42,9 @@ class Mailboxes(MailHistory):
         return address if ":" in address else self._box(address).label
 
     def _box(self, address: str) -> Mailbox:
-        if not self._live or address in self._boxes or ":" in address:
+        if box := self._boxes.get(address):
+            return box
+        if not self._live or ":" in address:
             return self.mailbox(address)
         gone = Mailbox(address)
         gone.closed = "it is gone"

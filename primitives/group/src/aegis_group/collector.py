@@ -80,18 +80,19 @@ class Collector:
         with trio.move_on_after(min(max(left, 0), whole)):
             async with trio.open_nursery() as nursery:
                 for reply in broadcast.open:
-                    nursery.start_soon(self._member, broadcast.id, reply)
+                    nursery.start_soon(self._member, broadcast, reply)
                 while (now := self._store.broadcast(broadcast.id)).open and not now.over:
                     await self.moved()
                 nursery.cancel_scope.cancel()
         now = self._store.broadcast(broadcast.id)
         await self.end(now, "deadline" if now.open else "all")
 
-    async def _member(self, broadcast_id: str, reply: Reply) -> None:
+    async def _member(self, broadcast: Broadcast, reply: Reply) -> None:
         """Store the member's answer: of the turn that had the question, or of the turns that followed from it."""
         post = self._kernel.post
         turns = [await post.wait_turn(reply.envelope)]
-        trace, awaited = post.find(reply.envelope)[0].trace, set[str]()
+        trace = broadcast.trace or reply.envelope  # a message without one begins one
+        awaited = set[str]()
         while (agent := self._kernel.roster.get(reply.agent)) and turns[-1].outcome == "completed":
             awaited |= {what.rpartition(" ")[2] for what in agent.expecting}
             coming = [x.envelope for x in post.letters(agent.id) if x.envelope.task_id]  # results, not questions
@@ -103,7 +104,7 @@ class Collector:
                 break
         if "background" in awaited and (own := self._own.get(reply.agent)) and own.reply:
             turns.append(own)
-        await self._note(broadcast_id, reply, turns)
+        await self._note(broadcast.id, reply, turns)
 
     async def _note(self, broadcast_id: str, reply: Reply, turns: Sequence[TurnEnded]) -> None:
         now, ended = self._store.broadcast(broadcast_id), turns[-1]

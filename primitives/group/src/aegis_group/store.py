@@ -17,14 +17,17 @@ from aegis.errors import listed, nearest
 from aegis.ledger import Draft, Record
 from aegis_group.values import Broadcast, Group, Member
 
+_RECENT = 4  # broadcasts that were over last and are still in memory: whoever waited for one looks at it now
+
 
 class Store:
-    """The groups and the open broadcasts; broadcasts that are over stay on disk only."""
+    """The groups and the open broadcasts; broadcasts that are over are on disk, the last few in memory, too."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._book = kernel, kernel.ledger.book("group")
         self.groups: dict[str, Group] = {}
         self.open: dict[str, Broadcast] = {}
+        self._over: dict[str, Broadcast] = {}  # nothing changes them any more
         self.newest: dict[str, str] = {}  # group, or group and asker → its newest broadcast
         self.closing: set[str] = set()  # agents that must be closed, and may be still alive
         self.changed: list[Callable[[Broadcast], None]] = []
@@ -67,7 +70,9 @@ class Store:
             case "member_result" | "broadcast_completed" if old := self.open.get(key):
                 now = self.open[key] = old.changed(data)
                 if now.over:
-                    del self.open[key]
+                    self._over[key] = self.open.pop(key)
+                    if len(self._over) > _RECENT:
+                        del self._over[next(iter(self._over))]
                 for tell in self.changed if self._live else ():
                     tell(now)
 
@@ -108,8 +113,8 @@ class Store:
 
     def broadcast(self, broadcast_id: str) -> Broadcast:
         """Return the broadcast, however long ago it ended; raises `NotFound`."""
-        if broadcast_id in self.open:
-            return self.open[broadcast_id]
+        if there := self.open.get(broadcast_id) or self._over.get(broadcast_id):
+            return there
         records = self._book.find(broadcast_id)
         if not records or records[0].kind != "broadcast_started":
             raise NotFound(f"there is no broadcast {broadcast_id!r}")

@@ -93,16 +93,16 @@ class Broadcast(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def changed(self, data: Mapping[str, Any]) -> Broadcast:
         """Return the broadcast as it is after a record with this data."""
-        before, now = msgspec.to_builtins(self), msgspec.to_builtins(dict(data))
+        now = msgspec.to_builtins(dict(data))
+        new = msgspec.convert(now.pop("replies", {}), dict[str, Reply])
         if now.get("over"):  # an answer that came while the end was being stored is one
-            late = {reply.label for reply in self.open}
-            now["replies"] = {k: v for k, v in now.get("replies", {}).items() if k in late}
-        for reply in now.get("replies", {}).values():
-            if reply.get("order") == NEXT:  # numbered only now: several answers may be stored at once
-                reply["order"] = 1 + sum(1 for other in self.replies.values() if other.order)
-        return msgspec.convert(
-            {**before, **now, "replies": before.get("replies", {}) | now.get("replies", {})}, Broadcast
-        )
+            new = {label: reply for label, reply in new.items() if self.replies[label].status == "working"}
+        order = 1 + sum(1 for other in self.replies.values() if other.order)
+        for label, reply in new.items():
+            if reply.order == NEXT:  # numbered only now: several answers may be stored at once
+                new[label] = msgspec.structs.replace(reply, order=order)
+        fields = {name: value for name, value in now.items() if name in self.__struct_fields__}
+        return msgspec.structs.replace(self, **fields, replies=self.replies | new)
 
 
 def body(fields: Mapping[str, str]) -> str:
