@@ -168,7 +168,7 @@ class Agent(AgentView):
         except Refused as refusal:
             turn.fail("cancelled" if turn.interrupted else "refused", str(refusal))
         self.turn, self._failures = None, 0
-        waits = self.kernel.interceptors.at("after_turn", waiting=True)
+        waits = self.kernel.interceptors.waits("after_turn")
         async with finish_despite_cancel(grace=1) if waits else nullcontext():  # else nothing of it can be cancelled
             await self._end(turn, turn.ended)
 

@@ -91,9 +91,13 @@ class Interceptors:
         self.held = sorted(held, key=lambda h: h[:3])
         self._at = {point: [h for h in self.held if hasattr(h.interceptor, point)] for point in POINTS}
 
-    def at(self, point: str, *, waiting: bool = False) -> int:
-        """Return how many act at this point, or only those whose method is async: they may wait."""
-        return sum(not waiting or iscoroutinefunction(getattr(h.interceptor, point)) for h in self._at[point])
+    def at(self, point: str) -> int:
+        """Return how many act at this point."""
+        return len(self._at[point])
+
+    def waits(self, point: str) -> bool:
+        """Return whether the method of one of those who act at this point is async."""
+        return any(iscoroutinefunction(getattr(h.interceptor, point)) for h in self._at[point])
 
     async def tell(self, point: str, *args: Any) -> None:
         """Let everyone act at this point, one after the other."""

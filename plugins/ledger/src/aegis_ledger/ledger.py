@@ -115,7 +115,8 @@ class Ledger:
         They stand before whatever is put later, so no later append is acknowledged without them. That the disk did not
         take them nobody is told.
         """
-        self._check()
+        if self._over:
+            raise self._closed()
         slot = self._slot(drafts)
         self.counts.rides += 1
         if not self._riding:
@@ -124,19 +125,22 @@ class Ledger:
 
     def put(self, slot: Slot) -> None:
         """Have the slot stored with the next commit."""
-        self._check()
+        if self._over:
+            raise self._closed()
         self._last = slot
-        self._hand_over(slot)
+        if self._riding:
+            self._hand_over(slot)
+        else:
+            self._under_way += 1
+            self._writer.put([slot])
 
     def _hand_over(self, *slots: Slot) -> None:
-        if self._riding:
-            slots, self._riding, self._late.deadline = (*self._riding, *slots), [], inf
-        self._under_way += len(slots)
-        self._writer.put(list(slots))
+        riding, self._riding, self._late.deadline = self._riding, [], inf
+        self._under_way += len(riding) + len(slots)
+        self._writer.put([*riding, *slots])
 
-    def _check(self) -> None:
-        if self._over:
-            raise self._error(f"the ledger {self._path} is closed; the record was not stored")
+    def _closed(self) -> Exception:
+        return self._error(f"the ledger {self._path} is closed; the record was not stored")
 
     def _not_stored(self, error: Exception) -> Exception:
         return self._error(f"the ledger {self._path} did not store the record: {error}")
