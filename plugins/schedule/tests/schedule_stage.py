@@ -57,14 +57,14 @@ class Stage:
 
     def __init__(self, project: Path, kernel_with: Any, work: WorkPlugin, clock: TestClock, plugin: object) -> None:
         self.project, self.work, self.clock, self.plugin = project, work, clock, plugin
-        self._with = kernel_with
+        self._with, self.head = kernel_with, ""
         self.kernel: Kernel
 
     def write(self, **entries: dict[str, Any]) -> None:
         """Have these entries in the file; each does `work do` unless it says otherwise."""
         usual = {name: {} if "workflow" in entry else {"verb": "work do"} for name, entry in entries.items()}
         found = {name: {**usual[name], **entry} for name, entry in entries.items()}
-        (self.project / ".aegis.yaml").write_text("schedules: " + json.dumps(found) + "\n")
+        (self.project / ".aegis.yaml").write_text(f"{self.head}schedules: {json.dumps(found)}\n")
 
     @asynccontextmanager
     async def open(self, **more: object) -> AsyncIterator[Kernel]:

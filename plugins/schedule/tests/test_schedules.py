@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import trio
 from schedule_stage import ANNA
+
+from aegis import Caller, Refused
 
 pytestmark = pytest.mark.usefixtures("autojump")
 HOUR, DAY = 3_600, 86_400  # the clock begins on 2026-01-05, a Monday, at 10:00 UTC
@@ -264,3 +268,47 @@ async def test_next_says_what_will_be(stage) -> None:
         ]
         found = await stage.call("validate", spec={"verb": "work do", "cron": "0 0 1 1 *"}, by=ANNA)
         assert [c.at[:4] for c in found] == ["2027", "2028", "2029", "2030", "2031"]
+
+
+async def test_switching_changes_one_word_of_the_file(stage) -> None:
+    file = stage.project / ".aegis.yaml"
+    text = "# mine\nschedules:\n  a:   # each hour\n    verb: work do\n    cron: '0 * * * *'\n    on_missed: all\n"
+    file.write_text(text)
+    async with stage.open():
+        assert await stage.call("disable", name="a") == "a is disabled"
+        assert file.read_text() == text + "    enabled: false\n"
+        await trio.sleep(3 * HOUR)
+        assert not stage.work.done
+        assert await stage.call("enable", name="a") == "a is enabled: it begins next at 2026-01-05T14:00:00Z"
+        assert file.read_text() == text + "    enabled: true\n"
+        await trio.sleep(HOUR)
+        assert stage.work.times == ["01-05 14:00"]
+
+
+async def test_a_file_of_its_own_is_an_entry_and_is_switched_there(stage) -> None:
+    file = stage.project / ".aegis" / "schedules" / "own.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("verb: work do\ncron: '@hourly'\n")
+    async with stage.open():
+        assert [row.source for row in await stage.call("list")] == [".aegis/schedules/own.yaml"]
+        await stage.call("disable", name="own")
+        assert file.read_text() == "verb: work do\ncron: '@hourly'\nenabled: false\n"
+
+
+async def test_a_file_says_how_they_stand(stage) -> None:
+    stage.write(hourly={"cron": "0 * * * *"})
+    async with stage.open():
+        await trio.sleep(HOUR + 60)
+    found = json.loads((stage.project / ".aegis" / "state" / "schedules.snapshot.json").read_text())
+    row = found["schedules"]["hourly"]
+    assert (row["fire_count"], row["last_status"], row["next_fire"]) == (1, "ok", "2026-01-05T12:00:00+00:00")
+
+
+async def test_an_agent_neither_switches_nor_begins_what_it_may_not(stage) -> None:
+    stage.write(a={"cron": "0 0 * * *"})
+    async with stage.open():
+        reader = Caller("agent", "eve", agent_id="01M8PH6ZXPKTM27EM7SXGGGPB6")  # nobody knows it: it may only read
+        for verb in ("enable", "disable", "run"):
+            with pytest.raises(Refused):
+                await stage.call(verb, by=reader, name="a")
+        assert not stage.work.done

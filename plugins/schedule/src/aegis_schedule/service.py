@@ -19,6 +19,7 @@ from aegis_schedule.alarm import Alarm
 from aegis_schedule.firing import Firings
 from aegis_schedule.missed import LATE, due
 from aegis_schedule.settings import Entry, Scheduler
+from aegis_schedule.snapshot_file import SnapshotFile, rows
 from aegis_schedule.store import Fire, State, Store
 from aegis_schedule.timetable import Timetable
 from aegis_schedule.trigger import Trigger, time_of, zone_of
@@ -39,7 +40,7 @@ class Schedules:
         self.timetable = Timetable()
         self.firings = Firings(kernel, store, self._ended)
         self.authors: dict[str, Caller] = {}  # of entries that are being written just now
-        self._entries: dict[str, Entry] = {}
+        self._file = SnapshotFile(kernel.project.state / "schedules.snapshot.json", self._rows)
         self._changed, self._lock, self.ready = trio.Event(), trio.Lock(), trio.Event()
 
     @property
@@ -59,23 +60,28 @@ class Schedules:
             async with trio.open_nursery() as nursery:
                 self.firings.nursery = nursery
                 await self._close_interrupted()
-                await self._follow("")
+                await self.follow("")
                 self.ready.set()
                 nursery.start_soon(self._watch, news)
+                nursery.start_soon(self._file.run)
                 while True:
                     self._changed = trio.Event()
                     now = self._kernel.clock.now()
                     async with self._lock:
                         for name in self.timetable.take(now):
                             await self._come(name, now)
+                    self._file.changed()
                     await alarm.until(self.timetable.next(), self._changed)
+
+    def _rows(self) -> dict[str, dict[str, Any]]:
+        return rows((name, self.store.state(name), self.next(name)) for name in self.entries)
 
     async def _watch(self, news: Any) -> None:
         async for batches in news:
             found = (event for batch in batches for event in batch.events)
             changes = [event for event in found if isinstance(event, ConfigChanged)]
             if changes and any({"schedules", "scheduler"} & {*change.sections} for change in changes):
-                await self._follow(changes[-1].who)
+                await self.follow(changes[-1].who)
 
     async def _close_interrupted(self) -> None:
         """End what was under way when aegis stopped: it is over, and a person may hear of it."""
@@ -91,7 +97,7 @@ class Schedules:
 
     # -- entries ------------------------------------------------------------------------------------------------
 
-    async def _follow(self, who: str) -> None:
+    async def follow(self, who: str) -> None:
         """Have the timetable say what the configuration says now; what did not change keeps its state."""
         async with self._lock:
             entries, now = dict(self.entries), self._kernel.clock.now()

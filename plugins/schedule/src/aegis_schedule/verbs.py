@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -81,6 +82,16 @@ class ScheduleVerbs:
         said = str(last.data.get("result_excerpt") or last.data.get("error") or last.data.get("reason") or "")
         return Begun(name, fire.fire, str(last.data.get("status", last.kind)), said)
 
+    @verb("schedule enable", for_={"person", "program"}, positional=("name",))
+    async def enable(self, caller: Caller, name: Name) -> str:
+        """Have a schedule begin by itself again, from now on; only that word of its entry is changed."""
+        return await self._switch(caller, name, on=True)
+
+    @verb("schedule disable", for_={"person", "program"}, positional=("name",))
+    async def disable(self, caller: Caller, name: Name) -> str:
+        """Have a schedule begin no more by itself; what is under way goes on, and `schedule run` still begins it."""
+        return await self._switch(caller, name, on=False)
+
     @verb("schedule logs", read_only=True, positional=("name",))
     async def logs(
         self,
@@ -104,6 +115,24 @@ class ScheduleVerbs:
         self._works(entry, caller)
         return _coming(self._schedules, entry, self._kernel.clock.now(), 5)
 
+    async def _switch(self, caller: Caller, name: str, *, on: bool) -> str:
+        if (await self._entry(name)).enabled == on:
+            return f"{name} is {'enabled' if on else 'disabled'} already"
+
+        def change(entry: Any) -> None:
+            entry["enabled"] = on
+
+        config = self._kernel.config
+        if self._overlay(name).exists():
+            config.edit_overlay("schedules", name, change, caller.principal)
+        else:
+            config.edit(lambda file: change(file["schedules"][name]), caller.principal)
+        await self._schedules.follow(caller.principal)
+        if not on:
+            return f"{name} is disabled"
+        coming = self._schedules.next(name)
+        return f"{name} is enabled: " + (f"it begins next at {stamp(coming)}" if coming else self._state(name))
+
     # -- inside -------------------------------------------------------------------------------------------------
 
     async def _entry(self, name: str) -> Entry:
@@ -113,9 +142,11 @@ class ScheduleVerbs:
             raise NotFound(f"there is no schedule {name!r} (schedules: {listed(entries)}).{nearest(name, entries)}")
         return entries[name]
 
+    def _overlay(self, name: str) -> Path:
+        return self._kernel.project.root / ".aegis" / "schedules" / f"{name}.yaml"
+
     def _source(self, name: str) -> str:
-        overlay = self._kernel.project.root / ".aegis" / "schedules" / f"{name}.yaml"
-        return f".aegis/schedules/{name}.yaml" if overlay.exists() else ".aegis.yaml"
+        return f".aegis/schedules/{name}.yaml" if self._overlay(name).exists() else ".aegis.yaml"
 
     def _state(self, name: str) -> str:
         state = self._schedules.store.state(name)
