@@ -64,9 +64,9 @@ class Directory:
             raise Refused(f"{handle!r} is not a handle: up to 3 words of a-z, 0-9 joined by '-', {_LONGEST} letters")
         if _OTHERS.match(handle):
             raise Refused(f"{handle!r} reads as a person or as aegis itself; an agent cannot be called so")
-        taken = {*live, *(seen["handle"] for seen in self.open.values())}
-        if handle in taken - {own}:
-            raise Refused(f"the handle {handle!r} is taken (live: {listed(taken)})")
+        holder = self.open.get(self.handles.get(handle, ""), {})  # who is called so leads its handles
+        if handle != own and (handle in live or holder.get("handle") == handle):
+            raise Refused(f"the handle {handle!r} is taken (live: {listed(live)})")
 
     def _begin(self, snapshot: Any) -> None:
         self.open, self.handles, self._closed = snapshot

@@ -3,6 +3,8 @@
 import os
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -253,11 +255,26 @@ def test_a_runtime_folder_is_fresh_private_and_short(temporary, any_umask):
 
 
 def test_a_runtime_folder_that_a_killed_process_left_is_removed(temporary):
-    left = temporary / "private-test-abcd1234"
+    left = temporary / "private-left-abcd1234"
     left.mkdir(mode=0o700)
     (left / "run").touch()
-    with runtime_folder("private-test") as held, runtime_folder("private-test"):
-        assert not left.exists() and held.path.exists()  # the one that is in use stays
+    script = (
+        "from aegis_private.runtime import runtime_folder\n"
+        "with runtime_folder('private-left') as one, runtime_folder('private-left'): print(one.path.exists())"
+    )
+    with runtime_folder("private-left") as held:  # the one that is in use stays, whoever looks
+        assert not left.exists()
+        assert subprocess.check_output([sys.executable, "-c", script], text=True) == "True\n"
+        assert held.path.exists()
+
+
+def test_what_is_left_is_looked_for_once_in_the_life_of_a_process(temporary):
+    with runtime_folder("private-once"):
+        left = temporary / "private-once-abcd1234"
+        left.mkdir(mode=0o700)
+    with runtime_folder("private-once"):
+        assert left.exists()  # nothing of what others have is opened, however many they are
+    left.rmdir()
 
 
 def test_a_folder_of_that_name_that_is_a_link_is_left_alone(temporary, tmp_path):

@@ -1,7 +1,8 @@
 """A private folder for what lives as long as a process does: sockets and pipes, at a path short enough for them.
 
 It is a fresh one, below `$XDG_RUNTIME_DIR` or else in a folder for temporary files, so that nobody can have made it
-before. A lock holds it; those that a killed process left are known by not being held, and are removed.
+before. A lock holds it; those that a killed process left are known by not being held, and are removed by the next
+process, before it makes its first one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from aegis_private.ownership import NotPrivate, why_movable, why_not_ours
 LONGEST = 100  # bytes of a socket's path; the system's own limit is 108 on Linux and 104 on macOS
 _ROOM = 40  # of them for the folder's own name, and a socket's in it
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
+_swept: set[tuple[Path, str]] = set()  # where this process has looked already: what it leaves the next one removes
 
 
 def fits(path: Path) -> bool:
@@ -86,7 +88,10 @@ def _held(folder: Folder) -> bool:
 
 
 def _sweep(base: Path, name: str) -> None:
-    """Remove this user's folders of this name that nobody holds."""
+    """Remove this user's folders of this name that nobody holds, once in the life of the process."""
+    if (base, name) in _swept:
+        return
+    _swept.add((base, name))
     ours = re.compile(re.escape(name) + r"-[a-z0-9_]{8}")
     for found in os.scandir(base):
         if ours.fullmatch(found.name) and found.is_dir(follow_symlinks=False):

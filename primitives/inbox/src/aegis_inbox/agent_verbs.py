@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from pydantic import Field
@@ -191,12 +191,7 @@ class AgentVerbs:
     @verb("sessions", tool="aegis_list_sessions", read_only=True)
     async def sessions(self, caller: Caller) -> list[Session]:
         """List the agents that are alive: handle, profile, state, how many messages wait, turns, cost."""
-        fields = Session.__struct_fields__
-        views: list[dict[str, Any]] = self._kernel.roster.snapshot()
-        for view in views:
-            if 0 < view["turns"] == view["cost_unknown"]:
-                view["cost_usd"] = None
-        return [Session(**{k: v[k] for k in fields if k in v}, you=v["id"] == caller.agent_id) for v in views]
+        return [_session(agent, caller.agent_id) for agent in sorted(self._kernel.roster, key=lambda a: a.id)]
 
     @verb("agents", tool="aegis_list_agents", read_only=True)
     async def agents(self, caller: Caller) -> list[str]:
@@ -215,6 +210,16 @@ class AgentVerbs:
         if caller.agent_id not in ("", agent.id, agent.started_by.agent_id):
             raise Refused(f"{caller} may {what} itself and agents it spawned; {agent.handle} is neither. Ask a person.")
         return agent
+
+
+def _session(a: Agent, caller_id: str) -> Session:
+    """Return the line of an agent; there may be a thousand, so nothing is made that is not shown."""
+    unknown = 0 < a.turns == a.cost_unknown
+    return Session(
+        a.handle, a.profile_name, a.state, len(a.mailbox.waiting), a.turns, None if unknown else a.cost_usd,
+        a.profile.provider, a.profile.model or "", a.reason, dict(a.notes), dict(a.expecting), a.id == caller_id,
+        a.cost_unknown,
+    )  # fmt: skip
 
 
 def _not_the_person(handle: str) -> str:
