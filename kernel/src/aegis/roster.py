@@ -19,7 +19,7 @@ from aegis.events import ConfigChanged, Fault
 from aegis.ledger import Draft
 from aegis.registry import acting
 from aegis_processes.cancellation import finish_despite_cancel
-from aegis_processes.processes import sweep
+from aegis_processes.leftovers import Leftovers
 
 if TYPE_CHECKING:
     from aegis.app import Kernel
@@ -38,6 +38,7 @@ class Roster:
         self.born, self.former = self._directory.find, self._directory.former
         self._closing: dict[str, trio.Event] = {}
         self.numbers = self._directory.numbers(kernel.ledger)
+        self.leftovers = Leftovers(killed=kernel.project.killed)
         self.absent: dict[str, str] = {}  # handles of those that could not come back, and why
 
     def __iter__(self) -> Iterator[Agent]:
@@ -194,7 +195,7 @@ class Roster:
     async def restore(self) -> list[Agent]:
         """Bring back every agent that was not closed and return them, to be started by `begin`."""
         self._directory.restore(self._book)
-        await trio.to_thread.run_sync(sweep, set(self._directory.open))  # CLIs that outlived a killed kernel
+        await self.leftovers.end(self._directory.open)  # CLIs that outlived a killed kernel
         self.bring_back()
         if late := list(self._kernel.post.keep_only(self._directory.open)):
             await self._kernel.post.dead_letter(late, "it was closed")  # accepted while their agent was closing

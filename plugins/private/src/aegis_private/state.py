@@ -12,6 +12,7 @@ from typing import ClassVar, Self
 from aegis_private.folder import Folder
 from aegis_private.ownership import NotPrivate, climb, why_movable
 
+_ENDED = "ended"
 _SPARE = 10**9  # numbers that a process may use before a clock set back by hours lets the next one use some again
 
 
@@ -37,10 +38,10 @@ class State:
     refused: ClassVar[type[Exception]] = NotPrivate
     failed: ClassVar[type[Exception]] = NotPrivate
     busy: ClassVar[type[Exception]] = NotPrivate
-    __slots__ = ("root",)
+    __slots__ = ("killed", "root")
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root, self.killed = root, False
 
     @classmethod
     def find(cls, start: Path) -> Self:
@@ -105,8 +106,11 @@ class State:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process; what it makes is closed to others. Raises `busy` with the holder's pid."""
-        from aegis_private.lock import locked  # noqa: PLC0415 - only who holds it needs these imports
+        """Hold the folder for this process; what it makes is closed to others. Raises `busy` with the holder's pid.
+
+        `killed` says from now on whether the last holder did not get to the end of this.
+        """
+        from aegis_private.lock import locked, told  # noqa: PLC0415 - only who holds it needs these imports
         from aegis_private.runtime import runtime_folder  # noqa: PLC0415
         from aegis_private.umask import closed  # noqa: PLC0415
 
@@ -116,13 +120,18 @@ class State:
         with closed(), ExitStack() as stack:
             state = stack.enter_context(self.folder())
             tell = stack.enter_context(locked(state, self.lock, busy))
+            last = told(state, self.lock)
+            self.killed = bool(last) and last[2:] != [_ENDED]
             tell([str(os.getpid())])
             try:
                 sockets = str(stack.enter_context(runtime_folder(f"{self.name}-run", self.failed)).path)
             except self.failed as error:  # what needs one says so
                 sockets = str(error)
             tell([str(os.getpid()), sockets])
-            yield
+            try:
+                yield
+            finally:
+                tell([str(os.getpid()), sockets, _ENDED])
 
     def is_held(self) -> bool:
         """Return whether a process holds the folder."""

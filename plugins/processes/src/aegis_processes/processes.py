@@ -5,32 +5,29 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import subprocess
-import time
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import trio
 
-from aegis_private.umask import users_umask
 from aegis_processes.cancellation import send_whole
-from aegis_processes.descriptors import usual_limit
+from aegis_processes.child import Child, start
+from aegis_processes.leftovers import FOR, MARK, sweep
 from aegis_processes.pipes import received
 
-MARK = "AEGIS_AGENT"  # in the environment of every CLI, and so of every shell it starts: how leftovers are found
-FOR = "AEGIS_FOR"  # beside a mark that is not an agent's: the agent for which the process runs
 MAX_LINE = 128 * 2**20
 _CHUNK = 32_768  # bytes read at a time: with larger ones a talkative CLI makes everyone else wait longer
 _STDERR_KEPT = 64 * 2**10
-_CLOSE, _TERM, _GONE_BY, _STUCK = 0.3, 0.7, 0.5, 30.0  # seconds: to leave, to obey SIGTERM, to be gone, to read
-started: dict[int, str] = {}  # of the commands that run now: the process, and the mark it was given
+_CLOSE, _TERM, _STUCK = 0.3, 0.7, 30.0  # seconds: to leave, to obey SIGTERM, to read
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 _WORDS, _LONG = 11, 60  # of a command that is shown: so many words, of so many characters
+
+
+__all__ = ["FOR", "MARK", "Command", "Process", "ProcessError", "running", "sweep"]
 
 
 class ProcessError(Exception):
@@ -66,7 +63,7 @@ def _shown(word: str) -> str:
 class Process:
     """A running command that speaks lines."""
 
-    def __init__(self, command: Command, process: trio.Process, error: type[Exception]) -> None:
+    def __init__(self, command: Command, process: Child, error: type[Exception]) -> None:
         assert process.stdin and process.stdout and process.stderr
         self.command, self.pid, self._process, self._error = command, process.pid, process, error
         self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
@@ -149,18 +146,12 @@ class Process:
 
     async def stop(self) -> None:
         """End the CLI and every process it started, gently first; takes at most about a second."""
-        family = _family(self.pid)
+        await self._process.family.look()
         await self._stdin.aclose()
         if not await self._gone(_CLOSE):
-            family |= _family(self.pid)
-            self._process.terminate()
-            if not await self._gone(_TERM):
-                self._process.kill()
-                await self._process.wait()
-        mark = self.command.env.get(MARK)
-        await trio.to_thread.run_sync(sweep, {mark} if mark else set(), family)
-        await self._stdout.aclose()
-        await self._stderr.aclose()
+            self._process.signal(signal.SIGTERM)
+            await self._gone(_TERM)
+        await self._process.end()
 
 
 def _written(stream: trio.abc.SendStream, data: bytes) -> int:
@@ -172,75 +163,21 @@ def _written(stream: trio.abc.SendStream, data: bytes) -> int:
         return 0
 
 
-def _family(pid: int) -> set[psutil.Process]:
-    try:
-        return set(psutil.Process(pid).children(recursive=True))
-    except psutil.Error:
-        return set()
-
-
-def sweep(marks: Collection[str], also: Iterable[psutil.Process] = ()) -> None:
-    """Kill these and every process whose environment carries one of these agents' marks, and see them gone.
-
-    CLIs start shells in sessions of their own, which no process group reaches. All are held still before the first is
-    killed: none can start another meanwhile, or act on the end of one.
-    """
-    found: set[psutil.Process] = set()
-    while fresh := {*also, *_marked(marks)} - found:
-        for process in fresh:
-            with suppress(psutil.Error):  # psutil refuses a pid that was given to another process since
-                process.suspend()
-        found |= fresh
-    for process in found:
-        with suppress(psutil.Error):
-            process.kill()
-    deadline = time.monotonic() + _GONE_BY
-    while any(_alive(p) for p in found) and time.monotonic() < deadline:  # waiting for a pid would reap our own child
-        time.sleep(0.002)
-
-
-def _marked(marks: Collection[str]) -> Iterator[psutil.Process]:
-    for process in psutil.process_iter() if marks else ():
-        with suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.environ().get(MARK) in marks:
-                yield process
-
-
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
-
-
 @asynccontextmanager
 async def running(
     command: Command, nursery: trio.Nursery, error: type[Exception] = ProcessError
 ) -> AsyncIterator[Process]:
     """Run the command; leaving, by any exit, leaves no process and no open pipe. `error` is what it raises."""
-    pipe = subprocess.PIPE
     try:
-        process = await trio.lowlevel.open_process(
-            command.argv,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            env=command.env,
-            cwd=command.cwd,
-            start_new_session=True,
-            umask=users_umask(),
-        )
+        process = await start(command.argv, command.env, command.cwd)
     except (OSError, ValueError) as cause:
         why = "it is not installed, or not on PATH" if isinstance(cause, FileNotFoundError) else str(cause)
         why = why if command.cwd.is_dir() else f"its working folder {command.cwd} does not exist"
         raise error(f"cannot start {command.argv[0]!r}: {why}") from None
-    usual_limit(process.pid)
     child = Process(command, process, error)
-    started[child.pid] = command.env.get(FOR) or command.env.get(MARK, "")
     nursery.start_soon(child.drain)
     try:
         yield child
     finally:
         with trio.CancelScope(shield=True):
             await child.stop()
-        started.pop(child.pid, None)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import trio
 
-from aegis_private.umask import users_umask
-from aegis_processes.descriptors import usual_limit
+from aegis_processes.child import start
 from aegis_processes.processes import ProcessError
 
 _MOST = 1_000_000  # characters of each stream that are kept: the end says most
@@ -35,15 +31,10 @@ async def shell(
     """
     if not folder.is_dir():
         raise error(f"`{cmd}`: its folder {folder} does not exist")
-    pipe = subprocess.PIPE
     try:
-        process = await trio.lowlevel.open_process(
-            ["/bin/sh", "-c", cmd], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd=folder,
-            env=dict(environment), start_new_session=True, umask=users_umask(),
-        )  # fmt: skip
+        process = await start(["/bin/sh", "-c", cmd], environment, folder, stdin=False)
     except (OSError, ValueError) as why:  # a command that is too long, a variable that cannot be
         raise error(f"`{cmd[:200]}` could not be started: {why}") from None
-    usual_limit(process.pid)
     said, cut = [bytearray(), bytearray()], set[int]()
 
     async def read(stream: trio.abc.ReceiveStream, into: bytearray) -> None:
@@ -63,14 +54,7 @@ async def shell(
                 nursery.cancel_scope.deadline = trio.current_time() + 1  # a child may hold the pipes
     finally:
         with trio.CancelScope(shield=True):
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            await process.wait()
-            for stream in (process.stdout, process.stderr):
-                assert stream
-                await stream.aclose()
+            await process.end()
     if limit.cancelled_caught:
         raise error(f"`{cmd}` took longer than {seconds:g} s and was stopped")
     out, err = (_kept(bytes(part).decode(errors="replace"), cut=id(part) in cut) for part in said)

@@ -7,19 +7,15 @@ import os
 import pty
 import signal
 import struct
-import subprocess
 import termios
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import psutil
 import trio
 
 from aegis import LaunchError
-from aegis_private.umask import users_umask
-from aegis_processes.descriptors import usual_limit
-from aegis_processes.processes import MARK, sweep
+from aegis_processes.child import Child, start
 
 # A terminal that the leader of a new session opens becomes its controlling terminal; no code of ours runs after a fork.
 _LAUNCH = 'exec "$@" <"$0" >"$0" 2>&1'
@@ -30,7 +26,7 @@ _HANG_UP = 0.25  # seconds that a shell has to end after a hang-up
 class Pty:
     """A running shell: what it says, what it is told, who is in the foreground."""
 
-    def __init__(self, master: int, slave: int, process: trio.Process) -> None:
+    def __init__(self, master: int, slave: int, process: Child) -> None:
         self.master, self._slave, self.process = master, slave, process
         self.pid = process.pid
         self._writing = trio.Lock()
@@ -83,32 +79,17 @@ class Pty:
         with suppress(OSError):
             fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    async def stop(self, mark: str) -> None:
+    async def stop(self) -> None:
         """End the shell and everything it started, gently first; takes at most about a second."""
-        family = set(_session(self.pid))
+        await self.process.family.look()
         with suppress(OSError):
             if (group := os.tcgetpgrp(self.master)) > 0:  # 0 means nobody here, and to killpg means ourselves
                 os.killpg(group, signal.SIGHUP)
-        with suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGHUP)
-            self.process.send_signal(signal.SIGCONT)
+        self.process.signal(signal.SIGHUP)
+        self.process.signal(signal.SIGCONT)
         with trio.move_on_after(_HANG_UP):
             await self.process.wait()
-        family |= set(_session(self.pid))
-        if self.process.returncode is None:
-            self.process.kill()
-            await self.process.wait()
-        await trio.to_thread.run_sync(sweep, {mark}, family)
-
-
-def _session(leader: int) -> Iterator[psutil.Process]:
-    """Yield the processes of the shell's session and its descendants: who cleared its environment has no mark."""
-    with suppress(psutil.Error):
-        yield from psutil.Process(leader).children(recursive=True)
-    for pid in psutil.pids():
-        with suppress(OSError, psutil.Error):
-            if pid != leader and os.getsid(pid) == leader:
-                yield psutil.Process(pid)
+        await self.process.end()
 
 
 @asynccontextmanager
@@ -120,29 +101,18 @@ async def running(argv: Sequence[str], env: Mapping[str, str], cwd: Path, size: 
         raise LaunchError(f"there is no free pseudo-terminal: {error}") from None
     try:
         os.set_blocking(master, False)
-        null = subprocess.DEVNULL
         command = ["/bin/sh", "-c", _LAUNCH, os.ttyname(slave), *argv]
         try:
-            process = await trio.lowlevel.open_process(
-                command,
-                stdin=null,
-                stdout=null,
-                stderr=null,
-                env=env,
-                cwd=cwd,
-                start_new_session=True,
-                umask=users_umask(),
-            )
+            process = await start(command, env, cwd, stdin=False, stdout=False)
         except OSError as error:
             raise LaunchError(f"cannot start {argv[0]}: {error}") from None
-        usual_limit(process.pid)
         shell = Pty(master, slave, process)
         shell.resize(*size)
         try:
             yield shell
         finally:
             with trio.CancelScope(shield=True):
-                await shell.stop(env[MARK])
+                await shell.stop()
     finally:
         trio.lowlevel.notify_closing(master)
         os.close(master)

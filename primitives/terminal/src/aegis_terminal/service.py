@@ -19,7 +19,7 @@ from aegis.supervise import root_cause
 from aegis_permission.acts import blind, sees
 from aegis_private.peers import listening
 from aegis_processes.ancestry import origins
-from aegis_processes.processes import MARK, sweep
+from aegis_processes.processes import MARK
 from aegis_terminal.attach_server import AttachServer
 from aegis_terminal.job import Job
 from aegis_terminal.notifier import Notifier, writer
@@ -97,7 +97,7 @@ class TerminalService:
     async def _end_leftovers(self) -> None:
         """End the shells that a killed kernel left, and record the end of its runs."""
         left = [known for known in self.store.terminals.values() if known.open or not known.closed]
-        await trio.to_thread.run_sync(sweep, {known.id for known in left})
+        await self._kernel.roster.leftovers.end({known.id for known in left})
         for known in left:
             runs = [msgspec.structs.replace(run, killed_by_restart=True) for run in known.open.values()]
             closed = [] if known.closed else [self.store.draft("closed", known.id, reason=STOPPED)]
@@ -178,7 +178,7 @@ class TerminalService:
         async with self._opening:  # one that is being opened is open then
             known = self.store.find(name)
         if terminal := self.live.get(known.id):
-            await terminal.close(known.id)
+            await terminal.close()
             await terminal.removed.wait()
         if purge:
             await self.store.append(self.store.draft("purged", known.id))

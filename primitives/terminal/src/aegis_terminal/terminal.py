@@ -95,13 +95,13 @@ class Terminal:
             job.end(trouble=CLOSED)
             await job.done.wait()
 
-    async def close(self, mark: str) -> None:
+    async def close(self) -> None:
         """End the shell and everything in it; the record of its command is kept."""
         if self._pty and not self.ended.is_set():
             self._closed = True
             if self.current:  # before the hang-up, which would look like its own end
                 self.current.end(trouble=CLOSED)
-            await self._pty.stop(mark)
+            await self._pty.stop()
 
     def _finish(self) -> None:
         self.ended.set()

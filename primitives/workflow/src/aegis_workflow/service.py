@@ -14,7 +14,6 @@ from aegis.clock import stamp
 from aegis.events import Notice
 from aegis.ledger import Record
 from aegis.supervise import root_cause
-from aegis_processes.processes import sweep
 from aegis_workflow.agent_acts import AgentActs
 from aegis_workflow.catalogue import Catalogue, Function, close_catalogue, key_of, name_of, open_catalogue, version_of
 from aegis_workflow.engine import BY, WorkflowEngine
@@ -69,7 +68,7 @@ class Runner:
             # From here on `go` begins what comes: what is under way now was so when aegis stopped, or waits for us.
             going = [run for run in self._store.active.values() if run.state == "running"]
             if going:  # processes of theirs that outlived a killed kernel
-                await trio.to_thread.run_sync(sweep, {run.mark() for run in going})
+                await self._kernel.roster.leftovers.end({run.mark() for run in going})
             for run in going:
                 await self._store.append(self._store.draft("resumed", run.id))
                 self.go(run)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import trio
-
-from aegis_processes.processes import sweep
 from aegis_workflow.command_line import command_line
 from aegis_workflow.shell import sh
 from aegis_workflow.shell_result import Done
@@ -53,7 +50,7 @@ class ShellCalls:
             return (await sh(self._kernel, line, cwd, timeout, variables, mark)).to_dict()
 
         async def stale() -> None:  # it may have outlived a killed kernel
-            await trio.to_thread.run_sync(sweep, {mark})
+            await self._kernel.roster.leftovers.end({mark})
 
         done = await self._steps.take(
             "bash", brief(line), run, again=idempotent, skipped=Done(0, "", "").to_dict(), stale=stale, admit=admit
