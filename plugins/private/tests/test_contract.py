@@ -367,6 +367,20 @@ def test_a_state_folder_is_held_by_one_who_can_be_reached(tmp_path, any_umask):
     assert not same.runtime().exists()
 
 
+def test_a_state_knows_whether_its_last_holder_was_killed(tmp_path):
+    State(tmp_path).prepare()
+
+    def killed() -> bool:
+        with (state := State(tmp_path)).locked():
+            return state.killed
+
+    assert [killed(), killed()] == [False, False]
+    script = "import os, sys; from pathlib import Path; from aegis_private.state import State\n"
+    script += "with State(Path(sys.argv[1])).locked(): os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == -9
+    assert [killed(), killed()] == [True, False]
+
+
 def test_a_state_folder_made_wide_by_others_is_closed(tmp_path):
     class Deep(State):
         inside = (".ours", "state")

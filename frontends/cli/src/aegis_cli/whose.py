@@ -21,8 +21,8 @@ _FOR_PEOPLE = {"watch": "follow what everybody does", "quit": "end aegis"}
 async def agent_of(kernel: Kernel, pid: int) -> str:
     """Return the id of the agent that this process descends from, empty for a person's; raises `Gone`.
 
-    A process that cleared its environment and left its family is taken for a person's: this is no wall against one that
-    wants to lie, but it makes true what honest programs do.
+    This is no wall against a process that wants to lie, which may have another one ask, but it makes true what honest
+    programs do. Where it is not Linux, one that cleared its environment and left its family is taken for a person's.
     """
     family = await trio.to_thread.run_sync(origins, pid)
     for _, mark in family:

@@ -15,7 +15,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import count
@@ -25,7 +25,7 @@ import trio
 
 from aegis_processes import proc
 from aegis_processes.descriptors import usual_limit
-from aegis_processes.leftovers import MARK, relatives, sweep
+from aegis_processes.leftovers import relatives, sweep
 
 if TYPE_CHECKING:
     import psutil
@@ -38,8 +38,6 @@ _SOON = 0.05  # seconds in which the ends of several orphans are one reason to l
 _LIMIT = getattr(resource, "RLIMIT_RTTIME", -1)
 _SERIAL = 28  # bits for commands of this process; those above tell it from other processes that start commands
 _OURS = 1 << 34 | secrets.randbits(34)
-
-_NONE: Mapping[str, int] = {}
 
 families: dict[int, Family] = {}  # of the commands that run now, by their process
 _numbered: dict[int, Family] = {}
@@ -124,7 +122,7 @@ class Family:
         if self in _ending:  # the first; those that end at the same moment need no look of their own
             together = _ending.copy()
             _ending.clear()
-            left = reap({family.mark: family.number for family in together})
+            left = reap()
             for family in together:
                 family.left = bool(left.get(family.number))
         if running or self.left:
@@ -142,19 +140,13 @@ class Family:
     def _members(self, running: bool) -> Iterator[tuple[int, int]]:
         """Yield everyone of the family and its parent, parents first."""
         here = os.getpid()
-        waiting = [(pid, here) for pid in _orphans() if self._is_mine(pid)]
+        waiting = [(pid, here) for pid in _orphans() if _number_of(pid) == self.number]
         if running and families.get(self.pid) is self:
             waiting.append((self.pid, here))
         while waiting:
             pid, _ = pair = waiting.pop()
             yield pair
             waiting += [(child, pid) for child in proc.children(pid)]
-
-    def _is_mine(self, pid: int) -> bool:
-        number = _number_of(pid)
-        if number >> _SERIAL == _OURS:
-            return number == self.number
-        return bool(self.mark) and proc.environment(pid).get(MARK) == self.mark  # its first moment was before ours
 
     def _kill(self, running: bool) -> None:
         """Kill them all and see them gone. All are held still before the first is killed.
@@ -229,19 +221,16 @@ def _orphans() -> list[int]:
     return [pid for pid in proc.children_of_first_thread(os.getpid()) if pid not in families]
 
 
-def reap(ending: Mapping[str, int] = _NONE) -> dict[int, list[int]]:
+def reap() -> dict[int, list[int]]:
     """Reap the orphans of commands that have ended, and return the others by their numbers.
 
     Nobody else waits for one: a child that somebody in this process started carries no number, or is in `families`.
-    What outlived the end of its command is killed. `ending` has the numbers of commands by their marks: an orphan
-    without a number may have the mark.
+    What outlived the end of its command is killed.
     """
     left: dict[int, list[int]] = {}
     for pid in _orphans():
         number = _number_of(pid)
         if number >> _SERIAL != _OURS:
-            if ending and (number := ending.get(proc.environment(pid).get(MARK, ""), 0)):
-                left.setdefault(number, []).append(pid)
             continue
         family = _numbered.get(number)
         if family and not family.pid:  # this is its process, in the middle of being started
