@@ -34,11 +34,10 @@ class Roster:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._book = kernel, kernel.ledger.book("roster")
         self._agents: dict[str, Agent] = {}
-        self._directory = Directory()
+        self._directory, self.leftovers = Directory(), Leftovers(killed=kernel.project.killed)
         self.born, self.former = self._directory.find, self._directory.former
         self._closing: dict[str, trio.Event] = {}
         self.numbers = self._directory.numbers(kernel.ledger)
-        self.leftovers = Leftovers(killed=kernel.project.killed)
         self.absent: dict[str, str] = {}  # handles of those that could not come back, and why
 
     def __iter__(self) -> Iterator[Agent]:
