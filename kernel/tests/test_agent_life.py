@@ -50,6 +50,21 @@ def gone(words: str = "exited with code 1") -> LaunchError:
 # -- a good life ----------------------------------------------------------------------------------------------------
 
 
+async def test_that_a_cli_took_its_mail_is_on_disk_before_anything_later_is_answered(
+    kernel: Kernel, driver: FakeDriver
+) -> None:
+    driver.behave = work
+    ann = await kernel.roster.spawn("fake", "ann")
+    with kernel.bus.subscribe(only=(Text,)) as news:
+        before = kernel.ledger.counts.copy()
+        receipt = await say(kernel, ann, "hello")
+        await anext(news)
+    assert (kernel.ledger.counts - before).appends == 1, "nobody waits for this record"
+    await kernel.ledger.book("other").append("asked", "by the turn")
+    last = [(r.kind, r.key) for r in kernel.ledger.select("true order by seq desc limit 2")]
+    assert last == [("asked", "by the turn"), ("injected", receipt.id)]
+
+
 async def test_a_message_to_an_idle_agent_is_a_turn_with_a_header(kernel: Kernel, driver: FakeDriver) -> None:
     ann = await kernel.roster.spawn("fake", "ann")
     receipt = await say(kernel, ann, "hello")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -54,6 +55,25 @@ class Hangs:
     name, timeout = "hangs", 3
 
     async def before_verb(self, call: Any) -> None:
+        await trio.sleep_forever()
+
+
+class Plain:
+    """Never waits, so it need not be async; what it returns to wait for is waited for, and in time."""
+
+    name, timeout = "plain", 3
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+
+    def before_verb(self, call: Any) -> Any:
+        self.log.append("asked")
+        if call.verb == "refused":
+            raise Refused("not this one")
+        return self._waits() if call.verb == "waits" else None
+
+    async def _waits(self) -> None:
+        self.log.append("waited for")
         await trio.sleep_forever()
 
 
@@ -124,6 +144,23 @@ async def test_one_that_takes_too_long_is_skipped_and_its_time_named(kernel_with
         assert await kernel.verbs.call(SAM, "say", {"text": "x"}) == "x"
         assert trio.current_time() - started == pytest.approx(3, abs=0.5)
         assert kernel.faults[0].error == "took longer than 3 s"
+
+
+async def test_one_that_never_waits_is_a_plain_call_and_what_it_returns_is_waited_for(autojump: TestClock) -> None:
+    log, bus = list[str](), Bus()
+    interceptors = Interceptors(bus)
+    interceptors.add(Plain(log))
+    assert not interceptors.waits("before_verb")
+    await interceptors.tell("before_verb", SimpleNamespace(verb="say"))
+    with pytest.raises(Refused, match="not this one"):
+        await interceptors.tell("before_verb", SimpleNamespace(verb="refused"))
+    started = trio.current_time()
+    await interceptors.tell("before_verb", SimpleNamespace(verb="waits"))
+    assert trio.current_time() - started == pytest.approx(3, abs=0.5)
+    assert log == ["asked", "asked", "asked", "waited for"]
+    assert [fault.error for fault in bus.faults] == ["took longer than 3 s"]
+    interceptors.add(Hangs())
+    assert interceptors.waits("before_verb")
 
 
 async def test_a_refusal_is_the_answer(kernel_with: Opened) -> None:

@@ -13,6 +13,7 @@ from aegis import Caller, Kernel, LaunchError, Seat
 from aegis.agent import Agent
 from aegis.clock import new_id
 from aegis.events import Event, Text, TurnEnded, Usage
+from aegis.testing.clock import settled
 from aegis.testing.echo import EchoDriver, EchoPlugin, EchoSession
 
 ANNA = Caller("human", "anna")
@@ -55,14 +56,6 @@ async def until(holds: Callable[[], object]) -> None:
     with trio.fail_after(10):
         while not holds():
             await settled()
-
-
-async def settled() -> None:
-    """Let everything run that can, also what waits for the disk."""
-    threads = trio.to_thread.current_default_thread_limiter()
-    await trio.testing.wait_all_tasks_blocked(0.01)
-    while threads.borrowed_tokens:
-        await trio.testing.wait_all_tasks_blocked(0.01)
 
 
 class MortalSession(EchoSession):

@@ -33,6 +33,16 @@ async def test_everybody_is_asked_and_the_answers_are_one_value(stage: Stage):
     assert result.reduced.count("---\n") == 3
 
 
+async def test_a_question_and_its_answers_ask_the_ledger_for_nothing(stage: Stage):
+    await stage.gather()
+    before = stage.kernel.ledger.counts.copy()
+    await stage.ask()
+    result = await stage.call("group wait-all", group="audit")
+    assert len(result.order) == 3
+    done = stage.kernel.ledger.counts - before
+    assert (done.queries, done.appends) == (0, 1 + 3 + 3 + 1), "the question, turns, answers, the end"
+
+
 async def test_a_result_can_be_had_again_and_with_another_reducer(stage: Stage):
     await stage.gather()
     asked = await stage.ask()

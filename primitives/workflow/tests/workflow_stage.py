@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import trio
-
 from aegis import Caller, Kernel
 from aegis.agent import Agent
+from aegis.testing.clock import settled
 from aegis.testing.echo import EchoPlugin
 
 ANNA = Caller("human", "anna")
@@ -46,7 +45,4 @@ class Stage:
 
 async def quiet() -> None:
     """Let everything run that can, also what waits for the disk or for another thread."""
-    threads = trio.to_thread.current_default_thread_limiter()
-    await trio.testing.wait_all_tasks_blocked(0.02)
-    while threads.borrowed_tokens:
-        await trio.testing.wait_all_tasks_blocked(0.02)
+    await settled()
