@@ -64,7 +64,7 @@ async def test_zsh_keeps_rc_prompt_and_precmd(stage: Stage, home: Path):
     assert await stage.said("(exit 4)") == (4, "")
     await stage.shows("mine>")
     await stage.run("true")
-    assert (home / "seen").read_text().splitlines()[-2:] == ["status 4", "status 0"]
+    await until(lambda: (home / "seen").read_text().splitlines()[-2:] == ["status 4", "status 0"])  # with the prompt
     assert (home / "ran").exists()
     assert "extendedglob" in (await stage.said("setopt"))[1]
 

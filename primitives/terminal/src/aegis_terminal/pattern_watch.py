@@ -34,15 +34,15 @@ class PatternWatch:
         """Look at new output as long as it is the run's."""
         if self._job.over.is_set() or not data:
             self._terminal.display.viewers.discard(self)
-        elif self._job.begun:
+        elif self._job.begun and (waiting := self._waiting()):
             self._lines.feed(data)
             if said := self._lines.take():
-                self._look(said)
+                self._look(said, waiting)
 
-    def _look(self, said: bytes) -> None:
-        waiting = {w: i for w, i in self._interests().items() if i.at_once and w not in self._found | self._job.told}
-        if not waiting:
-            return
+    def _waiting(self) -> dict[str, Interest]:
+        return {w: i for w, i in self._interests().items() if i.at_once and w not in self._found | self._job.told}
+
+    def _look(self, said: bytes, waiting: dict[str, Interest]) -> None:
         for line in self._terminal.secrets.cut(plain(said)).splitlines():
             self._last.append(line)
             for who in [who for who, interest in waiting.items() if interest.is_in(line)]:

@@ -19,7 +19,7 @@ from aegis_processes.child import Child, start
 
 # A terminal that the leader of a new session opens becomes its controlling terminal; no code of ours runs after a fork.
 _LAUNCH = 'exec "$@" <"$0" >"$0" 2>&1'
-_CHUNK, _BATCH = 65_536, 65_536  # bytes: a read gives 4 KiB on Linux, so several are handed on together
+_CHUNK, _BATCH = 4_096, 131_072  # bytes: a read gives 4 KiB on Linux, so several are handed on together
 _HANG_UP = 0.25  # seconds that a shell has to end after a hang-up
 
 
@@ -29,7 +29,7 @@ class Pty:
     def __init__(self, master: int, slave: int, process: Child) -> None:
         self.master, self._slave, self.process = master, slave, process
         self.pid = process.pid
-        self._writing = trio.Lock()
+        self._writing, self._room = trio.Lock(), memoryview(bytearray(_BATCH))
 
     async def read(self) -> bytes:
         """Return the next bytes; they come together when there are many."""
@@ -38,11 +38,11 @@ class Pty:
 
     def left(self) -> bytes:
         """Return what can be read now."""
-        data = b""
+        size = 0
         with suppress(OSError):  # nothing more now; or nobody has the terminal open
-            while len(data) < _BATCH and (chunk := os.read(self.master, _CHUNK)):
-                data += chunk
-        return data
+            while size <= _BATCH - _CHUNK and (more := os.readv(self.master, [self._room[size:]])):
+                size += more
+        return bytes(self._room[:size])
 
     async def write(self, data: bytes, seconds: float) -> int:
         """Type the bytes and return how many were taken in that time: a program that does not read takes no more."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aegis_patterns.pattern import Pattern
+    from aegis_patterns.words import Words
 
 CUT = "[redacted]"
+_LONGEST = 500  # characters of a value that is looked for with others at once
+_AT_ONCE = 100  # values
 _SHORTEST = 8  # characters; a shorter value of a variable is taken for a word
 _NAMED = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 _BREAKS = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]| \r|\x1b[()][A-Z0-9]")  # colours; what line editors say at the margin
-# The beginning of each, in small letters, and its pattern: a pattern is tried only where its beginning is found, so
-# that output without any of them, which is most, takes next to no time. A token begins where a word begins.
+# The beginning of each, in small letters, and its pattern: a pattern is tried only where its beginning is found, and
+# all of them are looked for at once, so that output without any, which is most, takes next to no time. A token
+# begins where a word begins.
 _TOKENS = {
     ("ghp_", "gho_", "ghr_", "ghs_", "ghu_"): r"gh[oprsu]_[A-Za-z0-9]{20,}",
     ("github_pat_",): r"github_pat_[A-Za-z0-9_]{20,}",
@@ -36,13 +40,12 @@ _OTHERS = {
     ),
     ("://",): r"://[^\s/:@]{1,64}:([^\s/:@]{3,})@",
 }
-_DEFAULTS = [
-    (beginning, re.compile(pattern, re.DOTALL))
+_DEFAULTS = {
+    beginning: re.compile(pattern, re.DOTALL)
     for patterns in ({k: rf"(?<![A-Za-z0-9_-]){p}" for k, p in _TOKENS.items()}, _OTHERS)
     for beginnings, pattern in patterns.items()
     for beginning in beginnings
-]
-_SMALL = {c: c + 32 for c in range(ord("A"), ord("Z") + 1)}
+}
 
 
 class Secrets:
@@ -86,24 +89,28 @@ class Secrets:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return the beginnings and ends of all secrets in the text, in order."""
-        found: list[tuple[int, int]] = []
-        for value in (*self._values, *self._known()):
-            at = text.find(value)
-            while at >= 0:
-                found.append((at, at + len(value)))
-                at = text.find(value, at + len(value))
-        low = text.lower()
-        if len(low) != len(text):  # some letters become two when they are made small
-            low = text.translate(_SMALL)
-        for beginning, pattern in _DEFAULTS:
-            at = low.find(beginning)
-            while at >= 0:
-                if match := pattern.match(text, at):
-                    found.append(match.span(match.lastindex or 0))
-                at = low.find(beginning, max(at + 1, match.end() if match else 0))
+        data = text.encode("latin-1", "replace")  # a place in it is one in the text
+        found = list(self._places(data, text))
+        ends: dict[str, int] = {}
+        for a, b in _beginnings().places(data):
+            beginning = text[a:b].lower()
+            if a >= ends.get(beginning, 0) and (match := _DEFAULTS[beginning].match(text, a)):
+                found.append(match.span(match.lastindex or 0))
+                ends[beginning] = match.end()
         for source in self._patterns():
             found += _pattern(source).spans(text)
         return _merged(found) if found else found
+
+    def _places(self, data: bytes, text: str) -> Iterator[tuple[int, int]]:
+        """Yield where the known values are."""
+        words, others = _words(tuple(dict.fromkeys((*self._values, *self._known()))))
+        for word in words:
+            yield from word.places(data)
+        for value in others:
+            at = text.find(value)
+            while at >= 0:
+                yield at, at + len(value)
+                at = text.find(value, at + len(value))
 
     def _put(self, text: str, instead: Callable[[int, int], str]) -> str:
         if not (spans := self.spans(text)):
@@ -113,6 +120,24 @@ class Secrets:
             parts += [text[done:a], instead(a, b)]
             done = b
         return "".join([*parts, text[done:]])
+
+
+@cache
+def _beginnings() -> Words:
+    from aegis_patterns.words import Words  # noqa: PLC0415 - start-up time: only where there is output
+
+    return Words(_DEFAULTS, any_case=True)
+
+
+@lru_cache(16)
+def _words(values: tuple[str, ...]) -> tuple[list[Words], list[str]]:
+    """Return these values as words that are looked for at once, and those that are looked for one by one."""
+    from aegis_patterns.words import Words  # noqa: PLC0415 - the same
+
+    at_once = [v for v in values if v.isascii() and len(v) <= _LONGEST]
+    begun = {v for v in at_once if any(v != other and v.startswith(other) for other in at_once)}
+    plain = [v for v in at_once if v not in begun][:_AT_ONCE]
+    return [Words(plain)] * bool(plain), [v for v in values if v not in set(plain)]
 
 
 @lru_cache(256)

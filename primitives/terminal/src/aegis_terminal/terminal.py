@@ -266,10 +266,15 @@ class Terminal:
 
     async def _perform(self, job: Job) -> None:
         self.current = job  # set before it is stored: if the shell ends during that, this run ends, too
+        assert self._pty
+        self._emptied()
+        self._ready, job.typed = False, True
+        await self._pty.write(self._shell.line, _TYPE)  # the shell reads it, and waits for what it is to run
         try:
             await self._begin(job)
         except BaseException:
-            self.current = None
+            self.current, self._held = None, []
+            self._fill(self._shell.packet(self._key, ":"))  # which never was a run
             raise
         if not job.over.is_set():
             await self._have_run(job)
@@ -282,13 +287,10 @@ class Terminal:
             self.jobs.clear()
 
     async def _have_run(self, job: Job) -> None:
-        assert self._pty
         self._fill(self._shell.packet(job.key, job.command))
-        self._ready, job.typed = False, True
         with trio.move_on_after(job.limit):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._doubt, job)
-                await self._pty.write(self._shell.line, _TYPE)
                 await job.over.wait()
                 nursery.cancel_scope.cancel()
         self._retract(job)
