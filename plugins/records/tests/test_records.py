@@ -14,7 +14,7 @@ from aegis import Caller, NotFound, hookimpl
 from aegis.events import Fault, Text, TurnStarted
 from aegis.testing.echo import EchoPlugin
 from aegis_private.folder import Folder
-from aegis_records.backwards import last_lines
+from aegis_records.backwards import last_lines, whole
 from aegis_records.jsonlines import Appender, read_lines
 from aegis_records.open_files import OpenFiles
 
@@ -112,9 +112,9 @@ async def test_the_newest_events_of_one_agent_and_of_all_are_in_order_and_no_mor
 def test_of_a_long_file_only_the_end_is_read(tmp_path):
     file = tmp_path / "x.jsonl"
     file.write_text("".join(f"{n}\n" for n in range(1000)))
-    assert last_lines(file, 5, 1000) == [995, 996, 997, 998, 999]
-    assert last_lines(file, 5, 9) == [998, 999], "what the cut went through is no line"
-    assert last_lines(tmp_path / "none.jsonl", 5, 10) == []
+    assert last_lines(whole(file), 5, 1000) == [995, 996, 997, 998, 999]
+    assert last_lines(whole(file), 5, 9) == [998, 999], "what the cut went through is no line"
+    assert last_lines(whole(tmp_path / "none.jsonl"), 5, 10) == []
 
 
 async def test_the_mirror_is_split_as_the_reference_names_it_and_can_be_written_anew(kernel, project):

@@ -13,7 +13,7 @@ import aegis_records.plugin
 from aegis import Caller
 from aegis.events import Gap, Text, decode, encode
 from aegis.testing.echo import EchoPlugin
-from aegis_records.backwards import backwards, last_turns
+from aegis_records.backwards import backwards, last_turns, whole
 from aegis_records.jsonlines import Appender, read_lines
 from aegis_records.replay import replay
 
@@ -112,13 +112,13 @@ def test_turns_are_found_also_in_the_file_that_was_put_aside(tmp_path):
     (tmp_path / "a.jsonl.old").write_bytes(line(0, "before") + b"".join(rows[:3]))
     file.write_bytes(b"".join(rows[3:]) + b'{"event":{"t":"Te')
     for turns in (1, 2, 3, 100):
-        assert [encode(e) for e in last_turns(file, turns)] == [encode(decode(e)) for e in turn * min(turns, 3)]
-    assert len(last_turns(file, 100, most=120)) == 3, "as much as is looked at"
+        assert [encode(e) for e in last_turns(whole(file), turns)] == [encode(decode(e)) for e in turn * min(turns, 3)]
+    assert len(last_turns(whole(file), 100, most=120)) == 3, "as much as is looked at"
     file.unlink()
-    assert len(last_turns(file, 1)) == 1
-    assert last_turns(tmp_path / "none.jsonl", 1) == []
+    assert len(last_turns(whole(file), 1)) == 1
+    assert last_turns(whole(tmp_path / "none.jsonl"), 1) == []
     (tmp_path / "b.jsonl").write_bytes(line(0, "before"))
-    assert last_turns(tmp_path / "b.jsonl", 1) == []
+    assert last_turns(whole(tmp_path / "b.jsonl"), 1) == []
 
 
 async def test_a_restarted_kernel_gives_what_the_last_one_wrote(kernel_with, plugins):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from math import inf
 from pathlib import Path
@@ -19,20 +19,20 @@ _FIRST, _BLOCK = 8 * 1024, 256 * 1024  # bytes that are read at once: at first, 
 
 class _Row(msgspec.Struct):
     event: dict[str, Any]
+    number: int = 0  # there was a time when events had none
 
 
 _row = msgspec.json.Decoder(_Row).decode
 
 
-def backwards(path: Path, longest: float = inf) -> Iterator[bytes]:
-    """Yield the lines of a file from its end; one that is longer than `longest` ends it."""
+def backwards(path: Path, longest: float = inf, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """Yield the lines of a file, or of a part of it, from its end; one that is longer than `longest` ends it."""
 
     def read(at: int, size: int) -> bytes:
         with open_own(path) as file:  # opened each time: of many files that are merged none is held open
-            file.seek(at)
-            return file.read(size)
+            return os.pread(file.fileno(), size, begin + at)
 
-    yield from _lines(read, path.stat().st_size, longest)
+    yield from _lines(read, (path.stat().st_size if end is None else end) - begin, longest)
 
 
 def _held(path: Path) -> Iterator[bytes]:
@@ -56,24 +56,28 @@ def _lines(read: Callable[[int, int], bytes], at: int, longest: float = inf) -> 
         yield rest
 
 
-def _whole(path: Path) -> Iterator[bytes]:
+def whole(path: Path) -> Iterator[bytes]:
     """Yield the lines from the end of a file, and of what was put aside when it was full."""
     return chain(_held(path), _held(path.with_name(f"{path.name}.old")))
 
 
-def last_turns(path: Path, turns: int, most: float = inf) -> list[Event]:
+def last_turns(lines: Iterable[bytes], turns: int, most: float = inf) -> list[Event]:
     """Return what a transcript has from the beginning of so many turns before its end, or as much as `most` bytes hold.
 
-    What was before the first turn belongs to none. Lines that are torn or damaged are passed over.
+    What was before the first turn belongs to none. Lines that are torn or damaged are passed over, and so are those
+    that have been read: numbers only fall.
     """
     found: list[Event] = []
-    size = begun = 0
-    for line in _whole(path):
+    size, begun, number = 0, 0, inf
+    for line in lines:
         try:
-            event = decode(_row(line).event)
+            row = _row(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
-        found.append(event)
+        if row.number >= number:
+            continue
+        number = row.number or inf
+        found.append(event := decode(row.event))
         size += len(line)
         if type(event) is TurnStarted:
             turns, begun = turns - 1, len(found)
@@ -82,10 +86,10 @@ def last_turns(path: Path, turns: int, most: float = inf) -> list[Event]:
     return found[:begun][::-1]
 
 
-def last_lines(path: Path, count: int, most: int) -> list[Any]:
-    """Return the values of the last `count` lines, of those that lie within the last `most` bytes."""
+def last_lines(lines: Iterable[bytes], count: int, most: int) -> list[Any]:
+    """Return the values of the last `count` lines, which come from the end, of those that `most` bytes hold."""
     found: list[Any] = []
-    for line in filter(None, _whole(path)):
+    for line in filter(None, lines):
         most -= len(line) + 1
         if most < 0 or len(found) == count:
             break

@@ -8,11 +8,13 @@ from string import Formatter
 import msgspec
 import trio
 
-from aegis import Kernel, Registry
+from aegis import Caller, Kernel, Registry
 from aegis.ledger import Record
+from aegis_records.ended import program_of
 from aegis_records.jsonlines import Appender
 
 _BREATH = 200  # records that are written again before others have their turn
+_KNOWN = 5_000  # agents whose inbox is known without asking
 _MAIL = "inboxes/{recipient}.jsonl"  # of the kernel's own book
 
 
@@ -22,7 +24,7 @@ class Mirror:
     def __init__(self, kernel: Kernel, appender: Appender, mirrors: Registry[tuple[str, str]]) -> None:
         self._kernel, self._appender, self._mirrors = kernel, appender, mirrors
         self.folder = appender.folder
-        self._handles: dict[str, str] = {}  # the last of each agent
+        self._inboxes: dict[str, str] = {}  # of the agents that were started last
         self._later: list[Record] | None = None  # what is committed while everything is written again
         self._rebuilding = trio.Lock()
         kernel.ledger.on_commit(self._committed)
@@ -67,17 +69,30 @@ class Mirror:
 
     def _file(self, record: Record) -> str:
         book, data = record.book, record.data
-        if book == "roster" and "handle" in data:
-            self._handles[record.key] = data["handle"]
+        if book == "roster":
+            self._learn(record)
         if book == "mail":
-            return _filled(_MAIL, {"recipient": self._handle(data["recipient"])} if "recipient" in data else {}, book)
+            return _filled(_MAIL, {"recipient": self._inbox(data["recipient"])} if "recipient" in data else {}, book)
         return _filled(self._mirrors[book][1] if book in self._mirrors else "", {"key": record.key, **data}, book)
 
-    def _handle(self, address: str) -> str:
-        """Return the handle of an agent, asked for once, or the address of anybody else."""
-        if ":" not in address and address not in self._handles:
-            self._handles[address] = self._kernel.roster.label(address)
-        return self._handles.get(address, address)
+    def _learn(self, record: Record) -> None:
+        """Remember by which name an agent's mail is kept: its handle, or that of the queue which started it."""
+        if record.kind == "spawned":
+            by = program_of(msgspec.convert(record.data["by"], Caller))
+            self._inboxes[record.key] = by or record.data["handle"]
+            if len(self._inboxes) > _KNOWN:
+                del self._inboxes[next(iter(self._inboxes))]
+        elif record.kind == "renamed" and "_" not in self._inbox(record.key):
+            self._inboxes[record.key] = record.data["handle"]
+
+    def _inbox(self, address: str) -> str:
+        """Return by which name the mail of an agent is kept; the address of anybody else."""
+        if ":" in address:
+            return address
+        if address not in self._inboxes:
+            born = self._kernel.roster.born(address)
+            return (program_of(born.by) or born.handle) if born else address
+        return self._inboxes[address]
 
 
 def _filled(template: str, data: Mapping[str, object], book: str) -> str:

@@ -54,3 +54,4 @@ class Recall:
     def agent_closed(self, agent_id: str) -> None:
         """Forget an agent that is gone."""
         self._owed.pop(agent_id, None)
+        self._transcripts.closed(agent_id)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import merge
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import msgspec
 from aegis.bus import Batch
 from aegis.events import decode
 from aegis_records.backwards import backwards
+from aegis_records.ended import Ended
 
 _FILES, _EVENTS, _BYTES = 256, 10_000, 8 * 2**20  # at most so much is looked at, and given back
 
@@ -30,8 +31,10 @@ def replay(folder: Path, since: int, until: int) -> list[Batch]:
     """Return the events after one number up to another that are in the transcripts; the newest if they are many."""
     found: list[tuple[int, str, Any]] = []
     size = 0
-    for number, agent_id, event, length in merge(*(_newest(path, since) for path in _latest(folder)), reverse=True):
-        if number > until:
+    ends = [_newest(path.stem, backwards(path, _BYTES), since) for path in _latest(folder)]
+    ends += [_newest(part.agent_id, part.lines(), since) for part in islice(Ended(folder).since(since), _FILES)]
+    for number, agent_id, event, length in merge(*ends, reverse=True):
+        if number > until or (found and number == found[-1][0]):
             continue
         size += length
         if len(found) == _EVENTS or size > _BYTES:
@@ -51,13 +54,13 @@ def _latest(folder: Path) -> list[Path]:
     return [Path(path) for _, path in sorted(entries)[-_FILES:] if path.endswith(".jsonl")]
 
 
-def _newest(path: Path, since: int) -> Iterator[tuple[int, str, Any, int]]:
-    """Yield (number, agent id, event, bytes) of the lines after a number, newest first."""
-    for line in backwards(path, _BYTES):
+def _newest(agent_id: str, lines: Iterable[bytes], since: int) -> Iterator[tuple[int, str, Any, int]]:
+    """Yield (number, agent id, event, bytes) of the lines after a number, which come from the end."""
+    for line in lines:
         try:
             row = _decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue  # torn by a kill
         if row.number <= since:
             return
-        yield row.number, path.stem, row.event, len(line)
+        yield row.number, agent_id, row.event, len(line)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from math import inf
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from aegis.events import AgentChanged, Delivered, Event
 from aegis.registry import owner
 from aegis_permission.acts import blind, sees
 from aegis_records.backwards import last_lines, last_turns
+from aegis_records.ended import Ended, program_of
 from aegis_records.jsonlines import EVERY, Appender
 from aegis_records.replay import replay
 from aegis_records.turns_text import last_words, turns_text
@@ -25,6 +25,7 @@ from aegis_records.turns_text import last_words, turns_text
 _encode_lines = msgspec.json.Encoder().encode_lines
 _NOT_SAID = (AgentChanged, Delivered)  # views change all the time; mail is recorded where it is read
 _BEHIND = 20_000  # events that may wait for the disk before a CLI is made to
+_TOGETHER = 20  # transcripts of agents that are gone that are put away at once
 _TAIL = 2**20  # bytes of each transcript among which the newest events are looked for
 
 
@@ -54,6 +55,8 @@ class Transcripts:
 
     def __init__(self, kernel: Kernel, appender: Appender) -> None:
         self._kernel, self._appender = kernel, appender
+        self._kept = Ended(appender.folder / "sessions")
+        self._ended: dict[str, dict[str, str]] = {}  # agents that are gone, and what is said of each
         self._news: Subscription | None = None
 
     async def run(self, started: trio.Event) -> None:
@@ -64,15 +67,21 @@ class Transcripts:
                 with self._kernel.bus.subscribe(_BEHIND, lossless=True, every=EVERY) as self._news:
                     self._kernel.bus.replayers.add("events", self.replay)
                     started.set()
+                    for agent_id in await trio.to_thread.run_sync(self._kept.ids):
+                        self.closed(agent_id)  # that was killed before it put them away
                     try:
                         async for batches in self._news:
                             self._take(batches)
                             await self._appender.room()
+                            if len(self._ended) >= _TOGETHER:
+                                await self._put_away()
                     finally:
                         self._kernel.bus.replayers.remove(owner.get())
                         self._take(self._news.take())
         finally:
             await self._appender.finish()
+            with trio.CancelScope(shield=True):
+                await self._put_away()
 
     def _take(self, batches: Iterable[Batch]) -> None:
         now = stamp(self._kernel.clock.now())
@@ -90,15 +99,24 @@ class Transcripts:
             self._take(self._news.take())
         await self._appender.flush()
 
+    def closed(self, agent_id: str) -> None:
+        """Put the agent's transcript together with others, by and by, if it is gone and a queue or workflow had it."""
+        born = None if self._kernel.roster.get(agent_id) else self._kernel.roster.born(agent_id)
+        if born and program_of(born.by):
+            self._ended[agent_id] = {"handle": born.handle, "by": str(born.by), "born": born.born}
+
+    async def _put_away(self) -> None:
+        if self._ended:
+            await self._flush()
+            ended, self._ended = self._ended, {}
+            with suppress(OSError):  # they keep files of their own
+                await trio.to_thread.run_sync(self._kept.put_away, ended, self._kernel.bus.number)
+
     async def replay(self, since: int, until: int) -> list[Batch]:
         """Return what the transcripts have of the events after one number up to another."""
         await self._flush()
         folder = self._appender.folder / "sessions"
         return await trio.to_thread.run_sync(replay, folder, max(since, 0), until, abandon_on_cancel=True)
-
-    def path(self, agent_id: str) -> Path:
-        """Return where the agent's transcript is."""
-        return self._appender.folder / "sessions" / f"{agent_id}.jsonl"
 
     async def check(self, caller: Caller, handle: str) -> None:
         """Raise `Refused` when the caller, or the agent for which it acts, sees only its own, and this is another's."""
@@ -125,7 +143,7 @@ class Transcripts:
     def _ends(self, handles: dict[str, str], count: int) -> list[RecordedEvent]:
         found = []
         for agent_id, handle in handles.items():
-            for line in last_lines(self.path(agent_id), count, _TAIL):
+            for line in last_lines(self._kept.lines(agent_id), count, _TAIL):
                 with suppress(msgspec.ValidationError):
                     row = msgspec.convert(line, _Line)
                     found.append(RecordedEvent(row.aegis_ts, agent_id, handle, row.event))
@@ -133,15 +151,17 @@ class Transcripts:
 
     async def _read(self, handle: str, turns: int, most: float = inf) -> list[Event]:
         """Return everything an agent, named by its id or its handle, said in its last turns."""
-        path = self.path(self._id(handle))
+        agent_id = self._id(handle)
         await self._flush()
-        return await trio.to_thread.run_sync(last_turns, path, turns, most)  # they may be long
+
+        def read() -> list[Event]:  # they may be long
+            return last_turns(self._kept.lines(agent_id), turns, most)
+
+        return await trio.to_thread.run_sync(read)
 
     def _id(self, handle: str) -> str:
         roster = self._kernel.roster
-        is_id = (
-            handle.isalnum() and handle not in roster.known() and (roster.born(handle) or self.path(handle).exists())
-        )
+        is_id = handle.isalnum() and handle not in roster.known() and (roster.born(handle) or self._kept.has(handle))
         return handle if is_id else roster.find(handle).id
 
     def _envelope(self, envelope_id: str) -> Envelope:
