@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
-from croniter import croniter
-from croniter.croniter import CroniterError
+if TYPE_CHECKING:
+    from croniter import croniter
 
 ALIASES = {
     "@yearly": "0 0 1 1 *",
@@ -106,6 +106,8 @@ class Cron:
 
     def _about(self, when: datetime) -> tuple[datetime | None, datetime | None]:
         """Return the last and the next time, the same for a whole minute; of many schedules most share a line."""
+        from croniter import croniter  # noqa: PLC0415 - its import takes time, and most projects have no schedule
+
         minute, last, coming = self._known
         if minute != (now := when.replace(second=0, microsecond=0)):
             last = self._first(now + timedelta(seconds=1), croniter.get_prev)
@@ -114,6 +116,8 @@ class Cron:
         return last, coming
 
     def _first(self, when: datetime, step: Callable[[croniter[datetime]], datetime]) -> datetime | None:
+        from croniter import CroniterError, croniter  # noqa: PLC0415 - the same
+
         try:
             times = croniter(self._line, when.astimezone(self._zone), ret_type=datetime)
             while self._repeated(found := step(times)):
@@ -136,6 +140,8 @@ def cron(line: str, zone: str) -> Cron:
 @lru_cache(maxsize=1_000)
 def fields_of(line: str) -> str:
     """Return the five fields of a cron line; raises `ValueError` with what is wrong with it."""
+    from croniter import CroniterError, croniter  # noqa: PLC0415 - the same
+
     fields = ALIASES.get(line.strip().lower(), line).split()
     if len(fields) != _FIELDS:
         five = f"five (minute hour day month weekday), or is one of {', '.join(ALIASES)}"

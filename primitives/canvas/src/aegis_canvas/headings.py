@@ -13,9 +13,10 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from markdown_it import MarkdownIt
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 UNTITLED = "untitled"
 MOST = 1_000  # lines that are parsed at once here, tens of milliseconds; what has more is `Long`
@@ -62,6 +63,8 @@ Judged = dict[str, list[Head]]  # texts that were parsed elsewhere, with their h
 
 @cache
 def _blocks() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - its import takes time, and most starts need no canvas
+
     parser = MarkdownIt("commonmark")
     parser.core.ruler.enableOnly(["normalize", "block"])  # only blocks matter here
     return parser
