@@ -327,6 +327,35 @@ async def test_a_call_that_changes_the_tools_answers_after_the_pause(client):
     assert said(short) == said(await client.call("aegis_more", {}, long=True))
 
 
+class Spawned(trio.abc.Instrument):
+    """Counts the tasks that are started."""
+
+    count = 0
+
+    def task_spawned(self, task):
+        self.count += 1
+
+
+async def test_a_short_call_costs_one_task_and_one_write(scene, raw):
+    await scene.spawn("alice")
+    alice = raw("alice")
+    await alice.hello()
+    params = {"name": "aegis_whoami", "arguments": {}}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
+    more = {"host": "localhost", "content-type": "application/json", "content-length": str(len(body))}
+    head = "\r\n".join(["POST /mcp HTTP/1.1", *(f"{k}: {v}" for k, v in (alice.headers() | more).items()), "", ""])
+    async with await trio.open_tcp_stream("127.0.0.1", scene.plane.port.number) as stream:
+        spawned = Spawned()
+        for count in range(6):
+            await stream.send_all(head.encode() + body)
+            answer = await stream.receive_some()
+            assert b"agent:alice" in answer and answer.endswith(b"0\r\n\r\n")
+            if not count:
+                trio.lowlevel.add_instrument(spawned)
+        trio.lowlevel.remove_instrument(spawned)
+    assert spawned.count == 5
+
+
 async def test_another_agents_session_is_nobodys_short_way(scene, raw):
     await scene.spawn("alice")
     await scene.spawn("bob")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,8 +39,8 @@ async def test_no_body_ends_it_and_none_is_a_fault(scene, raw) -> None:
     alice = raw("alice")
     await alice.hello()
 
-    async def posted(body: bytes) -> Any:
-        headers = alice.headers() | {"content-type": "application/json"}
+    async def posted(body: bytes, **more: str) -> Any:
+        headers = alice.headers(**more) | {"content-type": "application/json"}
         with trio.fail_after(30):
             return await alice.http.post(scene.url("alice"), content=body, headers=headers)
 
@@ -48,6 +49,8 @@ async def test_no_body_ends_it_and_none_is_a_fault(scene, raw) -> None:
     def tried(body: bytes) -> None:
         answer = trio.from_thread.run(posted, body)
         assert answer.status_code < 500, answer.text
+        by_fastmcp = trio.from_thread.run(partial(posted, body, accept="*/*"))  # which has no short way
+        assert (by_fastmcp.status_code, by_fastmcp.content) == (answer.status_code, answer.content)
         last = trio.from_thread.run(posted, b'{"jsonrpc": "2.0", "id": 77, "method": "tools/list", "params": {}}')
         assert "aegis_whoami" in last.text
 
