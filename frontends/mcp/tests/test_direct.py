@@ -283,11 +283,15 @@ async def test_progress_and_tickets_are_the_same(client, nursery, clock):
     assert same(short, tickets[0][0]) == same(long, tickets[1][0])
 
 
-async def test_a_cancelled_call_is_answered_the_same(client, nursery):
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_cancelled_call_is_answered_the_same(client, nursery, later):
     if client.version == MODERN:
         pytest.skip("it cancels by going away")
 
     async def cancel(slow):
+        if later:  # when it is FastMCP's to wait for
+            with trio.move_on_after(0.6):
+                await slow.over.wait()
         word = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7, "reason": "x"}}
         headers = client.raw.headers(mcp_protocol_version=client.version)
         assert (await client.raw.http.post(client.scene.url("alice"), json=word, headers=headers)).status_code == 202
@@ -295,6 +299,7 @@ async def test_a_cancelled_call_is_answered_the_same(client, nursery):
     short, long = await both(client, nursery, cancel)
     assert short == long and b"Request cancelled" in short[2]
     assert client.scene.toys.ended == ["cancelled"] * 2
+    assert client.passed == (4 if later else 3)  # two words of the client's, and the calls that were FastMCP's
 
 
 async def test_an_interrupted_and_a_closed_agents_calls_are_answered_the_same(client, nursery):
