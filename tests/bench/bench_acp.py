@@ -1,33 +1,31 @@
-"""ACP: updates of one agent as events, beside their JSON alone; and 100 agents that answer at once, beside bare pipes.
+"""ACP: updates of one agent as events, beside their JSON alone; and agents that answer at once, beside bare pipes.
 
-The hundred are fake CLIs, each a real process. They are driven by a kernel, and by hand without one: the same processes
-and lines, nothing of aegis between. What the pipes alone take is seen with `cat`. `kernel --profile`: the time spent.
+They are fake CLIs, each a real process. They are driven by a kernel, and by hand without one: the same processes and
+lines, nothing of aegis between.
 """
 
 from __future__ import annotations
 
-import cProfile
 import gc
 import json
 import os
-import pstats
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 import trio
+from rows import Aim, Row, report
 
-AGENTS, UPDATES, ROUNDS = 100, 100_000, 5
+AGENTS, UPDATES, ROUNDS = 30, 100_000, 5
 CHUNKS = 20  # of an answer
 WORDS = "lorem ipsum dolor sit amet "
 SCRIPT = [{"do": [{"think": WORDS}, *[{"say": WORDS}] * CHUNKS, {"usage": {"input": 5, "output": 2, "cost": 0.25}}]}]
@@ -109,7 +107,6 @@ class Watch:
 
     def __init__(self) -> None:
         gc.collect()
-        self._rss = psutil.Process().memory_info().rss
         self._at, self._cpu = time.perf_counter(), time.process_time()
         self.found: dict[str, float] = {}
 
@@ -119,47 +116,38 @@ class Watch:
         self.found |= {f"{what} wall": at - self._at, f"{what} cpu": cpu - self._cpu}
         self._at, self._cpu = time.perf_counter(), time.process_time()
 
-    def weigh(self) -> None:
-        """Note the memory of this process, and of each further agent here and in its own process."""
-        own, children = psutil.Process().memory_info().rss, psutil.Process().children(recursive=True)
-        self.found |= {"rss": own, "more": (own - self._rss) / AGENTS, "processes": len(children)}
-        self.found["theirs"] = sum(child.memory_info().rss for child in children) / max(1, len(children))
-        self._at, self._cpu = time.perf_counter(), time.process_time()
-
     def say(self) -> None:
-        """Print it all, the children's CPU time too, for they have ended."""
-        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-        print(json.dumps(self.found | {"children cpu": spent.ru_utime + spent.ru_stime}))
+        """Print it all."""
+        print(json.dumps(self.found))
 
 
 async def kernel(folder: Path) -> None:
-    """Have the hundred in one kernel, with transcripts."""
-    plugins = {name: import_module(f"aegis_{name}.plugin") for name in ("acp", "records")}
+    """Have them in one kernel, with every plugin."""
+    plugins = {point.name: point.load() for point in entry_points(group="aegis.plugins")}
     from aegis import open_kernel  # noqa: PLC0415 - the pipes' programs are light
     from aegis_cli.running import freeze_memory  # noqa: PLC0415 - the same
 
     command, environment = agent(folder)
     (folder / ".aegis.yaml").write_text(json.dumps({"agents": {"fake": {"provider": "acp", "command": command}}}))
-    async with open_kernel(folder, plugins=plugins, environment=environment) as house:
+    async with open_kernel(folder, plugins=plugins, environment=environment, trusted=True) as opened:
         import_module("aegis_acp.opening")  # the protocol's types, which every number of agents needs once
         freeze_memory()
         watch = Watch()
         async with trio.open_nursery() as nursery:
             for number in range(AGENTS):
-                nursery.start_soon(house.roster.spawn, "fake", f"agent-{number}")
+                nursery.start_soon(opened.roster.spawn, "fake", f"agent-{number}")
         watch.look("start")
         ends: list[Any] = []
 
         async def ask(one: Any) -> None:
-            receipt = await house.post.deliver(house.post.envelope("human:bench", one.id, "go"))
-            ends.append(await house.post.wait_turn(receipt.id))
+            receipt = await opened.post.deliver(opened.post.envelope("human:bench", one.id, "go"))
+            ends.append(await opened.post.wait_turn(receipt.id))
 
         async with trio.open_nursery() as nursery:
-            for one in house.roster:
+            for one in opened.roster:
                 nursery.start_soon(ask, one)
         watch.look("answer")
         assert [(end.outcome, end.reply) for end in ends] == [("completed", WORDS * CHUNKS)] * AGENTS
-        watch.weigh()
     watch.look("leave")
     watch.say()
 
@@ -187,7 +175,7 @@ async def pipes(command: Sequence[str], environment: dict[str, str]) -> AsyncIte
 
 
 async def hundred(command: Sequence[str], environment: dict[str, str], talk: Callable[..., Any]) -> None:
-    """Have the hundred without a kernel: `talk` to each, and wait for the others before and after what it asks."""
+    """Have them without a kernel: `talk` to each, and wait for the others before and after what it asks."""
     opened, answered = [trio.Event() for _ in range(AGENTS)], [trio.Event() for _ in range(AGENTS)]
     go, leave = trio.Event(), trio.Event()
     watch = Watch()
@@ -208,7 +196,6 @@ async def hundred(command: Sequence[str], environment: dict[str, str], talk: Cal
         for event in answered:
             await event.wait()
         watch.look("answer")
-        watch.weigh()
         leave.set()
     watch.look("leave")
     watch.say()
@@ -231,21 +218,6 @@ async def by_hand(ask: Callable[..., Any], opened: Callable[[], None], go: trio.
     assert said.count(WORDS.encode()) == CHUNKS + 1
 
 
-def echoed() -> Callable[..., Any]:
-    """Return a talk with `cat`: the lines of an answer come back as they are."""
-    chunk = {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": WORDS}}
-    params = {"sessionId": "5d1f7a00-0000-4000-8000-000000000000", "update": chunk}
-    line = msgspec.json.encode({"jsonrpc": "2.0", "method": "session/update", "params": params}) + b"\n"
-
-    async def talk(ask: Callable[..., Any], opened: Callable[[], None], go: trio.Event) -> None:
-        await ask(b"hello\n", b"hello\n")
-        opened()
-        await go.wait()
-        await ask(line * (CHUNKS + 2) + b"over\n", b"over\n")
-
-    return talk
-
-
 # -- the figures ---------------------------------------------------------------------------------------------------
 
 
@@ -255,52 +227,28 @@ def run(what: str) -> dict[str, float]:
     return found
 
 
-def row(what: str, figure: float, floor: float, unit: str, note: str = "") -> None:
-    """Print a figure beside its floor, and the ratio."""
-    print(f"{what:<50}{figure:>10,.2f}{floor:>10,.2f}{figure / floor:>8.2f}  {unit}{note}")
-
-
-def main() -> None:
-    """Print the figures."""
-    print(f"{'updates of one agent, on one core':<50}{'figure':>10}{'floor':>10}{'ratio':>8}")
+def main() -> Iterator[Row]:
+    """Yield the rows."""
     turn = updates()
     words = [update for update in turn if update["sessionUpdate"] == "agent_message_chunk"]
     for what, said in (("a turn with a tool", turn), ("words alone", words)):
         stream = lines(said)
         took = [(translate(stream, len(said)), parse(stream)) for _ in range(ROUNDS)]
-        figure, floor = (len(stream) / statistics.median(times) / 1000 for times in zip(*took, strict=True))
-        row(f"{what}: events / JSON alone", figure, floor, "thousand/s", "  (aim: at least 50)")
-    figures, hand, cat = run("kernel"), run("hand"), run("cat")
-    print(f"\n{f'{AGENTS} agents in a kernel / by hand, without one':<50}{'figure':>10}{'floor':>10}{'ratio':>8}")
-    for what, name in (("all have started", "start"), ("all answer one prompt", "answer"), ("all are left", "leave")):
-        note = f"  (cat: {cat[name + ' wall'] * 1000:.0f})"
-        row(f"{what}, wall", figures[name + " wall"] * 1000, hand[name + " wall"] * 1000, "ms", note)
-    for name in ("start", "answer", "leave"):
-        each, floor = (found[name + " cpu"] / AGENTS * 1000 for found in (figures, hand))
-        row(f"CPU of the one process, {name}, for each", each, floor, "ms", f"  (cat: {cat[name + ' cpu'] * 10:.2f})")
-    row("CPU of the agents themselves, for each", figures["children cpu"] * 10, hand["children cpu"] * 10, "ms")
-    row("memory of the one process", figures["rss"] / 2**20, hand["rss"] / 2**20, "MB")
-    row(
-        "  of it for each agent",
-        figures["more"] / 1024,
-        hand["more"] / 1024,
-        "KB",
-        f"  (cat: {cat['more'] / 1024:.0f})",
-    )
-    row("memory of an agent's own process", figures["theirs"] / 2**20, hand["theirs"] / 2**20, "MB")
+        figure, floor = (statistics.median(times) / len(stream) * 1e6 for times in zip(*took, strict=True))
+        yield Row(f"ACP update to event, {what} (floor: its JSON)", figure, "us", floor=floor, aims=[Aim(20)])
+    figures, hand = run("kernel"), run("hand")
+    for what, name in (("have started", "start"), ("answer", "answer"), ("have ended", "leave")):
+        wall, least = (found[name + " wall"] * 1000 for found in (figures, hand))
+        each = figures[name + " cpu"] / AGENTS * 1000
+        yield Row(f"{AGENTS} ACP agents {what} (floor: by hand; CPU: for each)", wall, "ms", each, least)
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         match sys.argv[1:]:
-            case ["kernel", *more]:
-                with cProfile.Profile() if more else nullcontext() as profiler:
-                    trio.run(kernel, Path(name))
-                if profiler:
-                    pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
+            case ["kernel"]:
+                trio.run(kernel, Path(name))
             case ["hand"]:
                 trio.run(hundred, *agent(Path(name)), by_hand)
-            case ["cat"]:
-                trio.run(hundred, ["cat"], {"PATH": os.environ["PATH"]}, echoed())
             case _:
-                main()
+                report(main())

@@ -1,74 +1,71 @@
-"""A section write that fifty subscribers are told of, on disk when it returns, beside one atomic file replace."""
+"""A section write over the plane that agents are told of, beside one bare call and a durable replace; by sections."""
 
 from __future__ import annotations
 
-import os
-import statistics
-import tempfile
-import time
-from pathlib import Path
+from collections.abc import Iterator
+from itertools import count
 
+import floors
+import projects
+import seeding
 import trio
+from plane_caller import PlaneCaller
+from rows import Aim, Curve, Found, Row, report
 
-import aegis_canvas.plugin
-from aegis import Caller
-from aegis.app import open_kernel
-
-CALLS, WARM, WATCHERS = 150, 10, 50
-ANNA = Caller("human", "anna")
-TEXT = "# Plan\n" + "".join(f"\n## Section {n}\n\n{'words ' * 12}\n" for n in range(20))
+CALLS, SUBSCRIBERS, SECTIONS = 60, 50, 20
+SIZES = (10, 100, 900)  # a canvas has no more than a thousand
 
 
-def replace(folder: Path) -> None:
-    """Put a new version of a file in its place, durably."""
-    new = folder / "floor.new"
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.write(fd, TEXT.encode())
-    os.fsync(fd)
-    os.close(fd)
-    new.replace(folder / "floor.md")
-    place = os.open(folder, os.O_RDONLY)
-    os.fsync(place)
-    os.close(place)
+class Writer:
+    """An agent that writes to canvases."""
+
+    def __init__(self, serving: projects.Serving, caller: PlaneCaller) -> None:
+        self._serving, self._caller, self._numbers = serving, caller, count()
+
+    async def writes(self, canvas: str, times: int = CALLS, pause: float = 0) -> projects.Timing:
+        """Return what a write of this canvas takes."""
+
+        async def write() -> None:
+            words = f"{next(self._numbers)} words\n" * 10
+            await self._caller.call("aegis_canvas_write_section", name=canvas, section="Section 4", content=words)
+
+        await self._caller.call("aegis_canvas_read", name=canvas)
+        return await self._serving.timed(write, times, warm=5, pause=pause)
 
 
-def floor(folder: Path) -> list[float]:
-    """Return the milliseconds of each replace."""
-    took = []
-    for _ in range(CALLS):
-        began = time.perf_counter()
-        replace(folder)
-        took.append((time.perf_counter() - began) * 1000)
-    return took
+async def measured(serving: projects.Serving) -> tuple[list[projects.Timing], dict[str, float]]:
+    """Return what a write takes with none, one and many subscribers, and by sections."""
+    async with serving.client() as client:
+        ann = await client.call("spawn", {"agent": "quick", "handle": "ann"})
+        writer = Writer(serving, PlaneCaller(*serving.secret(ann["id"])))
+        for size in (SECTIONS, *SIZES):
+            file = serving.place.root / f"plan{size}.md"
+            file.write_text(seeding.sections(size))
+            await client.call("canvas open", {"name": f"plan{size}", "file": file.name})
+        by_sections = {f"{size}": (await writer.writes(f"plan{size}", 40)).p50 for size in SIZES}
+        timings = [await writer.writes(f"plan{SECTIONS}")]
+        for told in range(SUBSCRIBERS):
+            bob = await client.call("spawn", {"agent": "quick", "handle": f"bob-{told}"})
+            await PlaneCaller(*serving.secret(bob["id"])).call("aegis_canvas_subscribe", name=f"plan{SECTIONS}")
+            if told == 0:
+                timings.append(await writer.writes(f"plan{SECTIONS}", pause=0.03))
+        timings.append(await writer.writes(f"plan{SECTIONS}", 30, pause=0.3))  # all of them have their turn
+    return timings, by_sections
 
 
-async def writes(folder: Path, watchers: int) -> list[float]:
-    """Return the milliseconds of each section write with so many who are told."""
-    (folder / "plan.md").write_text(TEXT)
-    took = []
-    async with open_kernel(folder, plugins={"canvas": aegis_canvas.plugin}, environment={}) as kernel:
-        await kernel.verbs.call(ANNA, "canvas open", {"name": "plan", "file": "plan.md"})
-        for n in range(watchers):
-            await kernel.verbs.call(Caller("human", f"watcher-{n}"), "canvas subscribe", {"name": "plan"})
-        for n in range(CALLS + WARM):
-            args = {"name": "plan", "section": f"Section {n % 20}", "content": f"{n} words\n" * 10}
-            began = time.perf_counter()
-            await kernel.verbs.call(ANNA, "canvas write-section", args)
-            took.append((time.perf_counter() - began) * 1000)
-    return took[WARM:]
-
-
-def main() -> None:
-    """Print the figures, the floor and the ratios."""
-    print(f"{'canvas: a section write, p50 ms':<36}{'figure':>10}{'floor':>10}{'ratio':>8}")
-    for watchers in (0, 1, WATCHERS):
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:  # on the disk that a project would be on
-            folder = Path(name)
-            least = statistics.median(floor(folder))
-            took = statistics.median(trio.run(writes, folder, watchers))
-        print(f"{f'{watchers} subscribers':<36}{took:>10.2f}{least:>10.2f}{took / least:>8.2f}")
-    print("floor: a file of the same size written, synced and put in place, and its folder synced")
+def main() -> Iterator[Found]:
+    """Yield the rows and the curve."""
+    with projects.folder() as folder:
+        floor = floors.call_ms() + floors.replace_ms(folder, seeding.sections(SECTIONS).encode())
+        with projects.Place(folder).serving() as serving:
+            timings, by_sections = trio.run(measured, serving)
+    for told, timing, aim in zip((0, 1, SUBSCRIBERS), timings, (2, None, 5), strict=True):
+        what = f"canvas write over the plane, {told} agent{'s'[: told != 1]} subscribed"
+        yield Row(what, timing.p50, "ms", timing.cpu, floor, [Aim(aim)] if aim else [])
+    yield Row("  with 100 sections", by_sections["100"], "ms", None, floor, [Aim(3)])
+    yield Row("  with 900 sections", by_sections["900"], "ms", None, floor, [Aim(5)])
+    yield Curve("canvas write", "sections", by_sections)
 
 
 if __name__ == "__main__":
-    main()
+    report(main())

@@ -14,9 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from rows import Row, report
 
 from aegis.project import Project
 from aegis_cli.socket_path import socket_of
@@ -46,10 +49,9 @@ def half_open(stack: ExitStack, family: int, place: object, words: bytes) -> Non
         made.sendall(words)
 
 
-def main() -> None:
-    """Print the figures."""
+def main() -> Iterator[Row]:
+    """Yield the rows."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    print(f"{'floods':38}{'figure':>8}{'floor':>10}{'ratio':>8}")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         root = Path(folder)
         server = subprocess.Popen([AEGIS, "serve"], cwd=root, stdout=subprocess.PIPE, preexec_fn=limited)  # noqa: PLW1509 - no thread here
@@ -67,8 +69,9 @@ def main() -> None:
             half_open(stack, socket.AF_UNIX, os.fspath(socket_of(Project(root))), (b"", b'{"jsonrpc":')[n % 2])
         for words, floor in floors.items():
             worst = max(took(root, *words) for _ in range(ROUNDS))
-            print(f"{'aegis ' + ' '.join(words) + ', worst, s':38}{worst:8.2f}{floor:10.2f}{worst / floor:8.2f}")
+            what = f"aegis {' '.join(words)} while 1,200 connections are half open, worst"
+            yield Row(what, worst * 1000, floor=floor * 1000)
 
 
 if __name__ == "__main__":
-    main()
+    report(main())

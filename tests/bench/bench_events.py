@@ -1,12 +1,11 @@
 """Events of one agent, from a real process into the transcript and three subscribers, beside split and parse alone.
 
-Also: what another client's call takes meanwhile, and what a further idle agent costs. `--profile` shows the time spent.
+Also: what another client's call takes meanwhile, and what agents that do nothing cost. `--profile` shows the time.
 """
 
 from __future__ import annotations
 
 import cProfile
-import gc
 import os
 import pstats
 import statistics
@@ -14,16 +13,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 import trio
 import trio.testing
+from rows import Aim, Row, report
 
 from aegis import Caller, Command, Process, hookimpl, verb
 from aegis.app import Kernel, open_kernel
@@ -200,7 +199,7 @@ async def watch(kernel: Kernel, seen: list[int]) -> None:
 
 async def stream(root: Path, file: Path, profile: bool) -> dict[str, float]:
     """Run one turn of all the lines; return the figures."""
-    others = {p.name: p.load() for p in entry_points(group=GROUP) if p.name in ("cli", "records")}
+    others = {p.name: p.load() for p in entry_points(group=GROUP)}
     async with open_kernel(root, plugins={"bench": Plugin(file), **others}, environment={}) as kernel:
         freeze_memory()
         agent = await kernel.roster.spawn("bench", "talker")
@@ -248,34 +247,19 @@ class Wakes(trio.abc.Instrument):
 async def idle(root: Path, file: Path) -> dict[str, float]:
     """Spawn many agents that do nothing; return what each costs."""
     async with open_kernel(root, plugins={"bench": Plugin(file)}, environment={}) as kernel:
-        for n in range(50):  # what is allocated once
-            await kernel.roster.spawn("idle", f"first-{n}")
-        gc.collect()
-        before = psutil.Process().memory_info().rss
         for n in range(IDLE):
             await kernel.roster.spawn("idle", f"more-{n}")
-        gc.collect()
-        memory = (psutil.Process().memory_info().rss - before) / IDLE
         wakes = Wakes()
         trio.lowlevel.add_instrument(wakes)
         cpu = time.process_time()
         await trio.sleep(2)
         cpu, woken = time.process_time() - cpu, wakes.count
         trio.lowlevel.remove_instrument(wakes)
-        return {"memory": memory, "cpu": cpu, "wakes": woken}
+        return {"cpu": cpu, "wakes": woken}
 
 
-def row(what: str, figure: float, unit: str) -> None:
-    """Print one figure."""
-    print(f"{what:44}{figure:>10,.0f} {unit}")
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Print the figures."""
-    if arguments[:1] == ["--caller"]:
-        with suppress(KeyboardInterrupt):
-            trio.run(calls, arguments[1])
-        return 0
+def main(arguments: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file = folder / "lines"
@@ -284,19 +268,21 @@ def main(arguments: Sequence[str]) -> int:
         for part in ("stream", "idle"):
             (folder / part).mkdir()
         got = trio.run(stream, folder / "stream", file, "--profile" in arguments)
-        row("split and parse of 1 KB lines", bare, "/s")
-        rate, ratio = got["rate"], got["busy"] / got["quiet"]
-        row("events of one agent, 3 subscribers, stored", rate, f"/s  ratio {rate / bare:.2f}  (aim: 90,000 /s)")
-        row("  per second of its CPU time", got["cpu"], "/s")
-        row("  each subscriber saw", got["seen"], f"of {LINES:,}; on disk: {got['stored']:,}")
-        row("another client's call when idle, p50", got["quiet"] * 1000, "us")
-        more = f"us  ratio {ratio:.1f}  (aim: at most 2), p99 {got['worst']:.1f} ms"
-        row("another client's call meanwhile, p50", got["busy"] * 1000, more)
+        assert got["seen"] == LINES, got
+        what = "events of one agent in full flood, 3 watch (floor: JSON alone)"
+        yield Row(what, got["rate"], "/s", 1000 / got["cpu"], bare, [Aim(90_000, least=True)], more=True)
+        yield Row(
+            "  another's call meanwhile (floor: in peace)", got["busy"], floor=got["quiet"], aims=[Aim(2, "ratio")]
+        )
+        yield Row("  99th percentile", got["worst"])
         cost = trio.run(idle, folder / "idle", file)
-        row("memory of a further idle agent", cost["memory"] / 1024, "KB  (aim: at most 60)")
-        row(f"CPU of {IDLE:,} idle agents over 2 s", cost["cpu"] * 1e6, f"us, {cost['wakes']:.0f} wakes")
-    return 0
+        yield Row(f"CPU of {IDLE:,} idle agents in 2 s", cost["cpu"] * 1e3)
+        yield Row("  wakes", cost["wakes"], "")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    if sys.argv[1:2] == ["--caller"]:
+        with suppress(KeyboardInterrupt):
+            trio.run(calls, sys.argv[2])
+    else:
+        report(main(sys.argv[1:]))

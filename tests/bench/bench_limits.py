@@ -10,13 +10,14 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import trio
+from rows import Aim, Row, report
 
 import aegis_canvas.plugin
 import aegis_cli.plugin
@@ -31,7 +32,7 @@ from aegis_cli.running import freeze_memory
 from aegis_cli.socket_path import socket_of
 
 ANNA = Caller("human", "anna")
-SECONDS = 20
+SECONDS = 10
 COMMANDS = {
     "sessions": {}, "message list": {}, "message show": {"message": "nothing"}, "canvas list": {}, "agents": {},
     "send": {"handle": "calm", "text": "are you there?"}, "interrupt": {"handle": "calm"},
@@ -179,8 +180,8 @@ async def edits(kernel: Kernel, agents: list[Agent], folder: Path) -> tuple[int,
     return await again(edit)
 
 
-async def run(folder: Path, flood: Any) -> None:
-    """Run one flood and print what it did and how long commands took meanwhile."""
+async def run(folder: Path, flood: Any) -> list[Row]:
+    """Run one flood and return how long commands took meanwhile."""
     (folder / ".aegis.yaml").write_text("agents: {echo: {provider: echo, permission: write}}\n")
     echo = EchoPlugin()
     plugins = {
@@ -199,26 +200,25 @@ async def run(folder: Path, flood: Any) -> None:
             worst = {name: max(figures) for name, figures in took.items() if figures}
             all_ = sorted(f for figures in took.values() for f in figures)
         memory = (psutil.Process().memory_info().rss - before) / 2**20
-    slowest = max(worst, key=worst.__getitem__, default="none")
-    p50 = all_[len(all_) // 2] if all_ else 0
-    print(
-        f"{flood.__name__.replace('_', ' '):<18}{done:>8,}{refused:>10,}{p50:>9.1f}{worst.get(slowest, 0):>10.1f}"
-        f"  {slowest:<14}{memory:>8.0f}"
-    )
+    slowest = max(worst, key=worst.__getitem__)
+    what = f"flood of {flood.__name__.replace('_', ' ')} ({done:,} done, {refused:,} refused)"
+    return [
+        Row(f"{what}: a person's command", all_[len(all_) // 2]),
+        Row(f"  the slowest one ({slowest})", worst[slowest], aims=[Aim(1000)]),
+        Row("  more memory", memory, "MB"),
+    ]
 
 
-def main(arguments: list[str]) -> None:
-    """Print a line for each flood."""
-    if arguments[:1] == ["--person"]:
-        with suppress(KeyboardInterrupt):
-            trio.run(person, arguments[1])
-        return
-    print(f"{'flood':<18}{'done':>8}{'refused':>10}{'p50 ms':>9}{'worst ms':>10}  {'slowest':<14}{'more MB':>8}")
+def main() -> Iterator[Row]:
+    """Yield the rows of each flood."""
     for flood in (quiet, mails, unlimited_mails, large, sections, edits):
         with tempfile.TemporaryDirectory() as name:
-            trio.run(run, Path(name), flood)
-    print("a person's commands at the control socket meanwhile: the aim is that none takes a second")
+            yield from trio.run(run, Path(name), flood)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if sys.argv[1:2] == ["--person"]:
+        with suppress(KeyboardInterrupt):
+            trio.run(person, sys.argv[2])
+    else:
+        report(main())

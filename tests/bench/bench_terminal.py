@@ -6,21 +6,19 @@ import os
 import pty
 import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import floors
+import projects
 import trio
+from plane_caller import PlaneCaller
+from rows import Aim, Row, report
 
-import aegis_terminal.plugin
-from aegis import Caller
-from aegis.app import open_kernel
-
-RUNS, WARM = 200, 20
+RUNS, WARM = 150, 20
 SIZE = 32 * 2**20  # bytes of text
-ANNA = Caller("human", "anna")
 ENVIRONMENT = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent", "TERM": "xterm", "LANG": "C.UTF-8"}
 
 
@@ -48,21 +46,21 @@ def until(master: int, mark: bytes) -> None:
         seen = seen[-len(mark) :] + os.read(master, 65_536)
 
 
-def bare_runs() -> list[float]:
-    """Return the milliseconds of each `true` typed into a bare shell, whose end is seen by an echo."""
+def bare_run() -> float:
+    """Return the milliseconds of `true` typed into a bare shell, whose end is seen by an echo."""
     took = []
     with shell() as master:
         until(master, b"$ ")
-        for n in range(RUNS + WARM):
+        for n in range(RUNS):
             began = time.perf_counter()
             os.write(master, b"true; echo $((%d + 100000))\n" % n)
             until(master, b"%d\r\n" % (n + 100_000))
             took.append((time.perf_counter() - began) * 1000)
-    return took[WARM:]
+    return statistics.median(took)
 
 
 def bare_cat(file: Path) -> float:
-    """Return the seconds in which `cat` says the file to a reader of a bare pty."""
+    """Return the MB/s in which `cat` says the file to a reader of a bare pty."""
     master, slave = pty.openpty()
     began = time.perf_counter()
     process = subprocess.Popen(["sh", "-c", f"cat {file}; echo END"], stdin=slave, stdout=slave, stderr=slave)
@@ -71,48 +69,38 @@ def bare_cat(file: Path) -> float:
     process.wait()
     os.close(master)
     os.close(slave)
-    return took
+    return SIZE / 2**20 / took
 
 
-async def ours(folder: Path, file: Path) -> tuple[list[float], list[float], float]:
-    """Return the milliseconds of each run of `true` and of storing two records, and the seconds of the `cat`."""
-    took, stored = [], []
-    async with open_kernel(folder, plugins={"terminal": aegis_terminal.plugin}, environment=ENVIRONMENT) as kernel:
-        await kernel.verbs.call(ANNA, "term spawn", {"name": "bench", "shell": "bash"})
-        for _ in range(RUNS + WARM):
-            began = time.perf_counter()
-            await kernel.verbs.call(ANNA, "term run", {"name": "bench", "cmd": "true"})
-            took.append((time.perf_counter() - began) * 1000)
-        book = kernel.ledger.book("bench")
-        for _ in range(RUNS):
-            began = time.perf_counter()
-            await book.append("began", "x")
-            await book.append("ran", "x")
-            stored.append((time.perf_counter() - began) * 1000)
-        began = time.perf_counter()
-        run = await kernel.verbs.call(ANNA, "term run", {"name": "bench", "cmd": f"cat {file}; echo END"})
-        seconds = time.perf_counter() - began
-        assert run.stdout.endswith("END\n")
-    return took[WARM:], stored, seconds
+async def measured(serving: projects.Serving, file: Path) -> tuple[projects.Timing, float, float]:
+    """Return what a run takes, and the MB/s and CPU seconds of the `cat`."""
+    async with serving.client() as client:
+        ann = await client.call("spawn", {"agent": "quick", "handle": "ann"})
+        await client.call("term spawn", {"name": "bench", "shell": "bash"})
+        caller = PlaneCaller(*serving.secret(ann["id"]))
+        run = await serving.timed(lambda: caller.call("aegis_term_run", name="bench", cmd="true"), RUNS, warm=WARM)
+        began, cpu = time.perf_counter(), serving.cpu
+        said = await client.call("term run", {"name": "bench", "cmd": f"cat {file}; echo END"})
+        assert said["stdout"].endswith("END\n")
+        return run, SIZE / 2**20 / (time.perf_counter() - began), serving.cpu - cpu
 
 
-def main() -> None:
-    """Print the figures, the floors and the ratios."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:  # on the disk that a project would be on
-        folder = Path(name)
+def main() -> Iterator[Row]:
+    """Yield the rows."""
+    with projects.folder() as folder:
         file = folder / "text"
         line = b"a line as compilers and tests print them, of some eighty characters: src/main.c:42\n"
         file.write_bytes(line * (SIZE // len(line)))
-        floor, least = statistics.median(bare_runs()), bare_cat(file)
-        runs, stored, seconds = trio.run(ours, folder, file)
-    took, size, disk = statistics.median(runs), SIZE / 2**20, statistics.median(stored)
-    print(f"{'terminal':<36}{'figure':>10}{'floor':>10}{'ratio':>8}")
-    print(f"{'run true and back, p50 ms':<36}{took:>10.2f}{floor:>10.2f}{took / floor:>8.1f}")
-    print(f"{'the same, with its two records':<36}{took:>10.2f}{floor + disk:>10.2f}{took / (floor + disk):>8.1f}")
-    print(f"{'output, MB/s':<36}{size / seconds:>10.1f}{size / least:>10.1f}{seconds / least:>8.2f}")
-    print("floor: a bare shell at a bare pty and an echo after the command; `cat` read from a bare pty")
-    print("a run is stored before it begins and when it has ended; output is searched for secrets and logged")
+        floor = floors.call_ms() + 2 * floors.commit_ms(folder) + bare_run()
+        bare = bare_cat(file)
+        with projects.Place(folder).serving() as serving:
+            run, rate, cpu = trio.run(measured, serving, file)
+    yield Row(
+        "term run true over the plane (floor: call, 2 commits, bare shell)", run.p50, "ms", run.cpu, floor, [Aim(2.5)]
+    )
+    yield Row("output of a terminal", rate, "MB/s", None, bare, [Aim(60, least=True)], more=True)
+    yield Row("  CPU for a MB", cpu / (SIZE / 2**20) * 1000)
 
 
 if __name__ == "__main__":
-    main()
+    report(main())

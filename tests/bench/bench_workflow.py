@@ -1,19 +1,23 @@
-"""What the engine adds to a step, beside one durable append; and playing a long run again."""
+"""What a step of a workflow costs, beside one raw commit; a process for a run; and playing a long run again."""
 
 from __future__ import annotations
 
 import statistics
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import floors
+import projects
 import trio
+from rows import Row, report
 
-import aegis_workflow.plugin
 from aegis import Caller, Kernel, open_kernel
 from aegis.events import Notice
+from aegis.plugins import GROUP
 from aegis_workflow.api import workflow
 
 STEPS, LONG, RUNS = 400, 10_000, 7
@@ -67,16 +71,6 @@ async def asked(kernel: Kernel) -> None:
                 return
 
 
-async def appended(kernel: Kernel) -> list[float]:
-    """Return the seconds of durable appends, one after the other."""
-    book, seconds = kernel.ledger.book("bench"), []
-    for number in range(STEPS):
-        began = time.perf_counter()
-        await book.append("step", "x", number=number)
-        seconds.append(time.perf_counter() - began)
-    return seconds
-
-
 async def run_whole(kernel: Kernel, name: str, steps: int) -> float:
     """Return the milliseconds of a run, with its beginning and its end."""
     began = time.perf_counter()
@@ -85,8 +79,8 @@ async def run_whole(kernel: Kernel, name: str, steps: int) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-async def of_a_file(kernel: Kernel) -> None:
-    """Print what a process of its own costs a run, and a step."""
+async def of_a_file(kernel: Kernel) -> list[Row]:
+    """Return what a process of its own costs a run, and a step."""
     argv = [sys.executable, "-I", "-c", "pass"]
     bare, inside, outside = [], [], []
     for _ in range(RUNS):
@@ -95,42 +89,47 @@ async def of_a_file(kernel: Kernel) -> None:
         bare.append((time.perf_counter() - began) * 1000)
         inside.append(await run_whole(kernel, "stepping", 0))
         outside.append(await run_whole(kernel, "of_file", 0))
-    own, floor = statistics.median(outside) - statistics.median(inside), statistics.median(bare)
-    print(f"a process for a run: {own:.0f} ms / one bare interpreter {floor:.0f} ms, {own / floor:.1f}x")
+    own = statistics.median(outside) - statistics.median(inside)
     whole = await run_whole(kernel, "of_file", STEPS)
-    step = (whole - statistics.median(outside)) / STEPS
-    print(f"  and a step over its pipe: {step:.2f} ms")
+    return [
+        Row("workflow of a file: its process (floor: a bare interpreter)", own, floor=statistics.median(bare)),
+        Row("  a step over its pipe", (whole - statistics.median(outside)) / STEPS),
+    ]
 
 
-async def main() -> None:
-    """Print the seconds a step takes beside one append, what a process costs, and of playing a long run again."""
-    plugins = {"workflow": aegis_workflow.plugin}
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        Path(folder, "flow.py").write_text(FLOW)
-        Path(folder, ".aegis.yaml").write_text("workflows: {files: [flow.py]}\n")
-        async with open_kernel(Path(folder), plugins=plugins) as kernel:
-            appends = await appended(kernel)
-            run = await begun(kernel, "stepping", STEPS)
-            await kernel.verbs.call(ANNA, "workflow wait", {"workflow_id": run})
-            appends += await appended(kernel)  # before and after: the disk is not the same all the time
-            step, floor = took["steps"] / STEPS * 1000, statistics.mean(appends) * 1000
-            print(f"a step: {step:.2f} ms / one durable append {floor:.2f} ms, {step / floor:.2f}x")
-            await of_a_file(kernel)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(asked, kernel)
-                run = await begun(kernel, "long", LONG)
-        globals()["played"] = trio.Event()
-        began = time.perf_counter()
-        async with open_kernel(Path(folder), plugins=plugins) as kernel:
-            opened = time.perf_counter()
-            await played.wait()
-            whole, play = took["played"] - began, took["played"] - opened
-            print(f"opening a project, playing a run of {LONG:,} steps: {whole:.2f} s, of which playing {play:.2f} s")
-            began = time.perf_counter()
-            count = sum(1 for _ in kernel.ledger.select("book='workflow' and key=? order by seq", run))
-            floor = time.perf_counter() - began
-            print(f"  beside reading its {count:,} records: {floor:.2f} s, {play / floor:.1f}x")
+async def measured(folder: Path) -> list[Row]:
+    """Return what a step takes, what a process costs, and playing a long run again."""
+    plugins = {point.name: point.load() for point in entry_points(group=GROUP)}
+    Path(folder, "flow.py").write_text(FLOW)
+    Path(folder, ".aegis.yaml").write_text("workflows: {files: [flow.py]}\n")
+    commits = [floors.commit_ms(folder)]
+    async with open_kernel(folder, plugins=plugins, environment={}, trusted=True) as kernel:
+        cpu = time.process_time()
+        await run_whole(kernel, "stepping", STEPS)
+        cpu = (time.process_time() - cpu) / STEPS * 1000
+        commits.append(floors.commit_ms(folder))  # before and after: the disk is not the same all the time
+        floor = statistics.mean(commits)
+        rows = [Row("workflow: a step (floor: one raw commit)", took["steps"] / STEPS * 1000, "ms", cpu, floor)]
+        rows += await of_a_file(kernel)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(asked, kernel)
+            run = await begun(kernel, "long", LONG)
+    globals()["played"] = trio.Event()
+    async with open_kernel(folder, plugins=plugins, environment={}, trusted=True) as kernel:
+        opened = time.perf_counter()
+        await played.wait()
+        play, began = took["played"] - opened, time.perf_counter()
+        count = sum(1 for _ in kernel.ledger.select("book='workflow' and key=? order by seq", run))
+        read = time.perf_counter() - began
+        what = f"workflow: {LONG:,} steps played again (floor: {count:,} records read)"
+        return [*rows, Row(what, play, "s", floor=read)]
+
+
+def main() -> Iterator[Row]:
+    """Yield the rows."""
+    with projects.folder() as folder:
+        yield from trio.run(measured, folder)
 
 
 if __name__ == "__main__":
-    trio.run(main)
+    report(main())
