@@ -49,7 +49,7 @@ def bare(claude: str, folder: Path, url: str) -> tuple[float, list[float]]:
         assert process.stdin and process.stdout
         for _ in range(TURNS):
             process.stdin.write(json.dumps(prompt).encode() + b"\n")
-            while not process.stdout.readline().startswith(b'{"type":"result"'):
+            while b'"type":"result"' not in process.stdout.readline():
                 assert process.poll() is None, "the CLI has ended"
             took.append((time.perf_counter() - began) * 1000)
             began = time.perf_counter()
