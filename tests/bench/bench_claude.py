@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tests" / "live"))
 import model_server  # noqa: E402 - of the tests with real CLIs
 
 SPAWNS, TURNS = 4, 15
+MODEL = "claude-sonnet-4-5"
 
 
 def installed() -> Path:
@@ -43,7 +44,7 @@ def bare(claude: str, folder: Path, url: str) -> tuple[float, list[float]]:
     prompt = {"type": "user", "message": {"role": "user", "content": "go"}}
     began, took = time.perf_counter(), []
     with subprocess.Popen(
-        [claude, *flags, "--model", "claude-sonnet-4-5"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder,
+        [claude, *flags, "--model", MODEL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder,
         env=environment(folder, url), bufsize=0,
     ) as process:  # fmt: skip
         assert process.stdin and process.stdout
@@ -82,7 +83,7 @@ def main() -> Iterator[Row]:
     with projects.folder() as folder, model_server.running() as model:
         place = projects.Place(folder)
         variables = json.dumps(environment(place.home, model.url))
-        real = f"  real: {{provider: claude-code, model: claude-sonnet-4-5, command: [{claude.resolve()}], env: {variables}}}"
+        real = f"  real: {{provider: claude-code, model: {MODEL}, command: [{claude.resolve()}], env: {variables}}}"
         config = place.root / ".aegis.yaml"
         config.write_text(config.read_text().replace("agents:\n", f"agents:\n{real}\n"))
         alone = [bare(str(claude.resolve()), place.home, model.url) for _ in range(3)]

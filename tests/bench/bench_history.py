@@ -13,7 +13,7 @@ import seeding
 import trio
 from rows import Curve, Found, report
 
-TIMES = 25
+TIMES = 15
 RECORDS = (100, 10_000, 100_000)
 AGENTS = (10, 100, 1_000)
 # By their names in the table, with what is called.
