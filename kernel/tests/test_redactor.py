@@ -1,6 +1,8 @@
 """What is known as a secret is cut out of whatever is said."""
 
 import pytest
+import trio
+from fakedriver import FakeDriver, Plugin
 
 from aegis import Refused, open_kernel
 from aegis.events import Fault, PermissionAsked, Text, ToolCall, TurnEnded
@@ -53,3 +55,21 @@ async def test_books_and_bus_say_no_secret(project):
         assert [getattr(e, "text", getattr(e, "error", "")) for e in events] == ["<secret:KEY>"] * 2
         assert kernel.snapshot()["faults"][-1]["error"] == "<secret:KEY>"
     assert not [f for f in (project / ".aegis").rglob("*") if f.is_file() and b"sesame-4711" in f.read_bytes()]
+
+
+async def test_a_secret_that_is_said_in_two_pieces_is_found_and_nothing_else_is_held_back(kernel_with):
+    driver = FakeDriver(behave=lambda session, prompt: None)
+    async with kernel_with(fake=Plugin(drivers=[driver])) as kernel:
+        kernel.redactor.know("KEY", "sesame-4711")
+        agent = await kernel.roster.spawn("fake", "calm-codd")
+        with kernel.bus.subscribe(only=(Text, TurnEnded)) as news:
+            receipt = await kernel.post.deliver(kernel.post.envelope("human:anna", agent.id, "go"))
+            [session] = driver.sessions
+            for said in ("it is sesame-", "4711, and not ses"):
+                session.say(Text(said))
+                await trio.testing.wait_all_tasks_blocked()
+            assert [e.text for b in news.take() for e in b.events] == ["it is ", "<secret:KEY>, and not "]
+            session.say(TurnEnded("completed"))
+            ended = await kernel.post.wait_turn(receipt.id)
+            assert [getattr(e, "text", "") for b in news.take() for e in b.events] == ["ses", ""]
+    assert ended.reply == "it is <secret:KEY>, and not ses"

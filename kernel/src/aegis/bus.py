@@ -8,10 +8,13 @@ from typing import NamedTuple, TypeAlias, cast
 
 import trio
 
-from aegis.events import Event, Fault, Gap, Text, Thought, encode
+from aegis.events import Event, Fault, Gap, Text, Thought
 from aegis.registry import Registry
 from aegis_pubsub import stream
 from aegis_pubsub.stream import PATIENCE
+from aegis_pubsub.weight import weight
+
+_PLAIN = frozenset((Text, Thought))
 
 
 class Batch(NamedTuple):
@@ -57,15 +60,7 @@ class Bus(stream.Stream[Batch]):
         """Show the events to every subscriber."""
         if events:
             events = tuple(self._cut(events))
-            size = sum([len(e.text) if type(e) is Text or type(e) is Thought else self._sized(e) for e in events])
-            self.push(Batch(agent_id, events, self.number + len(events)), size)
-
-    @staticmethod
-    def _sized(event: Event) -> int:
-        try:
-            return len(encode(event))
-        except (TypeError, ValueError):  # half a character, or what no JSON can carry
-            return len(repr(event))
+            self.push(Batch(agent_id, events, self.number + len(events)), weight(events, _PLAIN))
 
     async def recall(self, since: int, until: int) -> list[Batch]:
         """Return what is on disk between two numbers; all that is missing is one gap, where the first is missing."""

@@ -13,10 +13,11 @@ import trio
 
 from aegis.driver import Decision, Permission, PermissionRequest, Seat, Session, info_of
 from aegis.errors import LaunchError, Refused
-from aegis.events import Background, PermissionAnswered, PermissionAsked, SessionStarted
+from aegis.events import Background, PermissionAnswered, PermissionAsked, SessionStarted, Text, Thought
 from aegis_permission.permission import ours, presume
 from aegis_processes.cancellation import finish_despite_cancel
 from aegis_processes.processes import MARK, Command, Process, running
+from aegis_redactor.seam import Seam
 
 if TYPE_CHECKING:
     from aegis.agent import Agent
@@ -97,8 +98,9 @@ def prejudged(wish: PermissionRequest, mode: Permission, folder: Path) -> Permis
 
 async def listen(agent: Agent, session: Session) -> None:
     """Publish what the CLI says, and let the agent and its turn know, until cancelled."""
+    seam = Seam(agent.kernel.redactor, (Text, Thought))
     while True:
-        events = agent.kernel.redactor.events(await session.receive())
+        events = agent.kernel.redactor.events(seam.joined(await session.receive()))
         if turn := agent.turn:
             fresh, events = not turn.begun.is_set(), turn.hear(events)
             if fresh and turn.begun.is_set():

@@ -2,9 +2,11 @@
 
 import json
 
+import msgspec
 import pytest
 
 from aegis_redactor.redactor import Redactor
+from aegis_redactor.seam import Seam
 
 ODD = 'pa"ss\\word\nü'
 
@@ -42,3 +44,35 @@ def test_a_longer_secret_is_cut_before_one_that_is_a_part_of_it():
     redactor.know("SHORT", "abcdef")
     redactor.know("LONG", "abcdefgh")
     assert redactor.text("abcdefgh abcdef") == "<secret:LONG> <secret:SHORT>"
+
+
+class Piece(msgspec.Struct, frozen=True):
+    text: str
+    message: str = ""
+
+
+class End(msgspec.Struct, frozen=True):
+    pass
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+def test_a_value_is_found_wherever_a_text_is_split(redactor, size):
+    text = f"12 is not 1234 and {ODD} is 12345, 123456; 1123456 12345"
+    seam = Seam(redactor, (Piece,))
+    said = [seam.joined([Piece(text[at : at + size])]) for at in range(0, len(text), size)]
+    pieces = [piece.text for some in [*said, seam.joined([End()])] for piece in some if type(piece) is Piece]
+    assert "".join(pieces) == "12 is not 1234 and <secret:ODD> is 12345, <secret:KEY>; 1<secret:KEY> 12345"
+    assert all(pieces)
+
+
+def test_what_is_held_back_is_let_go_by_whatever_does_not_go_on(redactor):
+    seam = Seam(redactor, (Piece,))
+    assert seam.joined([Piece("a 123")]) == [Piece("a ")]
+    assert seam.joined([Piece("456", "of another message")]) == [Piece("123"), Piece("456", "of another message")]
+    assert seam.joined([Piece("1"), End(), Piece("23456")]) == [Piece("1"), End(), Piece("23456")]
+    assert seam.joined([]) == []
+
+
+def test_without_values_nothing_is_looked_at():
+    seam, said = Seam(Redactor(), (Piece,)), [Piece("x"), End()]
+    assert seam.joined(said) is said

@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import trio
 
 PATIENCE = 10.0  # seconds a lossless subscriber may stand still
-EVENTS, BYTES = 20_000, 16 * 2**20  # what is kept of the newest, for those who go on from a number
+EVENTS, BYTES = 20_000, 8 * 2**20  # what is kept of the newest, for those who go on from a number
 
 
 class Numbered(Protocol):

@@ -36,6 +36,18 @@ class Redactor:
                 said = said.replace(form, mark)
         return said
 
+    def begun(self, said: str) -> int:
+        """Return how many characters at the end of a text without values may be the beginning of one."""
+        longest = 0
+        for form, _ in self._forms:
+            at = max(0, len(said) - len(form) + 1)
+            while (at := said.find(form[0], at)) >= 0:
+                if form.startswith(said[at:]):
+                    longest = max(longest, len(said) - at)
+                    break
+                at += 1
+        return longest
+
     def data(self, value: Any) -> Any:
         """Return plain data without the values."""
         if isinstance(value, dict):
