@@ -61,8 +61,9 @@ class Agent(AgentView):
         finally:
             self.opened.set()
             self.slept.set()
-            async with finish_despite_cancel():
-                await self._finish_turn("interrupted", self.end_reason)
+            if self.turn:
+                async with finish_despite_cancel():
+                    await self._finish_turn("interrupted", self.end_reason)
 
     async def _life(self) -> AegisError | None:
         self._came_up = False

@@ -31,11 +31,11 @@ class PlaneInterceptor:
         if agent := kernel.roster.get(seat.agent_id):
             seat.primer.append(instructions(seat.handle, kernel.verbs.visible(kernel.roster.caller(agent))))
 
-    async def agent_started(self, agent_id: str) -> None:
+    def agent_started(self, agent_id: str) -> None:
         """Watch whether its CLI connects."""
         self._plane.watch(agent_id)
 
-    async def interrupted(self, agent_id: str) -> None:
+    def interrupted(self, agent_id: str) -> None:
         """Cancel the calls of the turn: not every CLI tells its server that a turn was cancelled."""
         if run := self._plane.server_run:
             run.calls.cancel(agent_id, "the turn was interrupted", tickets=False)

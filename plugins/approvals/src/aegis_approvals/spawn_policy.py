@@ -27,7 +27,7 @@ class SpawnPolicy:
     def __init__(self, kernel: Kernel, rules: Rulebook) -> None:
         self._kernel, self._rules = kernel, rules
 
-    async def before_spawn(self, by: Caller, profile: str, handle: str) -> bool | None:
+    def before_spawn(self, by: Caller, profile: str, handle: str) -> bool | None:
         """Vouch for what an agent may start; raise `Refused` with what it may, and what a person can grant."""
         self._check_name(by, handle)
         if not by.agent_id:
@@ -42,7 +42,7 @@ class SpawnPolicy:
             raise Refused(f"{who} may not spawn {profile!r}, only {listed(may, 'nothing')}{how}")
         return True
 
-    async def before_rename(self, by: Caller, agent_id: str, handle: str) -> None:
+    def before_rename(self, by: Caller, agent_id: str, handle: str) -> None:
         """Raise `Refused` when an agent would come by the rules of another through its handle."""
         with suppress(NotFound):  # its former handle, whose rules have followed it
             if self._kernel.roster.find(handle).id == agent_id:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import trio
@@ -20,6 +20,7 @@ from aegis_budget.settings import Entry, Unit
 from aegis_budget.store import TASK, Account, Reservation
 
 if TYPE_CHECKING:
+    from aegis.agent import Agent
     from aegis.turn import Turn
 
 
@@ -41,13 +42,22 @@ class Limiter:
 
     # -- turns --------------------------------------------------------------------------------------------------
 
-    async def before_turn(self, turn: Turn) -> None:
+    def before_turn(self, turn: Turn) -> Awaitable[None] | None:
         """Hold what the turn may spend; raises `Refused` with the rejection when a budget does not allow it."""
-        if not self.ready.is_set():
-            await self.ready.wait()
         agent = self._kernel.roster.get(turn.agent_id)
         if agent is None:
             raise Refused("the agent of this turn is gone")
+        if self._budgets.any or not self.ready.is_set() or self._flown_by(agent.id):
+            return self._held(turn, agent)
+        model = self.models.get(agent.id) or agent.profile.model or ""
+        self.flights[turn.id] = Flight(
+            turn, scopes_of(agent.profile_name, queue_of(agent.by)), agent.driver, model
+        )  # there is no budget: it is only counted
+        return None
+
+    async def _held(self, turn: Turn, agent: Agent) -> None:
+        if not self.ready.is_set():
+            await self.ready.wait()
         await self.sweep(agent.id, over=True)
         model = self.models.get(agent.id) or agent.profile.model or ""
         flight = Flight(turn, scopes_of(agent.profile_name, queue_of(agent.by)), agent.driver, model)
@@ -76,11 +86,14 @@ class Limiter:
             return None
         return self._over(flight, ended)
 
-    async def agent_closed(self, agent_id: str) -> None:
+    def agent_closed(self, agent_id: str) -> Awaitable[None] | None:
         """Forget the agent."""
-        await self.sweep(agent_id, over=True)
         for known in (self.models, self._told):
             known.pop(agent_id, None)
+        return self.sweep(agent_id, over=True) if self._flown_by(agent_id) else None
+
+    def _flown_by(self, agent_id: str) -> list[Flight]:
+        return [flight for flight in self.flights.values() if flight.turn.agent_id == agent_id]
 
     async def sweep(self, agent_id: str, *, over: bool = False) -> None:
         """Account for turns the agent left without a word: given back when the CLI never took them.
@@ -88,7 +101,7 @@ class Limiter:
         With `over` also those it did take, whose end could not be stored.
         """
         agent = self._kernel.roster.get(agent_id)
-        for flight in [f for f in self.flights.values() if f.turn.agent_id == agent_id]:
+        for flight in self._flown_by(agent_id):
             begun = flight.turn.begun.is_set()
             if (agent and agent.turn is flight.turn) or (begun and not over):
                 continue
@@ -107,17 +120,19 @@ class Limiter:
 
     # -- work that has no agent yet -----------------------------------------------------------------------------
 
-    async def admit(self, work: Work) -> Hold | None:
+    def admit(self, work: Work) -> Awaitable[Hold | None] | None:
         """Reserve what the first turn of the work may spend, or say why it must wait.
 
         The first turn whose mail has the work's id as its task takes the reservation over; `release` gives it back, and
         so does a restart. Work that is only asked about is refused when what was *spent* blocks it.
         """
-        queue, given = work.place if work.kind == "task" else "", list(work.terms.get("budgets", ()))
+        given = list(work.terms.get("budgets", ()))
         if given:
             work.kept.add("budgets")
-        if not given and not self._budgets.any:
-            return None
+        return self._admit(work, given) if given or self._budgets.any else None
+
+    async def _admit(self, work: Work, given: list[dict[str, Any]]) -> Hold | None:
+        queue = work.place if work.kind == "task" else ""
         await self.ready.wait()
         if queue:
             await self._budgets.hand(queue, given)
@@ -138,11 +153,13 @@ class Limiter:
         await self._account.reserve(TASK + work.id, self.holding(scopes, covering, driver, model))
         return None
 
-    async def release(self, work: Work) -> None:
+    def release(self, work: Work) -> Awaitable[None] | None:
         """Give back what is reserved for the work and no turn took over; twice does no harm."""
-        if TASK + work.id in self._account.open:
-            await self.ready.wait()
-            await self._account.release(TASK + work.id)
+        return self._release(TASK + work.id) if TASK + work.id in self._account.open else None
+
+    async def _release(self, key: str) -> None:
+        await self.ready.wait()
+        await self._account.release(key)
 
     def refresh(self) -> None:
         """Read the configuration again, and let whatever waits for a budget ask again."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from math import inf
 
 import msgspec
 import trio
 
 from aegis import Kernel
+from aegis.bus import Batch, Subscription
 from aegis.events import AgentChanged, ConfigChanged, Event, Gap, Notice, SessionStarted, TurnEnded, TurnStarted, Usage
 from aegis.ledger import Draft
 from aegis.mail_history import TurnRecord
@@ -20,6 +22,7 @@ from aegis_budget.settings import UNITS, Entry
 from aegis_budget.store import TASK, Account
 
 _CONCERNS = (ConfigChanged, Usage, TurnStarted, TurnEnded, SessionStarted, AgentChanged)
+_PATIENT, _LATER = (TurnStarted, TurnEnded, SessionStarted, AgentChanged), 0.05  # what need not be heard at once
 _GONE = ("asleep", "stopped", "failed", "closed")
 
 
@@ -43,20 +46,26 @@ class Meter:
 
     async def run(self) -> None:
         """Settle what the last run left open, then read until cancelled."""
-        with self._kernel.bus.subscribe(only=_CONCERNS) as news:
+        with self._kernel.bus.subscribe(only=_CONCERNS, every=_LATER, patient=_PATIENT) as news:
             self._limiter.refresh()  # what was changed before anybody listened here
             await self._close_old_turns()
             self._limiter.ready.set()
             self._notes.show()
             while True:
-                batches = None
-                with trio.move_on_after(self._notes.wait):
-                    batches = await anext(news)
+                batches = await self._next(news)
                 for agent_id, events, _ in batches or ():
                     for event in events:
                         await self._hear(agent_id, event)
                 if batches is None:
                     self._notes.show()
+
+    async def _next(self, news: Subscription) -> list[Batch] | None:
+        """Return what has happened, or None once a note may have to be removed."""
+        if self._notes.wait == inf:
+            return await anext(news)
+        with trio.move_on_after(self._notes.wait):
+            return await anext(news)
+        return None
 
     async def _hear(self, agent_id: str, event: Event) -> None:
         match event:

@@ -115,13 +115,13 @@ class BudgetVerbs:
         """Begin to meter; what the last run left open is settled before any turn begins."""
         self._kernel.supervisor.start("budget.meter", self._meter.run, on_down=self._meter.broke)
 
-    async def before_open(self, seat: Seat) -> None:
+    def before_open(self, seat: Seat) -> None:
         """Tell the agent what it may spend."""
         if checks := self._own(seat.agent_id):
             spent = "; ".join(map(str, checks))
             seat.primer.append(f"Your budget ({spent}) is shown by the tool aegis_budget_status. Spend it with care.")
 
-    async def agent_started(self, agent_id: str) -> None:
+    def agent_started(self, agent_id: str) -> None:
         """Show the remark of an agent that has just come."""
         self._notes.show()
 

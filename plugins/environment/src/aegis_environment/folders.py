@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Awaitable
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
@@ -33,7 +34,8 @@ class SeatFolders:
 
     async def give(self, agent_id: str) -> Path:
         """Return a fresh folder that is this user's alone; the one of before is gone."""
-        await self.take_back(agent_id)
+        if removing := self.take_back(agent_id):
+            await removing
         async with self._entering:
             if self._above == Path():  # nobody needed one before
                 folder = runtime_folder("aegis-seat", LaunchError, large=True)
@@ -42,10 +44,11 @@ class SeatFolders:
         path.mkdir(0o700)
         return path
 
-    async def take_back(self, agent_id: str) -> None:
-        """Remove the folder, if there is one; without a thread when there is nothing in it."""
+    def take_back(self, agent_id: str) -> Awaitable[None] | None:
+        """Remove the folder, if there is one; what is in it is removed in a thread, to be waited for."""
         if path := self._given.pop(agent_id, None):
             try:
                 path.rmdir()
             except OSError:
-                await trio.to_thread.run_sync(partial(shutil.rmtree, path, ignore_errors=True))
+                return trio.to_thread.run_sync(partial(shutil.rmtree, path, ignore_errors=True))
+        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from aegis import Seat
 from aegis_environment.folders import SeatFolders
 from aegis_environment.inheritance import Inheritance
@@ -29,6 +31,6 @@ class Provide:
         if _TEMPORARY not in own and not self._inheritance.ours.exact:
             seat.env[_TEMPORARY] = str(await self._folders.give(seat.agent_id))
 
-    async def session_ended(self, seat: Seat) -> None:
+    def session_ended(self, seat: Seat) -> Awaitable[None] | None:
         """Remove what the CLI, and all that it started, left in its folder for temporary files."""
-        await self._folders.take_back(seat.agent_id)
+        return self._folders.take_back(seat.agent_id)

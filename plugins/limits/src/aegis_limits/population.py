@@ -26,7 +26,7 @@ class Population:
         section: LimitsSettings = self._settings["limits"]  # as it is now
         return section
 
-    async def before_spawn(self, by: Caller, profile: str, handle: str) -> None:
+    def before_spawn(self, by: Caller, profile: str, handle: str) -> None:
         """Refuse one more agent than may be alive; without a handle it is only asked whether the profile may be."""
         if not handle:
             return
@@ -49,7 +49,7 @@ class Population:
                 f"{self._now.max_agents}); {_ENDS}, or ask a person"
             )
 
-    async def before_rename(self, by: Caller, agent_id: str, handle: str) -> None:
+    def before_rename(self, by: Caller, agent_id: str, handle: str) -> None:
         """Refuse one more handle for an agent that has had many: every old one goes on leading to it."""
         roster = self._kernel.roster
         if agent_behind(by) and handle not in roster.known():

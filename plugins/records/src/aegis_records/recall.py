@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from aegis import Kernel
@@ -10,6 +11,7 @@ from aegis.events import TurnEnded
 from aegis_records.service import Transcripts
 
 if TYPE_CHECKING:
+    from aegis.agent import Agent
     from aegis.turn import Turn
 
 _TURNS, _LONGEST = 20, 40_000  # turns and characters that are told, the newest
@@ -30,14 +32,15 @@ class Recall:
         self._kernel, self._transcripts = kernel, transcripts
         self._owed: dict[str, str] = {}
 
-    async def agent_started(self, agent_id: str) -> None:
+    def agent_started(self, agent_id: str) -> Awaitable[None] | None:
         """Have the agent told, if it had turns that its session does not know of."""
         agent = self._kernel.roster.get(agent_id)
         self._owed.pop(agent_id, None)
-        if agent is None or agent.began != "restarted":
-            return
+        return self._read(agent) if agent and agent.began == "restarted" else None
+
+    async def _read(self, agent: Agent) -> None:
         record = await self._transcripts.recent(agent.id, _TURNS, _READ)
-        self._owed[agent_id] = f"… {record[-_LONGEST:]}" if len(record) > _LONGEST else record
+        self._owed[agent.id] = f"… {record[-_LONGEST:]}" if len(record) > _LONGEST else record
         agent.began = "restarted with transcript"
 
     def before_turn(self, turn: Turn) -> None:

@@ -189,7 +189,7 @@ class Trust:
         record = self.record
         return {path for _, path in places(self.root, Names(record.words, record.patterns, record.bases))}
 
-    async def before_launch(self, seat: Any, command: Any) -> None:
+    def before_launch(self, seat: Any, command: Any) -> None:
         """Refuse the launch when a file has changed that the profile names, or that CLIs obey by themselves."""
         if not self.vouched:
             self.require([dict(seat.profile), *dict(beside_of(self.root)).values()], beside=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import trio
 
 from aegis import Kernel, finish_despite_cancel
@@ -33,7 +35,7 @@ class CanvasService:
         """Watch the files; first end what agents had that closed while aegis was not running."""
         living = {agent.id for agent in self._kernel.roster}
         known = {who for canvas in self._store.canvases.values() for who in canvas.people}
-        await self._forget({who for who in known if self._is_gone(who, living)})
+        await self._forget(self._of_those({who for who in known if self._is_gone(who, living)}))
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._teller.run)
@@ -44,15 +46,15 @@ class CanvasService:
                 async with finish_despite_cancel():
                     await self._writer.stop()
 
-    async def agent_closed(self, agent_id: str) -> None:
+    def agent_closed(self, agent_id: str) -> Awaitable[None] | None:
         """End the subscriptions and the claims of an agent that closed."""
         self._seen.forget(agent_id)
-        await self._forget({agent_id})
+        return self._forget(drafts) if (drafts := self._of_those({agent_id})) else None
 
-    async def _forget(self, gone: set[str]) -> None:
-        drafts: list[Draft] = []
-        for canvas in self._store.canvases.values():
-            drafts += self._ended(canvas, gone)
+    def _of_those(self, gone: set[str]) -> list[Draft]:
+        return [draft for canvas in self._store.canvases.values() for draft in self._ended(canvas, gone)]
+
+    async def _forget(self, drafts: list[Draft]) -> None:
         if drafts:
             await self._store.append(*drafts)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import msgspec
 import trio
@@ -39,11 +39,14 @@ class Membership:
         gone = {m.agent for g in self._store.groups.values() for m in g.members.values()}
         for agent_id in gone - {agent.id for agent in self._kernel.roster}:
             if self._kernel.roster.label(agent_id) not in self._kernel.roster.absent:
-                await self.agent_closed(agent_id)
+                await self._gone(agent_id)
 
-    async def agent_closed(self, agent_id: str) -> None:
+    def agent_closed(self, agent_id: str) -> Awaitable[None] | None:
         """Remove an agent that closed from its groups; a group without members is dissolved."""
         self._store.closing.discard(agent_id)
+        return self._gone(agent_id) if any(self._store.of(agent_id)) else None
+
+    async def _gone(self, agent_id: str) -> None:
         for group in self._store.of(agent_id):
             for member in list(group.members.values()):
                 if member.agent == agent_id:
@@ -93,7 +96,7 @@ class Membership:
             await self._store.append(*drafts)
         for agent_id, _ in newcomers:
             if self._kernel.roster.get(agent_id) is None:  # closed while the disk worked
-                await self.agent_closed(agent_id)
+                await self._gone(agent_id)
         return joined
 
     def check(self, name: str) -> None:

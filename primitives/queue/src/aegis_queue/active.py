@@ -85,7 +85,7 @@ class Active:
             self.of_queue(entry.queue).free(entry)
 
     def over(self, task_id: str, state: str) -> Iterator[str]:
-        """Take in the end of a task and yield those that may begin now because of it."""
+        """Take in the end of a task and yield those that may begin now because of it, or never will."""
         for waiting_id in self._needed.pop(task_id, ()):
             needs, entry = self._needs.get(waiting_id, set()), self._waiting.get(waiting_id)
             if entry is None or task_id not in needs:
@@ -97,7 +97,7 @@ class Active:
                 del self._needs[waiting_id]
                 if waiting_id not in self.blocked and waiting_id not in self._taken:
                     self.of_queue(entry.queue).free(entry)
-                    yield waiting_id
+                yield waiting_id
 
     def take(self, task_id: str) -> bool:
         """Let nobody else begin or end it; False when somebody took it already, or it is not pending."""

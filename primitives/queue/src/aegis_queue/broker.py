@@ -39,8 +39,8 @@ class Broker(Protocol):
     def open(self, kernel: Kernel, changed: Callable[[Task], None]) -> AbstractAsyncContextManager[None]:
         """Be ready for use inside (`async with`); `changed` is called with a task after each change of it.
 
-        It is also called when a task may begin because another one has ended, or because it was put back. A broker can
-        be opened again after it was left.
+        It is also called with a task that may begin because another one has ended, or never will, and with one that was
+        put back. A broker can be opened again after it was left.
         """
 
     async def put(self, task: Task) -> tuple[Task, int]:

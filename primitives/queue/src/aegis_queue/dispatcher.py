@@ -11,7 +11,7 @@ import trio
 from aegis import Hold, Kernel, Refused, finish_despite_cancel
 from aegis.bus import Subscription
 from aegis.clock import stamp
-from aegis.events import AgentChanged, ConfigChanged, Gap, PluginsChanged
+from aegis.events import ConfigChanged, PluginsChanged
 from aegis_queue.admission import Holds, ask, work_of
 from aegis_queue.broker import Broker
 from aegis_queue.brokers import Brokers
@@ -27,7 +27,7 @@ _STOPPING = 3.0  # seconds within which a stopping aegis is gone
 _GIVING_BACK = 2.0  # seconds for giving a task back though everything stops
 _BEFORE = 200  # tasks, and ended ones, whose ids are at hand from the start
 _LEAST, _LOOK_AGAIN = 0.05, 60.0  # seconds between two looks at what is due by itself
-_CONCERNS = (AgentChanged, ConfigChanged, Gap, PluginsChanged)
+_CONCERNS = (ConfigChanged, PluginsChanged)  # after which whoever held a queue may hold it no more
 
 
 class Dispatcher:
@@ -70,7 +70,8 @@ class Dispatcher:
         self._woken.set()
 
     def _changed(self, task: Task) -> None:
-        self._woken.set()
+        if task.state == "pending" and (task.after or self.room(task.queue)):  # a place that becomes free wakes, too
+            self._woken.set()
         self.watching.see(task)
 
     async def end_of(self, task_id: str) -> Task:
@@ -170,17 +171,8 @@ class Dispatcher:
                     nursery.start_soon(self._kernel.roster.close, agent, "its task is over")
 
     async def _follow(self, news: Subscription) -> None:
-        async for batches in news:
-            workers = {job.task.worker: job for job in self._jobs}
-            for agent_id, events, _ in batches:
-                for event in events:
-                    if isinstance(event, Gap):
-                        for job in workers.values():
-                            job.recheck()
-                    if isinstance(event, Gap | ConfigChanged | PluginsChanged):
-                        self.holds.ask_again()
-                    elif isinstance(event, AgentChanged) and agent_id in workers:
-                        workers[agent_id].recheck()
+        async for _ in news:
+            self.holds.ask_again()
 
     async def _round(self, broker: Broker, nursery: trio.Nursery) -> None:
         if trio.current_time() < self._resting:

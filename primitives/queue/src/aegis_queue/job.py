@@ -11,8 +11,9 @@ import trio
 
 from aegis import Kernel, LaunchError, NotFound, Refused, finish_despite_cancel
 from aegis.agent import INTERRUPTED, Agent
+from aegis.bus import Subscription
 from aegis.clock import stamp
-from aegis.events import TurnEnded
+from aegis.events import AgentChanged, Gap, TurnEnded
 from aegis.ledger import Draft
 from aegis_queue.admission import work_of
 from aegis_queue.broker import Broker
@@ -48,7 +49,7 @@ class Job:
     ) -> None:
         self._kernel, self._broker, self.task, self._settings = kernel, broker, task, settings
         self._limits = limits
-        self._scope, self._rechecked = trio.CancelScope(), trio.Event()
+        self._scope = trio.CancelScope()
         self._stopped = ""
         self._pauses = 0
         self._former = ""  # the worker's last turn before aegis was started again
@@ -61,10 +62,6 @@ class Job:
         """End the task as cancelled; `over` says when that is done."""
         self._stopped = self._stopped or why
         self._scope.cancel()
-
-    def recheck(self) -> None:
-        """Look at the worker again: something about it changed."""
-        self._rechecked.set()
 
     async def run(self) -> None:
         """Bring the task to its end, or back into its queue, and close the worker."""
@@ -164,7 +161,8 @@ class Job:
             return End("cancelled", ended.reply, ended.reason or "its worker was interrupted")
         if agent.expecting:
             self._background = self._background or "background" in agent.expecting
-            await self._change()
+            with self._kernel.bus.subscribe(only=(AgentChanged,)) as news:
+                await self._change(news)
             return await self._newest(ended)
         if self._background:
             self._background = False
@@ -204,15 +202,18 @@ class Job:
             return ""
         return str(words)
 
-    async def _change(self) -> None:
-        await self._rechecked.wait()
-        self._rechecked = trio.Event()
+    async def _change(self, news: Subscription) -> None:
+        """Return once something about the worker may have changed."""
+        async for batches in news:
+            for agent_id, events, _ in batches:
+                if agent_id == self.task.worker or any(isinstance(event, Gap) for event in events):
+                    return
 
     async def _rest(self, seconds: float) -> None:
         """Let so much time pass, unless the worker is closed meanwhile."""
-        with trio.move_on_after(seconds):
+        with trio.move_on_after(seconds), self._kernel.bus.subscribe(only=(AgentChanged,)) as news:
             while not self._gone():
-                await self._change()
+                await self._change(news)
 
     def _gone(self) -> bool:
         agent = self._kernel.roster.get(self.task.worker)

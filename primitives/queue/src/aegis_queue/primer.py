@@ -19,7 +19,7 @@ class WorkerPrimer:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
 
-    async def before_open(self, seat: Seat) -> None:
+    def before_open(self, seat: Seat) -> None:
         """Add a paragraph to the primer of a worker."""
         agent = self._kernel.roster.get(seat.agent_id)
         if agent and agent.by.startswith(BY):
