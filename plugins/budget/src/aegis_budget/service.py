@@ -22,7 +22,7 @@ from aegis_budget.settings import UNITS, Entry
 from aegis_budget.store import TASK, Account
 
 _CONCERNS = (ConfigChanged, Usage, TurnStarted, TurnEnded, SessionStarted, AgentChanged)
-_PATIENT, _LATER = (TurnStarted, TurnEnded, SessionStarted, AgentChanged), 0.05  # what need not be heard at once
+_PATIENT, _LATER = (TurnEnded, AgentChanged), 0.05  # what need not be heard at once
 _GONE = ("asleep", "stopped", "failed", "closed")
 
 
