@@ -36,6 +36,8 @@ class Child:
 
     async def wait(self) -> int:
         """Wait for its end and return how it ended."""
+        if (code := self._process.returncode) is not None:
+            return int(code)
         async with self._waiting:
             if self._process.returncode is None:
                 if self._end < 0:
@@ -59,7 +61,7 @@ class Child:
         self.family.forget()
         for stream in (self.stdin, self.stdout, self.stderr):
             if stream:
-                await stream.aclose()
+                stream.close()
 
 
 class _Asked(Collection[int]):

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 _GONE_BY, _GIVE_UP = 0.5, 2.0  # seconds for the killed to be gone; for a family that forks as fast as it is killed
-_SOON = 0.05  # seconds in which the ends of several orphans are one reason to look
 # The number is a limit that limits nothing: microseconds of real-time scheduling without a pause, here 146,000 years.
 # Like every limit it is inherited, it survives exec, and a process has no reason to change it.
 _LIMIT = getattr(resource, "RLIMIT_RTTIME", -1)
@@ -258,7 +257,17 @@ def _start_reaper() -> None:
 
 
 async def _reap_orphans() -> None:
-    with trio.open_signal_receiver(signal.SIGCHLD) as ends:
-        async for _ in ends:
-            await trio.sleep(_SOON)
+    token = trio.lowlevel.current_trio_token()
+    before = signal.signal(signal.SIGCHLD, lambda *_: token.run_sync_soon(_child_ended, idempotent=True))
+    try:
+        await trio.sleep_forever()
+    finally:
+        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+
+
+def _child_ended() -> None:
+    """Look for orphans, unless the one that ended is the process of a command: at its end there is a look anyway."""
+    with suppress(ChildProcessError):  # it was reaped already
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended and ended.si_pid not in families:
             reap()

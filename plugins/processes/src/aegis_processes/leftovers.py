@@ -24,27 +24,28 @@ class Leftovers:
     def __init__(self, *, killed: bool) -> None:
         """`killed` says that the former owner did not end in order."""
         self._killed, self._looking = killed, trio.Lock()
-        self._marks: set[str] | None = None
+        self._running: dict[str, set[psutil.Process]] | None = None  # by their marks
 
     async def end(self, marks: Collection[str]) -> None:
         """End what runs with one of these marks; the first call looks at all processes, in a thread."""
         if not self._killed or not marks:
             return
         async with self._looking:
-            if self._marks is None:
-                self._marks = await trio.to_thread.run_sync(_all_marks)
-        if found := self._marks.intersection(marks):
-            self._marks -= found
-            await trio.to_thread.run_sync(sweep, found)
+            if self._running is None:
+                self._running = await trio.to_thread.run_sync(_all_marked)
+        if found := self._running.keys() & set(marks):
+            those = [process for mark in found for process in self._running.pop(mark)]
+            await trio.to_thread.run_sync(sweep, found, those)
 
 
-def _all_marks() -> set[str]:
+def _all_marked() -> dict[str, set[psutil.Process]]:
     import psutil  # noqa: PLC0415 - it is not needed where the former process ended in order
 
-    found = set()
+    found: dict[str, set[psutil.Process]] = {}
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            found.add(process.environ().get(MARK, ""))
+            if process.pid != os.getpid() and (mark := process.environ().get(MARK)):
+                found.setdefault(mark, set()).add(process)
     return found
 
 
@@ -57,11 +58,13 @@ def sweep(marks: Collection[str], also: Iterable[psutil.Process] = ()) -> None:
     import psutil  # noqa: PLC0415 - as above
 
     found: set[psutil.Process] = set()
-    while fresh := {*also, *_marked(marks)} - found:
+    fresh = set(also) or set(_marked(marks))
+    while fresh:
         for process in fresh:
             with suppress(psutil.Error):  # psutil refuses a pid that was given to another process since
                 process.suspend()
         found |= fresh
+        fresh = set(_marked(marks)) - found
     for process in found:
         with suppress(psutil.Error):
             process.kill()

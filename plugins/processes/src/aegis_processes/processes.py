@@ -147,7 +147,7 @@ class Process:
     async def stop(self) -> None:
         """End the CLI and every process it started, gently first; takes at most about a second."""
         await self._process.family.look()
-        await self._stdin.aclose()
+        self._stdin.close()
         if not await self._gone(_CLOSE):
             self._process.signal(signal.SIGTERM)
             await self._gone(_TERM)
