@@ -158,9 +158,9 @@ class Roster:
             self._agents.pop(agent.id, None)
             agent.show("closed", reason)
             self._kernel.post.keep_only({*self._agents, *self._directory.open})
-            shutil.rmtree(self._kernel.project.state / "seats" / agent.id, ignore_errors=True)
             try:
                 async with finish_despite_cancel():
+                    await trio.to_thread.run_sync(shutil.rmtree, self._kernel.project.state / "seats" / agent.id, True)
                     await self._kernel.interceptors.tell("agent_closed", agent.id)
             finally:
                 self._closing.pop(agent.id).set()

@@ -32,7 +32,7 @@ _opening = trio.CapacityLimiter(8)  # CLIs that may start at the same time
 async def seated(agent: Agent, opening: trio.CancelScope) -> AsyncIterator[Session]:
     """Enter the agent's session, or cancel `opening`; leaving it, by any exit, leaves no process."""
     kernel, profile = agent.kernel, agent.profile
-    folder = kernel.project.private("seats", agent.id)
+    folder = await trio.to_thread.run_sync(kernel.project.private, "seats", agent.id)
     agent.seat = seat = Seat(
         agent.id, agent.handle, profile, (kernel.project.root / (profile.cwd or ".")).resolve(), folder,
         partial(_start, agent), partial(_ask, agent), agent.resume, primer=[profile.prompt] if profile.prompt else [],

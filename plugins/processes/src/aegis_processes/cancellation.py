@@ -13,7 +13,13 @@ _GRACE = 0.5  # seconds that what is inside has once its task is cancelled
 @asynccontextmanager
 async def finish_despite_cancel(limit: float = float("inf"), grace: float = _GRACE) -> AsyncIterator[trio.CancelScope]:
     """Go on inside although cancelled, for `grace` seconds then and `limit` in all; the scope tells which passed."""
-    scope = trio.CancelScope(shield=True, deadline=trio.current_time() + limit)
+    now = trio.current_time()
+    cancelled = trio.current_effective_deadline() <= now
+    scope = trio.CancelScope(shield=True, deadline=now + (min(limit, grace) if cancelled else limit))
+    if cancelled:  # the usual case, in which nobody needs to wait for it
+        with scope:
+            yield scope
+        return
     failure: Exception | None = None
 
     async def hurry() -> None:

@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,11 +121,10 @@ class Process:
 
     async def drain(self) -> None:
         """Keep the last words said on stderr until it closes."""
-        with suppress(*_GONE):
-            while chunk := await self._stderr.receive_some(65_536):
-                self._words += chunk
-                if len(self._words) > 2 * _STDERR_KEPT:
-                    del self._words[:-_STDERR_KEPT]
+        while chunk := await received(self._stderr, 65_536):
+            self._words += chunk
+            if len(self._words) > 2 * _STDERR_KEPT:
+                del self._words[:-_STDERR_KEPT]
         self._silent.set()
 
     async def _exit_message(self) -> str:
