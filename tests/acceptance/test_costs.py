@@ -26,45 +26,40 @@ FEW, MANY = 10, 2_000  # agents, turns, letters, tasks before, and sections
 # is up to the system. `proc` is how often /proc is looked at, and depends on what else runs where strangers are asked.
 BOUNDS = {
     "handoff": {
-        "calls": 560, "lines": 9_000, "appends": 2, "commits": 4, "rows": 5, "written": 1_100, "syncs": 0,
+        "calls": 600, "lines": 10_000, "appends": 2, "commits": 4, "rows": 5, "written": 1_100, "syncs": 0,
         "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 6, "opened": 6, "proc": 0, "settings": 8,
     },
     "enqueue": {
-        "calls": 240, "lines": 6_700, "appends": 1, "commits": 1, "rows": 1, "written": 540, "syncs": 0,
-        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 4, "opened": 6, "proc": 0, "settings": 6,
+        "calls": 280, "lines": 4_200, "appends": 1, "commits": 1, "rows": 1, "written": 540, "syncs": 0,
+        "queries": 1, "asides": 0, "rows_read": 1, "markdown": 0, "hops": 3, "opened": 3, "proc": 0, "settings": 6,
     },
     "task": {
-        "calls": 2_270, "lines": 72_000, "appends": 11, "commits": 11, "rows": 15, "written": 3_000, "syncs": 0,
-        "queries": 1, "asides": 0, "rows_read": 4, "markdown": 0, "hops": 28, "opened": 70, "proc": 9_999,
-        "settings": 21,
+        "calls": 2_170, "lines": 42_000, "appends": 5, "commits": 8, "rows": 15, "written": 3_000, "syncs": 0,
+        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 10, "opened": 14, "proc": 6, "settings": 21,
     },
     "canvas write": {
-        "calls": 410, "lines": 12_700, "appends": 2, "commits": 2, "rows": 3, "written": 680, "syncs": 2,
-        "queries": 1, "asides": 0, "rows_read": 0, "markdown": 1_000, "hops": 12, "opened": 26, "proc": 0,
-        "settings": 8,
+        "calls": 160, "lines": 5_600, "appends": 1, "commits": 1, "rows": 2, "written": 440, "syncs": 2,
+        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 6, "opened": 10, "proc": 0, "settings": 2,
     },
     "term run": {
-        "calls": 295, "lines": 9_600, "appends": 2, "commits": 2, "rows": 2, "written": 460, "syncs": 0,
-        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 6, "opened": 12, "proc": 0, "settings": 7,
+        "calls": 275, "lines": 7_800, "appends": 2, "commits": 2, "rows": 2, "written": 460, "syncs": 0,
+        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 3, "opened": 3, "proc": 0, "settings": 7,
     },
     "inbox": {
-        "calls": 1_630, "lines": 10_600, "appends": 1, "commits": 1, "rows": 50, "written": 1_300, "syncs": 0,
-        "queries": 50, "asides": 0, "rows_read": 50, "markdown": 0, "hops": 4, "opened": 6, "proc": 0, "settings": 1,
+        "calls": 650, "lines": 5_300, "appends": 1, "commits": 1, "rows": 1, "written": 1_500, "syncs": 0,
+        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 3, "opened": 3, "proc": 0, "settings": 1,
     },
     "spawn and close": {
-        "calls": 960, "lines": 42_500, "appends": 4, "commits": 4, "rows": 4, "written": 260, "syncs": 0,
-        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 13, "opened": 30, "proc": 9_999,
-        "settings": 4,
+        "calls": 1_000, "lines": 28_500, "appends": 2, "commits": 5, "rows": 4, "written": 260, "syncs": 0,
+        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 8, "opened": 12, "proc": 6, "settings": 4,
     },
 }  # fmt: skip
 # What grows with what was there before, and should not: this only shrinks, too.
 GROWS = {
-    "task": {"lines", "proc"},
-    "canvas write": {"calls", "lines", "markdown"},
-    "inbox": {"lines"},
-    "spawn and close": {"lines", "proc"},
+    "task": {"lines"},
+    "spawn and close": {"lines"},
 }
-SLACK = {"lines": 1_000, "calls": 40, "written": 40}  # to one line for each of what was there before it is far
+SLACK = {"lines": 1_800, "calls": 40, "written": 40}  # to one line for each of what was there before it is far
 _FEW_MORE = 4  # of everything else
 
 
