@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"aegis {__version__}")
         return 0
-    gc.set_threshold(50_000, 20, 50)  # what is made in a start stays: looking for garbage in it finds none
+    gc.set_threshold(200_000, 20, 50)  # what is made in a start stays: looking for garbage in it finds none
     from aegis_cli.shell import run  # noqa: PLC0415 - start-up time
 
     return run(words)
