@@ -349,3 +349,28 @@ async def test_nothing_is_lost_when_the_disk_is_behind(kernel_with, plugins, pro
         if "text" in e["event"]
     ]
     assert [json.dumps(s).count("x") for s in said] == [json.dumps(t).count("x") for t in texts]
+
+
+async def test_an_export_into_many_files_lets_others_have_their_turn(kernel_with, plugins, monkeypatch):
+    begun, most, remove = 0, 0, Appender.remove
+
+    def counted(appender, name):
+        nonlocal begun, most
+        begun += 1
+        most = max(most, begun)
+        remove(appender, name)
+
+    async def others():
+        nonlocal begun
+        while True:
+            begun = 0
+            await trio.lowlevel.checkpoint()
+
+    async with kernel_with(**plugins) as kernel, trio.open_nursery() as nursery:
+        for number in range(60):
+            await kernel.post.deliver(kernel.post.envelope("system", f"human:p{number}", "hello"))
+        monkeypatch.setattr(Appender, "remove", counted)
+        nursery.start_soon(others)
+        assert "60 records in 60 files" in await kernel.verbs.call(ANNA, "ledger export")
+        nursery.cancel_scope.cancel()
+    assert 1 < most <= 20  # ten, and as many again when the turns fall so

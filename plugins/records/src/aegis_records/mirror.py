@@ -13,7 +13,7 @@ from aegis.ledger import Record
 from aegis_records.ended import program_of
 from aegis_records.jsonlines import Appender
 
-_BREATH = 200  # records that are written again before others have their turn
+_BREATH, _FILE = 200, 20  # records that are written again before others have their turn; a new file counts as so many
 _KNOWN = 5_000  # agents whose inbox is known without asking
 _MAIL = "inboxes/{recipient}.jsonl"  # of the kernel's own book
 
@@ -38,7 +38,7 @@ class Mirror:
         async with self._rebuilding:
             self._later, last = [], 0  # first: what is committed during the flush must not be buffered again
             files: set[str] = set()
-            count = 0
+            count = work = 0
             try:
                 await self._appender.flush()
                 for count, record in enumerate(self._kernel.ledger.select("1 order by seq"), 1):
@@ -46,8 +46,10 @@ class Mirror:
                     if name not in files:
                         files.add(name)
                         self._appender.remove(name)
+                        work += _FILE
                     self._write(name, record)
-                    if count % _BREATH == 0:
+                    if (work := work + 1) >= _BREATH:
+                        work = 0
                         await trio.lowlevel.checkpoint()
                         await self._appender.room()
             finally:
