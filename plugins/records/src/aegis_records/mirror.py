@@ -41,7 +41,7 @@ class Mirror:
             count = work = 0
             try:
                 await self._appender.flush()
-                for count, record in enumerate(self._kernel.ledger.select("1 order by seq"), 1):
+                for count, record in enumerate(self._kernel.ledger.select("1 order by seq"), 1):  # noqa: B007 - it is told
                     last, name = record.seq, self._file(record)
                     if name not in files:
                         files.add(name)
