@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _QUIET, _LONGEST = 0.05, 1.0  # seconds without news before a file is read, so that it is whole; wait no longer than
 _CHANGES = frozenset({"created", "modified", "moved", "deleted", "closed"})  # opening and reading change nothing
-_ASKED = ("Created", "Modified", "Moved", "Deleted")  # a change by way of a memory map is seen when the file is closed
+_ASKED = ("Created", "Moved", "Deleted", *(() if sys.platform == "linux" else ("Modified",)))  # Linux says "closed"
 
 
 class Watcher:
