@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from canvas_stage import BO, Stage, settled
 
 from aegis import Caller, Refused
 from aegis_canvas.headings import counts
+from aegis_canvas.store import Store
+from aegis_ledger.book import encode
 from aegis_ledger.counts import Counts
 
 FENCED = "```\n{}\n```\n\n- a list\n"
@@ -72,3 +75,49 @@ async def test_history_is_read_in_a_thread(stage: Stage) -> None:
         assert await stage.call(verb, name="plan", section="part 3")
     ledger = stage.kernel.ledger.counts - before
     assert ledger.queries == 0 and ledger.asides > 0
+
+
+async def test_who_closes_a_canvas_at_once_still_has_its_last_change_told(stage: Stage) -> None:
+    await stage.open(big(10))
+    await stage.call("subscribe", name="plan")
+    await stage.do("write", BO, name="plan", section="part 3", content="the last words")
+    await stage.do("close", BO, name="plan")
+    assert [body.splitlines()[-1] for body in stage.bodies()] == ["the last words"]
+
+
+async def test_a_change_before_the_end_is_told_and_its_writer_is_not_told_that_it_was_cut_off(
+    kernel_with, plugins, echo
+) -> None:
+    async with kernel_with(**plugins) as kernel:
+        stage = Stage(kernel, echo)
+        await stage.open(big(10))
+        await stage.call("subscribe", name="plan")
+        await stage.do("write", BO, name="plan", section="part 3", content="the last words")
+    async with kernel_with(**plugins) as kernel:
+        stage = Stage(kernel, echo)
+        await stage.read()
+        await settled()
+        assert [body.splitlines()[-1] for body in stage.bodies()] == ["the last words"]
+        assert stage.bodies("human:bo") == []
+
+
+async def test_a_snapshot_gives_the_same_canvas_also_one_of_before(stage: Stage) -> None:
+    await stage.open(big(10))
+    await stage.call("subscribe", name="plan")
+    await stage.do("write", BO, name="plan", section="part 3", content="words")
+    for former in (False, True):
+        store = Store(stage.kernel)
+        store.restore()
+        [canvas] = store.canvases.values()
+        snapshot = msgspec.json.decode(encode([canvas]))
+        snapshot[0]["untold"] = []
+        if former:
+            snapshot[0]["parts"] = list(snapshot[0]["parts"].values())
+        book = stage.kernel.ledger.book("canvas")
+        last = await book.append("told", canvas.id, canvas="plan", n=2)
+        book.snapshot(snapshot, last.seq)
+        await book.append("told", canvas.id, canvas="plan", n=2)
+        again = Store(stage.kernel)
+        again.restore()
+        canvas.untold = []
+        assert again.canvases == store.canvases and canvas.parts["part 3"].lines == 1

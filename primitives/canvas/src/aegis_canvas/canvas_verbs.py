@@ -205,6 +205,7 @@ class CanvasVerbs:
         if is_agents(caller):  # a workflow that an agent began
             raise Refused(f"only a person can close a canvas, and {caller} acts for {caller.principal}")
         async with self._writer.lock(canvas):
+            await self._writer.tell(canvas)
             await self._store.append(self._store.draft("closed", canvas, by=str(caller)))
         self._watcher.renew()
         return f"{name} is closed; {canvas.file} stays"

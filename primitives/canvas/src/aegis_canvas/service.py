@@ -42,9 +42,10 @@ class CanvasService:
                 nursery.start_soon(self._writer.run)
                 await self._watcher.run()
         finally:
-            if self._kernel.supervisor.is_leaving(owner.get()):  # another writer may come with the plugin, and soon
-                async with finish_despite_cancel():
+            async with finish_despite_cancel():
+                if self._kernel.supervisor.is_leaving(owner.get()):  # another writer may come with the plugin, and soon
                     await self._writer.stop()
+                await self._teller.tell_all()
 
     def agent_closed(self, agent_id: str) -> Awaitable[None] | None:
         """End the subscriptions and the claims of an agent that closed."""

@@ -21,7 +21,7 @@ class Teller:
 
     def __init__(self, store: Store, notifier: Notifier) -> None:
         self._store, self._notifier = store, notifier
-        self._news = trio.Event()
+        self._news, self._telling = trio.Event(), trio.Lock()
         self._placed: dict[str, int] = {}  # canvas → its newest revision that is in its file
         self._unanswered: set[str] = set()  # canvases whose newest writer may not know that its text was taken
         self._texts: dict[tuple[str, int], Texts] = {}
@@ -42,8 +42,17 @@ class Teller:
             await self._news.wait()
             await trio.sleep(_PAUSE)
             self._news = trio.Event()
-            for canvas in list(self._store.canvases.values()):
-                await self._tell(canvas)
+            await self.tell_all()
+
+    async def tell_all(self) -> None:
+        """Tell of everything that is in a file."""
+        for canvas in list(self._store.canvases.values()):
+            await self.tell(canvas)
+
+    async def tell(self, canvas: Canvas) -> None:
+        """Tell of what is in this canvas's file."""
+        async with self._telling:  # of two who tell, one would tell it again
+            await self._tell(canvas)
 
     async def _tell(self, canvas: Canvas) -> None:
         due = [revision for revision in canvas.untold if revision.n <= self._placed.get(canvas.id, 0)]

@@ -121,9 +121,7 @@ class Writer:
 
     async def _refresh(self, canvas: Canvas) -> Document | None:
         self._usable(canvas)
-        with trio.CancelScope(shield=True):
-            now = await self._recorded(canvas)
-        return now  # noqa: RET504 - mypy takes a scope for one that may swallow what is raised inside
+        return await self._recorded(canvas)
 
     async def _recorded(self, canvas: Canvas) -> Document | None:
         """Return the text of the file, None when it cannot be read; what is new about it is on record then."""
@@ -145,6 +143,7 @@ class Writer:
             told = self._notifier.all(canvas, f"{canvas.file} {words} · version {canvas.revision}")
             await self._notifier.append([self._store.draft("condition", canvas, condition=condition)], told)
         if first:
+            self._seen.add(canvas.id)
             self._teller.placed(canvas, answered=False)
         if condition or found is None or document is None:
             return None
@@ -156,10 +155,15 @@ class Writer:
         return document
 
     async def _finish(self, canvas: Canvas) -> None:
-        last = next(self._store.history(canvas, newest=True), None)
+        last = await self._store.aside(
+            lambda select: next(self._store.history(canvas, newest=True, select=select), None)
+        )
         before = last.before if last else ""
         await trio.to_thread.run_sync(self.file(canvas.file).finish, _temporary(canvas), before, canvas.hash)
-        self._seen.add(canvas.id)
+
+    async def tell(self, canvas: Canvas) -> None:
+        """Tell of what is in the file already, now."""
+        await self._teller.tell(canvas)
 
     def _too_many(self, document: Document) -> str:
         """Return that the text has more sections than a canvas may, empty when it has not."""
@@ -198,20 +202,19 @@ class Writer:
         Raises `Refused` when no canvas may be there, or the file is not a text.
         """
         file = self.file(canvas.file)
-        with trio.CancelScope(shield=True):
-            try:
-                await trio.to_thread.run_sync(file.make)
-                found = await trio.to_thread.run_sync(file.read)
-            except (Unreadable, OSError) as error:
-                words = error.strerror if isinstance(error, OSError) else str(error)
-                raise Refused(f"{canvas.file} cannot be a canvas: {words}") from None
-            document = await self._parsed(canvas, found)
-            if more := self._too_many(document):
-                raise Refused(f"{canvas.file} cannot be a canvas: it {more}")
-            change = await trio.to_thread.run_sync(made, canvas, parse(""), document, "opened", self._store.texts)
-            opened = self._store.draft("opened", canvas, **msgspec.to_builtins(canvas))
-            await self._store.append(opened, *change.texts, self._revised(canvas, change, "")[0])
-            self._seen.add(canvas.id)
+        try:
+            await trio.to_thread.run_sync(file.make)
+            found = await trio.to_thread.run_sync(file.read)
+        except (Unreadable, OSError) as error:
+            words = error.strerror if isinstance(error, OSError) else str(error)
+            raise Refused(f"{canvas.file} cannot be a canvas: {words}") from None
+        document = await self._parsed(canvas, found)
+        if more := self._too_many(document):
+            raise Refused(f"{canvas.file} cannot be a canvas: it {more}")
+        change = await trio.to_thread.run_sync(made, canvas, parse(""), document, "opened", self._store.texts)
+        opened = self._store.draft("opened", canvas, **msgspec.to_builtins(canvas))
+        self._seen.add(canvas.id)
+        await self._store.append(opened, *change.texts, self._revised(canvas, change, "")[0])
 
     async def change(
         self, canvas: Canvas, caller: Caller, verb: str, check: Check, compose: Compose
