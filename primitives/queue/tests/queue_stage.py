@@ -11,6 +11,7 @@ import trio.testing
 from aegis import Caller, Kernel
 from aegis.agent import Agent
 from aegis.ledger import Record
+from aegis.testing.clock import settled
 from aegis.testing.echo import EchoPlugin
 
 ANNA = Caller("human", "anna")
@@ -35,6 +36,7 @@ class Queues:
         quiet = 0
         while quiet < 2:  # twice: the commit that was waited for may have been of nothing, and somebody goes on from it
             before = self._commits
+            await settled()
             await trio.testing.wait_all_tasks_blocked(0.002)
             await self.kernel.ledger.append()  # answered once the commit under way is over
             quiet = quiet + 1 if before == self._commits else 0
