@@ -88,6 +88,16 @@ class Client:
         params = {"name": tool, "arguments": arguments} | ({"_meta": meta} if meta else {})
         return await self.ask("tools/call", params, **more)
 
+    def sent(self, tool: str, accept: str) -> dict[str, Any]:
+        """What a request to call the tool consists of, to be changed by the test."""
+        params: dict[str, Any] = {"name": tool, "arguments": {}}
+        headers = {"content_type": "application/json", "mcp_protocol_version": self.version, "accept": accept}
+        if self.version == MODERN:
+            params["_meta"] = {RESERVED + "protocolVersion": MODERN, RESERVED + "clientCapabilities": {}}
+            headers |= {"mcp_method": "tools/call", "mcp_name": tool}
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+        return {"content": body, "headers": self.raw.headers(**headers)}
+
 
 @pytest.fixture(params=VERSIONS)
 async def client(scene, raw, request):
@@ -171,22 +181,28 @@ async def test_what_a_client_says_about_its_request_is_taken_or_refused_alike(cl
     ids=repr,
 )
 async def test_headers_are_taken_or_refused_alike(client, more):
-    sent = {"content_type": "application/json"} | more
-    short, long = [await asked(client, sent, accept) for accept in ("application/json, text/event-stream", "*/*")]
+    short, long = [await asked(client, more, accept) for accept in ("application/json, text/event-stream", "*/*")]
     session = (b"mcp-session-id", short.headers.get("mcp-session-id", "").encode())
     assert said(short) == said(long) or session[1]
     assert (short.status_code, short.content) == (long.status_code, long.content)
 
 
-async def asked(client, sent, accept):
-    params: dict[str, Any] = {"name": "aegis_whoami", "arguments": {}}
-    headers = {"mcp_protocol_version": client.version}
-    if client.version == MODERN:
-        params["_meta"] = {RESERVED + "protocolVersion": MODERN, RESERVED + "clientCapabilities": {}}
-        headers |= {"mcp_method": "tools/call", "mcp_name": "aegis_whoami"}
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
-    headers = client.raw.headers(accept=accept, **(headers | sent))
-    return await client.raw.http.post(client.scene.url("alice"), content=body, headers=headers)
+@pytest.mark.parametrize("twice", ["mcp-protocol-version", "mcp-name", "accept", "content-type", "x-other"])
+async def test_a_header_that_comes_twice_is_taken_or_refused_alike(client, twice):
+    answers = []
+    for accept in ("application/json, text/event-stream", "*/*"):
+        sent = client.sent("aegis_whoami", accept)
+        value = sent["headers"].pop(twice, "x")
+        sent["headers"] = [*sent["headers"].items(), (twice, value), (twice, value)]
+        answers.append(said(await client.raw.http.post(client.scene.url("alice"), **sent)))
+    assert client.passed == 2
+    assert answers[0] == answers[1]
+
+
+async def asked(client, more, accept):
+    sent = client.sent("aegis_whoami", accept)
+    sent["headers"] |= {name.replace("_", "-"): value for name, value in more.items()}
+    return await client.raw.http.post(client.scene.url("alice"), **sent)
 
 
 async def test_a_list_of_tools_is_fastmcps_until_verbs_change(client, scene):
@@ -261,6 +277,7 @@ async def test_a_call_that_is_not_over_soon_is_answered_the_same(client, nursery
     short, long = await both(client, nursery, go)
     assert short == long and b"slowly done" in short[2]
     assert client.passed == 2
+    assert client.scene.toys.ended == ["done"] * 2, "the call was not begun anew"
 
 
 async def test_progress_and_tickets_are_the_same(client, nursery, clock):
@@ -341,7 +358,7 @@ class Spawned(trio.abc.Instrument):
         self.count += 1
 
 
-async def test_a_short_call_costs_one_task_and_one_write(scene, raw):
+async def test_a_short_call_costs_one_task(scene, raw):
     await scene.spawn("alice")
     alice = raw("alice")
     await alice.hello()
