@@ -30,12 +30,12 @@ BOUNDS = {
         "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 6, "opened": 6, "proc": 0, "settings": 8,
     },
     "enqueue": {
-        "calls": 280, "lines": 4_200, "appends": 1, "commits": 1, "rows": 1, "written": 540, "syncs": 0,
-        "queries": 1, "asides": 0, "rows_read": 1, "markdown": 0, "hops": 3, "opened": 3, "proc": 0, "settings": 6,
+        "calls": 240, "lines": 2_700, "appends": 1, "commits": 1, "rows": 1, "written": 540, "syncs": 0,
+        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 3, "opened": 2, "proc": 0, "settings": 6,
     },
     "task": {
-        "calls": 2_170, "lines": 42_000, "appends": 5, "commits": 8, "rows": 15, "written": 3_000, "syncs": 0,
-        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 10, "opened": 14, "proc": 6, "settings": 21,
+        "calls": 1_900, "lines": 31_000, "appends": 5, "commits": 8, "rows": 15, "written": 3_000, "syncs": 0,
+        "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 10, "opened": 14, "proc": 6, "settings": 18,
     },
     "canvas write": {
         "calls": 160, "lines": 5_600, "appends": 1, "commits": 1, "rows": 2, "written": 440, "syncs": 2,

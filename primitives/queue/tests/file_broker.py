@@ -176,7 +176,7 @@ class FileBroker:
         return sorted(pending, key=lambda t: t.rank)[:count]
 
     async def position(self, task: Task) -> int:
-        pending = await self._select("queue=? and state='pending' and not (taken and id<>?)", task.queue, task.id)
+        pending = await self._select("queue=? and state='pending' and not taken", task.queue)
         return sum(t.rank <= task.rank for t in pending) if task.id in {t.id for t in pending} else 0
 
     async def _active(self) -> list[Task]:

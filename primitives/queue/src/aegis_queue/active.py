@@ -37,13 +37,14 @@ class Active:
 
     def of_queue(self, queue: str) -> Pending:
         """Return the pending tasks of a queue."""
-        return self._queues.setdefault(queue, Pending())
+        if (found := self._queues.get(queue)) is None:
+            found = self._queues[queue] = Pending()
+        return found
 
     # -- coming and going ---------------------------------------------------------------------------------------
 
     def wait(self, task: Task) -> Waiting:
-        """Have the task among the pending ones, where it may not begin before it is placed."""
-        self.take_out(task.id)
+        """Have a task that is not here among the pending ones, where it may not begin before it is placed."""
         return self.keep(waiting(task))
 
     def keep(self, entry: Waiting) -> Waiting:
@@ -127,7 +128,7 @@ class Active:
 
     def position(self, task_id: str) -> int:
         """Return where a pending task stands in its queue, those left out that are about to begin; else 0."""
-        if (entry := self._waiting.get(task_id)) is None:
+        if (entry := self._waiting.get(task_id)) is None or task_id in self._taken:
             return 0
         beginning = sum(other.queue == entry.queue and other < entry for other in self._taken.values())
         return self.of_queue(entry.queue).position(entry) - beginning

@@ -97,7 +97,7 @@ class Broker(Protocol):
         """
 
     async def position(self, task: Task) -> int:
-        """Return where a pending task stands in its queue, counted from 1; 0 when it is not pending."""
+        """Return where a pending task stands in its queue, counted from 1; 0 when it is taken, or not pending."""
 
     async def agents(self) -> set[str]:
         """Return the agents that `of` has tasks of."""

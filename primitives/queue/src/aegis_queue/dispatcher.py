@@ -39,6 +39,7 @@ class Dispatcher:
         self._jobs: set[Job] = set()
         self.holds, self.watching = Holds(self.wake), Watching()
         self._woken = trio.Event()
+        self._full = set[str]()  # queues without a free place: one that becomes free wakes
         self._resting = -float("inf")  # begin nothing before this
 
     def queues(self) -> dict[str, QueueSettings]:
@@ -70,7 +71,7 @@ class Dispatcher:
         self._woken.set()
 
     def _changed(self, task: Task) -> None:
-        if task.state == "pending" and (task.after or self.room(task.queue)):  # a place that becomes free wakes, too
+        if task.state == "pending" and (task.after or task.queue not in self._full):
             self._woken.set()
         self.watching.see(task)
 
@@ -161,6 +162,7 @@ class Dispatcher:
             if job.cut_off:  # what a stopping aegis leaves undone is for the next one
                 self._resting = trio.current_time() + _STOPPING
             self._jobs.discard(job)
+            self._full.discard(job.task.queue)
             self._woken.set()
 
     async def _tidy(self, working: set[str]) -> None:
@@ -182,13 +184,14 @@ class Dispatcher:
                 why = f"task {other}, which it waits for, has no result: {(await broker.find(other)).outcome}"
                 await self._finish(broker, blocked, End("dependency", error=why))
         for name, settings in self.queues().items():
-            while self._room(name, settings) and (task := await self._next(broker, name)):
+            while (room := self._room(name, settings)) and (task := await self._next(broker, name)):
                 if (hold := await self._admitted(task, settings)) is not None:
                     self.holds.keep(nursery, name, hold)
                     break
                 self.holds.clear(name)
                 if not await self._begin(broker, nursery, task, settings):
                     await self._kernel.interceptors.tell("release", work_of(task, settings))
+            (self._full.discard if room else self._full.add)(name)
 
     async def _begin(self, broker: Broker, nursery: trio.Nursery, task: Task, settings: QueueSettings) -> bool:
         """Start the task's job and return True; False when it was cancelled meanwhile, or its queue paused."""

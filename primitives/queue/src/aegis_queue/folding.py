@@ -50,7 +50,8 @@ class Kept:
 
     def keep(self, task: Task, *, instead: bool = False) -> None:
         """Keep this one, too, if there is room; or `instead` of those that have been here longest."""
-        self.forget(task.id)
+        if task.id in self._tasks:
+            self.forget(task.id)
         size = _size(task)
         while instead and self._tasks and not self._room(size):
             self.forget(next(iter(self._tasks)))

@@ -131,9 +131,10 @@ class Job:
 
     def _handle(self) -> str:
         words = "-".join(re.split("[-_]", self.task.queue)[:2])
-        known = self._kernel.roster.known()
+        born = self._kernel.roster.born
         names = (f"{words[:30]}-{self.task.id[-size:].lower()}" for size in (4, 6, 8))
-        return next((name for name in names if name not in known), f"{words[:20]}-{self.task.id[8:].lower()}")
+        free = (name for name in names if born(f"agent:{name}") is None)
+        return next(free, f"{words[:20]}-{self.task.id[8:].lower()}")
 
     async def _judged(self, ended: TurnEnded) -> End | TurnEnded:
         """Return the end of the attempt, or the end of the worker's next turn when there is more to come."""

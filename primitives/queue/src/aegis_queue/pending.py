@@ -35,7 +35,7 @@ class Waiting(msgspec.Struct, order=True, array_like=True, gc=False):
 def waiting(task: Task) -> Waiting:
     """Return the entry of a pending task."""
     rank = (-task.priority << _ARRIVALS) + task.seq
-    return shared(Waiting(rank, task.id, task.queue, task.agent, task.former, task.not_before, task.after))
+    return Waiting(rank, task.id, task.queue, task.agent, task.former, task.not_before, task.after)
 
 
 def shared(entry: Waiting) -> Waiting:

@@ -27,7 +27,7 @@ from aegis_queue.task import OVER, STATES, Report, Task
 
 _RECENT = 50  # finished tasks of a queue whose ids are at hand
 _DEAD = 1_000  # the same of those that failed
-_WHOLE, _CHARACTERS = 200, 1_000_000  # tasks that are kept whole, and what they may hold
+WHOLE, _CHARACTERS = 200, 1_000_000  # tasks that are kept whole, and what they may hold
 _AHEAD = 50  # tasks that are read together when the next one is not at hand
 
 
@@ -42,8 +42,8 @@ class LedgerBroker:
 
     def __init__(self) -> None:
         self._active = Active()
-        self._next = Kept(_WHOLE, _CHARACTERS)  # pending
-        self._ended = Kept(_WHOLE, _CHARACTERS)
+        self._next = Kept(WHOLE, _CHARACTERS)  # pending
+        self._ended = Kept(WHOLE, _CHARACTERS)
         self._counts: dict[str, Counter[str]] = {}
         self._recent: dict[str, deque[str]] = {}
         self._dead: dict[str, dict[str, None]] = {}
@@ -62,7 +62,7 @@ class LedgerBroker:
             self._active.running |= {task.id: task for task in await self._all(self._active.running)}
             for entry in self._active.entries():
                 self._active.place(entry, self._lost)
-            for task in await self._all(entry.id for entry in self._active.page("", _WHOLE)):
+            for task in await self._all(entry.id for entry in self._active.page("", WHOLE)):
                 self._next.keep(task)
             self._live = True
         yield
@@ -171,8 +171,10 @@ class LedgerBroker:
 
     async def _put(self, task: Task, *together: Draft) -> tuple[Task, int]:
         data = {**msgspec.to_builtins(task), "callback": task.callback}
-        await self._kernel.ledger.append(self._book.draft("enqueued", task.id, **data), *together)
-        return self._find(task.id), self._active.position(task.id)
+        stored = await self._kernel.ledger.append(self._book.draft("enqueued", task.id, **data), *together)
+        waits = self._active.entry(task.id)
+        now = self._next.get(task.id) or enqueued(stored[0]) if waits else self._find(task.id)
+        return now, self._active.position(task.id)
 
     async def begin(self, task: Task, payload: Envelope, *worker: Draft, **changes: Any) -> Task:
         """Deliver the payload and record that the task runs, and who has it."""

@@ -298,7 +298,8 @@ class TaskVerbs:
         status = await self._status(task)
         due = f", begins after {task.not_before}" if task.not_before else ""
         why = f"; {status.error or status.held}" if status.error or status.held else ""
-        return f"it waits in {task.queue}, position {status.queued_position}{due}{why}"
+        waits = f"it waits in {task.queue}, position {status.queued_position}"
+        return f"{waits if status.queued_position else f'it begins in {task.queue}'}{due}{why}"
 
     def _mine(self, caller: Caller, task: Task, what: str) -> Task:
         if caller.agent_id and task.owner.agent_id != caller.agent_id:

@@ -262,7 +262,7 @@ class BrokerContract(Lives):
         assert [await broker.position(t) for t in there] == [1, 2, 3, 4, 5]
         assert await broker.position(running) == 0
         assert await broker.take(there[0])
-        assert [await broker.position(t) for t in there[1:]] == [1, 2, 3, 4], "it is about to begin"
+        assert [await broker.position(t) for t in there] == [0, 1, 2, 3, 4], "it is about to begin"
         assert await broker.waiting("one", 10) == there, "but it has not begun"
         assert ([t.payload for t in await broker.running("one")], await broker.running("two")) == (["runs"], [])
 
