@@ -122,3 +122,29 @@ async def test_a_watcher_that_comes_back_is_told_of_what_is_gone_only_once(kerne
             seen = [(b.number, e) for b in await anext(news) for e in b.events]
         assert [n for n, _ in seen] == sorted(n for n, _ in seen)
         assert sum(isinstance(e, Gap) for _, e in seen) == 1
+
+
+async def test_with_a_disk_that_takes_nothing_all_stays_where_it_is_and_nobody_waits(kernel_with, plugins, project):
+    sessions = project / ".aegis/state/sessions"
+    async with kernel_with(**plugins) as kernel:
+        sessions.mkdir(exist_ok=True)
+        first = await kernel.roster.spawn("echo", "first", QUEUE)
+        receipt = await kernel.post.deliver(kernel.post.envelope("human:anna", first.id, "said before"))
+        await kernel.post.wait_turn(receipt.id)
+        await kernel.verbs.call(ANNA, "transcript", {"handle": "first"})
+        file = sessions / f"{first.id}.jsonl"
+        file.rename(sessions / "elsewhere")
+        file.mkdir()
+        for n in range(25):
+            await worked(kernel, n)
+        receipt = await kernel.post.deliver(kernel.post.envelope("human:anna", first.id, "said now"))
+        await kernel.post.wait_turn(receipt.id)
+        other = await kernel.roster.spawn("echo", "other")
+        await kernel.verbs.call(ANNA, "records events", {"handle": other.handle})  # all is tried to be written
+        await kernel.roster.close(first)
+        assert [f for f in kernel.faults if "were not written" in f.error]
+        file.rmdir()
+        (sessions / "elsewhere").rename(file)
+    async with kernel_with(**plugins) as kernel:
+        text, _, _ = await told(kernel, first.id)
+        assert "said before" in text and "said now" in text

@@ -106,7 +106,7 @@ class Transcripts:
             self._ended[agent_id] = {"handle": born.handle, "by": str(born.by), "born": born.born}
 
     async def _put_away(self) -> None:
-        if self._ended:
+        if self._ended and not self._appender.trouble():
             await self._flush()
             ended, self._ended = self._ended, {}
             with suppress(OSError):  # they keep files of their own
