@@ -88,6 +88,6 @@ def _servers_file(folder: Path, servers: list[McpServer]) -> Path:
         s.name: {"type": "http", "url": s.url, "headers": dict(s.headers), "alwaysLoad": True} for s in servers
     }
     path.unlink(missing_ok=True)  # an older one could have been made readable
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump({"mcpServers": entries}, file)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
+        file.write(json.dumps({"mcpServers": entries}).encode())
     return path
