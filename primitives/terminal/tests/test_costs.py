@@ -77,7 +77,7 @@ async def test_a_command_that_cannot_be_stored_is_not_run_and_the_next_one_is(tm
                 await job.done.wait()
                 assert (job.code, str(job.error or "")) == (code, "" if code else "the disk is full")
             assert not made.exists()
-        await terminal.close("01TEST")
+        await terminal.close()
 
 
 @settings(deadline=None)
