@@ -117,6 +117,8 @@ def test_the_headings_of_a_text_cut_in_pieces_are_those_of_the_whole(text: str) 
 @pytest.mark.fuzz
 @settings(deadline=None)
 @given(texts(), st.lists(st.tuples(texts(6), st.integers(0, 20), st.booleans()), min_size=1, max_size=4))
+@example("---\na: b\n---\rwords\r## Last", [("", 0, False)])
+@example("a\n## A\rwords\n## B\n", [("", 1, False)])
 @example("[a]: b\n\n## A\n\n[a]: b\n'Title\n===\nx\n", [("more'", 2, False)])
 @example("## A\n[a]: b '\n#hash\n---\nx\n", [("more'", 1, False)])
 def test_a_document_that_changes_by_section_is_the_same_as_one_parsed_anew(text: str, steps: list) -> None:

@@ -112,7 +112,9 @@ class Document(msgspec.Struct, frozen=True, dict=True):
     def _stands(self, at: int, part: Part, after: str) -> bool:
         """Return whether this part and the heading after it are what they are meant to be, and nothing else is."""
         lines = [part.head] * bool(part.body) + [part.raw] * bool(after)
-        if not part.raw or not all(line.endswith(("\r", "\n")) for line in lines if line) or self._front_open(at, part):
+        if not part.raw or not all(line.endswith(("\r", "\n")) for line in lines if line):
+            return False
+        if self._front_open(at, part) or _joined(part.head, part.body) or _joined(self.parts[at - 1].raw, part.raw):
             return False
         if _is_underlined(part.head) and not _blank_at_end(self.parts[at - 1].raw):
             return False  # the lines before it may be the beginning of something that goes on in it
@@ -142,6 +144,11 @@ class Document(msgspec.Struct, frozen=True, dict=True):
 
 def _is_underlined(head: str) -> bool:
     return len(_END.split(head.rstrip("\r\n"))) > 1
+
+
+def _joined(before: str, after: str) -> bool:
+    """Return whether the line ends of both become one."""
+    return before.endswith("\r") and after.startswith("\n")
 
 
 def _blank_at_end(raw: str) -> bool:
