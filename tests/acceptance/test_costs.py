@@ -54,7 +54,8 @@ BOUNDS = {
         "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 8, "opened": 12, "proc": 6, "settings": 4,
     },
 }  # fmt: skip
-# What grows with what was there before, and should not: this only shrinks, too.
+# What grows with what was there before, and should not: this only shrinks, too. All of it are walks over every agent:
+# `Roster.live`, `Roster.known`, `Post.keep_only`, and `Directory._apply` when one is closed.
 GROWS = {
     "task": {"lines"},
     "spawn and close": {"lines"},

@@ -1,6 +1,7 @@
 """Every benchmark, each in a process of its own, and one table at the end: `python -m tests.bench [--record] [NAME…]`.
 
-Figures are printed, not asserted. `--record` also writes them to docs/reference/benchmarks.md, as the newest of a few.
+Figures are printed, not asserted. `--record` also writes them to docs/reference/benchmarks.md, as the newest of a few,
+and to docs/explanation/scale.md.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ sys.path.insert(0, str(FOLDER))
 import record  # noqa: E402 - each benchmark is a program, and so is this
 import rows  # noqa: E402 - the same
 
-BY_NAME_ONLY = ("bench_limits", "bench_connections", "bench_scale")  # minutes each, of floods and crowds
+BY_NAME_ONLY = {"bench_limits", "bench_connections", "bench_scale"}  # minutes each, of floods and crowds
+RECORDED = {"bench_scale"}  # of these, what is recorded all the same
 PATIENCE = 400  # seconds for one
 
 
@@ -28,7 +30,8 @@ def main(words: list[str]) -> int:
     """Run the benchmarks whose file name holds one of the names, or all; return how many could not run."""
     names = [word for word in words if not word.startswith("-")]
     files = sorted(FOLDER.glob("bench_*.py"))
-    chosen = [f for f in files if any(name in f.stem for name in names) or not (names or f.stem in BY_NAME_ONLY)]
+    left_out = BY_NAME_ONLY - (RECORDED if "--record" in words else set())
+    chosen = [f for f in files if any(name in f.stem for name in names) or not (names or f.stem in left_out)]
     if not chosen:
         print(f"no benchmark is called {' or '.join(names)} (there are: {', '.join(f.stem for f in files)})")
         return 2

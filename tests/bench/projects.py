@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import statistics
 import subprocess
@@ -76,8 +75,6 @@ class Place:
     @contextmanager
     def serving(self) -> Iterator[Serving]:
         """Have a kernel serve the project; it ends as SIGTERM asks it to."""
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a thousand agents have three pipes each
         process = subprocess.Popen(
             [AEGIS, "serve"], cwd=self.root, env=self.environment, stdout=subprocess.PIPE, text=True
         )

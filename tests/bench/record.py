@@ -1,4 +1,4 @@
-"""The history of figures: docs/reference/benchmarks.md, in which no figure is typed by hand."""
+"""Figures as pages: a short history in docs/reference/benchmarks.md, the newest in docs/explanation/scale.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from pathlib import Path
 import psutil
 import rows
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "benchmarks.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE, SCALE = DOCS / "reference" / "benchmarks.md", DOCS / "explanation" / "scale.md"
+CROWD = "live agents"  # what the curves of the page on scale go by
+_BEGIN, _END = "<!-- figures: written by `make bench ARGS=--record` -->", "<!-- /figures -->"
 KEPT = 5  # runs
 _HEAD = """# Benchmarks
 
@@ -46,17 +49,27 @@ def machine() -> str:
 
 
 def write(found: Sequence[rows.Found], failed: Sequence[str]) -> Path:
-    """Put this run before the others on the page, and return its path."""
+    """Put this run before the others on the page, the crowd's curves on the page on scale; return the first's path."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     now = datetime.datetime.now(datetime.UTC)
     parts = [f"{now:%Y-%m-%d}, at {commit.stdout.strip() or 'no commit'}", "", machine()]
     if failed:
         parts.append(f"These could not run: {', '.join(failed)}.")
     for title, head, lines in rows.tables(found):
-        parts += ["", f"### {title.capitalize()}", "", _line(head), _line(["---"] * len(head)), *map(_line, lines)]
+        parts += ["", f"### {title.capitalize()}", "", *_table(head, lines)]
     before = PAGE.read_text(encoding="utf-8").split(_RUN)[1:] if PAGE.exists() else []
     PAGE.write_text(_RUN.join([_HEAD, *["\n".join(parts) + "\n", *before][:KEPT]]), encoding="utf-8")
+    if crowd := [one for one in found if isinstance(one, rows.Curve) and one.of == CROWD]:
+        [(_, head, lines)] = rows.tables(crowd)
+        text = SCALE.read_text(encoding="utf-8")
+        begin, end = text.index(_BEGIN) + len(_BEGIN), text.index(_END)
+        said = "\n".join(["", "", f"{now:%Y-%m-%d}: {machine()}", "", *_table(head, lines), "", ""])
+        SCALE.write_text(text[:begin] + said + text[end:], encoding="utf-8")
     return PAGE
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    return [_line(head), _line(["---"] * len(head)), *map(_line, lines)]
 
 
 def _line(cells: Sequence[str]) -> str:
