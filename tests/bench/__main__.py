@@ -1,7 +1,7 @@
 """Every benchmark, each in a process of its own, and one table at the end: `python -m tests.bench [--record] [NAME…]`.
 
 Figures are printed, not asserted. `--record` also writes them to docs/reference/benchmarks.md, as the newest of a few,
-and to docs/explanation/scale.md.
+and to docs/explanation/scale.md; with `--anew` as the only one.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main(words: list[str]) -> int:
     print()
     rows.show(results)
     if "--record" in words:
-        print(f"written to {record.write(results, failed)}")
+        print(f"written to {record.write(results, failed, anew='--anew' in words)}")
     return len(failed)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import floors
 import projects
 import trio
-from bench_agents import quit_seconds, spawned
+from bench_agents import quitting, spawned
 from plane_caller import PlaneCaller
 from rows import Curve, Found, Row, report
 
@@ -78,7 +78,9 @@ def main() -> Iterator[Found]:
             place = projects.Place(folder, stamping=("--stamps", str(stamps)))
             with place.serving() as serving:
                 found = trio.run(crowd, serving, size, stamps)
-                found["quit, all of them alive"] = quit_seconds(serving), "s"
+                seconds, cpu = quitting(serving)
+                found["quit, all of them alive"] = seconds, "s"
+                found["CPU of quitting, for each"] = cpu / size, "ms"
             if size == max(SIZES):
                 alone = floors.turn_ms([place.cli], 8, 200)
         for name, (figure, unit) in found.items():

@@ -48,8 +48,8 @@ def machine() -> str:
     )
 
 
-def write(found: Sequence[rows.Found], failed: Sequence[str]) -> Path:
-    """Put this run before the others on the page, the crowd's curves on the page on scale; return the first's path."""
+def write(found: Sequence[rows.Found], failed: Sequence[str], *, anew: bool) -> Path:
+    """Put this run before the others on the page, or alone, and the crowd's curves on that on scale; return the path."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     now = datetime.datetime.now(datetime.UTC)
     parts = [f"{now:%Y-%m-%d}, at {commit.stdout.strip() or 'no commit'}", "", machine()]
@@ -57,7 +57,7 @@ def write(found: Sequence[rows.Found], failed: Sequence[str]) -> Path:
         parts.append(f"These could not run: {', '.join(failed)}.")
     for title, head, lines in rows.tables(found):
         parts += ["", f"### {title.capitalize()}", "", *_table(head, lines)]
-    before = PAGE.read_text(encoding="utf-8").split(_RUN)[1:] if PAGE.exists() else []
+    before = PAGE.read_text(encoding="utf-8").split(_RUN)[1:] if PAGE.exists() and not anew else []
     PAGE.write_text(_RUN.join([_HEAD, *["\n".join(parts) + "\n", *before][:KEPT]]), encoding="utf-8")
     if crowd := [one for one in found if isinstance(one, rows.Curve) and one.of == CROWD]:
         [(_, head, lines)] = rows.tables(crowd)
