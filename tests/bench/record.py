@@ -49,7 +49,7 @@ def machine() -> str:
 
 
 def write(found: Sequence[rows.Found], failed: Sequence[str], *, anew: bool) -> Path:
-    """Put this run before the others on the page, or alone, and the crowd's curves on that on scale; return the path."""
+    """Put this run before the others on the page, or alone; and the crowd's curves on the page on scale."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     now = datetime.datetime.now(datetime.UTC)
     parts = [f"{now:%Y-%m-%d}, at {commit.stdout.strip() or 'no commit'}", "", machine()]
