@@ -78,7 +78,10 @@ def test_five_hundred_tasks_survive_ten_kills(aegis, record_property):
         hand_over(aegis.root, known, TASKS)
         aegis.eventually(lambda: ended(aegis.root) >= TASKS, "the end of the last task")
         most = max(row["running"] for row in aegis.json("queue", "list"))
-        inbox = aegis.says("message", "inbox")
+        pages = [aegis.says("message", "inbox")]
+        while "task#" in pages[-1]:
+            pages.append(aegis.says("message", "inbox"))
+        inbox = "".join(pages)
     took = time.monotonic() - began
     record_property("seconds", round(took, 1))
 
