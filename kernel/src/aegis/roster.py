@@ -57,8 +57,7 @@ class Roster:
 
     def label(self, address: str) -> str:
         """Return how people call this address: an agent's handle, its last one if it is closed, or the address."""
-        known = self._agents.get(address) or self.born(address)
-        return known.handle if known else address
+        return getattr(self._agents.get(address) or self.born(address), "handle", address)
 
     def find(self, handle: str) -> Agent:
         """Return the agent now or formerly of this handle; raises `NotFound` naming the living."""
@@ -93,6 +92,8 @@ class Roster:
             if agent.id in self._agents and agent.id not in self._closing:
                 self._start(agent)
                 await agent.opened.wait()
+                # Whoever hears of the agent can count on its session, too; a worker is heard of by its task's end.
+                await (trio.lowlevel.checkpoint() if store else self._kernel.ledger.flush())
         except (AegisError, trio.Cancelled) as error:
             with trio.CancelScope(shield=True):
                 if agent.id not in self._directory.open:

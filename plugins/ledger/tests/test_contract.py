@@ -307,6 +307,16 @@ async def test_what_rides_is_stored_by_itself_when_nothing_else_comes(opened: Op
         assert ledger.counts.commits == 2
 
 
+async def test_what_rides_is_stored_at_once_when_somebody_asks_for_it(opened: Opened) -> None:
+    async with opened() as ledger:
+        await ledger.flush()
+        ledger.ride(Draft("a", "k", "one"))
+        before = ledger.counts.copy()
+        await ledger.flush()
+        assert [r.key for r in ledger.select("true")] == ["one"]
+        assert ((ledger.counts - before).commits, ledger.counts.appends) == (1, 0)
+
+
 async def test_what_rides_when_the_ledger_ends_is_stored(opened: Opened) -> None:
     async with opened() as ledger:
         ledger.ride(Draft("a", "k", "one"))

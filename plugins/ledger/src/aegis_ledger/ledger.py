@@ -123,6 +123,11 @@ class Ledger:
             self._late.deadline = trio.current_time() + RIDE
         self._riding.append(slot)
 
+    async def flush(self) -> None:
+        """Have what rides stored now; everything that was put before is on disk, or has failed, when this returns."""
+        self.put(slot := Slot([]))
+        await self._done(slot)
+
     def put(self, slot: Slot) -> None:
         """Have the slot stored with the next commit."""
         if self._over:
