@@ -83,8 +83,7 @@ class Roster:
         self._kernel.config.profile(profile)
         await self.may_spawn(by, profile, handle)
         self._directory.check(handle, self.live())
-        now = stamp(self._kernel.clock.now())
-        kept = {"handle": handle, "profile": profile, "by": msgspec.to_builtins(by), "born": now}
+        kept = dict(handle=handle, profile=profile, by=msgspec.to_builtins(by), born=stamp(self._kernel.clock.now()))
         agent = self._add(new_id(), **kept)
         first = self._book.draft("spawned", agent.id, **kept)
         try:
@@ -92,8 +91,8 @@ class Roster:
             if agent.id in self._agents and agent.id not in self._closing:
                 self._start(agent)
                 await agent.opened.wait()
-                # Whoever hears of the agent can count on its session, too; a worker is heard of by its task's end.
-                await (trio.lowlevel.checkpoint() if store else self._kernel.ledger.flush())
+                if not store:  # whoever hears of the agent can count on its session, too
+                    await self._kernel.ledger.flush()
         except (AegisError, trio.Cancelled) as error:
             with trio.CancelScope(shield=True):
                 if agent.id not in self._directory.open:
