@@ -83,7 +83,7 @@ class Roster:
         self._kernel.config.profile(profile)
         await self.may_spawn(by, profile, handle)
         self._directory.check(handle, self.live())
-        kept = dict(handle=handle, profile=profile, by=msgspec.to_builtins(by), born=stamp(self._kernel.clock.now()))
+        kept = dict(handle=handle, profile=profile, by=msgspec.to_builtins(by), born=stamp(self._kernel.clock.now()))  # noqa: C408
         agent = self._add(new_id(), **kept)
         first = self._book.draft("spawned", agent.id, **kept)
         try:
