@@ -41,6 +41,15 @@ def took(root: Path, *words: str) -> float:
     return time.perf_counter() - began
 
 
+def plane_of(root: Path) -> str:
+    """Return where the plane is, once it is there."""
+    while True:
+        said = subprocess.run([AEGIS, "--json", "plane", "status"], cwd=root, capture_output=True, check=True)
+        if url := json.loads(said.stdout)["value"]["url"]:
+            return str(url)
+        time.sleep(0.1)
+
+
 def half_open(stack: ExitStack, family: int, place: object, words: bytes) -> None:
     """Open a connection and say half of a request."""
     made = stack.enter_context(socket.socket(family))
@@ -59,8 +68,7 @@ def main() -> Iterator[Row]:
         stack.callback(server.terminate)
         assert server.stdout
         server.stdout.readline()
-        status = subprocess.run([AEGIS, "--json", "plane", "status"], cwd=root, capture_output=True, check=True)
-        url = urlsplit(json.loads(status.stdout)["value"]["url"])
+        url = urlsplit(plane_of(root))
         floors = {words: statistics.median(took(root, *words) for _ in range(ROUNDS)) for words in COMMANDS}
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
         for n in range(PLANE):
