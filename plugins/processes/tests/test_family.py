@@ -17,6 +17,7 @@ import trio
 from aegis.clock import new_id
 from aegis.testing.processes import runs, those, with_variable
 from aegis_processes import proc
+from aegis_processes.ancestry import origins
 from aegis_processes.leftovers import MARK, Leftovers
 from aegis_processes.processes import Command, Process, ProcessError, running
 
@@ -173,6 +174,18 @@ async def test_each_of_two_commands_has_its_own(tmp_path: Path) -> None:
         assert named(ours) == []
         assert len(those(lambda p: p.name() == "sh", named(other))) == 1
     assert named(other) == []
+
+
+@linux
+async def test_whose_a_daemon_is_that_cleared_its_environment_is_known(tmp_path: Path) -> None:
+    mark, word = new_id(), new_id()
+    command = python(DAEMON, tmp_path, word)
+    async with trio.open_nursery() as nursery:
+        async with running(Command(command.argv, {**command.env, MARK: mark}, tmp_path), nursery) as process:
+            assert await said(process) == ["up"]
+            await until(lambda: bool(those(lambda p: p.environ() == {}, named(word))))
+            [daemon] = those(lambda p: p.environ() == {} and p.ppid() == os.getpid(), named(word))
+            assert origins(daemon.pid) == [(daemon.pid, mark)]
 
 
 @linux
