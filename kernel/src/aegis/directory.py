@@ -41,11 +41,11 @@ class Directory:
 
     def restore(self, book: Book) -> None:
         """Read the book, and follow it from now on."""
-        book.fold(self._begin, self._apply, lambda: (self.open, self.handles, self._closed))
+        book.fold(self._begin, self._apply, lambda: (self.open, self.handles, self._closed), ends=("closed",))
 
     def numbers(self, ledger: Ledger) -> Iterator[int]:
         """Return numbers for permission requests: they rise over all runs, as each leaves more records than one."""
-        return count(next(ledger.rows("select coalesce(max(seq), 0), 'null' from records"))[0] + 1)
+        return count(next(ledger.rows("select coalesce(max(seq), 0), 'null' from sqlite_sequence"))[0] + 1)
 
     def find(self, agent_id: str) -> Born | None:
         """Return how the agent began, closed or not; None when it never was, or was closed thousands of agents ago."""

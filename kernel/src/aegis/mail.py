@@ -59,7 +59,7 @@ class Post(Mailboxes):
 
     def restore(self) -> list[Letter]:
         """Rebuild the mailboxes from the ledger and return the letters whose turn was in flight."""
-        self._book.fold(self._begin, self._apply, self._state)
+        self._book.fold(self._begin, self._apply, self._state, ends=("ended", "dead", "read", "turn"))
         self._live = True
         return [x for x in self._letters.values() if x.state == "injected" and not carried_kind(x.envelope.recipient)]
 

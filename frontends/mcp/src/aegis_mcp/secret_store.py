@@ -25,7 +25,7 @@ class Secrets:
         self._book = book = ledger.book("secrets")
         self._hashes: dict[str, str] = {}
         self._former: OrderedDict[str, str] = OrderedDict()
-        book.fold(self._begin, self._apply, lambda: self._hashes)
+        book.fold(self._begin, self._apply, lambda: self._hashes, ends=("closed",))
 
     async def mint(self, agent_id: str) -> str:
         """Return a new secret of the agent, which counts now; the one of before opens nothing any more.

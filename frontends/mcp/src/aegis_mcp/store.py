@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aegis import Caller, Refused
 from aegis.clock import new_id
+from aegis.ledger import Record
 from aegis.mail import SYSTEM
 
 if TYPE_CHECKING:
@@ -31,14 +32,20 @@ class Tickets:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._book, self._post = kernel, kernel.ledger.book("plane"), kernel.post
-        self._lost: dict[str, dict[str, Any]] = {}
-        for record in self._book.replay()[1]:
-            if record.kind == "opened":
-                self._lost[record.key] = record.data
-            else:
-                self._lost.pop(record.key, None)
+        self._open: dict[str, dict[str, Any]] = {}
+        self._book.fold(self._begin, self._apply, lambda: self._open, ends=("closed",))
+        self._lost = dict(self._open)
         # The ids of the agents that still have to hear that a call was lost with the last kernel.
         self.owed = {data["agent"] for data in self._lost.values()}
+
+    def _begin(self, snapshot: Any) -> None:
+        self._open = dict(snapshot)
+
+    def _apply(self, record: Record) -> None:
+        if record.kind == "opened":
+            self._open[record.key] = record.data
+        else:
+            self._open.pop(record.key, None)
 
     async def open(self, caller: Caller, verb: str) -> str:
         """Return a ticket; from now on the caller will hear how the call ended, whatever happens."""

@@ -14,7 +14,7 @@ def owners(kernel: Kernel) -> dict[str, Any]:
     return held | {
         "hooks": kernel.plugins.found.hooks(),
         "interceptors": [(h.owner, type(h.interceptor).__name__) for h in kernel.interceptors.held],
-        "ledger listeners": sorted(whose for whose, _ in kernel.ledger.owners),
+        "ledger listeners": sorted(whose for whose, _, _ in kernel.ledger.owners),
         "tasks": sorted((task.owner, task.name) for task in tasks if not task.name.startswith("agent:")),
         "subscriptions": len(kernel.bus.subscriptions),
         "plugins": kernel.plugins.names,

@@ -63,7 +63,7 @@ class RequestStore:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._book = kernel, kernel.ledger.book("approvals")
         self._open = set[str]()
-        self._book.fold(self._begin, self._apply, lambda: sorted(self._open))
+        self._book.fold(self._begin, self._apply, lambda: sorted(self._open), ends=("ended",))
         self.orphans = set(self._open)
 
     def _begin(self, snapshot: Any) -> None:

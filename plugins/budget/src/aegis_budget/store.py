@@ -60,7 +60,7 @@ class Account:
         self._seen, self._at = 0.0, trio.current_time()
         self._begun = next((r.seq for r in kernel.ledger.select("true order by seq desc limit 1")), 0)
         self.moved = trio.Event()  # set, and replaced, when something that was reserved is spent or given back
-        self._book.fold(self._begin, self._apply, self._state)
+        self._book.fold(self._begin, self._apply, self._state, ends=("spent", "released", "settled"))
 
     # -- the fold -----------------------------------------------------------------------------------------------
 

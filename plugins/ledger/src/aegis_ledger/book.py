@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,15 +44,31 @@ class Record(msgspec.Struct, frozen=True):
 class Slot:
     """What is stored all or none: rows (`once`: unless the first one's key is known), or a book's snapshot.
 
-    `waiting` is the task that goes on once it is stored, or has failed.
+    `work` is other SQL, which changes `changed` rows; what must not share a transaction is `alone`. `waiting` is the
+    task that goes on once it is stored, or has failed.
     """
 
     rows: list[tuple[str, str, str, bytes]]
     snapshot: tuple[str, int, bytes] | None = None
     once: bool = False
+    work: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    alone: bool = False
+    changed: int = 0
     waiting: trio.lowlevel.Task | None = None
     records: list[Record] = field(default_factory=list)
     error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """What of a book may go: keys whose last record is of a kind in `ends` (None: each record stands for itself).
+
+    `state` returns the fold of the book and the number of its last record; `held` the keys that are still asked for.
+    """
+
+    ends: frozenset[str] | None
+    state: Callable[[], tuple[Any, int]]
+    held: Callable[[], Iterable[str]] = tuple
 
 
 class Book:
@@ -83,30 +99,49 @@ class Book:
         """Let a later `replay` begin with `state`, the fold of the records up to and with `upto`, soon."""
         self._ledger.put(Slot([], (self.name, upto, encode(state))))
 
-    def fold(self, begin: Callable[[Any], None], apply: Callable[[Record], None], state: Callable[[], Any]) -> None:
+    def fold(
+        self,
+        begin: Callable[[Any], None],
+        apply: Callable[[Record], None],
+        state: Callable[[], Any],
+        *,
+        ends: Collection[str] | None = (),
+        held: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         """Rebuild a state and keep it: `begin` with the snapshot, if any, `apply` each record, and each committed one.
 
         Live and after a restart the same function makes the state, so both agree. Once in `SNAPSHOT_EVERY` records
-        what `state` returns is kept as the next snapshot.
+        what `state` returns is kept as the next snapshot. What may be taken out when it is old: all about a key whose
+        last record is of a kind in `ends` and that is not `held`; with None each record; by default nothing.
         """
         snapshot, records = self.replay()
         if snapshot is not None:
             begin(snapshot)
-        since = 0
-        for since, record in enumerate(records, 1):  # noqa: B007 - many short lives must lead to a snapshot, too
+        since = last = 0
+        for record in records:  # many short lives must lead to a snapshot, too
             apply(record)
+            since, last = since + 1, record.seq
 
         def committed(records: list[Record]) -> None:
-            nonlocal since
+            nonlocal since, last
             for record in records:
                 if record.book == self.name:
                     apply(record)
+                    last = record.seq
                     since += 1
                     if since >= SNAPSHOT_EVERY:
                         since = 0
                         self.snapshot(state(), record.seq)
 
         self._ledger.on_commit(committed, self.name)
+        if ends is None or ends:
+            known = None if ends is None else frozenset(ends)
+            self._ledger.keep(self.name, Keeper(known, lambda: (state(), last or self._upto()), held))
+
+    def _upto(self) -> int:
+        """Return the number of the last record that the snapshot has."""
+        found = self._ledger.rows("select seq, 'null' from snapshots where book=?", self.name)
+        return int(next(found, (0,))[0])
 
     def find(self, key: str) -> list[Record]:
         """Return every record about `key`, oldest first."""

@@ -22,12 +22,13 @@ import trio
 from aegis_ledger.book import Book, Draft, LedgerFailure, Record, Slot, encode
 from aegis_ledger.continuity import Continuity
 from aegis_ledger.counts import Counts
+from aegis_ledger.owned import Owned
 from aegis_ledger.writer import Writer
 from aegis_private.folder import Folder
 from aegis_private.ownership import NotPrivate
 
 _SCHEMA = """
-pragma journal_mode=wal; pragma synchronous=full; pragma fullfsync=1;
+pragma auto_vacuum=incremental; pragma journal_mode=wal; pragma synchronous=full; pragma fullfsync=1;
 create table if not exists records(
   seq integer primary key autoincrement, book text not null, kind text not null, key text not null, at text not null,
   data blob not null);
@@ -40,7 +41,6 @@ _log = logging.getLogger(__name__)
 _BESIDE = ("", "-wal", "-shm", "-journal")
 RIDE = 0.02  # seconds after which a record for which nobody waits is stored by itself
 T = TypeVar("T")
-Tell = Callable[[list[Record]], object]
 
 
 def _secure(path: Path) -> None:
@@ -51,7 +51,7 @@ def _secure(path: Path) -> None:
                 folder.secure(name)
 
 
-class Ledger:
+class Ledger(Owned):
     """Books in one file: `now` stamps the records, `cut` takes out of their JSON what must not be kept.
 
     `error` is what it raises, with a sentence; `counts` says what it has done.
@@ -66,13 +66,13 @@ class Ledger:
         accept: str = "",
     ) -> None:
         """Open the ledger; one that is not what was here is refused, and `accept` says how a person goes on with it."""
+        super().__init__()
         self._path, self._now, self._cut, self._error = path, now, cut, error
         self._riding: list[Slot] = []
         self._last: Slot | None = None  # the one put last
         self._late = trio.CancelScope()
         self.counts = Counts()
         self._over, self._under_way = False, 0
-        self.listeners: list[tuple[str, Tell]] = []
         self._continuity = Continuity(path)
         try:
             _secure(path)
@@ -92,12 +92,24 @@ class Ledger:
         """Return the book of this name; books need no creation."""
         return Book(self, name)
 
-    def on_commit(self, tell: Tell, book: str = "") -> None:
-        """Have `tell` called with each group of records, in order, once it is on disk and before anyone is answered.
+    @property
+    def size(self) -> int:
+        """How many bytes the file has."""
+        return self._path.stat().st_size
 
-        With a `book` only with those that have a record of it.
-        """
-        self.listeners.append((book, tell))
+    async def ask(self, query: str, *args: Any) -> list[Any]:
+        """Return the first column of a query's rows, read in a thread."""
+
+        def read() -> list[Any]:
+            with closing(self._reader()) as db:
+                return [row[0] for row in db.execute(query, args)]
+
+        return await trio.to_thread.run_sync(read)
+
+    async def store(self, slot: Slot) -> None:
+        """Have the slot stored, on disk when this returns; raises the error."""
+        self.put(slot)
+        await self._done(slot)
 
     async def append(self, *drafts: Draft, once: bool = False) -> list[Record]:
         """Store all of the drafts or none, on disk when this returns, cancelled or not; raises the error.
@@ -202,13 +214,8 @@ class Ledger:
     def _stored(self, batch: list[Slot]) -> None:
         self._under_way -= len(batch)
         for slot in batch:
-            books = {record.book for record in slot.records}
-            for book, tell in list(self.listeners) if books else ():
-                if book in books or not book:
-                    try:
-                        tell(slot.records)
-                    except Exception:  # noqa: BLE001 - a listener's mistake must not cost anyone a record
-                        _log.exception("a listener of the ledger failed")
+            if slot.records:
+                self._told(slot.records, {record.book for record in slot.records})
             if slot.waiting:
                 trio.lowlevel.reschedule(slot.waiting)
             elif slot.error:

@@ -50,7 +50,10 @@ class Writer:
                     batch += more
             except Empty:
                 more = []
-            if batch and not self._commit(batch):
+            if any(slot.alone for slot in batch):
+                for slot in batch:
+                    self._commit([slot])
+            elif batch and not self._commit(batch):
                 for slot in batch:  # one bad row must not fail its neighbours
                     self._commit([slot])
             stored(batch)
@@ -58,8 +61,8 @@ class Writer:
 
     def _commit(self, batch: Sequence[Slot]) -> bool:
         at = self._now()
-        statements = sum(-(-len(slot.rows) // _MOST) + bool(slot.snapshot) for slot in batch)
-        several = statements > 1
+        statements = sum(-(-len(slot.rows) // _MOST) + bool(slot.snapshot) + len(slot.work) for slot in batch)
+        several = statements > 1 and not batch[0].alone
         stored: list[list[Record]] = []
         try:
             if several:
@@ -68,6 +71,10 @@ class Writer:
                 stored.append(self._stored(slot, at))
                 if slot.snapshot:
                     self._db.execute(_SNAPSHOT, slot.snapshot)
+                for sql, args in slot.work:
+                    done = self._db.execute(sql, args)
+                    done.fetchall()  # some work is done as its rows are read
+                    slot.changed += max(0, done.rowcount)
             if several:
                 self._db.execute("commit")
         except Exception as error:  # noqa: BLE001 - whatever it was, each slot learns its fate

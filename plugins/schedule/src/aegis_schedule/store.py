@@ -63,7 +63,7 @@ class Store:
 
     def restore(self) -> None:
         """Rebuild the states."""
-        self.book.fold(self._begin, self._apply, self._state)
+        self.book.fold(self._begin, self._apply, self._state, ends=None)
 
     def _begin(self, snapshot: Any) -> None:
         self.states = {name: msgspec.convert(state, State) for name, state in snapshot.items()}

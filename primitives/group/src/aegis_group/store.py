@@ -35,7 +35,8 @@ class Store:
 
     def restore(self) -> None:
         """Rebuild the groups and the open broadcasts."""
-        self._book.fold(self._begin, self._apply, self._state)
+        over = ("broadcast_completed", "dissolved")
+        self._book.fold(self._begin, self._apply, self._state, ends=over, held=lambda: [*self.newest.values()])
         self._live = True
 
     def _begin(self, snapshot: Any) -> None:

@@ -58,7 +58,8 @@ class LedgerBroker:
         self._changed = changed
         if not self._live:
             self._kernel, self._book = kernel, kernel.ledger.book("queue")
-            self._book.fold(self._begin, self._apply, self._state)
+            over = ("completed", "failed", "cancelled", *BESIDE)
+            self._book.fold(self._begin, self._apply, self._state, ends=over, held=self._asked_for)
             self._active.running |= {task.id: task for task in await self._all(self._active.running)}
             for entry in self._active.entries():
                 self._active.place(entry, self._lost)
@@ -82,6 +83,11 @@ class LedgerBroker:
         self._recent = {queue: deque(ids, _RECENT) for queue, ids in snapshot["recent"].items()}
         self._dead = {queue: dict.fromkeys(ids) for queue, ids in snapshot["dead"].items()}
         self._modes = snapshot["modes"]
+
+    def _asked_for(self) -> set[str]:
+        """Return the tasks that have ended and are still shown: the newest, and those that may be tried again."""
+        lists = [*self._recent.values(), *self._dead.values()]
+        return {task for ids in lists for task in ids}
 
     def _state(self) -> Any:
         recent = {queue: list(ids) for queue, ids in self._recent.items()}

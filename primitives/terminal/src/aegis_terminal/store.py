@@ -28,7 +28,7 @@ class Store:
 
     def restore(self) -> None:
         """Rebuild the records of terminals."""
-        self._book.fold(self._begin, self._apply, self._state)
+        self._book.fold(self._begin, self._apply, self._state, ends=("ran", "purged"))
         self._live = True
 
     def _begin(self, snapshot: Any) -> None:

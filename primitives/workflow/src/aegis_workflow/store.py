@@ -83,7 +83,8 @@ class RunStore:
 
     def restore(self) -> None:
         """Rebuild what is under way."""
-        self._book.fold(self._begin, self._apply, lambda: list(self.active.values()))
+        over = ("finished", "errored", "cancelled")
+        self._book.fold(self._begin, self._apply, lambda: list(self.active.values()), ends=over)
 
     def _begin(self, snapshot: Any) -> None:
         self.active = {run["id"]: msgspec.convert(run, Run) for run in snapshot}
