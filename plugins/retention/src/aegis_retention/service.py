@@ -57,7 +57,9 @@ class Retention:
                 large = sum((await trio.to_thread.run_sync(sizes, state)).values())
                 if large <= size_of(keep.size):
                     return
-            await self.compact(age)
+            if (done := await self.compact(age)).records:
+                said = f"{done.records:,} records that were over for {age.days} days are taken out, as `keep` says"
+                self._kernel.bus.publish("", Notice(said, "info", "retention"))
 
     async def compact(self, age: timedelta, tell: Callable[[str], object] = lambda text: None) -> Compacted:
         """Take out what has been over for longer than this, and the files that were made of it."""
@@ -68,7 +70,7 @@ class Retention:
             done = await compact(kernel.ledger, stamp(until), tell)
             living = {agent["id"] for agent in kernel.roster.snapshot()}
             files = await trio.to_thread.run_sync(remove_transcripts, kernel.project.state, living, until.timestamp())
-            tell(f"{files:,} transcripts of agents that are gone removed")
+            tell(f"{files:,} files with transcripts of agents that are gone removed")
             if done.records and "ledger export" in kernel.verbs.verbs:
                 await kernel.verbs.call(Caller("human", self.name), "ledger export")
             return done

@@ -19,11 +19,12 @@ def sizes(state: Path) -> dict[str, int]:
 
 
 def remove_transcripts(state: Path, living: Collection[str], until: float) -> int:
-    """Remove the transcripts that nobody has added to since then, of agents that are gone; return how many."""
-    gone = 0
-    folder = state / TRANSCRIPTS
-    for file in folder.glob("*.jsonl") if folder.is_dir() else ():
+    """Remove the files of transcripts that nobody has added to since then, of agents that are gone; return how many."""
+    gone, folder = 0, state / TRANSCRIPTS
+    # Those of workers are many in one file, with an index beside it.
+    for file in [*folder.glob("*.jsonl"), *(folder / "ended").glob("*.jsonl")]:
         if file.stem not in living and not file.is_symlink() and file.stat().st_mtime < until:
+            file.with_suffix(".index").unlink(missing_ok=True)
             file.unlink(missing_ok=True)
             gone += 1
     return gone

@@ -30,7 +30,8 @@ class Compaction(msgspec.Struct, frozen=True):
     bytes_after: int
 
     def __str__(self) -> str:
-        return f"{self.records:,} records taken out; the ledger has {self.bytes_after:,} bytes (it had {self.bytes_before:,})"
+        sizes = f"the ledger has {self.bytes_after:,} bytes (it had {self.bytes_before:,})"
+        return f"{self.records:,} records taken out; {sizes}"
 
 
 class RetentionVerbs:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any
 
@@ -58,7 +58,7 @@ class LedgerBroker:
         self._changed = changed
         if not self._live:
             self._kernel, self._book = kernel, kernel.ledger.book("queue")
-            over = ("completed", "failed", "cancelled", *BESIDE)
+            over = ("completed", "failed", "cancelled", "callback_attempted", "callback_dropped")
             self._book.fold(self._begin, self._apply, self._state, ends=over, held=self._asked_for)
             self._active.running |= {task.id: task for task in await self._all(self._active.running)}
             for entry in self._active.entries():
@@ -276,7 +276,9 @@ class LedgerBroker:
     async def with_key(self, queue: str, key: str) -> Task | None:
         """Return the task that a key names."""
         found = self._book.find(_key(queue, key)) if key else []
-        return self._find(found[-1].data["task"]) if found else None
+        with suppress(NotFound):  # it ended so long ago that it was taken out
+            return self._find(found[-1].data["task"]) if found else None
+        return None
 
     async def take(self, task: Task) -> bool:
         """Take the task out of its queue; False when another did, or it is pending no more."""
