@@ -66,8 +66,8 @@ async def test_what_is_over_goes_and_what_is_open_stays(kernel_with, plugins, cl
         assert set(kept) <= set(listed)
         assert (await call(ANNA, "task show", {"task_id": kept[0]})).task_id == kept[0]
         assert [x.envelope.body for x in kernel.post.letters("human:anna")][-1] == "read me"
-        mirror = (project / ".aegis" / "state" / "queues" / "work.jsonl").read_text()
-        assert ids[0] not in mirror
+        mirror = [*(project / ".aegis" / "state").glob("[qb]*/*.jsonl")]
+        assert not [file for file in mirror if ids[0] in file.read_text()]
         counts = await call(ANNA, "queue list")
     async with kernel_with(**plugins) as kernel:
         call = kernel.verbs.call
@@ -92,7 +92,7 @@ async def test_it_is_done_as_the_settings_say(kernel_with, plugins, clock, proje
             said = [event.text for batch in await anext(news) for event in batch.events]
         assert "that were over for 28 days are taken out" in said[0]
         after = {row.what: row.records for row in await kernel.verbs.call(ANNA, "ledger show")}
-        assert after["book queue"] < rows["book queue"]
+        assert after.get("book queue", 0) < rows["book queue"]
 
 
 @pytest.mark.parametrize("age", ["", "30", "0d", "a day", "30 d", "-1d", "30x"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from string import Formatter
 
@@ -56,7 +57,15 @@ class Mirror:
                 later, self._later = self._later, None
                 self._committed([record for record in later if record.seq > last])
             await self._appender.flush()
+            for name in self._there() - files:  # all that it had was taken out of the ledger
+                self._appender.remove(name)
             return count, len(files)
+
+    def _there(self) -> set[str]:
+        """Return the files of the mirror that there are."""
+        templates = ["books/{book}.jsonl", _MAIL, *(template for _, template in self._mirrors.values())]
+        patterns = {re.sub(r"\{[^}]*\}", "*", template) for template in templates if template}
+        return {str(file.relative_to(self.folder)) for pattern in patterns for file in self.folder.glob(pattern)}
 
     def _committed(self, records: list[Record]) -> None:
         if self._later is not None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, suppress
-from itertools import islice
+from contextlib import asynccontextmanager
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -59,7 +59,7 @@ class LedgerBroker:
         if not self._live:
             self._kernel, self._book = kernel, kernel.ledger.book("queue")
             over = ("completed", "failed", "cancelled", "callback_attempted", "callback_dropped")
-            self._book.fold(self._begin, self._apply, self._state, ends=over, held=self._asked_for)
+            self._book.fold(self._begin, self._apply, self._state, ends=over, held=lambda: chain(*self._dead.values()))
             self._active.running |= {task.id: task for task in await self._all(self._active.running)}
             for entry in self._active.entries():
                 self._active.place(entry, self._lost)
@@ -83,11 +83,6 @@ class LedgerBroker:
         self._recent = {queue: deque(ids, _RECENT) for queue, ids in snapshot["recent"].items()}
         self._dead = {queue: dict.fromkeys(ids) for queue, ids in snapshot["dead"].items()}
         self._modes = snapshot["modes"]
-
-    def _asked_for(self) -> set[str]:
-        """Return the tasks that have ended and are still shown: the newest, and those that may be tried again."""
-        lists = [*self._recent.values(), *self._dead.values()]
-        return {task for ids in lists for task in ids}
 
     def _state(self) -> Any:
         recent = {queue: list(ids) for queue, ids in self._recent.items()}
@@ -276,9 +271,8 @@ class LedgerBroker:
     async def with_key(self, queue: str, key: str) -> Task | None:
         """Return the task that a key names."""
         found = self._book.find(_key(queue, key)) if key else []
-        with suppress(NotFound):  # it ended so long ago that it was taken out
-            return self._find(found[-1].data["task"]) if found else None
-        return None
+        known = self._book.find(found[-1].data["task"]) if found else []  # none: it ended long ago, and was taken out
+        return self._find(known[0].key) if known else None
 
     async def take(self, task: Task) -> bool:
         """Take the task out of its queue; False when another did, or it is pending no more."""
