@@ -11,7 +11,7 @@ from aegis.ledger import Record
 from aegis_queue.task import Task
 
 # After one of these nothing more comes about a task, unless it is tried again.
-OVER = frozenset({"completed", "failed", "cancelled", "callback_attempted", "callback_dropped"})
+ENDS = frozenset({"completed", "failed", "cancelled", "callback_attempted", "callback_dropped"})
 BESIDE = frozenset({"known", "callback_attempted", "callback_dropped"})  # records that change no task
 
 

@@ -20,7 +20,7 @@ from aegis import Envelope, Kernel, NotFound, Refused
 from aegis.ledger import Book, Draft, Record
 from aegis_queue.active import Active
 from aegis_queue.broker import Outgoing
-from aegis_queue.folding import BESIDE, OVER, Kept, after, enqueued, folded
+from aegis_queue.folding import BESIDE, ENDS, Kept, after, enqueued, folded
 from aegis_queue.outbox import short_of
 from aegis_queue.pending import Waiting
 from aegis_queue.task import OVER, STATES, Report, Task
@@ -58,7 +58,7 @@ class LedgerBroker:
         self._changed = changed
         if not self._live:
             self._kernel, self._book = kernel, kernel.ledger.book("queue")
-            self._book.fold(self._begin, self._apply, self._state, ends=OVER, held=lambda: chain(*self._dead.values()))
+            self._book.fold(self._begin, self._apply, self._state, ends=ENDS, held=lambda: chain(*self._dead.values()))
             self._active.running |= {task.id: task for task in await self._all(self._active.running)}
             for entry in self._active.entries():
                 self._active.place(entry, self._lost)
@@ -269,9 +269,8 @@ class LedgerBroker:
 
     async def with_key(self, queue: str, key: str) -> Task | None:
         """Return the task that a key names."""
-        found = self._book.find(_key(queue, key)) if key else []
-        tasks = (r.data["task"] for r in found[-1:] if self._book.find(r.data["task"]))  # else it was taken out, as old
-        return next(map(self._find, tasks), None)
+        ids = [r.data["task"] for r in self._book.find(_key(queue, key))[-1:]] if key else []
+        return next((self._find(task) for task in ids if self._book.find(task)), None)  # else it was taken out, as old
 
     async def take(self, task: Task) -> bool:
         """Take the task out of its queue; False when another did, or it is pending no more."""
