@@ -25,7 +25,9 @@ def limited() -> None:
 
 
 def plane_of(aegis) -> tuple[str, int]:
-    url = urlsplit(aegis.json("plane", "status")["url"])
+    while not (said := aegis.json("plane", "status")["url"]):  # people can ask before agents can
+        pass
+    url = urlsplit(said)
     return str(url.hostname), int(url.port or 0)
 
 
