@@ -33,7 +33,24 @@ class Verbs:
     name = "fixture"
 
     def __init__(self):
-        self.began, self.cancelled = trio.Event(), trio.Event()
+        self.began, self.cancelled, self.go_on, self.reported = (trio.Event() for _ in range(4))
+
+    async def run(self):
+        """Give what verbs begin a place to go on."""
+        async with trio.open_nursery() as self.nursery:
+            await trio.sleep_forever()
+
+    @verb("begin")
+    async def begin(self, caller: Caller) -> str:
+        """Begin what goes on after the answer."""
+
+        async def later() -> None:
+            await self.go_on.wait()
+            report("nobody listens")
+            self.reported.set()
+
+        self.nursery.start_soon(later)
+        return "it goes on"
 
     @verb("greet")
     async def greet(self, caller: Caller, who: str) -> Said:
@@ -88,6 +105,14 @@ async def test_a_call_gives_value_sentence_and_progress(kernel, project):
     assert me.startswith("human:")
     assert text == f"{me} to bob said something"
     assert heard == ["drawing breath", "speaking"]
+
+
+async def test_what_a_verb_began_may_report_after_its_caller_has_left(kernel, project, verbs):
+    assert (await in_thread(partial(performed, project, "begin")))[0] == "it goes on"
+    await trio.testing.wait_all_tasks_blocked(0.01)  # the connection of before is gone
+    verbs.go_on.set()
+    await verbs.reported.wait()
+    assert not [*kernel.faults]
 
 
 async def test_a_wrong_file_is_said_beside_every_answer_and_scripts_do_not_see_it(kernel, project, capsys):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import pwd
 from collections import deque
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +162,7 @@ class _Connection:
                 return {"protocol": PROTOCOL, "pid": os.getpid(), "root": str(self._kernel.project.root)}
             case "call" | "perform":
                 name, args = str(arguments.get("verb")), arguments.get("args") or {}
-                with progress(partial(self._report, arguments.get("call"))):
+                with self._reported(arguments.get("call")):
                     value = await self._kernel.verbs.call(self._speaker.caller, name, args)
                 await self._say_progress()
                 if method == "call":
@@ -209,9 +209,21 @@ class _Connection:
         remarks = self._kernel.config.remarkers.items()
         return [remark for name, tell in remarks if name.startswith("fault ") for remark in tell()]
 
-    def _report(self, call: Any, text: str) -> None:
-        self._progress.append({"call": call, "text": text})
-        self._nursery.start_soon(self._say_progress)
+    @contextmanager
+    def _reported(self, call: Any) -> Iterator[None]:
+        """Pass on how far a verb is, until it has answered: what it began goes on, and nobody listens to that."""
+        answered = False
+
+        def tell(text: str) -> None:
+            if not answered:
+                self._progress.append({"call": call, "text": text})
+                self._nursery.start_soon(self._say_progress)
+
+        try:
+            with progress(tell):
+                yield
+        finally:
+            answered = True
 
     async def _say_progress(self) -> None:
         async with self._speaking:  # in order, and all of it before the answer
