@@ -184,7 +184,7 @@ def usage(verb: dict[str, Any]) -> str:
     words = [f"aegis {verb['name']}"]
     options = [name for name in verb["schema"].get("properties", {}) if name not in verb["positional"]]
     for name in [*verb["positional"], *options]:
-        flag = "--" + name.replace("_", "-") if name in options else ""
+        flag = ("--" if name[1:] else "-") + name.replace("_", "-") if name in options else ""
         boolean = flag and verb["schema"]["properties"][name].get("type") == "boolean"
         word = flag if boolean else f"{flag} {name.upper()}".strip()
         words.append(word if name in verb["schema"].get("required", ()) else f"[{word}]")

@@ -43,6 +43,10 @@ class Fixture:
     async def note(self, caller, text: str = "", project: str = "") -> str:
         """Note something."""
 
+    @verb("tail", positional=("name",))
+    async def tail(self, caller, name: str, n: int = 50) -> str:
+        """Show the end of something."""
+
     @verb("pick", positional=("names",))
     async def pick(self, caller, names: list[str], count: int) -> str:
         """Pick some."""
@@ -126,6 +130,12 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(words, said):
     assert said in str(caught.value)
     assert "`aegis paint --help` says how" in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("words", [("a", "-n", "20"), ("-n", "20", "a"), ("a", "-n20"), ("a", "--n", "20")])
+def test_an_option_of_one_letter_takes_one_dash_too(words):
+    assert given("tail", *words) == {"name": "a", "n": 20}
+    assert "[-n N]" in verb_parser(described("tail")).format_usage()
 
 
 def test_an_optional_positional_may_be_missing():

@@ -101,6 +101,13 @@ def test_types_of_arguments():
         bind(made, "x --more " + '{"a":' * 100_000)
 
 
+@pytest.mark.parametrize("line", ["a -n 20", "-n 20 a", "a --n 20"])
+def test_an_option_of_one_letter_takes_one_dash_too(line):
+    logs = verb("logs", ("name",), name={"type": "string"}, n={"type": "integer", "default": 50})
+    assert bind(logs, line) == {"name": "a", "n": "20"}
+    assert usage(logs) == "/logs NAME [-n N]"
+
+
 def test_a_name_takes_one_word():
     close = verb("close", ("handle",), ("handle",), handle={"type": "string"})
     assert bind(close, "wry") == {"handle": "wry"}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from aegis.errors import ConfigError
-from aegis_cli.dynamic_options import PART_OF, dashed, flag_of, regrouped
+from aegis_cli.dynamic_options import PART_OF, dashed, flags_of, regrouped
 from aegis_jsonrpc.utf8 import fault
 
 _SCALARS: dict[str, Callable[[str], Any]] = {"string": str, "integer": int, "number": float}
@@ -68,7 +68,7 @@ def verb_parser(verb: dict[str, Any]) -> Parser:
         options = _options(_plain(properties[name], schema))
         if "action" not in options or options["action"] == "append":
             options = {"metavar": name.rpartition(".")[2].upper(), "required": name in required} | options
-        (parts if PART_OF in properties[name] else parser).add_argument(flag_of(name), dest=name, **options)
+        (parts if PART_OF in properties[name] else parser).add_argument(*flags_of(name), dest=name, **options)
     common(parser, tuple(properties))
     return parser
 

@@ -9,7 +9,7 @@ from typing import Any
 from aegis.errors import AegisError
 from aegis.project import Project
 from aegis_cli.blocking_client import BlockingClient
-from aegis_cli.dynamic_options import flag_of, with_dynamic_options
+from aegis_cli.dynamic_options import flags_of, with_dynamic_options
 from aegis_cli.shell import COMMANDS, Shell, find_verb, known_verbs, own_parser
 
 _LIMIT = 0.3  # seconds a person does not notice
@@ -137,7 +137,7 @@ class Completion:
 
     def _arguments(self, verb: dict[str, Any], rest: list[str]) -> Iterator[tuple[str, str]]:
         properties: dict[str, Any] = verb["schema"].get("properties", {})
-        flags = {flag_of(n): n for n in properties if n not in verb["positional"]}
+        flags = {flag: n for n in properties if n not in verb["positional"] for flag in flags_of(n)}
         given = 0
         while rest:
             word = rest.pop(0)

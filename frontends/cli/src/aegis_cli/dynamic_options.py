@@ -59,6 +59,12 @@ def flag_of(name: str) -> str:
     return f"--{name.rpartition('.')[2].replace('_', '-')}"
 
 
+def flags_of(name: str) -> list[str]:
+    """Return every spelling of that option: one letter may stand after one dash, too."""
+    flag = flag_of(name)
+    return [flag[1:], flag] if len(flag) == 3 and flag not in ("--h", "--C") else [flag]
+
+
 def dashed(words: Sequence[str], known: Callable[[str], bool]) -> list[str]:
     """Return the words, each option among them that is known only with `-` for `_` spelled so."""
     spelled = list(words)
@@ -82,7 +88,7 @@ def _told(prop: dict[str, Any]) -> dict[str, str] | None:
 
 def _value(verb: dict[str, Any], name: str, words: Sequence[str]) -> str:
     """Return the word that is this positional parameter: the options before it take a value each, or say `=`."""
-    flags = {flag_of(n): p for n, p in verb["schema"]["properties"].items()}
+    flags = {flag: p for n, p in verb["schema"]["properties"].items() for flag in flags_of(n)}
     bare, skip = [], False
     for word in dashed(words, flags.__contains__):
         if skip:

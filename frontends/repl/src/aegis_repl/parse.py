@@ -160,8 +160,8 @@ def _takes_words(verb: Mapping[str, Any], name: str) -> bool:
 
 
 def _option(word: str, properties: Mapping[str, Any]) -> tuple[str, str | None]:
-    if not word.startswith("--"):
-        return "", None
+    if not word.startswith("--"):  # one letter may stand after one dash, too
+        return (word[1:], None) if len(word) == 2 and word[1:] in properties else ("", None)
     name, equals, value = word[2:].partition("=")
     name = name.replace("-", "_")
     if name in properties:
@@ -199,6 +199,7 @@ def usage(verb: Mapping[str, Any], *, options: bool = True) -> str:
     parts = [name.upper() if name in required else f"[{name.upper()}]" for name in verb["positional"]]
     for name, schema in properties.items() if options else ():
         if name not in verb["positional"]:
-            flag = f"--{name.replace('_', '-')}" + ("" if _kind(schema) == "boolean" else f" {name.upper()}")
+            dashes = "--" if name[1:] else "-"
+            flag = f"{dashes}{name.replace('_', '-')}" + ("" if _kind(schema) == "boolean" else f" {name.upper()}")
             parts.append(flag if name in required else f"[{flag}]")
     return " ".join([f"/{verb['name']}", *parts])
