@@ -80,6 +80,14 @@ async def test_what_is_over_goes_and_what_is_open_stays(kernel_with, plugins, cl
         assert "later" in await call(ANNA, "task wait", {"task_id": waits})
 
 
+async def test_a_ledger_in_which_nothing_is_old_is_not_said_to_have_grown(kernel_with, plugins) -> None:
+    async with kernel_with(**plugins) as kernel:
+        await past(kernel, 70)
+        done = await kernel.verbs.call(ANNA, "ledger compact", {"older_than": "30d"})
+        assert done.records == 0
+        assert done.bytes_after <= done.bytes_before
+
+
 async def test_it_is_done_as_the_settings_say(kernel_with, plugins, clock, project) -> None:
     async with kernel_with(**plugins) as kernel:
         await past(kernel, 70)

@@ -94,8 +94,9 @@ class Ledger(Owned):
 
     @property
     def size(self) -> int:
-        """How many bytes the file has."""
-        return self._path.stat().st_size
+        """How many bytes the file has, with what is written beside it and not in it yet."""
+        beside = self._path.with_name(f"{self._path.name}-wal")
+        return sum(file.stat().st_size for file in (self._path, beside) if file.exists())
 
     async def ask(self, query: str, *args: Any) -> list[Any]:
         """Return the first column of a query's rows, read in a thread."""
