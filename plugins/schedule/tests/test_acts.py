@@ -41,7 +41,9 @@ async def test_an_agent_is_started_asked_and_closed(stage, plugins) -> None:
         await trio.sleep(HOUR + 60)
         sheet = await stage.call("show", name="briefing")
         assert (sheet.last_status, sheet.acts_for, [*kernel.roster.live()]) == ("ok", "human:root", [])
-        assert "> from workflow:prompt" in await stage.call("logs", name="briefing")
+        logs = await stage.call("logs", name="briefing")
+        assert "> from workflow:prompt" in logs
+        assert "· begins, due 2026-01-05T11:00:00Z\n" in logs
 
 
 async def test_the_run_of_a_task_lasts_as_long_as_the_task(stage, plugins, echo) -> None:

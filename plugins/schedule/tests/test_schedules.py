@@ -259,6 +259,23 @@ async def test_a_wrong_entry_gets_a_sentence(stage, entry, says) -> None:
         assert says in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"cronn": "0 6 * * *"}, "cronn: there is no setting 'cronn' here (there are: args, cron"),
+        ({"cronn": "0 6 * * *"}, "Did you mean 'cron'?"),
+        ({"cron": "0 6 * * *", "notify": {"on_fail": True}}, "Did you mean 'on_failure'?"),
+        ({"cron": "0 66 * * *"}, "no schedule: cron: '0 66 * * *' is no cron line"),
+        ({"cron": "0 6 * * *", "on_overlap": "wait"}, "on_overlap: 'wait' is none of 'skip', 'queue' or 'kill'"),
+    ],
+)
+async def test_an_entry_that_is_tried_gets_the_words_of_one_in_a_file(stage, entry, says) -> None:
+    async with stage.open():
+        with pytest.raises(Refused) as refusal:
+            await stage.call("validate", spec={"verb": "work do", **entry})
+        assert says in str(refusal.value)
+
+
 async def test_next_says_what_will_be(stage) -> None:
     stage.write(berlin={"cron": "30 2 * * *", "timezone": "Europe/Berlin", "lifecycle": {"fires": 2}})
     async with stage.open():

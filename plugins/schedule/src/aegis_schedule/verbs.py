@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -183,14 +184,25 @@ class ScheduleVerbs:
 
 
 def checked(spec: dict[str, Any]) -> Entry:
-    """Return the entry that a spec says; raises `Refused` with all that is wrong with it."""
+    """Return the entry that a spec says; raises `Refused` with all that is wrong with it, in the words of a file's."""
     from pydantic import ValidationError  # noqa: PLC0415 - needed for a mistake only
 
     try:
         return Entry.model_validate(spec)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the entry'}: {e['msg']}" for e in error.errors())
-        raise Refused(f"this is no schedule: {wrong}") from None
+        raise Refused(f"this is no schedule: {'; '.join(map(_wrong, error.errors()))}") from None
+
+
+def _wrong(error: Any) -> str:
+    """Return where a mistake is and what it is; a key that there is not gets those that there are."""
+    from aegis_yamlfile.schema import complaint, keys_at  # noqa: PLC0415 - the same
+
+    where = error["loc"]
+    what = complaint(error, "")
+    if error["type"] == "extra_forbidden":
+        known = keys_at(Entry.model_json_schema(), where[:-1])
+        what = f"there is no setting {where[-1]!r} here (there are: {listed(known)}).{nearest(str(where[-1]), known)}"
+    return f"{'.'.join(map(str, where)) or 'the entry'}: {what}"
 
 
 def _coming(schedules: Schedules, entry: Entry, now: datetime, count: int) -> list[Coming]:
@@ -210,11 +222,16 @@ def _shown(record: Record) -> str:
     data = record.data
     what = {
         "entered": f"entered, written by {(data.get('by') or {}).get('name', 'a person')}",
-        "fire_requested": f"begins{' by hand' if data.get('manual') else ''}, due {data.get('due')}",
+        "fire_requested": f"begins{' by hand' if data.get('manual') else ''}, due {_at(data)}",
         "began": f"run {data.get('run')}",
         "fire_completed": f"ok after {data.get('duration_s')} s: {data.get('result_excerpt')}",
         "fire_failed": f"{data.get('status')}: {data.get('error')}",
-        "skipped": f"skipped ({data.get('reason')}), due {data.get('due')}",
-        "queued": f"waits for the one before, due {data.get('due')}",
+        "skipped": f"skipped ({data.get('reason')}), due {_at(data)}",
+        "queued": f"waits for the one before, due {_at(data)}",
     }.get(record.kind, record.kind)
     return f"{record.at} · {what}"
+
+
+def _at(data: Mapping[str, Any]) -> str:
+    """Return when something was due, as every other time is said."""
+    return stamp(datetime.fromisoformat(data["due"]).astimezone(UTC)) if data.get("due") else ""
