@@ -27,10 +27,10 @@ async def cost(stage, verb, **args):
 async def test_unread_mail_is_shown_by_the_page_and_read_with_one_short_record(stage):
     ids = await write(stage, 250)
     shown = []
-    for size, more in ((100, "(150 more wait)"), (100, "(50 more wait)"), (50, "")):
+    for size, more in ((100, "(150 more wait; {})"), (100, "(50 more wait; {})"), (50, "")):
         page, spent = await cost(stage, "message inbox")
         assert len(page) == size
-        assert str(page).endswith(more or "x")
+        assert str(page).endswith(more.format("`message inbox` shows the next") or "x")
         assert (spent.queries, spent.asides, spent.appends, spent.rows) == (0, 0, 1, 1)
         assert spent.written < 40 * size  # an id and its quotation marks, for each
         shown += [message.id for message in page]
@@ -56,6 +56,7 @@ async def test_what_was_read_with_others_stays_read(kernel_with, plugins):
 async def test_who_keeps_mail_unread_goes_on_after_the_last_one(stage):
     ids = await write(stage, 5)
     first, _ = await cost(stage, "message inbox", keep=True, count=2)
+    assert str(first).endswith(f"(3 more wait; `message inbox --keep --after {first[-1].id}` shows the next)")
     rest, spent = await cost(stage, "message inbox", keep=True, after=first[-1].id)
     assert [message.id for message in (*first, *rest)] == ids
     assert spent.appends == 0

@@ -166,7 +166,7 @@ class MessageVerbs:
             del letters[:place]
         page = letters[:count]
         shown = WholeMessages(self._message(x.envelope, Receipt(x.envelope.id, str(caller), x.state)) for x in page)
-        shown.more = len(letters) - len(page)
+        shown.more, shown.kept = len(letters) - len(page), keep
         if page and not keep:
             await self._kernel.post.read(page)
         return shown

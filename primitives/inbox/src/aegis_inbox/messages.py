@@ -49,10 +49,11 @@ def told(receipt: Receipt) -> Receipt:
 class WholeMessages(list[Message]):
     """Messages to be read, whole: a table would cut what is then counted as seen. So many `more` wait."""
 
-    more = 0
+    more, kept = 0, False
 
     def __str__(self) -> str:
-        more = [f"({self.more:,} more wait)"] if self.more else []
+        again = f"message inbox --keep --after {self[-1].id}" if self.kept and self else "message inbox"
+        more = [f"({self.more:,} more wait; `{again}` shows the next)"] if self.more else []
         return "\n\n".join([*(f"{m.head}\n{m.body}" for m in self), *more])
 
 
