@@ -266,7 +266,7 @@ async def test_a_wrong_entry_gets_a_sentence(stage, entry, says) -> None:
         ({"cronn": "0 6 * * *"}, "Did you mean 'cron'?"),
         ({"cron": "0 6 * * *", "notify": {"on_fail": True}}, "Did you mean 'on_failure'?"),
         ({"cron": "0 66 * * *"}, "no schedule: cron: '0 66 * * *' is no cron line"),
-        ({"cron": "0 6 * * *", "on_overlap": "wait"}, "on_overlap: 'wait' is none of 'skip', 'queue' or 'kill'"),
+        ({"cron": "0 6 * * *", "on_overlap": "wait"}, "on_overlap: Input should be 'skip', 'queue' or 'kill'"),
     ],
 )
 async def test_an_entry_that_is_tried_gets_the_words_of_one_in_a_file(stage, entry, says) -> None:

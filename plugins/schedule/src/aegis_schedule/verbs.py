@@ -17,7 +17,7 @@ from aegis_permission.acts import mode_of
 from aegis_schedule.act import named
 from aegis_schedule.rows import Begun, Coming, ScheduleRow, ScheduleSheet
 from aegis_schedule.service import Schedules
-from aegis_schedule.settings import Entry
+from aegis_schedule.settings import Entry, Life, Notify
 from aegis_schedule.trigger import zone_of
 
 Name = Annotated[str, Completes("schedule"), Field(description="name of the schedule")]
@@ -195,12 +195,10 @@ def checked(spec: dict[str, Any]) -> Entry:
 
 def _wrong(error: Any) -> str:
     """Return where a mistake is and what it is; a key that there is not gets those that there are."""
-    from aegis_yamlfile.schema import complaint, keys_at  # noqa: PLC0415 - the same
-
     where = error["loc"]
-    what = complaint(error, "")
+    what = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
-        known = keys_at(Entry.model_json_schema(), where[:-1])
+        known = list((Notify if where[0] == "notify" else Entry if len(where) == 1 else Life).model_fields)
         what = f"there is no setting {where[-1]!r} here (there are: {listed(known)}).{nearest(str(where[-1]), known)}"
     return f"{'.'.join(map(str, where)) or 'the entry'}: {what}"
 
