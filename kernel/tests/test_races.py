@@ -19,6 +19,7 @@ from aegis.errors import AegisError, LaunchError, SessionGone
 from aegis.events import Text, TurnEnded
 from aegis.ledger import Record
 from aegis.mailboxes import MAX_HOPS
+from aegis.testing import clock
 from aegis.testing.clock import TestClock
 from aegis.testing.plugin import Opened
 
@@ -45,8 +46,10 @@ def news_for(kernel: Kernel, address: str) -> list[str]:
 
 
 async def settled() -> None:
-    """Wait until nothing moves, commits of the ledger's thread among it."""
+    """Wait until nothing moves, nor will for a moment, commits of the ledger's thread among it."""
+    await clock.settled()
     await trio.testing.wait_all_tasks_blocked(0.05)
+    await clock.settled()
 
 
 async def test_a_message_that_went_as_far_as_it_may_can_still_be_a_dead_letter(

@@ -12,6 +12,8 @@ import trio.testing
 
 from aegis import Caller, DriverInfo, Hold, Kernel, Probe, Profile, Seat, Work, hookimpl
 from aegis.events import Event, SessionStarted, Text, TurnEnded, Usage
+from aegis.testing import clock
+from aegis.testing.clock import TestClock
 
 ANNA = Caller("human", "anna")
 STEP = 10_000  # tokens, and ten cents, of the largest request
@@ -106,13 +108,19 @@ class Till:
 
 async def settled(kernel: Kernel) -> None:
     """Return once everybody waits and the disk has what was given to it, however slow it is."""
-    quiet, last = 0, -1
-    while quiet < 2:  # twice: the commit that was waited for may have been of nothing, and somebody goes on from it
-        await trio.testing.wait_all_tasks_blocked(0.002)
-        await kernel.ledger.append()
-        newest = next(kernel.ledger.rows("select coalesce(max(seq), 0), 'null' from records"))[0]
-        quiet, last = (quiet + 1, last) if newest == last else (0, newest)
-    await trio.testing.wait_all_tasks_blocked(0.002)
+    last = -1
+    while last != (last := await _stored(kernel)):  # somebody goes on from what was stored, and has more
+        pass
+
+
+async def _stored(kernel: Kernel) -> int:
+    """Return the number of the last record, once everybody waits, and threads and disk are done."""
+    await clock.settled()
+    if isinstance(kernel.clock, TestClock):
+        kernel.clock.jump(0.05)  # the end of a turn is not heard at once
+    await kernel.ledger.flush()
+    await clock.settled()
+    return int(next(kernel.ledger.rows("select coalesce(max(seq), 0), 'null' from records"))[0])
 
 
 async def until(condition) -> None:
@@ -133,8 +141,8 @@ async def turn(kernel: Kernel, till: Till, handle: str, tokens: int = 0, **how: 
     """Have the agent take one turn that uses so many tokens, and return how it ended."""
     message = await tell(kernel, handle)
     session = till.sessions[kernel.roster.find(handle).id]
-    with trio.move_on_after(0.5):
-        await session.begun.wait()
+    await until(lambda: session.begun.is_set() or kernel.post.receipt(message).outcome)
+    if session.begun.is_set():
         session.end(last=tokens, **how)
     return await over(kernel, message)
 

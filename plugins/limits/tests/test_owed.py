@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import trio
-import trio.testing
 
 from aegis import Caller, Refused
+from aegis.testing.clock import settled
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ async def bob(stage, echo, limits):
     bob = await stage.spawn("bob")
     echo.driver.sessions[bob.id].gate = trio.Event()
     await stage.call("send", handle="bob", text="begin")
-    await trio.testing.wait_all_tasks_blocked()
+    await settled()
     limits(mailbox_letters=1)
     await stage.kernel.config.refresh()
     with pytest.raises(Refused, match="mailbox_letters"):
@@ -30,7 +30,7 @@ def waiting(agent):
 async def test_the_end_of_a_task(stage, bob):
     made = await stage.call("enqueue", bob, queue="one", payload="do it")
     await stage.call("task wait", task_id=made.task_id)
-    await trio.testing.wait_all_tasks_blocked()
+    await settled()
     [(sender, body)] = waiting(bob)
     assert sender == "queue:one" and made.task_id in body and "aegis_task_status" in body
     assert "do it" in (await stage.call("task show", bob, task_id=made.task_id)).result
@@ -41,7 +41,7 @@ async def test_a_result_that_is_longer_than_a_turn(stage, bob, limits):
     await stage.kernel.config.refresh()
     made = await stage.call("enqueue", bob, queue="one", payload="long " * 360)
     await stage.call("task wait", task_id=made.task_id)
-    await trio.testing.wait_all_tasks_blocked()
+    await settled()
     assert "There is no room here for its result" in waiting(bob)[0][1]
 
 
@@ -49,16 +49,18 @@ async def test_the_answers_of_a_group(stage, bob):
     await stage.call("group spawn-mixed", bob, group="g", profiles=["echo", "echo"])
     await stage.call("group broadcast", bob, group="g", objective="what now?", callback=True)
     await stage.call("group wait-all", bob, group="g")
-    await trio.testing.wait_all_tasks_blocked()
+    await settled()
     [(_, body)] = waiting(bob)
     assert body.startswith("ended: ") and "aegis_group_wait_all" in body
 
 
-async def test_many_changes_of_a_canvas_become_one_notice(stage, bob):
+async def test_many_changes_of_a_canvas_become_one_notice(stage, bob, clock):
     await stage.call("canvas open", name="plan", file="plan.md")
     await stage.call("canvas subscribe", bob, name="plan")
     for n in range(50):
         await stage.call("canvas write-section", name="plan", section="a", content=f"line {n}")
+    clock.jump(1)  # who writes is answered first, and others are told a moment later
+    await settled()
     assert waiting(bob) == [("canvas:plan", "plan has changed more often than there is room here for; read it again")]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import trio
-import trio.testing
 
 from aegis import Caller, Decision, PermissionRequest, Refused
 from aegis.events import PermissionAsked
+from aegis.testing.clock import settled
 from aegis_limits.buckets import Buckets
 
 
@@ -97,7 +97,7 @@ async def test_one_sender_does_not_fill_a_mailbox_for_the_others(stage, limits, 
     bob, ann, carl = [await stage.spawn(handle) for handle in ("bob", "ann", "carl")]
     echo.driver.sessions[ann.id].gate = trio.Event()  # a turn of hers does not end
     await stage.call("send", handle="ann", text="begin")
-    await trio.testing.wait_all_tasks_blocked()
+    await settled()
     done, said = await many(stage, 10, "handoff", bob, target_handle="ann", context="x")
     assert done == 5
     assert "5 messages of you and yours to ann are not read yet (limits.mailbox_share is 50 % of its mailbox)" in said
@@ -111,7 +111,7 @@ async def test_an_agent_with_its_children_and_other_names_is_one_sender(stage, l
     child = await stage.kernel.roster.spawn("echo", "child", by=stage.kernel.roster.caller(bob))
     echo.driver.sessions[ann.id].gate = trio.Event()  # a turn of hers does not end
     await stage.call("send", handle="ann", text="begin")
-    await trio.testing.wait_all_tasks_blocked()
+    await settled()
     assert (await many(stage, 3, "handoff", bob, target_handle="ann", context="x"))[0] == 3
     assert (await many(stage, 10, "handoff", child, target_handle="ann", context="x"))[0] == 2
     await stage.call("rename", bob, old_handle="bob", new_handle="bill")

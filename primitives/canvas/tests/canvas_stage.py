@@ -11,6 +11,7 @@ import trio
 
 from aegis import Caller, Kernel
 from aegis.agent import Agent
+from aegis.testing import clock
 from aegis.testing.echo import EchoPlugin
 
 ANNA = Caller("human", "anna")
@@ -99,5 +100,7 @@ async def told(kernel: Kernel) -> None:
 
 
 async def settled() -> None:
-    """Let everything run that can."""
+    """Let everything run that can, and what is told a moment later, too."""
+    await clock.settled()
     await trio.testing.wait_all_tasks_blocked(0.01)
+    await clock.settled()

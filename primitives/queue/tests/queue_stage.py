@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import trio
-import trio.testing
-
 from aegis import Caller, Kernel
 from aegis.agent import Agent
 from aegis.ledger import Record
@@ -33,13 +30,12 @@ class Queues:
 
     async def settled(self) -> None:
         """Let everything run that can, the disk too."""
-        quiet = 0
-        while quiet < 2:  # twice: the commit that was waited for may have been of nothing, and somebody goes on from it
+        before = -1
+        while before != self._commits:  # somebody goes on from what was stored, and has more
             before = self._commits
             await settled()
-            await trio.testing.wait_all_tasks_blocked(0.002)
-            await self.kernel.ledger.append()  # answered once the commit under way is over
-            quiet = quiet + 1 if before == self._commits else 0
+            await self.kernel.ledger.flush()
+            await settled()
 
     async def call(self, verb: str, caller: Caller | Agent = ANNA, /, **args: Any) -> Any:
         """Call a verb as a person, or as one of the agents."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
+from books import books
 from player_driver import Players, begin, done, hang, killed
 from queue_stage import Queues
 
@@ -198,6 +199,33 @@ async def test_a_clean_start_ends_what_was_at_work(open_queues):
         assert second.heard == []
 
 
+class Late(LedgerBroker):
+    """A broker whose disk answers, the second time, only once aegis stops: a read in a thread is not cancelled."""
+
+    name, asked = "late", 0
+
+    async def first(self, queue: str, now: str) -> Task | None:
+        task = await super().first(queue, now)
+        self.asked += task is not None
+        if self.asked == 2 and task:
+            with suppress(trio.Cancelled):
+                await trio.sleep_forever()
+        return task
+
+
+async def test_what_the_disk_answers_while_aegis_stops_begins_nothing(open_queues, project):
+    (project / ".aegis.yaml").write_text(f"plugins: {{queue: {{broker: late}}}}\n{CONFIG.format(retries=0)}")
+    players, late = Players(), FragilePlugin(Late())
+    players.otherwise = begin
+    async with open_queues(players=players, fragile=late) as (queues, _):
+        running, waiting = await queues.put("running", queue="two"), await queues.put("waiting", queue="two")
+        await queues.settled()
+        assert late.broker.asked == 2
+    assert len(players.opened) == 1
+    fates = books(project).fates
+    assert (fates[running].begun, fates[waiting].begun) == (1, 0)
+
+
 class Fragile(LedgerBroker):
     """A broker that falls over once."""
 
@@ -211,8 +239,8 @@ class Fragile(LedgerBroker):
 
 
 class FragilePlugin:
-    def __init__(self) -> None:
-        self.broker = Fragile()
+    def __init__(self, broker: LedgerBroker | None = None) -> None:
+        self.broker = broker or Fragile()
 
     @hookimpl(optionalhook=True)
     def aegis_brokers(self):

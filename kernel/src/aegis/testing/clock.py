@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import trio
 from trio.testing import MockClock
 
 from aegis.clock import Clock
+from aegis_ledger.ledger import running
 
 BEGINNING = datetime(2026, 1, 5, 10, tzinfo=UTC)
 _IDLE = 0.02  # real seconds without a runnable task
-working: list[Callable[[], bool]] = []  # while one says so, somebody works where trio does not see it
 
 
 class TestClock(Clock):
@@ -55,4 +54,4 @@ async def settled() -> None:
 
 def _busy() -> bool:
     threads = trio.to_thread.current_default_thread_limiter().borrowed_tokens
-    return bool(threads or any(works() for works in working))
+    return bool(threads or any(ledger.busy for ledger in running))

@@ -19,7 +19,7 @@ import pytest
 
 from aegis.app import Kernel, open_kernel
 from aegis.testing import leaks, trio_tests
-from aegis.testing.clock import TestClock, working
+from aegis.testing.clock import TestClock
 from aegis_trust.trust import FOLDERS
 
 Opened = Callable[..., AbstractAsyncContextManager[Kernel]]
@@ -121,11 +121,7 @@ def kernel_with(project: Path, environment: dict[str, str], clock: TestClock) ->
     @asynccontextmanager
     async def opened(**plugins: object) -> AsyncIterator[Kernel]:
         async with open_kernel(project, plugins=plugins, clock=clock, environment=environment) as kernel:
-            working.append(works := lambda: kernel.ledger.busy)
-            try:
-                yield kernel
-            finally:
-                working.remove(works)
+            yield kernel
 
     return opened
 

@@ -15,6 +15,7 @@ from itertools import starmap
 from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import msgspec
 import trio
@@ -40,6 +41,7 @@ create table if not exists snapshots(book text primary key, seq integer not null
 _log = logging.getLogger(__name__)
 _BESIDE = ("", "-wal", "-shm", "-journal")
 RIDE = 0.02  # seconds after which a record for which nobody waits is stored by itself
+running: WeakSet[Ledger] = WeakSet()  # of this process: whoever has time stand still while one is busy asks them
 T = TypeVar("T")
 
 
@@ -180,6 +182,7 @@ class Ledger(Owned):
     async def run(self) -> None:
         """Commit what is put, in order, for as long as the kernel lives; cancelled, it commits what still waits."""
         token = trio.lowlevel.current_trio_token()
+        running.add(self)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._serve, lambda batch: token.run_sync_soon(self._stored, batch))
@@ -193,6 +196,7 @@ class Ledger(Owned):
                     self._over = True
                     self._writer.put(None)
         finally:
+            running.discard(self)
             self._continuity.close()
             self._read.close()
             self._db.close()

@@ -85,6 +85,7 @@ class Job:
     # -- one attempt --------------------------------------------------------------------------------------------
 
     async def _attempt(self) -> End:
+        await trio.lowlevel.checkpoint_if_cancelled()  # who begins it may not have heard yet that everything stops
         if self.task.state == "pending":
             try:
                 await self._start_worker()
