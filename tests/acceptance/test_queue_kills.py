@@ -44,7 +44,7 @@ def ended(root: Path) -> int:
 def until_ended(aegis, number: int) -> None:
     """Return once so many tasks have ended; on a slow machine that takes long, but there is always a next one."""
     while (before := ended(aegis.root)) < number:
-        aegis.eventually(lambda before=before: ended(aegis.root) > before, f"the end of {number} tasks, after {before},")
+        aegis.eventually(lambda before=before: ended(aegis.root) > before, f"an end after {before} of {number}")
 
 
 def hand_over(root: Path, first: int, last: int) -> int:

@@ -200,16 +200,20 @@ async def test_a_clean_start_ends_what_was_at_work(open_queues):
 
 
 class Late(LedgerBroker):
-    """A broker whose disk answers, the second time, only once aegis stops: a read in a thread is not cancelled."""
+    """A broker whose disk answers late, the second time, or once aegis stops: a read in a thread is not cancelled."""
 
     name, asked = "late", 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = trio.Event()
 
     async def first(self, queue: str, now: str) -> Task | None:
         task = await super().first(queue, now)
         self.asked += task is not None
         if self.asked == 2 and task:
             with suppress(trio.Cancelled):
-                await trio.sleep_forever()
+                await self.gate.wait()
         return task
 
 
@@ -224,6 +228,26 @@ async def test_what_the_disk_answers_while_aegis_stops_begins_nothing(open_queue
     assert len(players.opened) == 1
     fates = books(project).fates
     assert (fates[running].begun, fates[waiting].begun) == (1, 0)
+
+
+async def test_what_the_disk_answers_after_a_worker_was_cut_off_waits_whether_aegis_stops(open_queues, project, clock):
+    (project / ".aegis.yaml").write_text(f"plugins: {{queue: {{broker: late}}}}\n{CONFIG.format(retries=0)}")
+    players, late = Players(), FragilePlugin(Late())
+    players.otherwise = begin
+    async with open_queues(players=players, fragile=late) as (queues, _):
+        running, waiting = await queues.put("running", queue="two"), await queues.put("waiting", queue="two")
+        await queues.settled()
+        clock.trio.rate = 0
+        await queues.kernel.supervisor.stop(f"agent:{queues.workers()[0].id}")
+        assert (await queues.end(running)).outcome == "interrupted"
+        await queues.settled()
+        late.broker.gate.set()
+        await queues.settled()
+        assert (await queues.status(waiting)).status == "pending"
+        clock.trio.rate = 1
+        clock.jump(4)
+        await queues.settled()
+        assert (await queues.status(waiting)).status == "running"
 
 
 class Fragile(LedgerBroker):

@@ -177,7 +177,7 @@ class Dispatcher:
             self.holds.ask_again()
 
     async def _round(self, broker: Broker, nursery: trio.Nursery) -> None:
-        if trio.current_time() < self._resting:
+        if self._rest() > 0:
             return
         for blocked, other in await broker.blocked():
             if await broker.take(blocked):
@@ -193,9 +193,13 @@ class Dispatcher:
                     await self._kernel.interceptors.tell("release", work_of(task, settings))
             (self._full.discard if room else self._full.add)(name)
 
+    def _rest(self) -> float:
+        """Return for how many more seconds nothing begins: a wait for the disk or for an answer may have ended late."""
+        return self._resting - trio.current_time()
+
     async def _begin(self, broker: Broker, nursery: trio.Nursery, task: Task, settings: QueueSettings) -> bool:
         """Start the task's job and return True; False when it was cancelled meanwhile, or its queue paused."""
-        if not (self._room(task.queue, settings) and await broker.take(task)):
+        if self._rest() > 0 or not (self._room(task.queue, settings) and await broker.take(task)):
             return False
         started = False
         try:
@@ -209,7 +213,7 @@ class Dispatcher:
 
     async def _next(self, broker: Broker, queue: str) -> Task | None:
         now = stamp(self._kernel.clock.now())
-        if await broker.mode(queue) == "paused" or self.holds.blocks(queue, now):
+        if self._rest() > 0 or await broker.mode(queue) == "paused" or self.holds.blocks(queue, now):
             return None
         task = await broker.first(queue, now)
         if task is None:
@@ -227,7 +231,7 @@ class Dispatcher:
 
     async def _pause(self, broker: Broker) -> float:
         """Return the seconds until something becomes due by itself, a minute at most: a clock can be set."""
-        if (rest := self._resting - trio.current_time()) > 0:
+        if (rest := self._rest()) > 0:
             return rest
         now, dues = self._kernel.clock.now(), set[str]()
         for name, settings in self.queues().items():
