@@ -186,3 +186,47 @@ async def test_a_client_that_never_reads_does_not_hold_up_the_end(open_scene):
                 await deaf.say(deaf.head(len(body)) + body)
         with trio.fail_after(20):  # it is done within a second, where there is nothing else to do
             await scene.kernel.plugins.leave("mcp")
+
+
+@pytest.mark.parametrize("limits", ["max_body: 65536"])
+async def test_the_bodies_of_all_requests_that_are_not_over_are_limited(limited):
+    alice = limited.Raw(limited, "alice")
+    limited.stack.push_async_callback(alice.http.aclose)
+    await alice.hello()
+    params = {"name": "aegis_slow", "arguments": {}, "_meta": {"x": "y" * 60_000}}
+
+    async def ask(number: int) -> None:
+        assert (await alice.post("tools/call", params, number=number)).status_code == 200
+
+    async with trio.open_nursery() as nursery:
+        for number in range(4):
+            limited.toys.started = trio.Event()
+            nursery.start_soon(ask, number)
+            await limited.toys.started.wait()
+        refused = await alice.post("tools/call", params, number=4)
+        assert refused.status_code == 413 and "plugins.mcp.max_body" in refused.text
+        assert await (await Wire(limited, "bob").open()).ping() == 200
+        limited.toys.go.set()
+    await ask(5)
+
+
+async def test_an_agent_has_so_many_sessions_and_the_first_to_go_are_those_it_does_not_use(limited):
+    alice, bob = [limited.Raw(limited, handle) for handle in ("alice", "bob")]
+    for each in (alice, bob):
+        limited.stack.push_async_callback(each.http.aclose)
+        await each.hello()
+    first = alice.session
+    sessions = limited.plane.server_run.sessions
+    for _ in range(8):
+        alice.session = ""
+        await alice.hello()
+    for number in range(8):
+        alice.session = f"of-another-time-{number}"
+        assert "agent:alice" in (await alice.call("aegis_whoami")).text
+    agent = limited.kernel.roster.find("alice")
+    assert len(sessions.of(agent.id)) == 4
+    alice.session = first
+    assert "agent:alice" in (await alice.call("aegis_whoami")).text, "it is revived when it is used again"
+    assert len(sessions.of(agent.id)) == 4
+    assert "agent:bob" in (await bob.call("aegis_whoami")).text
+    assert sessions.of(limited.kernel.roster.find("bob").id) == [bob.session]

@@ -166,6 +166,36 @@ async def test_what_a_client_says_about_its_request_is_taken_or_refused_alike(cl
         )
 
 
+ODD_WORDS = {
+    "no UTF-8": b'"\xff"',
+    "a long number": b"9" * 5_000,
+    "no number": b"NaN",
+    "half a character": b'"\\ud800"',
+    "150 levels": b"[" * 150 + b"]" * 150,
+    "300 levels": b"[" * 300 + b"]" * 300,
+    "2000 levels": b"[" * 2_000 + b"]" * 2_000,
+    "a long text": b'"' + b"x" * 100_000 + b'"',
+}
+
+
+@pytest.mark.parametrize("where", ['"_meta": {', '"arguments": {'])
+@pytest.mark.parametrize("odd", ODD_WORDS)
+async def test_json_that_not_every_parser_takes_is_taken_or_refused_alike(client, odd, where):
+    answers = []
+    for accept in ("application/json, text/event-stream", "*/*"):
+        sent = client.sent("aegis_whoami", accept)
+        content = sent["content"].replace('"arguments": {}', '"arguments": {"from_handle": "alice"}')
+        content = content if '"_meta"' in content else content.replace("}}}", '}, "_meta": {"y": 1}}}')
+        sent["content"] = content.encode().replace(where.encode(), where.encode() + b'"x":' + ODD_WORDS[odd] + b",")
+        answers.append(said(await client.raw.http.post(client.scene.url("alice"), **sent)))
+    assert answers[0] == answers[1]
+
+
+async def test_long_words_of_a_client_about_itself_are_not_kept(client):
+    await client.call("aegis_whoami", {}, meta={RESERVED + "clientInfo": {"name": "x" * 100_000, "version": "1"}})
+    assert client.passed == 1
+
+
 @pytest.mark.parametrize(
     "more",
     [

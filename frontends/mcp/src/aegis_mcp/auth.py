@@ -31,7 +31,7 @@ SECRET, CLOSED, HOST, ORIGIN, MANY, SLOW, LARGE = (
     "secret", "closed agent", "host", "origin", "too many connections", "slow body", "large body",
 )  # fmt: skip
 _STATUS = {SECRET: 401, CLOSED: 401, HOST: 421, ORIGIN: 403, MANY: 429, SLOW: 408, LARGE: 413}
-_BODIES = 4  # times the largest body: what one agent may have sent of bodies that are not whole yet
+_BODIES = 4  # times the largest body: what the bodies of one agent's requests may have that are not over
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -51,7 +51,7 @@ class Auth:
         refused: Counter[str], settings: Callable[[], PlaneSettings],
     ) -> None:  # fmt: skip
         self._inside, self._secrets, self._alive, self._arrived, self.refused = inside, secrets, alive, arrived, refused
-        self._settings, self._half = settings, Counter[str]()  # bytes of bodies that are not whole yet
+        self._settings, self._bodies = settings, Counter[str]()  # bytes of the bodies of requests that are not over
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -77,10 +77,7 @@ class Auth:
 
     async def _serve(self, agent_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         self._arrived(agent_id)
-        body = await self._body(agent_id, receive)
-        if isinstance(body, str):
-            return await self._refuse(send, body, self._told(body))
-        request, read = AgentRequest(agent_id, body), False
+        request, read = AgentRequest(agent_id), False
         kept = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
         within = {**scope, "path": PATH, "raw_path": PATH.encode(), "headers": kept, REQUEST: request}
 
@@ -88,34 +85,36 @@ class Auth:
             nonlocal read
             if not read:
                 read = True
-                return {"type": "http.request", "body": body, "more_body": False}
+                return {"type": "http.request", "body": request.body, "more_body": False}
             message = await receive()
             if message["type"] == "http.disconnect":
                 request.disconnected()  # also comes after the answer, when nothing is left to cancel
             return message
 
         try:
+            if why := await self._read(request, receive):
+                return await self._refuse(send, why, self._told(why))
             await self._inside(within, watched, send)
         finally:
             request.over.set()
+            self._bodies[agent_id] -= request.size
+            if not self._bodies[agent_id]:
+                del self._bodies[agent_id]
 
-    async def _body(self, agent_id: str, receive: Receive) -> bytes | str:
-        """Return the body, which is there in time, or why it is refused."""
-        settings, size = self._settings(), 0
+    async def _read(self, request: AgentRequest, receive: Receive) -> str:
+        """Take in the body, which is there in time and is counted until the request is over; else say why not."""
+        settings, parts, more = self._settings(), list[bytes](), True
         with trio.move_on_after(settings.body_within):
-            try:
-                parts = [message := await receive()]
-                while message.get("more_body"):
-                    size += (more := len(message["body"]))
-                    self._half[agent_id] += more
-                    if size > settings.max_body or self._half[agent_id] > _BODIES * settings.max_body:
-                        return LARGE
-                    parts.append(message := await receive())
-                return b"".join([part.get("body", b"") for part in parts])
-            finally:
-                if size:
-                    self._half[agent_id] -= size
-                    self._half += Counter()  # without those that are 0
+            while more:
+                message = await receive()
+                parts.append(part := message.get("body", b""))
+                request.size += len(part)
+                self._bodies[request.agent_id] += len(part)
+                if request.size > settings.max_body or self._bodies[request.agent_id] > _BODIES * settings.max_body:
+                    return LARGE
+                more = message.get("more_body", False)
+            request.body = b"".join(parts)
+            return ""
         return SLOW
 
     def _told(self, why: str) -> str:
@@ -124,7 +123,7 @@ class Auth:
         return {
             MANY: f"an agent has at most {now.max_connections:,} connections at once (plugins.mcp.max_connections)",
             SLOW: f"a body must arrive within {now.body_within:g} s (plugins.mcp.body_within)",
-            LARGE: f"a body has at most {now.max_body:,} bytes, all half-sent ones {_BODIES} times that "
+            LARGE: f"a body has at most {now.max_body:,} bytes, those of all requests at once {_BODIES} times that "
             "(plugins.mcp.max_body)",
         }[why]
 

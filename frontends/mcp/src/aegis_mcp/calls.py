@@ -71,6 +71,7 @@ class AgentRequest:
 
     agent_id: str
     body: bytes = b""
+    size: int = 0  # what has come of the body
     begun: Call | None = None
     calls: list[Call] = field(default_factory=list)
     over: trio.Event = field(default_factory=trio.Event)

@@ -22,6 +22,8 @@ CALL, LIST, CANCELLED = "tools/call", "tools/list", "notifications/cancelled"
 _ID = re.compile(rb'0|-?[1-9][0-9]{0,14}|"[ !#-\[\]-~]{0,200}"')  # that is the same however it is read and written
 _RESERVED = "io.modelcontextprotocol/"  # the keys of `_meta` which the protocol reads
 _VERSION, _TOKEN = _RESERVED + "protocolVersion", "progressToken"
+_LEVELS = 150  # opened in a whole request; FastMCP has rules for what is deep
+_WORDS = 4_000  # bytes in which a client says something about its request; FastMCP has rules for what is long
 _MOST = 256  # different words about themselves that clients' requests may have, before they are looked at anew
 
 
@@ -94,6 +96,8 @@ class Recognition:
             return None
         if not _kinds(found.get(b"accept", b""), found.get(b"content-type", b"")):
             return None
+        if body.count(b"[") + body.count(b"{") > _LEVELS:
+            return None
         try:
             message = _DECODER.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -106,6 +110,9 @@ class Recognition:
 
     def _plain(self, message: Call | ToolList, headers: Mapping[bytes, bytes], modern: str) -> bool:
         meta = message.params.meta or {}
+        said = b"".join([bytes(raw) for raw in meta.values()])  # of which only a part is looked at below
+        if len(said) > _WORDS or not said.isascii():
+            return False
         if _TOKEN in meta and not _ID.fullmatch(meta[_TOKEN]):
             return False
         if not modern:

@@ -41,7 +41,7 @@ class ServerRun:
         self.manager = StreamableHTTPSessionManager(
             sdk.lowlevel(self.server), session_idle_timeout=UNUSED, max_request_body_size=2**31
         )
-        self.transport = Transport(self.manager, self.sessions)
+        self.transport = Transport(self.manager, self.sessions, lambda: plane.settings.max_connections)
         self.direct = Direct(self.transport, self.server, self.sessions, self.transport.live)
         self.auth = Auth(
             self.direct, plane.secrets, lambda a: bool(kernel.roster.get(a)), plane.presence.arrived, plane.refused,

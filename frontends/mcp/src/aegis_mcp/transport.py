@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -26,11 +27,12 @@ _JSON = b"application/json"
 class Transport:
     """An ASGI application for requests whose agent is known."""
 
-    def __init__(self, manager: StreamableHTTPSessionManager, sessions: Sessions) -> None:
-        self._manager, self._sessions = manager, sessions
+    def __init__(self, manager: StreamableHTTPSessionManager, sessions: Sessions, most: Callable[[], int]) -> None:
+        """Serve the manager's sessions, of which one agent may have so many."""
+        self._manager, self._sessions, self._most = manager, sessions, most
         self._users: dict[str, AuthenticatedUser] = {}
         self._revived: dict[tuple[str, str], str] = {}
-        self._locks: defaultdict[tuple[str, str], trio.Lock] = defaultdict(trio.Lock)
+        self._locks: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)  # by agent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request; a session that this kernel does not know is opened again for the client that names it."""
@@ -41,7 +43,18 @@ class Transport:
             session_id = await self._session(scope, headers[_SESSION].decode("latin-1"), version)
             kept = [(name, value) for name, value in scope["headers"] if name != _SESSION]
             scope["headers"] = [*kept, (_SESSION, session_id.encode("latin-1"))]
+        elif _SESSION not in headers and version in HANDSHAKE_PROTOCOL_VERSIONS:
+            await self._make_room(scope[REQUEST].agent_id)
         await self._manager.handle_request(scope, receive, send)
+
+    async def _make_room(self, agent_id: str) -> None:
+        """Put away the agent's sessions that were unused the longest, as many as there are too many with one more."""
+        open_now = sdk.transports(self._manager)
+        named = [open_now.get(session_id) for session_id in self._sessions.of(agent_id)]
+        mine = [found for found in named if found and not found.is_terminated]
+        mine.sort(key=lambda found: found.idle_scope.deadline if found.idle_scope else 0)
+        for found in mine[: max(0, len(mine) + 1 - self._most())]:
+            await found.terminate()
 
     def live(self, agent_id: str, named: str) -> str:
         """Return the id of the open session that serves the client of this one; empty when there is none."""
@@ -62,9 +75,8 @@ class Transport:
     async def drop(self, agent_id: str) -> None:
         """End every session of an agent whose CLI is gone: not every CLI does so itself."""
         self._users.pop(agent_id, None)
-        for key in [key for key in self._locks if key[0] == agent_id]:
-            self._revived.pop(key, None)
-            del self._locks[key]
+        self._locks.pop(agent_id, None)
+        self._revived = {key: live for key, live in self._revived.items() if key[0] != agent_id}
         for session_id in self._sessions.of(agent_id):
             if found := sdk.transports(self._manager).get(session_id):
                 await found.terminate()
@@ -79,10 +91,15 @@ class Transport:
         key = (scope[REQUEST].agent_id, named)
         if live := self.live(*key):
             return live
-        async with self._locks[key]:  # a client sends several requests at once, and is one client
-            if not self.live(*key):
-                self._revived[key] = await self._revive(scope, version) or named
-            return self._revived[key]
+        async with self._locks[key[0]]:  # a client sends several requests at once, and is one client
+            if live := self.live(*key):
+                return live
+            await self._make_room(key[0])
+            if not (live := await self._revive(scope, version)):
+                return named
+            open_now = sdk.transports(self._manager)
+            self._revived = {old: new for old, new in self._revived.items() if new in open_now} | {key: live}
+            return live
 
     async def _revive(self, scope: Scope, version: str) -> str:
         """Shake hands with ourselves in the client's name and return the session's id; empty when that failed."""
