@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
@@ -145,6 +146,20 @@ async def test_between_requests_that_are_sent_together_others_have_their_turn(si
     assert site.turns[-1] - site.turns[0] >= 18
 
 
+async def test_large_heads_that_come_at_once_are_understood_in_turn(site):
+    async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+        wires = [await stack.enter_async_context(site.wire()) for _ in range(8)]
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        head = get("large") + "".join(f"\r\nx: {n}" for n in range(1_000)) + "\r\n\r\n"
+        for wire in wires:  # with nothing between them
+            assert os.write(wire.stream.socket.fileno(), head.encode()) == len(head)
+        nursery.start_soon(turns, site)
+        for wire in wires:
+            assert await wire.answer() == (200, b"one two")
+        nursery.cancel_scope.cancel()
+    assert len(set(site.turns)) == 8
+
+
 async def turns(site):
     while True:
         await trio.lowlevel.checkpoint()
@@ -247,6 +262,14 @@ async def test_a_client_that_has_sent_its_next_request_has_not_gone(site):
         await site.begun.wait()
         await trio.testing.wait_all_tasks_blocked(0.05)
         assert not site.gone.is_set()
+
+
+async def test_a_client_that_goes_after_it_has_sent_its_next_request_has_gone(site):
+    async with site.wire() as wire:
+        await wire.say(get("wait"), "", get("next"))
+        await site.begun.wait()
+        await wire.stream.send_all(b"GET /third")
+    await site.gone.wait()
 
 
 async def test_a_client_that_never_comes_to_the_end_of_its_body_leaves_nothing(site):

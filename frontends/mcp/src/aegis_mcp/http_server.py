@@ -23,7 +23,8 @@ from aegis_processes.connections import GONE, Connections, Peer, serve_connectio
 
 _STUCK = 30.0  # seconds in which a client must read something of its answer
 _LINGER = 1.0  # seconds in which a client that still sends may read why it should not
-_CHUNK, _LONGEST_HEAD = 65_536, 65_536  # bytes
+_CHUNK, _LONGEST_HEAD = 16_384, 16_384  # bytes; reading them takes 10 ms at worst
+_LIGHT = 2_048  # bytes that any connection may have read at any time
 _ERROR = [(b"content-length", b"0"), (b"connection", b"close")]
 
 
@@ -37,9 +38,10 @@ async def serve_http(
 ) -> None:
     """Serve until `stop` is set, then let requests end for `grace` seconds; nothing outlives this."""
     idle: set[Peer] = set()
+    turn = trio.Lock()
 
     async def serve(stream: trio.SocketStream, peer: Peer) -> None:
-        connection = _Connection(application, stream, peer)
+        connection = _Connection(application, stream, peer, turn)
         going_on = True
         while going_on and not stop.is_set():
             idle.add(peer)
@@ -70,26 +72,41 @@ def listener_of(bound: socket.socket) -> trio.SocketListener:
 class _Connection:
     """One client's connection: requests are read and answered one by one."""
 
-    def __init__(self, application: Application, stream: trio.SocketStream, peer: Peer) -> None:
+    def __init__(self, application: Application, stream: trio.SocketStream, peer: Peer, turn: trio.Lock) -> None:
         self._application, self._stream, self._peer = application, stream, peer
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_LONGEST_HEAD)
         self._server, self._client = stream.socket.getsockname(), stream.socket.getpeername()
         self._head: h11.Response | None = None  # of an answer whose first part is sent with what follows
         self._silent = False  # nothing can be sent any more
         self._method, self._whole, self._over = "", False, trio.Event()  # of the request; its body; its answer
+        self._turn = turn
 
     async def next_request(self) -> Scope | None:
         """Return the next request without its body, None when the client has gone or cannot be understood."""
+        size = 0
         try:
             while True:
                 event = self._http.next_event()
                 if event is h11.NEED_DATA:
-                    self._http.receive_data(await self._stream.receive_some(_CHUNK))
+                    size = await self._read(size)
                 else:
                     return self._scope(event) if isinstance(event, h11.Request) else None
         except h11.RemoteProtocolError as error:
             await self._give_up(error.error_status_hint)
             return None
+
+    async def _read(self, before: int = 0) -> int:
+        """Read more; return how much there is now, with what was there before.
+
+        What takes long to understand is understood in turn, so that all connections together hold nobody up.
+        """
+        data = await self._stream.receive_some(_CHUNK)
+        size = before + len(data)
+        if size > _LIGHT:
+            async with self._turn:
+                await trio.lowlevel.checkpoint()
+        self._http.receive_data(data)
+        return size
 
     def _scope(self, request: h11.Request) -> Scope:
         self._method, self._whole, self._over = request.method.decode(), False, trio.Event()
@@ -133,13 +150,11 @@ class _Connection:
 
     async def _pass_over(self) -> None:
         """Read the rest of a body for which the application did not ask, unless that is much or slow."""
-        left = _CHUNK
+        left = 4 * _CHUNK
         with suppress(*GONE, h11.RemoteProtocolError), trio.move_on_after(_LINGER):
             while self._http.their_state is h11.SEND_BODY and left > 0:
                 if self._http.next_event() is h11.NEED_DATA:
-                    data = await self._stream.receive_some(_CHUNK)
-                    self._http.receive_data(data)
-                    left -= len(data)
+                    left -= await self._read()
 
     async def part(self) -> None:
         """End the connection in such a way that a client which is still sending can read its answer."""
@@ -167,7 +182,7 @@ class _Connection:
                     return {"type": "http.request", "body": body, "more_body": True}
                 if self._http.they_are_waiting_for_100_continue:
                     await self._write(h11.InformationalResponse(status_code=100, headers=[]))
-                self._http.receive_data(await self._stream.receive_some(_CHUNK))
+                await self._read()
             elif isinstance(event, h11.Data):
                 body += event.data
             else:
@@ -175,13 +190,18 @@ class _Connection:
                 return {"type": "http.request", "body": body, "more_body": False}
 
     async def _gone(self) -> None:
-        if not (self._silent or self._over.is_set()):
-            try:
-                early = self._http.trailing_data[0] or await self._stream.socket.recv(1, socket.MSG_PEEK)
-            except (OSError, *GONE):
-                return
-            if early:  # of the next request: whoever sends that is there, and is heard when this one is over
+        """Wait until the client has gone or the answer is over; what it sends meanwhile is of its next request."""
+        while not (self._silent or self._over.is_set()):
+            if len(self._http.trailing_data[0]) >= _CHUNK:  # whoever sends that much is heard when this one is over
                 await self._over.wait()
+                return
+            try:
+                early = await self._stream.receive_some(_CHUNK)
+            except GONE:
+                return
+            self._http.receive_data(early)
+            if not early:
+                return
 
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         """Send a part of the answer; nothing happens when the client has gone."""
