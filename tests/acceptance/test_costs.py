@@ -34,7 +34,7 @@ BOUNDS = {
         "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 3, "opened": 2, "proc": 0, "settings": 6,
     },
     "task": {
-        "calls": 1_900, "lines": 31_000, "appends": 5, "commits": 8, "rows": 15, "written": 3_000, "syncs": 0,
+        "calls": 1_700, "lines": 31_000, "appends": 5, "commits": 8, "rows": 15, "written": 3_000, "syncs": 0,
         "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 10, "opened": 14, "proc": 6, "settings": 18,
     },
     "canvas write": {
@@ -50,7 +50,7 @@ BOUNDS = {
         "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 3, "opened": 3, "proc": 0, "settings": 1,
     },
     "spawn and close": {
-        "calls": 1_000, "lines": 28_500, "appends": 2, "commits": 5, "rows": 4, "written": 260, "syncs": 0,
+        "calls": 720, "lines": 28_500, "appends": 2, "commits": 5, "rows": 4, "written": 260, "syncs": 0,
         "queries": 0, "asides": 0, "rows_read": 0, "markdown": 0, "hops": 8, "opened": 12, "proc": 6, "settings": 4,
     },
 }  # fmt: skip

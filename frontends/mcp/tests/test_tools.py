@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from aegis import Caller, verb
 from aegis.events import Fault
-from aegis_mcp.primer import LIMIT, instructions
+from aegis_mcp.primer import LIMIT, Primers, tools
 
 
 async def test_two_agents_at_once_are_who_they_are(scene, mode):
@@ -161,10 +162,48 @@ async def test_the_profiles_own_words_are_kept_where_no_compaction_reaches(scene
 
 
 @pytest.mark.parametrize("count", [0, 5, 500])
-def test_instructions_fit_and_say_what_they_leave_out(count):
+def test_a_list_of_tools_fits_and_says_what_it_leaves_out(count):
     marks = [SimpleNamespace(tool=f"aegis_tool_{n}") for n in range(count)]
-    text = instructions("x" * 40, [SimpleNamespace(marks=m, help="Do what has to be done with it.") for m in marks])
-    assert len(text) <= LIMIT
+    text = tools([SimpleNamespace(marks=m, help="Do what has to be done with it.") for m in marks], room=3_000)
+    assert len(text) <= 3_000
     shown = text.count("- aegis_tool_")
     assert shown == count or f"- and {count - shown} more" in text
-    assert text.endswith("`task#TICKET`.")
+
+
+class Extra:
+    @verb("extra work", tool="aegis_extra_work", for_={"agent"})
+    async def work(self, caller: Caller) -> str:
+        """Return what is extra."""
+        return "extra"
+
+
+@pytest.mark.parametrize("length", [1, 40])
+async def test_a_primer_fits_and_names_the_tools_that_are_there_now(scene, length):
+    handle = "x" * length
+
+    async def told(name: str) -> str:
+        await scene.kernel.roster.spawn("puppet", name)
+        return scene.driver.seats[name].primer[-1]
+
+    before = await told(handle)
+    assert len(before) <= LIMIT and f"`{handle}`" in before and before.endswith("`task#TICKET`.")
+    scene.kernel.verbs.add("extra", Extra())
+    assert "- aegis_extra_work: Return what is extra." in await told("y" * length)
+    scene.kernel.verbs.remove("extra")
+    assert await told("z" * length) == before.replace(f"`{handle}`", f"`{'z' * length}`")
+
+
+async def test_the_list_of_tools_is_made_once_for_all_who_may_use_the_same(scene):
+    asked: list[Caller] = []
+
+    class Counted:
+        def visible(self, caller):
+            asked.append(caller)
+            return scene.kernel.verbs.visible(caller)
+
+    primers = Primers(Counted())
+    ann, bob = (Caller("agent", handle, handle) for handle in ("ann", "bob"))
+    few = Caller("agent", "eve", "eve", verbs=("handoff",))
+    assert primers.of(ann).replace("`ann`", "`bob`") == primers.of(bob)
+    assert "aegis_whoami" in primers.of(ann) and "aegis_whoami" not in primers.of(few)
+    assert asked == [ann, few]

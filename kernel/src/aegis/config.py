@@ -137,8 +137,11 @@ class Config:
         name = name or self.default_agent
         if why := self.unusable.get(name):
             raise NotFound(why)
+        found = self.profiles.get(name)
+        if found and (driver := self._drivers.get(found.provider)):  # the usual case
+            return found, driver
         providers = by_every_name(self._drivers)
-        if (found := self.profiles.get(name)) is None and name in providers:
+        if found is None and name in providers:
             found = providers[name].settings(provider=providers[name].name)
         if found is None:
             what = f"there is no profile {name!r}" if name else "no profile is named, and there is no `default_agent`"

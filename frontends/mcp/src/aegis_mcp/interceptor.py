@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aegis.driver import McpServer, Seat
-from aegis_mcp.primer import instructions
 
 if TYPE_CHECKING:
     from aegis_mcp.service import Plane
@@ -29,7 +28,7 @@ class PlaneInterceptor:
         secret = await plane.secrets.mint(seat.agent_id)
         seat.servers.append(McpServer("aegis", plane.url, {"Authorization": f"Bearer {secret}"}))
         if agent := kernel.roster.get(seat.agent_id):
-            seat.primer.append(instructions(seat.handle, kernel.verbs.visible(kernel.roster.caller(agent))))
+            seat.primer.append(plane.primers.of(kernel.roster.caller(agent)))
 
     def agent_started(self, agent_id: str) -> None:
         """Watch whether its CLI connects."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aegis import Caller
 from aegis.verb_definition import Verb
+from aegis.verbs import Verbs
 
 LIMIT = 4_000  # characters; Claude Code cuts `instructions` at 4,096
 
@@ -22,14 +24,33 @@ the margin are true. What the sender wrote stands below, moved in by two spaces,
 itself; its result comes as a message with `task#TICKET`."""
 
 
-def instructions(handle: str, verbs: Sequence[Verb]) -> str:
-    """Return the whole text for one agent, at most `LIMIT` characters; verbs that do not fit are counted."""
-    who, lines = _WHO.format(handle=handle), ["Your tools:"]
-    room = LIMIT - len(who) - len(_HABITS) - len("\n\n\n\n")
+class Primers:
+    """What each agent is told; the list of its tools is kept until verbs come or go."""
+
+    def __init__(self, verbs: Verbs) -> None:
+        self._verbs = verbs
+        self._lists: dict[tuple[str, tuple[str, ...] | None, int], str] = {}
+
+    def changed(self) -> None:
+        """Forget the lists: the verbs are others now."""
+        self._lists.clear()
+
+    def of(self, caller: Caller) -> str:
+        """Return the whole text for the agent, at most `LIMIT` characters."""
+        who = _WHO.format(handle=caller.name)
+        key = caller.class_, caller.verbs, len(who)
+        if key not in self._lists:
+            self._lists[key] = tools(self._verbs.visible(caller), LIMIT - len(who) - len(_HABITS) - len("\n\n\n\n"))
+        return "\n\n".join(filter(None, (who, self._lists[key], _HABITS)))
+
+
+def tools(verbs: Sequence[Verb], room: int) -> str:
+    """Return the list of the tools, in so many characters; verbs that do not fit are counted."""
+    lines = ["Your tools:"]
     for done, verb in enumerate(verbs):
         line, more = f"- {verb.marks.tool}: {verb.help}", f"- and {len(verbs) - done} more, in your list of tools"
         if sum(map(len, lines)) + len(lines) + len(line) + len(more) > room:
             lines.append(more)
             break
         lines.append(line)
-    return "\n\n".join([who, *(["\n".join(lines)] if verbs else []), _HABITS])
+    return "\n".join(lines) if verbs else ""

@@ -17,7 +17,6 @@ from aegis import AegisError, NotFound, Refused, __version__
 from aegis_mcp import sdk
 from aegis_mcp.auth import REQUEST
 from aegis_mcp.calls import Call
-from aegis_mcp.primer import instructions
 from aegis_mcp.tools import Outcome, Tools, text_of
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class PlaneServer(FastMCP):
         agent = self.agent(current_request())
         if context.fastmcp_context:
             self._sessions.opened(agent.id, sdk.connection(context.fastmcp_context.session))
-        told = instructions(agent.handle, self._kernel.verbs.visible(self._kernel.roster.caller(agent)))
+        told = self._plane.primers.of(self._kernel.roster.caller(agent))
         return f"{told}\n\n{agent.profile.prompt}".rstrip()  # CLIs keep this whatever becomes of the conversation
 
     def _verify(self, agent: Agent, claimed: Any) -> None:

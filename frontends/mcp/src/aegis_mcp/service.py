@@ -18,6 +18,7 @@ from aegis.events import Fault, VerbsChanged
 from aegis_mcp.auth import PATH
 from aegis_mcp.port import Port, listening
 from aegis_mcp.presence import Presence
+from aegis_mcp.primer import Primers
 from aegis_mcp.secret_store import Secrets
 from aegis_mcp.settings import SECTION, PlaneSettings
 from aegis_mcp.store import Tickets
@@ -44,6 +45,7 @@ class Plane:
         self.port = Port(kernel.project.state / _FILE)
         self.secrets = Secrets(kernel.ledger)
         self.presence = Presence(lambda: self.settings.notice_after)
+        self.primers = Primers(kernel.verbs)
         self.tickets = Tickets(kernel)
         self.refused: Counter[str] = Counter()
         self.server_run: ServerRun | None = None
@@ -69,6 +71,7 @@ class Plane:
         """
         with listening(self.port.number) as bound, self.kernel.bus.subscribe(1_000, only=self._concerns) as news:
             self.port.keep(bound.getsockname()[1])
+            self.primers.changed()  # nobody told it before
             started.set()
             if not (module := await self._imported()):
                 return
@@ -113,8 +116,10 @@ class Plane:
             self.tickets.owed.discard(batch.agent_id)
             return owed
         changed = any(type(event) is VerbsChanged for event in batch.events)
-        if changed and self.server_run:
-            self.server_run.tools.changed()
+        if changed:
+            self.primers.changed()
+            if self.server_run:
+                self.server_run.tools.changed()
         return changed
 
     async def _hear(self, batches: list[Batch]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from string import Formatter
 
 import msgspec
@@ -108,7 +109,12 @@ class Mirror:
 
 def _filled(template: str, data: Mapping[str, object], book: str) -> str:
     """Return the file's name with the fields of a record in it, none of which leads into another folder."""
-    fields = [field for _, field, _, _ in Formatter().parse(template) if field]
+    fields = _fields(template)
     if not template or not all(data.get(field) for field in fields):
         return f"books/{book.replace('/', '_')}.jsonl"
     return template.format_map({f: str(data[f]).replace("/", "_").replace(":", "-") for f in fields})
+
+
+@lru_cache
+def _fields(template: str) -> list[str]:
+    return [field for _, field, _, _ in Formatter().parse(template) if field]

@@ -10,7 +10,7 @@ import trio
 
 from aegis import Kernel, Refused
 from aegis.agent import INTERRUPTED
-from aegis.bus import Subscription
+from aegis.bus import Batch, Subscription
 from aegis.clock import stamp
 from aegis.events import AgentChanged, Gap, TurnEnded
 from aegis.ledger import Draft
@@ -35,7 +35,7 @@ class Collector:
     async def run(self) -> None:
         """Go on with the broadcasts that are open, and begin each new one, until cancelled."""
         self._ending.clear()
-        with self._kernel.bus.subscribe(only=(AgentChanged, TurnEnded)) as news:
+        with self._kernel.bus.subscribe(only=self._concerns) as news:
             async with trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._follow, news)
                 for broadcast in list(self._store.open.values()):
@@ -61,6 +61,13 @@ class Collector:
     def _move(self) -> None:
         self._moved.set()
         self._moved = trio.Event()
+
+    def _concerns(self, batch: Batch) -> bool:
+        """Say whether the collector must hear it: while no broadcast is open nothing does, and nothing is kept."""
+        if not self._store.open:
+            self._own.clear()
+            return False
+        return any(isinstance(event, AgentChanged | TurnEnded) for event in batch.events)
 
     async def _follow(self, news: Subscription) -> None:
         async for batches in news:
