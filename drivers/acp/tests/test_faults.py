@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -198,7 +200,7 @@ async def test_an_agent_that_exits_while_it_asks_takes_its_question_along(seats:
     async with seats.open(agent(script)) as session:
         await session.send("go")
         await asked.wait()
-        seats.processes[0]._process.terminate()  # noqa: SLF001 - from outside, as a person would
+        os.kill(seats.processes[0].pid, signal.SIGTERM)  # from outside, as a person would
         with pytest.raises(LaunchError, match="was ended by SIGTERM"):
             await heard(session, TurnEnded)
     assert taken_back.is_set()

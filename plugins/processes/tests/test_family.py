@@ -72,6 +72,11 @@ def named(word: str) -> list[psutil.Process]:
     return those(lambda process: word in process.cmdline())
 
 
+def unread() -> list[int]:
+    """Return our children that have ended, and whose end nobody has read yet."""
+    return [pid for pid in proc.children(os.getpid()) if (seen := proc.stat(pid)) and seen.ended]
+
+
 # -- however it left ---------------------------------------------------------------------------------------------------
 
 DAEMON = """
@@ -133,7 +138,7 @@ async def test_a_family_whose_members_end_as_fast_as_they_start_others_is_ended(
     async with trio.open_nursery() as nursery:
         async with running(python(COMETS, tmp_path, word, how), nursery) as process:
             assert await said(process) == ["up"]
-    await until(lambda: named(word) == [])
+    await until(lambda: named(word) == [] and not unread())
 
 
 GROWING = """
@@ -160,7 +165,7 @@ async def test_a_family_that_goes_on_forking_while_it_is_ended_is_ended(tmp_path
         async with running(python(GROWING, tmp_path, word), nursery) as process:
             assert await said(process) == ["up"]
             await until(lambda: len(named(word)) > 3)
-    await until(lambda: named(word) == [])
+    await until(lambda: named(word) == [] and not unread())
 
 
 @linux
