@@ -6,7 +6,10 @@ import gc
 from pathlib import Path
 from typing import NamedTuple
 
+from aegis_processes import imports
+
 _PROC = Path("/proc/self")
+_IMPORT = 60.0  # seconds for an import under way
 
 
 class Held(NamedTuple):
@@ -25,6 +28,7 @@ def left(before: Held) -> list[str]:
     """Return what is held now and was not before, as sentences; what the collector would close does not count."""
     if not _differences(before):
         return []
+    imports.wait(_IMPORT)  # it belongs to the process, and looks into folders
     gc.collect()
     return _differences(before)
 

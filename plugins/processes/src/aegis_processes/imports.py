@@ -93,6 +93,11 @@ def _import(name: str, unwanted: threading.Event) -> ModuleType:
             _idle.set()
 
 
+def wait(seconds: float) -> bool:
+    """Return whether no import is under way, after waiting for so long."""
+    return _idle.wait(seconds)
+
+
 def _end() -> None:
     """Let no thread be inside a module when the interpreter takes itself apart."""
     _ending.set()
