@@ -63,8 +63,9 @@ class Notifier:
         return self._letter(canvas, who, body) if who else []
 
     async def append(self, drafts: Iterable[Draft], letters: Sequence[tuple[str, Draft]]) -> None:
-        """Store the records and the letters, all or none."""
-        await self._store.append(*drafts, *(draft for _, draft in letters))
+        """Store the records and the letters, all or none; the same words to the same reader are said once."""
+        once = {(who, draft.data["sender"], draft.data["body"]): draft for who, draft in letters}
+        await self._store.append(*drafts, *once.values())
         for who, _ in letters:
             if ":" not in who and self._kernel.roster.get(who) is None:  # it closed while the disk worked
                 await self._kernel.post.dead_letter(self._kernel.post.letters(who), "it was closed")
