@@ -62,7 +62,7 @@ class Visit:
     def type(self, text):
         self.keys.send_text(text)
 
-    async def wait(self, pattern, seconds=10):
+    async def wait(self, pattern, seconds=30):
         """Wait until what was printed since the last wait has the pattern."""
         with trio.move_on_after(seconds):
             while not (found := re.search(pattern, self.paper.plain[self._read :])):

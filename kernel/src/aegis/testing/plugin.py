@@ -20,6 +20,7 @@ import pytest
 from aegis.app import Kernel, open_kernel
 from aegis.testing import leaks, trio_tests
 from aegis.testing.clock import TestClock
+from aegis_processes import family
 from aegis_trust.trust import FOLDERS
 
 Opened = Callable[..., AbstractAsyncContextManager[Kernel]]
@@ -64,6 +65,7 @@ def _ours(request: pytest.FixtureRequest) -> bool:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
     """Run an async test under trio and see that nothing is left behind."""
+    family.adopt_no_more()  # what other tests had here is no reason for orphans of what this one starts to stay
     if any(pyfuncitem.get_closest_marker(other) for other in ("trio", "anyio", "asyncio")):
         return None
     if not trio_tests.is_async(pyfuncitem.obj):

@@ -68,6 +68,13 @@ def _adopts() -> bool:
     return bool(ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
+def adopt_no_more() -> None:
+    """Have orphans fall to the system again, until the next command is started."""
+    if _adopts.cache_info().currsize and _adopts():
+        ctypes.CDLL(None).prctl(_SUBREAPER, 0, 0, 0, 0)
+    _adopts.cache_clear()
+
+
 class Family:
     """A command's process, in a session of its own, and all it starts."""
 
