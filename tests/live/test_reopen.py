@@ -69,6 +69,9 @@ async def test_every_cli_goes_on_where_it_was_and_one_without_its_files_reads_th
                 await kernel.verbs.call(ANNA, "spawn", {"agent": profile, "handle": handle})
                 await said(kernel, handle, f"the word is plinth-{handle}")
         before = kernel.roster.snapshot()
+        with trio.fail_after(60):  # Gemini writes its conversation down a while after the end of a turn
+            while not any("plinth-gina" in f.read_text() for f in (home / ".gemini").rglob("session-*.json*")):
+                await trio.lowlevel.checkpoint()
     shutil.rmtree(home / ".claude" / "projects")  # where Claude Code keeps its conversations
     async with open_kernel(project, plugins=PLUGINS, environment=environment) as kernel:
         with trio.fail_after(140):  # Gemini may not be resumed in the minute of its start
