@@ -108,9 +108,8 @@ class Post(Mailboxes):
         return letter
 
     def _forget(self, letter: Letter) -> None:
-        box = self._box(letter.envelope.recipient)
-        if letter in box.waiting:
-            box.waiting.remove(letter)
+        with suppress(ValueError):  # it waits no more
+            self._box(letter.envelope.recipient).waiting.remove(letter)
 
     def _done(self, letter: Letter, ended: TurnEnded | None = None) -> None:
         self._forget(letter)
@@ -158,8 +157,7 @@ class Post(Mailboxes):
             await letter.over.wait()
             if letter.ended:
                 return letter.ended
-        ended = self.end_of(envelope_id)
-        if ended is None:
+        if (ended := self.end_of(envelope_id)) is None:
             raise LedgerError(f"the turn of message {envelope_id} is over, but how it ended could not be stored")
         return ended
 
@@ -174,8 +172,7 @@ class Post(Mailboxes):
     async def ended(self, letters: Sequence[Letter], ended: TurnEnded, *, tell: bool = False) -> None:
         """Record how the turn of these letters ended and wake who waits; with `tell`, write to their senders too."""
         news = self._to_senders(letters, f"turn {ended.outcome}: {ended.reason}") if tell else []
-        agent = letters[0].envelope.recipient
-        turn = self._book.draft("turn", ended.turn, agent=agent, **msgspec.to_builtins(ended))
+        turn = self._book.draft("turn", ended.turn, agent=letters[0].envelope.recipient, **msgspec.to_builtins(ended))
         await self._note("ended", letters, turn, *news, turn=ended.turn, outcome=ended.outcome, reason=ended.reason)
 
     async def carried(self, letter: Letter, outcome: Outcome, reason: str) -> None:

@@ -46,13 +46,11 @@ class MailHistory:
         self.find(envelope_id)
         last = self._book.find(envelope_id)[-1]
         past = self.turn(str(last.data.get("turn", "")))
-        over = last.kind in ("ended", "dead", "read")
-        return past.ended if past else how_ended(last, None) if over else None
+        return past.ended if past else how_ended(last, None) if last.kind in ("ended", "dead", "read") else None
 
     def turn(self, turn_id: str) -> TurnRecord | None:
         """Return the turn of this id once it is over."""
-        ends = [r for r in self._book.find(turn_id) if r.kind == "turn"]
-        return _turn_record(ends[-1]) if ends else None
+        return next((_turn_record(r) for r in reversed(self._book.find(turn_id)) if r.kind == "turn"), None)
 
     async def turns(self, agent: str = "", count: int = 1_000_000, since: int = 0) -> list[TurnRecord]:
         """Return the newest turns that are over, newest first: of one agent, after a record, if these are given."""

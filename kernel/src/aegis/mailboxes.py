@@ -79,5 +79,4 @@ class Mailboxes(MailHistory):
 
     def _read(self, address: str) -> bool:
         """Return whether somebody reads this mail: nothing waits without limit for those whom nobody carries it to."""
-        kind = carried_kind(address)
-        return not kind or kind in self.carriers
+        return not (kind := carried_kind(address)) or kind in self.carriers

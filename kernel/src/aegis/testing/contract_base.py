@@ -22,6 +22,8 @@ class StagedDriver:
     """
 
     unstaged: ClassVar[Mapping[str, str] | Collection[str]] = {}
+    # How a turn may have ended that quitting cut off, by scene: "interrupted", unless the CLI is known to differ.
+    cut_off: ClassVar[Mapping[str, Collection[str]]] = {}
     lacks: ClassVar[Mapping[str, str]] = {}
     bill: ClassVar[tuple[tuple[Usage, float | None], tuple[Usage, float | None]]] = (  # of the scenes `one` and `two`
         (Usage(5, output=2), 0.25),
